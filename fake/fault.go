@@ -1,0 +1,262 @@
+package fake
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A FaultKind is a way in which a service can fail.
+type FaultKind int
+
+const (
+	// FaultStatus answers with Status and Body.
+	FaultStatus FaultKind = iota
+	// FaultHTML502 is a load balancer's page instead of an answer.
+	FaultHTML502
+	// FaultHang answers nothing until the client goes away or Delay is over
+	// (0 means a minute), and then cuts the connection.
+	FaultHang
+	// FaultReset ends the connection with a TCP reset.
+	FaultReset
+	// FaultTruncated sends half of the true answer and ends the connection.
+	FaultTruncated
+	// FaultCutJSON sends half of the true answer as if that were all.
+	FaultCutJSON
+	// FaultSlow sends the true answer byte by byte, Delay apart (0 means 10 ms).
+	FaultSlow
+	// FaultRedirect sends the client to URL with Status (0 means 307).
+	FaultRedirect
+	// FaultClockSkew gives the true answer with its Date moved by Delay.
+	FaultClockSkew
+	// FaultLost does what was asked and then cuts the connection without an
+	// answer, as when the network fails at the worst moment.
+	FaultLost
+)
+
+// A Fault is one failure.
+type Fault struct {
+	Kind   FaultKind
+	Status int
+	Header http.Header // added to the answer of FaultStatus
+	Body   string
+	URL    string
+	Delay  time.Duration
+	// Times is how many requests it hits; 0 means every one.
+	Times int
+}
+
+type faultRule struct {
+	id    int
+	match func(*http.Request) bool
+	skip  int // requests to let pass first
+	left  int // -1: without end
+	fault Fault
+}
+
+// faults are the rules in force.
+type faults struct {
+	rules []*faultRule
+	next  int
+}
+
+// take returns the fault for a request, if any. Every rule counts the
+// requests that match it, whichever rule wins.
+func (f *faults) take(r *http.Request) *Fault {
+	var hit *Fault
+	for _, rule := range f.rules {
+		if rule.left == 0 || rule.match != nil && !rule.match(r) {
+			continue
+		}
+		if rule.skip > 0 {
+			rule.skip--
+			continue
+		}
+		if hit != nil {
+			continue
+		}
+		if rule.left > 0 {
+			rule.left--
+		}
+		found := rule.fault
+		hit = &found
+	}
+	return hit
+}
+
+func (f *faults) add(match func(*http.Request) bool, skip, left int, fault Fault) int {
+	f.next++
+	f.rules = append(f.rules, &faultRule{id: f.next, match: match, skip: skip, left: left, fault: fault})
+	return f.next
+}
+
+func (f *faults) remove(id int) {
+	for i, rule := range f.rules {
+		if rule.id == id {
+			f.rules = append(f.rules[:i:i], f.rules[i+1:]...)
+			return
+		}
+	}
+}
+
+// Fault makes requests fail for which match returns true; nil matches all.
+// The earliest fault in force wins. The function that it returns ends it.
+func (g *GitHub) Fault(match func(*http.Request) bool, f Fault) (stop func()) {
+	left := f.Times
+	if left == 0 {
+		left = -1
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	id := g.faults.add(match, 0, left, f)
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.faults.remove(id)
+	}
+}
+
+// FailNth makes exactly the n-th request from now fail, the next being the
+// first.
+func (g *GitHub) FailNth(n int, f Fault) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.faults.add(nil, max(0, n-1), 1, f)
+}
+
+// ClearFaults ends all faults.
+func (g *GitHub) ClearFaults() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.faults = faults{next: g.faults.next}
+}
+
+// PathIs matches requests for exactly these paths.
+func PathIs(paths ...string) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		for _, p := range paths {
+			if r.URL.Path == p {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// PathHasPrefix matches requests whose path begins so.
+func PathHasPrefix(prefix string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, prefix) }
+}
+
+const html502 = `<!DOCTYPE html>
+<html><head><title>Unicorn! &middot; GitHub</title></head>
+<body><p><strong>We had issues producing the response to your request.</strong></p></body></html>
+`
+
+// serve answers r with the fault; next is the true answer.
+func (f *Fault) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	switch f.Kind {
+	case FaultStatus:
+		maps.Copy(w.Header(), f.Header)
+		w.WriteHeader(orElse(f.Status, http.StatusInternalServerError))
+		io.WriteString(w, f.Body)
+	case FaultHTML502:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusBadGateway)
+		io.WriteString(w, html502)
+	case FaultHang:
+		// The server notices that a client left only once the body is read.
+		io.Copy(io.Discard, io.LimitReader(r.Body, 1<<20))
+		sleep(r.Context(), orElse(f.Delay, time.Minute))
+		panic(http.ErrAbortHandler)
+	case FaultReset:
+		reset(w)
+	case FaultRedirect:
+		w.Header().Set("Location", f.URL)
+		w.WriteHeader(orElse(f.Status, http.StatusTemporaryRedirect))
+	case FaultClockSkew:
+		at, err := http.ParseTime(w.Header().Get("Date"))
+		if err == nil {
+			w.Header().Set("Date", at.Add(f.Delay).UTC().Format(http.TimeFormat))
+		}
+		next.ServeHTTP(w, r)
+	default:
+		f.spoil(w, r, next)
+	}
+}
+
+// spoil changes the true answer on its way.
+func (f *Fault) spoil(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	b := &bufferedResponse{header: w.Header().Clone()}
+	next.ServeHTTP(b, r)
+	if f.Kind == FaultLost {
+		panic(http.ErrAbortHandler)
+	}
+	half := b.body[:len(b.body)/2]
+	if f.Kind == FaultCutJSON {
+		b.body = half
+		b.send(w)
+		return
+	}
+	maps.Copy(w.Header(), b.header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(b.body)))
+	w.WriteHeader(orElse(b.status, http.StatusOK))
+	control := http.NewResponseController(w)
+	if f.Kind == FaultTruncated {
+		w.Write(half)
+		control.Flush()
+		panic(http.ErrAbortHandler)
+	}
+	for i := range b.body {
+		if !sleep(r.Context(), orElse(f.Delay, 10*time.Millisecond)) {
+			panic(http.ErrAbortHandler)
+		}
+		w.Write(b.body[i : i+1])
+		control.Flush()
+	}
+}
+
+// sleep waits, and reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// reset cuts the connection so that the client sees ECONNRESET, or whatever
+// comes nearest where there is no TCP connection of our own.
+func reset(w http.ResponseWriter) {
+	for inner := w; ; {
+		if m, ok := inner.(*memoryResponse); ok {
+			m.Reset()
+			return
+		}
+		u, ok := inner.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		inner = u.Unwrap()
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	raw := conn
+	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		raw = t.NetConn()
+	}
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	raw.Close()
+}
