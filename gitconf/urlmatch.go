@@ -11,6 +11,9 @@ import (
 type gitURL struct {
 	scheme, user, host, port, path string
 	hasUser                        bool
+
+	// As written but for escapes, for partial URLs.
+	rawScheme, rawHost, rawPath string
 }
 
 // parseURL reads the URL of a remote or of a section, with a path.
@@ -29,6 +32,8 @@ func parseURL(raw string) (gitURL, error) {
 		u.hasUser = true
 		authority = authority[i+1:]
 	}
+	u.rawScheme, u.rawHost = scheme, unescaped(authority)
+	u.rawPath = strings.TrimRight(unescaped(strings.TrimPrefix(u.path, "/")), "/")
 	u.host = strings.ToLower(authority)
 	if i := strings.LastIndexByte(authority, ':'); i >= 0 && !strings.HasSuffix(authority, "]") {
 		u.host, u.port = strings.ToLower(authority[:i]), strings.TrimLeft(authority[i+1:], "0")
@@ -43,6 +48,13 @@ func parseURL(raw string) (gitURL, error) {
 		return gitURL{}, errURL
 	}
 	return u, nil
+}
+
+func unescaped(s string) string {
+	if plain, err := url.PathUnescape(s); err == nil {
+		return plain
+	}
+	return s
 }
 
 func normalPath(p string) (string, bool) {
@@ -103,26 +115,22 @@ func (u gitURL) matchesPartial(section string) bool {
 	rest := section
 	scheme, after, ok := strings.Cut(section, "://")
 	if ok {
-		if scheme != "" && scheme != u.scheme {
+		if scheme != "" && scheme != u.rawScheme {
 			return false
 		}
 		rest = after
 	}
-	host, p, hasPath := strings.Cut(rest, "/")
+	host, p, _ := strings.Cut(rest, "/")
 	if i := strings.LastIndexByte(host, '@'); i >= 0 {
 		user, _, _ := strings.Cut(host[:i], ":")
-		if !u.hasUser || user != u.user {
+		if !u.hasUser || unescaped(user) != unescaped(u.user) {
 			return false
 		}
 		host = host[i+1:]
 	}
-	want := u.host
-	if u.port != "" {
-		want += ":" + u.port
-	}
-	if host != "" && host != want {
+	if host != "" && unescaped(host) != u.rawHost {
 		return false
 	}
-	p = strings.TrimRight(p, "/")
-	return !hasPath || p == "" || p == strings.Trim(u.path, "/")
+	p = strings.TrimRight(unescaped(p), "/")
+	return p == "" || p == u.rawPath
 }
