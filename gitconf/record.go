@@ -22,6 +22,7 @@ type record struct {
 	Files   []*fileRecord `json:"files"`
 
 	path string
+	was  []byte // the file's text; nil where there was none
 }
 
 type fileRecord struct {
@@ -113,6 +114,7 @@ func (s Setup) openRecord(system, lock bool) (*record, func(), error) {
 	}
 	rec := &record{Version: 1, path: path}
 	text, err := readPrivate(path)
+	rec.was = text
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return rec, unlock, nil
@@ -136,6 +138,25 @@ func noRecord(path string, err error) error {
 		Next: "Mend that file or its folder and try again; without it, setup could not be undone.",
 		Err:  err,
 	}
+}
+
+// saveWith writes the record, then the change that it is about: a block without
+// a record could not be undone. If the change fails, the record is what it was,
+// so that undo will not look for what was never added.
+func (r *record) saveWith(change func() error) error {
+	if err := r.save(); err != nil {
+		return err
+	}
+	err := change()
+	if err == nil {
+		return nil
+	}
+	if r.was == nil {
+		os.Remove(r.path)
+	} else if werr := writePrivate(r.path, r.was); werr != nil {
+		return errors.Join(err, noRecord(r.path, werr))
+	}
+	return err
 }
 
 // save writes the record; when nothing is left to remember it is removed.

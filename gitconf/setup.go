@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -117,11 +118,7 @@ func (s Setup) setup(ctx context.Context, r Request, write bool) (Change, error)
 	if out.Added == "" || !write {
 		return out, nil
 	}
-	// The record first: a block without a record could not be undone.
-	if err := rec.save(); err != nil {
-		return Change{}, err
-	}
-	return out, e.commit()
+	return out, rec.saveWith(e.commit)
 }
 
 // outcome tells which of the helpers that git asks now it will no longer ask,
@@ -169,7 +166,8 @@ func (s Setup) blocks(ctx context.Context, r Request) ([]block, error) {
 }
 
 // intact reports whether the file has the block as it should be. A block
-// without a record is what an earlier setup added, whose record was lost.
+// without a record may be the user's own, or one whose record was lost: it is
+// not added a second time, and undo leaves it alone.
 func intact(text []byte, fr *fileRecord, b block) bool {
 	have := fr.find(b.Key)
 	return bytes.Contains(text, []byte(b.Text)) && (have == nil || have.Text == b.Text)
@@ -331,4 +329,54 @@ func (g Git) render(ctx context.Context, entries []setting) ([]byte, error) {
 		}
 	}
 	return os.ReadFile(file)
+}
+
+// MoveLast puts the blocks that setup added at the end of their files again, so
+// that helpers which were added below them are forgotten too. It returns the
+// files that changed.
+func (s Setup) MoveLast(ctx context.Context, system bool) ([]string, error) {
+	rec, unlock, err := s.openRecord(system, true)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var changed []string
+	for _, fr := range rec.Files {
+		did, err := s.moveLast(ctx, rec, fr)
+		if err != nil {
+			return changed, err
+		}
+		if did {
+			changed = append(changed, fr.Path)
+		}
+	}
+	return changed, nil
+}
+
+func (s Setup) moveLast(ctx context.Context, rec *record, fr *fileRecord) (bool, error) {
+	var all string
+	for i, b := range fr.Blocks {
+		if i > 0 {
+			all += b.Glue
+		}
+		all += b.Text
+	}
+	e := &edit{git: s.Git, file: fr.Path, write: true}
+	if err := e.open(ctx); err != nil {
+		return false, err
+	}
+	defer e.close()
+	if bytes.HasSuffix(e.text, []byte(all)) {
+		return false, nil
+	}
+	for _, b := range slices.Clone(fr.Blocks) {
+		if _, err := e.cut(ctx, fr, b.Key); err != nil {
+			return false, err
+		}
+		b.Glue, b.Head = "", ""
+		if err := e.append(ctx, fr, b); err != nil {
+			return false, err
+		}
+	}
+	return true, rec.saveWith(e.commit)
 }
