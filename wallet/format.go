@@ -1,0 +1,355 @@
+package wallet
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+)
+
+// The form of a wallet, in a file, in a key and between machines: a line with
+// its name and version, one line per entry or end with fields parted by tabs,
+// and a last line that counts them, so that a torn file shows. No field can
+// hold a tab, a line end or another control byte.
+const (
+	header   = "daypass-wallet "
+	version  = "1"
+	maxFile  = 1 << 20
+	maxEntry = 24 << 10 // a key's payload is at most 32 KiB (keyrings(7))
+	maxSeen  = 4 << 10
+)
+
+const (
+	entryTag    = "entry"
+	endedTag    = "ended"
+	countTag    = "count"
+	entryFields = 21
+	endedFields = 7
+)
+
+// ErrDamaged reports a wallet that is not what this program wrote.
+var ErrDamaged = errors.New("wallet: damaged")
+
+// ErrVersion reports a wallet of another version of daypass.
+type ErrVersion struct{ Found string }
+
+// Error tells which version was found.
+func (e ErrVersion) Error() string {
+	return "wallet: written by another version of daypass (form " + strconv.Quote(e.Found) + ", this one reads form " + version + ")"
+}
+
+// Encode writes entries for another machine: without what renews them, since a
+// refresh token works once and two holders would lose it to each other.
+func Encode(entries []Entry) []byte {
+	var b book
+	for _, e := range entries {
+		e.Refresh, e.RefreshUntil, e.RenewUntil = daypass.Secret{}, time.Time{}, time.Time{}
+		e.Origin = "copy"
+		b.entries = append(b.entries, e)
+	}
+	return b.append(nil)
+}
+
+// Decode reads what [Encode] wrote and nothing else.
+func Decode(b []byte) ([]Entry, error) {
+	got, err := parseBook(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range got.entries {
+		if err := e.valid(); err != nil || !e.Refresh.IsZero() || !e.RenewUntil.IsZero() || e.Origin != "copy" {
+			return nil, ErrDamaged
+		}
+	}
+	if len(got.ended) > 0 || len(got.entries) > maxEntries {
+		return nil, ErrDamaged
+	}
+	return got.entries, nil
+}
+
+func (b book) append(out []byte) []byte {
+	out = append(out, header+version+"\n"...)
+	for _, e := range b.entries {
+		out = appendEntry(out, e)
+	}
+	for _, d := range b.ended {
+		out = appendEnded(out, d)
+	}
+	out = append(out, countTag+"\t"...)
+	out = strconv.AppendInt(out, int64(len(b.entries)+len(b.ended)), 10)
+	return append(out, '\n')
+}
+
+func parseBook(b []byte) (book, error) {
+	var out book
+	if len(b) > maxFile {
+		return book{}, ErrDamaged
+	}
+	first, rest, ok := cutByte(string(b), '\n')
+	if !ok || len(first) <= len(header) || first[:len(header)] != header {
+		return book{}, ErrDamaged
+	}
+	if v := first[len(header):]; v != version {
+		return book{}, ErrVersion{Found: v}
+	}
+	for n := 0; ; n++ {
+		var text string
+		if text, rest, ok = cutByte(rest, '\n'); !ok {
+			return book{}, ErrDamaged
+		}
+		f, ok := parseFields(text)
+		if !ok {
+			return book{}, ErrDamaged
+		}
+		switch f.tag {
+		case entryTag:
+			e, err := parseEntry(f)
+			if err != nil {
+				return book{}, err
+			}
+			out.entries = append(out.entries, e)
+		case endedTag:
+			d, err := parseEnded(f)
+			if err != nil {
+				return book{}, err
+			}
+			out.ended = append(out.ended, d)
+		case countTag:
+			if f.n != 1 || f.v[0] != strconv.Itoa(n) || rest != "" {
+				return book{}, ErrDamaged
+			}
+			return out, nil
+		default:
+			return book{}, ErrDamaged
+		}
+	}
+}
+
+// fields are the parts of one line.
+type fields struct {
+	tag string
+	n   int
+	v   [entryFields]string
+}
+
+func parseFields(text string) (fields, bool) {
+	var f fields
+	f.tag, text, _ = cutByte(text, '\t')
+	for more := true; more; f.n++ {
+		if f.n == len(f.v) {
+			return fields{}, false
+		}
+		f.v[f.n], text, more = cutByte(text, '\t')
+		if !printable(f.v[f.n]) {
+			return fields{}, false
+		}
+	}
+	return f, true
+}
+
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func cutByte(s string, c byte) (before, after string, found bool) {
+	for i := 0; i < len(s); i++ {
+		if s[i] == c {
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", false
+}
+
+func fieldsOf(e Entry) fields {
+	s := e.Credential.Scope
+	seen, complete := e.Seen, e.SeenComplete
+	if len(join(seen)) > maxSeen {
+		seen, complete = nil, false // half a list would warn of what is fine
+	}
+	return fields{tag: entryTag, n: entryFields, v: [entryFields]string{
+		string(e.Authority), e.Scheme, s.Host, s.Access.String(), seconds(s.Until), repoList(s),
+		e.Credential.Account, e.Credential.Username, e.Credential.Token.Reveal(), e.Origin, e.ProviderName,
+		e.WebURL, e.APIURL, e.AppURL, e.ClientID, flag(e.FallThrough),
+		e.Refresh.Reveal(), seconds(e.RefreshUntil), seconds(e.RenewUntil), flag(complete), join(seen),
+	}}
+}
+
+func appendEntry(out []byte, e Entry) []byte {
+	f := fieldsOf(e)
+	return f.append(out)
+}
+
+func (f *fields) append(out []byte) []byte {
+	out = append(out, f.tag...)
+	for _, v := range f.v[:f.n] {
+		out = append(out, '\t')
+		out = append(out, v...)
+	}
+	return append(out, '\n')
+}
+
+func parseEntry(f fields) (Entry, error) {
+	v := &f.v
+	var e Entry
+	var ok [7]bool
+	e.Authority, e.Scheme = Authority(v[0]), v[1]
+	s := &e.Credential.Scope
+	s.Host, s.Access = v[2], daypass.ParseAccess(v[3])
+	s.Until, ok[0] = parseSeconds(v[4])
+	s.All, s.Repos, ok[1] = parseRepoList(v[5])
+	e.Credential.Account, e.Credential.Username = v[6], v[7]
+	e.Credential.Token = daypass.NewSecret(v[8])
+	e.Origin, e.ProviderName, e.WebURL, e.APIURL, e.AppURL, e.ClientID = v[9], v[10], v[11], v[12], v[13], v[14]
+	e.FallThrough, ok[2] = parseFlag(v[15])
+	e.Refresh = daypass.NewSecret(v[16])
+	e.RefreshUntil, ok[3] = parseSeconds(v[17])
+	e.RenewUntil, ok[4] = parseSeconds(v[18])
+	e.SeenComplete, ok[5] = parseFlag(v[19])
+	e.Seen, ok[6] = parseJoined(v[20])
+	if f.n != entryFields || ok != [7]bool{true, true, true, true, true, true, true} {
+		return Entry{}, ErrDamaged
+	}
+	for i := range f.v {
+		if !printable(f.v[i]) {
+			return Entry{}, ErrDamaged
+		}
+	}
+	if e.Authority == "" || e.Scheme != "https" && e.Scheme != "http" || s.Empty() || e.Credential.Token.IsZero() {
+		return Entry{}, ErrDamaged
+	}
+	return e, nil
+}
+
+func appendEnded(out []byte, d Ended) []byte {
+	f := fields{tag: endedTag, n: endedFields}
+	copy(f.v[:], []string{string(d.Authority), d.Host, d.Account, d.ProviderName, seconds(d.At), d.Reason, flag(d.FallThrough)})
+	return f.append(out)
+}
+
+func parseEnded(f fields) (Ended, error) {
+	v := &f.v
+	d := Ended{Authority: Authority(v[0]), Host: v[1], Account: v[2], ProviderName: v[3], Reason: v[5]}
+	var ok [2]bool
+	d.At, ok[0] = parseSeconds(v[4])
+	d.FallThrough, ok[1] = parseFlag(v[6])
+	if f.n != endedFields || !ok[0] || !ok[1] || d.Authority == "" || d.Host == "" {
+		return Ended{}, ErrDamaged
+	}
+	return d, nil
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+func parseFlag(s string) (value, ok bool) { return s == "1", s == "0" || s == "1" }
+
+func seconds(t time.Time) string {
+	if t.IsZero() {
+		return "0"
+	}
+	return strconv.FormatInt(t.Unix(), 10)
+}
+
+func parseSeconds(s string) (time.Time, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > 1<<37 || len(s) > 1 && (s[0] == '0' || s[0] == '+') {
+		return time.Time{}, false
+	}
+	if n == 0 {
+		return time.Time{}, true
+	}
+	return time.Unix(n, 0).UTC(), true
+}
+
+func join(list []string) string {
+	var out []byte
+	for i, s := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, s...)
+	}
+	return string(out)
+}
+
+func parseJoined(s string) ([]string, bool) {
+	if s == "" {
+		return nil, true
+	}
+	var out []string
+	for more := true; more; {
+		var one string
+		if one, s, more = cutByte(s, ','); one == "" {
+			return nil, false
+		}
+		out = append(out, one)
+	}
+	return out, true
+}
+
+// repoList writes "*" for all, or OWNER/NAME#ID for each with what is known.
+func repoList(s daypass.Scope) string {
+	if s.All {
+		return "*"
+	}
+	names := make([]string, 0, len(s.Repos))
+	for _, r := range s.Repos {
+		if r == (daypass.Repo{}) {
+			continue
+		}
+		name := r.String()
+		if r.ID != 0 {
+			name += "#" + strconv.FormatInt(r.ID, 10)
+		}
+		names = append(names, name)
+	}
+	return join(names)
+}
+
+func parseRepoList(s string) (all bool, repos []daypass.Repo, ok bool) {
+	if s == "*" {
+		return true, nil, true
+	}
+	names, ok := parseJoined(s)
+	for _, name := range names {
+		name, id, hasID := cutByte(name, '#')
+		var r daypass.Repo
+		if name != "" {
+			if r, ok = splitName(name); !ok {
+				return false, nil, false
+			}
+		}
+		if hasID {
+			n, err := strconv.ParseInt(id, 10, 64)
+			if err != nil || n <= 0 {
+				return false, nil, false
+			}
+			r.ID = n
+		}
+		if r == (daypass.Repo{}) {
+			return false, nil, false
+		}
+		repos = append(repos, r)
+	}
+	return false, repos, ok && len(repos) > 0
+}
+
+// splitName cuts at the last slash: some hosts nest owners.
+func splitName(s string) (daypass.Repo, bool) {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == '/' {
+			return daypass.Repo{Owner: s[:i], Name: s[i+1:]}, i > 0 && i < len(s)-1
+		}
+	}
+	return daypass.Repo{}, false
+}
