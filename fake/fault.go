@@ -106,6 +106,7 @@ func (f *faults) remove(id int) {
 
 // Fault makes requests fail for which match returns true; nil matches all.
 // The earliest fault in force wins. The function that it returns ends it.
+// match must not call methods of g, nor read the body.
 func (g *GitHub) Fault(match func(*http.Request) bool, f Fault) (stop func()) {
 	left := f.Times
 	if left == 0 {

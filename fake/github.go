@@ -88,8 +88,9 @@ type Installation struct {
 	Account     string // login of the user or organisation
 	All         bool   // all repositories, also future ones
 	Repos       []int64
-	SuspendedAt time.Time // zero: not suspended
-	SuspendedBy string    // login; empty means the account's owner
+	Permissions map[string]string // that the account accepted; nil means the App's
+	SuspendedAt time.Time         // zero: not suspended
+	SuspendedBy string            // login; empty means the account's owner
 }
 
 // A Repo is a repository. Its owner, when a user, has admin access.
@@ -125,10 +126,11 @@ type Seed struct {
 // Switches change how a [GitHub] behaves. The zero value is GitHub as
 // documented.
 type Switches struct {
-	Interval    int           // seconds between polls; 0 means 5
-	CodeLife    time.Duration // of device codes; 0 means 15 minutes
-	TokenLife   time.Duration // of user tokens; 0 means 8 hours
-	RefreshLife time.Duration // of refresh tokens; 0 means 15,811,200 seconds
+	Interval        int           // seconds between polls; 0 means 5
+	CodeLife        time.Duration // of device codes; 0 means 15 minutes
+	SayTokenExpired bool          // say token_expired instead of expired_token: the documentation has both
+	TokenLife       time.Duration // of user tokens; 0 means 8 hours
+	RefreshLife     time.Duration // of refresh tokens; 0 means 15,811,200 seconds
 
 	AutoApprove      string // login that approves every code by itself
 	AutoApproveAfter int    // at this poll; 0 means the first
@@ -305,9 +307,9 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := g.requests
 	g.mu.Unlock()
 
-	rec := g.record(n, r)
+	g.record(n, r)
 	sw := &statusWriter{ResponseWriter: w}
-	defer func() { g.recordStatus(rec, sw.status) }()
+	defer func() { g.recordStatus(n, sw.status) }()
 	h := http.Header(w.Header())
 	h.Set("Date", g.now().UTC().Format(http.TimeFormat))
 	h.Set("X-GitHub-Request-Id", requestID(n))

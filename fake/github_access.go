@@ -103,6 +103,18 @@ func covers(i *Installation, r *Repo) bool {
 	return strings.EqualFold(i.Account, r.Owner) && (i.All || slices.Contains(i.Repos, r.ID))
 }
 
+// appOf returns the App of a token as it is now, or as it was when it has
+// been deleted.
+func (g *GitHub) appOf(t *token) *App { return orElse(g.appWith(t.app.ClientID), t.app) }
+
+// granted is what an installation lets its App do.
+func (g *GitHub) granted(i *Installation, app *App) map[string]string {
+	if i.Permissions != nil {
+		return i.Permissions
+	}
+	return app.Permissions
+}
+
 func (g *GitHub) installed(app *App, r *Repo) *Installation {
 	for _, i := range g.installs {
 		if i.App == app.ClientID && covers(i, r) {
@@ -154,7 +166,7 @@ func (g *GitHub) tokenAccess(t *token, r *Repo) Access {
 	if i == nil || !i.SuspendedAt.IsZero() {
 		return public
 	}
-	switch t.app.Permissions["contents"] {
+	switch g.granted(i, g.appOf(t))["contents"] {
 	case "write":
 		return a
 	case "read":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"html/template"
 	"io"
 	"mime"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 const (
 	deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
 	errorURI    = "https://docs.github.com/developers/apps/authorizing-oauth-apps#error-codes-for-the-device-flow"
+	troubleURI  = "https://docs.github.com/apps/managing-oauth-apps/troubleshooting-oauth-app-access-token-request-errors/#"
 	// maxForm bounds what the endpoints read: their requests are tiny.
 	maxForm = 64 << 10
 )
@@ -56,7 +58,14 @@ type field struct {
 // oauthError is an answer as documented: an error with its description, sent
 // with status 200 unless said otherwise.
 func oauthError(code, description string, more ...field) []field {
-	return append([]field{{"error", code}, {"error_description", description}, {"error_uri", errorURI}}, more...)
+	uri := errorURI
+	switch code {
+	case "incorrect_client_credentials", "unverified_user_email", "bad_verification_code":
+		uri = troubleURI + strings.ReplaceAll(code, "_", "-")
+	case "bad_refresh_token":
+		uri = troubleURI + "bad-verification-code"
+	}
+	return append([]field{{"error", code}, {"error_description", description}, {"error_uri", uri}}, more...)
 }
 
 // serveDeviceCode answers POST /login/device/code.
@@ -169,7 +178,11 @@ func (g *GitHub) poll(app *App, form url.Values) ([]field, error) {
 	}
 	now := g.now()
 	if !now.Before(d.ends) {
-		return oauthError("expired_token", "The device_code has expired. Request a new one with POST /login/device/code."), nil
+		code := "expired_token"
+		if g.sw.SayTokenExpired {
+			code = "token_expired"
+		}
+		return oauthError(code, "The device_code has expired. Request a new one with POST /login/device/code."), nil
 	}
 	last := d.polled
 	d.polled = now
@@ -245,11 +258,22 @@ func (g *GitHub) oauthForm(w http.ResponseWriter, r *http.Request) (url.Values, 
 	return form, true
 }
 
-// writeOAuth answers in the encoding that the request accepts; form encoding
-// unless it asks for another.
+// writeOAuth answers in the encoding that the request accepts: JSON, XML, or
+// form encoding where it asks for neither.
 func writeOAuth(w http.ResponseWriter, r *http.Request, status int, fields []field) {
 	w.Header().Set("Cache-Control", "no-store")
-	if !strings.Contains(r.Header.Get("Accept"), "json") {
+	accept := r.Header.Get("Accept")
+	if strings.Contains(accept, "application/xml") {
+		w.Header().Set("Content-Type", "application/xml; charset=utf-8")
+		w.WriteHeader(status)
+		io.WriteString(w, "<OAuth>")
+		for _, f := range fields {
+			fmt.Fprintf(w, "<%s>%s</%s>", f.name, template.HTMLEscapeString(fmt.Sprint(f.value)), f.name)
+		}
+		io.WriteString(w, "</OAuth>")
+		return
+	}
+	if !strings.Contains(accept, "json") {
 		parts := make([]string, len(fields))
 		for i, f := range fields {
 			parts[i] = url.QueryEscape(f.name) + "=" + url.QueryEscape(fmt.Sprint(f.value))

@@ -68,6 +68,11 @@ func TestPollErrors(t *testing.T) {
 			return b.poll(CampusApp, code)
 		}},
 		{"codes expired by hand", "expired_token", func(b *bench, code answer) answer { b.ExpireCodes(); return b.poll(CampusApp, code) }},
+		{"code too old, in the documentation's other words", "token_expired", func(b *bench, code answer) answer {
+			b.Set(func(s *Switches) { s.SayTokenExpired = true })
+			b.ExpireCodes()
+			return b.poll(CampusApp, code)
+		}},
 		{"cancelled", "access_denied", func(b *bench, code answer) answer {
 			if err := b.Deny(code.text("user_code")); err != nil {
 				b.t.Fatal(err)
@@ -168,6 +173,10 @@ func TestFormEncodedByDefault(t *testing.T) {
 	if err != nil || len(v.Get("device_code")) != 40 || !strings.HasPrefix(a.header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		t.Errorf("= %s %s, %v", a.header.Get("Content-Type"), a.body, err)
 	}
+	x := b.do("POST", b.web+"/login/device/code?client_id="+CampusApp, "", "", "Accept", "application/xml")
+	if !strings.HasPrefix(x.body, "<OAuth><device_code>") {
+		t.Errorf("XML: %s", x.body)
+	}
 	j := b.do("POST", b.web+"/login/device/code", "", `{"client_id":"`+CampusApp+`"}`, "Content-Type", "application/json", "Accept", "application/vnd.github+json")
 	if len(j.text("device_code")) != 40 {
 		t.Errorf("JSON body: %s", j.body)
@@ -249,6 +258,25 @@ func TestRefresh(t *testing.T) {
 	b.clock.pass(15_811_200 * time.Second)
 	if a := b.refresh(CampusApp, fourth.text("refresh_token")); a.text("error") != "bad_refresh_token" {
 		t.Errorf("after its life = %s", a.body)
+	}
+}
+
+// TestRefreshRace is two machines that renew with the same token: one wins.
+func TestRefreshRace(t *testing.T) {
+	b := newBench(t, GitHubCom, Switches{})
+	first := b.login(CampusApp, CampusUser)
+	results := make(chan string)
+	for range 8 {
+		go func() { results <- b.refresh(CampusApp, first.text("refresh_token")).text("error") }()
+	}
+	won := 0
+	for range 8 {
+		if <-results == "" {
+			won++
+		}
+	}
+	if won != 1 || len(b.LiveTokens()) != 1 {
+		t.Errorf("%d won and %d tokens live, want 1 and 1", won, len(b.LiveTokens()))
 	}
 }
 

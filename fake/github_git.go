@@ -150,9 +150,9 @@ func (g *GitHub) decideGit(r *http.Request, full string, s gitService) gitDecisi
 	d := gitDecision{repo: *repo}
 	if t != nil {
 		d.login = t.user
-		d.workflows = t.app.Permissions["workflows"] == "write"
-		if t.app.Kind == OAuthApp {
-			d.workflows = slices.Contains(t.scopes, "workflow")
+		d.workflows = slices.Contains(t.scopes, "workflow")
+		if i := g.installed(t.app, repo); i != nil && t.app.Kind == GitHubApp {
+			d.workflows = g.granted(i, g.appOf(t))["workflows"] == "write"
 		}
 	}
 	return d
@@ -172,7 +172,7 @@ func (g *GitHub) refuseGit(t *token, repo *Repo, s gitService) gitDecision {
 	if s.write {
 		return gitDecision{status: http.StatusForbidden, message: "Permission to " + repo.FullName() + ".git denied to " + t.user + ".\n"}
 	}
-	if t.app.Kind == GitHubApp && g.installed(t.app, repo) != nil && t.app.Permissions["contents"] == "" {
+	if i := g.installed(t.app, repo); i != nil && t.app.Kind == GitHubApp && g.granted(i, g.appOf(t))["contents"] == "" {
 		return gitDecision{status: http.StatusForbidden, message: gitNoAccess}
 	}
 	return gitDecision{status: http.StatusNotFound, message: gitNotFound}

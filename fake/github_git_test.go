@@ -139,6 +139,33 @@ func TestGitWorkflows(t *testing.T) {
 	}
 }
 
+// TestGitPermissions changes what the account accepted, under a token's feet.
+func TestGitPermissions(t *testing.T) {
+	h := newGitHost(t, nil)
+	tok := h.token(CampusUser, 0)
+	for _, c := range []struct {
+		contents    string
+		fetch, push int
+	}{{"write", 200, 200}, {"read", 200, 403}, {"", 403, 403}} {
+		h.Update(func(s *Seed) {
+			s.Installations[0].Permissions = map[string]string{"metadata": "read", "contents": c.contents}
+		})
+		for service, want := range map[string]int{"git-upload-pack": c.fetch, "git-receive-pack": c.push} {
+			req, _ := http.NewRequest("GET", h.server.URL+"/river-lab/data/info/refs?service="+service, nil)
+			req.SetBasicAuth("x", tok)
+			if a := send(t, http.DefaultClient, req); a.status != want {
+				t.Errorf("contents %q, %s = %d %q, want %d", c.contents, service, a.status, a.body, want)
+			}
+		}
+	}
+	h.Update(func(s *Seed) { s.Repos[0].Archived = true; s.Installations[0].Permissions = nil })
+	req, _ := http.NewRequest("GET", h.server.URL+"/river-lab/data/info/refs?service=git-receive-pack", nil)
+	req.SetBasicAuth(tok, "x-oauth-basic")
+	if a := send(t, http.DefaultClient, req); a.status != 403 || a.body != gitArchived {
+		t.Errorf("archived = %d %q", a.status, a.body)
+	}
+}
+
 func TestGitHostilePaths(t *testing.T) {
 	h := newGitHost(t, nil)
 	tok := h.token(CampusUser, 0)

@@ -109,12 +109,12 @@ func (g *GitHub) installationURL(web string, i *Installation) string {
 }
 
 func (g *GitHub) installationJSON(c *call, i *Installation) map[string]any {
-	app := orElse(g.appWith(i.App), c.tok.app)
+	app := g.appOf(c.tok)
 	account := g.accountJSON(c, i.Account)
 	out := map[string]any{
 		"id": i.ID, "client_id": app.ClientID, "app_id": app.ID, "app_slug": app.Slug,
 		"account": account, "target_id": account["id"], "target_type": account["type"],
-		"repository_selection": selection(i), "permissions": app.Permissions, "events": []string{},
+		"repository_selection": selection(i), "permissions": g.granted(i, app), "events": []string{},
 		"access_tokens_url":         fmt.Sprintf("%s/app/installations/%d/access_tokens", c.api, i.ID),
 		"repositories_url":          c.api + "/installation/repositories",
 		"html_url":                  g.installationURL(c.web, i),

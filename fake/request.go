@@ -1,7 +1,10 @@
 package fake
 
 import (
+	"bytes"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -21,10 +24,14 @@ type Request struct {
 	Scheme   string      // of the Authorization header: "bearer", "token", "basic" or ""
 	Username string      // of basic authentication
 	Token    string      // fingerprint of the secret that was sent
+	Form     url.Values  // what was posted to /login; secrets are fingerprints
 	Status   int         // of the answer; 0 when none was sent
 }
 
-func (g *GitHub) record(n int, r *http.Request) int {
+// maxLog is how many requests are remembered; the oldest are forgotten.
+const maxLog = 20_000
+
+func (g *GitHub) record(n int, r *http.Request) {
 	h := r.Header.Clone()
 	for _, k := range []string{"Authorization", "Proxy-Authorization", "Cookie"} {
 		h.Del(k)
@@ -32,20 +39,53 @@ func (g *GitHub) record(n int, r *http.Request) int {
 	scheme, user, secret := authorization(r)
 	e := Request{
 		N: n, At: g.now(), Method: r.Method, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
-		Header: h, Scheme: scheme, Username: user, Token: Fingerprint(secret),
+		Header: h, Scheme: scheme, Username: user, Token: Fingerprint(secret), Form: peekForm(r),
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.log = append(g.log, e)
-	return len(g.log) - 1
+	if len(g.log) > maxLog {
+		g.log = slices.Delete(g.log, 0, maxLog/2)
+	}
 }
 
-func (g *GitHub) recordStatus(i, status int) {
+// recordStatus notes the answer to the n-th request. Requests may have been
+// recorded in another order than they were counted.
+func (g *GitHub) recordStatus(n, status int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i < len(g.log) {
-		g.log[i].Status = status
+	for i := len(g.log) - 1; i >= 0; i-- {
+		if g.log[i].N == n {
+			g.log[i].Status = status
+			return
+		}
 	}
+}
+
+// peekForm reads the form of a request to the OAuth endpoints, and leaves the
+// body for them to read again.
+func peekForm(r *http.Request) url.Values {
+	if r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, "/login/") {
+		return nil
+	}
+	head, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), r.Body), r.Body}
+	if err != nil {
+		return nil
+	}
+	form, err := url.ParseQuery(string(head))
+	if err != nil {
+		return nil
+	}
+	for _, k := range []string{"device_code", "refresh_token", "access_token", "client_secret", "code"} {
+		for i, v := range form[k] {
+			form[k][i] = Fingerprint(v)
+		}
+	}
+	return form
 }
 
 // Requests returns what has been asked so far, oldest first.

@@ -33,6 +33,7 @@ const (
 type WorldConfig struct {
 	// Dir is an existing folder for repositories and the certificate.
 	Dir  string
+	Addr string           // where Local listens; empty means a free port on loopback
 	Git  string           // the git program; empty means the one in PATH
 	Seed *Seed            // nil means [Campus]
 	Now  func() time.Time // nil means time.Now
@@ -63,6 +64,49 @@ type World struct {
 	servers []*http.Server
 	closed  sync.Once
 	running sync.WaitGroup
+	gate    gate
+}
+
+// A gate counts requests under way and lets none in once it is closed.
+type gate struct {
+	mu     sync.Mutex
+	inside int
+	closed chan struct{} // nil while open; closed when the last has left
+}
+
+// through runs h for a request, unless the gate is closed.
+func (t *gate) through(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.mu.Lock()
+		if t.closed != nil {
+			t.mu.Unlock()
+			panic(http.ErrAbortHandler)
+		}
+		t.inside++
+		t.mu.Unlock()
+		defer t.leave()
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (t *gate) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inside--; t.inside == 0 && t.closed != nil {
+		close(t.closed)
+	}
+}
+
+// close shuts the gate and returns a channel that is closed when the last
+// request has left.
+func (t *gate) close() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = make(chan struct{})
+	if t.inside == 0 {
+		close(t.closed)
+	}
+	return t.closed
 }
 
 // NewWorld starts a World. Close ends it.
@@ -85,7 +129,7 @@ func NewWorld(c WorldConfig) (*World, error) {
 }
 
 func (w *World) start(c WorldConfig) error {
-	local, err := listen()
+	local, err := net.Listen("tcp", orElse(c.Addr, "127.0.0.1:0"))
 	if err != nil {
 		return err
 	}
@@ -189,7 +233,7 @@ func serverTLS(cert tls.Certificate) *tls.Config {
 
 func (w *World) serve(l net.Listener, h http.Handler) {
 	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: w.gate.through(h), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
 	w.servers = append(w.servers, s)
@@ -254,6 +298,7 @@ func (w *World) Client() *http.Client {
 func (w *World) Close() error {
 	var err error
 	w.closed.Do(func() {
+		left := w.gate.close()
 		for _, s := range w.servers {
 			s.Close()
 		}
@@ -261,7 +306,7 @@ func (w *World) Close() error {
 			w.Proxy.close()
 		}
 		done := make(chan struct{})
-		go func() { w.running.Wait(); close(done) }()
+		go func() { w.running.Wait(); <-left; close(done) }()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		select {
