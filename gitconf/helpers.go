@@ -331,3 +331,6 @@ func shellWords(s string) []string {
 	}
 	return out
 }
+
+// ParseHelper reads the value of one credential.helper.
+func ParseHelper(e Entry) Helper { return Git{}.helper(e, e.Subsection()) }
