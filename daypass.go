@@ -9,6 +9,9 @@ package daypass
 
 import "time"
 
+// Version is the version of all three binaries.
+const Version = "0.1.0"
+
 // A Credential is what an upstream accepts: a short-lived token, bound to one
 // host at birth and given to no other.
 type Credential struct {

@@ -24,7 +24,7 @@ const (
 	entryTag    = "entry"
 	endedTag    = "ended"
 	countTag    = "count"
-	entryFields = 21
+	entryFields = 23
 	endedFields = 7
 )
 
@@ -176,7 +176,7 @@ func fieldsOf(e Entry) fields {
 		string(e.Authority), e.Scheme, s.Host, s.Access.String(), seconds(s.Until), repoList(s),
 		e.Credential.Account, e.Credential.Username, e.Credential.Token.Reveal(), e.Origin, e.ProviderName,
 		e.WebURL, e.APIURL, e.AppURL, e.ClientID, flag(e.FallThrough),
-		e.Refresh.Reveal(), seconds(e.RefreshUntil), seconds(e.RenewUntil), flag(complete), join(seen),
+		e.Refresh.Reveal(), seconds(e.RefreshUntil), seconds(e.RenewUntil), flag(complete), join(seen), e.Name, e.Email,
 	}}
 }
 
@@ -212,6 +212,7 @@ func parseEntry(f fields) (Entry, error) {
 	e.RenewUntil, ok[4] = parseSeconds(v[18])
 	e.SeenComplete, ok[5] = parseFlag(v[19])
 	e.Seen, ok[6] = parseJoined(v[20])
+	e.Name, e.Email = v[21], v[22]
 	if f.n != entryFields || ok != [7]bool{true, true, true, true, true, true, true} {
 		return Entry{}, ErrDamaged
 	}

@@ -37,6 +37,8 @@ type Entry struct {
 	AppURL       string // where the App's page is, for "install it here"
 	ClientID     string
 
+	Name, Email string // for commits and for tools that are run with the token; may be empty
+
 	FallThrough bool // other helpers may answer where this one has nothing
 
 	Refresh      daypass.Secret // renews the credential; used once
@@ -49,11 +51,18 @@ func (e Entry) Renewable(now time.Time) bool {
 	return now.Before(e.RenewUntil) && (e.RefreshUntil.IsZero() || now.Before(e.RefreshUntil))
 }
 
+// keepRenewal is how long a renewal stays after its agreed end, so that the
+// next run of daypass can end it at the host. It renews nothing any more.
+const keepRenewal = 24 * time.Hour
+
 // KeepUntil is when the entry is of no more use: when its credential has
-// expired and can no longer be renewed.
+// expired and has no renewal that would have to be ended.
 func (e Entry) KeepUntil() time.Time {
 	end := e.Credential.Scope.Until
 	renew := e.RenewUntil
+	if !e.Refresh.IsZero() && !renew.IsZero() {
+		renew = renew.Add(keepRenewal)
+	}
 	if !e.RefreshUntil.IsZero() && e.RefreshUntil.Before(renew) {
 		renew = e.RefreshUntil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +19,15 @@ const (
 	maxCodeLife = 30 * time.Minute
 )
 
-var userCode = regexp.MustCompile(`^[A-Z0-9-]{4,16}$`)
+// plainUserCode reports whether a code is what a person can be shown and type.
+func plainUserCode(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !('A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return len(s) >= 4 && len(s) <= 16
+}
 
 // A Code is what a person types to say yes: on the page, this code, before it ends.
 type Code struct {
@@ -64,7 +71,7 @@ func (c *Client) Start(ctx context.Context) (*Code, error) {
 func (c *Client) checkedCode(da *oauth2.DeviceAuthResponse) (*Code, error) {
 	now := c.now()
 	switch {
-	case !userCode.MatchString(da.UserCode):
+	case !plainUserCode(da.UserCode):
 		return nil, c.badAnswer("its code has an odd shape", nil)
 	case !c.host.OwnURL(da.VerificationURI):
 		return nil, c.badAnswer("it names a page on another host to type the code on", nil)
@@ -73,13 +80,13 @@ func (c *Client) checkedCode(da *oauth2.DeviceAuthResponse) (*Code, error) {
 		da.Expiry = now.Add(maxCodeLife)
 	}
 	interval := time.Duration(da.Interval) * time.Second
+	least := minInterval
 	if Loopback(hostname(c.host.Name)) {
-		interval = min(max(interval, time.Second), maxInterval)
-	} else {
-		// A fifth more than asked: some machines' clocks run fast, and GitHub
-		// answers an early poll with a longer wait (cli/cli #9370).
-		interval = min(max(interval, minInterval), maxInterval) * 6 / 5
+		least = time.Second
 	}
+	// A fifth more than asked: timers are not exact and some machines' clocks run
+	// fast, and GitHub answers an early poll with a longer wait (cli/cli #9370).
+	interval = min(max(interval, least), maxInterval) * 6 / 5
 	da.Interval = int64((interval + time.Second - 1) / time.Second)
 	return &Code{User: da.UserCode, Page: da.VerificationURI, Expires: da.Expiry, auth: *da}, nil
 }
@@ -148,7 +155,7 @@ func (c *Client) tokenGuard() *guard {
 }
 
 func (c *Client) token(tok *oauth2.Token) (Token, error) {
-	if !tokenShape.MatchString(tok.AccessToken) || tokenShape.FindString(tok.AccessToken) != tok.AccessToken {
+	if tokenLength([]byte(tok.AccessToken)) != len(tok.AccessToken) {
 		return Token{}, c.badAnswer("its token has an odd shape", nil)
 	}
 	out := Token{Access: daypass.NewSecret(tok.AccessToken), Expires: tok.Expiry}

@@ -97,7 +97,7 @@ func (h Host) Title() string {
 	if h.Name == DotCom {
 		return "GitHub"
 	}
-	return "GitHub at " + h.Name
+	return h.Name
 }
 
 // AuthorizationsURL is the page where a person ends an App's access to their account.

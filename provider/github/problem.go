@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	gh "github.com/google/go-github/v89/github"
@@ -89,10 +91,22 @@ func (c *Client) apiProblem(what string, err error) error {
 			until = c.now().Add(*abuse.RetryAfter)
 		}
 		return c.limited(what, until)
+	case errors.As(err, &er) && er.Response != nil && strings.HasPrefix(er.Response.Header.Get("X-GitHub-SSO"), "required"):
+		return c.singleSignOn(what, err)
 	case errors.As(err, &er) && er.Response != nil:
 		return c.statusProblem(what, er.Response.StatusCode, err)
 	}
 	return c.reachProblem(err)
+}
+
+// singleSignOn: the organisation takes this account only after a sign-in of its
+// own (docs: "SAML and GitHub Apps").
+func (c *Client) singleSignOn(what string, err error) error {
+	return &daypass.Problem{
+		Code: "DP-606", What: what, Why: "the organisation hides behind single sign-on",
+		Next: "Sign in on " + c.host.Web + "/orgs/NAME/sso, with the organisation's name, then run \"daypass login\" again.",
+		Kind: daypass.ErrRefused, Err: err,
+	}
 }
 
 func (c *Client) limited(what string, until time.Time) error {
@@ -121,7 +135,7 @@ func (c *Client) statusProblem(what string, status int, err error) error {
 		}
 	case status >= 400 && status < 500:
 		return &daypass.Problem{
-			Code: "DP-307", What: what, Why: c.host.Title() + " refused (HTTP " + http.StatusText(status) + ")",
+			Code: "DP-307", What: what, Why: c.host.Title() + " refused (HTTP " + strconv.Itoa(status) + ")",
 			Next: `Run "daypass check" to see what is missing.`, Kind: daypass.ErrRefused, Err: err,
 		}
 	}

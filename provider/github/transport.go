@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,9 +27,44 @@ var (
 	errCut      = errors.New("the answer ended early")
 )
 
-// tokenShape is every kind of token in GitHub's documentation, "About
-// authentication to GitHub": prefix and then letters whose number is not fixed.
-var tokenShape = regexp.MustCompile(`(?:gh[oprsu]_|github_pat_)[A-Za-z0-9_.-]{20,1024}`)
+// tokenPrefixes are the kinds of token in GitHub's documentation, "About
+// authentication to GitHub". The length that follows is not fixed.
+const tokenPrefixes = "gho_ ghp_ ghr_ ghs_ ghu_ github_pat_"
+
+const minToken, maxToken = 20, 1024 // characters after the prefix
+
+// tokenLength returns how long a token b begins with, 0 for none.
+func tokenLength(b []byte) int {
+	for prefix := range strings.SplitSeq(tokenPrefixes, " ") {
+		if !bytes.HasPrefix(b, []byte(prefix)) {
+			continue
+		}
+		n := len(prefix)
+		for n < len(b) && tokenByte(b[n]) {
+			n++
+		}
+		if rest := n - len(prefix); rest >= minToken && rest <= maxToken {
+			return n
+		}
+	}
+	return 0
+}
+
+func tokenByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-'
+}
+
+// findTokens returns the tokens in an answer, whatever else it is.
+func findTokens(body []byte) []daypass.Secret {
+	var out []daypass.Secret
+	for i := 0; i < len(body) && len(out) < 8; i++ {
+		if n := tokenLength(body[i:]); n > 0 {
+			out = append(out, daypass.NewSecret(string(body[i:i+n])))
+			i += n - 1
+		}
+	}
+	return out
+}
 
 // guard is the one way out to a host. It reads each answer whole, within a
 // limit of size; notes the host's clock; and keeps every token that the host
@@ -110,9 +144,7 @@ func (g *guard) note(res *http.Response, body []byte) {
 	if !g.keep {
 		return
 	}
-	for _, found := range tokenShape.FindAll(body, 8) {
-		g.received = append(g.received, daypass.NewSecret(string(found)))
-	}
+	g.received = append(g.received, findTokens(body)...)
 }
 
 func (g *guard) takeReceived() []daypass.Secret {
@@ -164,21 +196,16 @@ func (p *pacer) wait(ctx context.Context) error {
 	return nil
 }
 
-var (
-	slowDown    = regexp.MustCompile(`"error"\s*:\s*"slow_down"`)
-	newInterval = regexp.MustCompile(`"interval"\s*:\s*"?([0-9]{1,4})"?\s*[,}]`)
-)
-
 func (p *pacer) heard(body []byte) {
-	if !slowDown.Match(body) {
+	var said struct {
+		Error    string      `json:"error"`
+		Interval json.Number `json:"interval"`
+	}
+	if json.Unmarshal(body, &said) != nil || said.Error != "slow_down" {
 		return
 	}
-	m := newInterval.FindSubmatch(body)
-	if m == nil {
-		return
-	}
-	n, err := strconv.Atoi(string(m[1]))
-	if err != nil {
+	n, err := said.Interval.Int64()
+	if err != nil || n < 0 || n > 3600 {
 		return
 	}
 	p.mu.Lock()

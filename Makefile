@@ -1,0 +1,60 @@
+# daypass: build, try, test. Everything that a target needs beyond Go, git and a
+# C library is installed by the target itself (scripts/tools.sh).
+
+GO      ?= go
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
+BINS     = bin/daypass bin/daypassd bin/git-credential-daypass
+
+.PHONY: build demo test test-quick soak bench lint install uninstall fuzz clean help
+
+help:
+	@echo 'make demo     see it work: a log-in and a push on a stand-in for GitHub (under 15 s)'
+	@echo 'make test     all tests'
+	@echo 'make build    the three programs, in bin/'
+	@echo 'make install  put them into PREFIX/bin ($(PREFIX)/bin), with the old names'
+	@echo 'make lint     format, vet, staticcheck'
+	@echo 'make bench    how fast, beside its peers'
+	@echo 'make soak     the long tests: fuzzing, kill -9 rounds'
+
+build:
+	@mkdir -p bin
+	$(GOBUILD) -o bin/ ./cmd/...
+
+demo: build
+	@bin/daypass demo login
+
+test: build
+	@scripts/tools.sh test
+	$(GO) test -race -timeout 14m ./...
+
+test-quick:
+	$(GO) test -short -timeout 5m ./...
+
+soak: build
+	@scripts/tools.sh test
+	DAYPASS_SOAK=1 $(GO) test -timeout 60m -count=1 ./...
+	$(MAKE) fuzz FUZZTIME=2m
+
+FUZZTIME ?= 20s
+fuzz:
+	@scripts/fuzz.sh $(FUZZTIME)
+
+bench: build
+	@scripts/tools.sh bench
+	$(GO) run ./bench/helper
+
+lint:
+	@scripts/lint.sh
+
+install: build
+	install -d $(DESTDIR)$(BINDIR)
+	install -m 0755 $(BINS) $(DESTDIR)$(BINDIR)/
+	for name in gh-scoped-creds github-app-user-auth; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
+
+uninstall:
+	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd git-credential-daypass gh-scoped-creds github-app-user-auth
+
+clean:
+	rm -rf bin

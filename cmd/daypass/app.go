@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
+)
+
+// An app is the world as the commands see it: what they read, write and ask is
+// handed in here and nowhere else.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	environ        func() []string
+	now            func() time.Time
+	uid            int               // effective user id
+	transport      http.RoundTripper // verifies certificates, honours HTTPS_PROXY and SSL_CERT_FILE
+	etcConfig      string            // the admin's configuration
+	terminal       bool              // stderr is a terminal
+	readable       bool              // stdin is a terminal
+}
+
+// run is the whole program: args with the program's name first, exit code out.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(a.oldNames(args))
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var done exitStatus
+	if errors.As(err, &done) {
+		return int(done)
+	}
+	err = a.interrupted(ctx, err)
+	a.screen(false).problem(err)
+	return daypass.ExitCode(err)
+}
+
+// An exitStatus ends the program with a status and nothing more to say, as a
+// child's own status does.
+type exitStatus int
+
+func (e exitStatus) Error() string { return "" }
+
+func (a *app) interrupted(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	var p *daypass.Problem
+	if errors.As(err, &p) {
+		return err
+	}
+	return &daypass.Problem{Code: "DP-214", What: "stopped", Next: "Nothing was left behind.", Err: err}
+}
+
+const rootHelp = `daypass gives you access to private repositories from a computer that others
+administer: for hours, to chosen repositories, with nothing left on its disks.
+
+  daypass login          open a page, type a code; then git push works
+  daypass check          would a push from here work, and if not, why
+
+Manual: doc/manual.md. Every message ends with a code that it explains.`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "daypass", Short: "Short-lived, narrow access to private repositories", Long: rootHelp,
+		SilenceErrors: true, SilenceUsage: true, Version: daypass.Version,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageProblem(c, err.Error()) })
+	root.AddGroup(&cobra.Group{ID: "first", Title: "Every day:"}, &cobra.Group{ID: "more", Title: "More:"})
+	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand()}
+	more := []*cobra.Command{
+		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.setupCommand(), a.walletCommand(),
+		a.serverCommand("demo", "See it work on a GitHub that runs on this machine only"),
+		a.serverCommand("admin", "For admins: make the GitHub App"),
+	}
+	for _, c := range first {
+		c.GroupID = "first"
+	}
+	for _, c := range more {
+		c.GroupID = "more"
+	}
+	root.AddCommand(append(first, more...)...)
+	root.AddCommand(a.credentialCommand())
+	cobra.EnableCommandSorting = false
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	return root
+}
+
+func usageProblem(c *cobra.Command, why string) error {
+	return &daypass.Problem{
+		Code: "DP-001", What: printable(why), Next: `See "` + c.CommandPath() + ` --help".`, Kind: daypass.ErrUsage,
+	}
+}
+
+// atMost refuses surplus arguments as a usage error.
+func atMost(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usageProblem(c, "too many arguments")
+		}
+		return nil
+	}
+}
+
+// openWallet opens this machine's store.
+func (a *app) openWallet() (*wallet.Wallet, error) {
+	w, err := wallet.Open(wallet.Options{Getenv: a.getenv, UID: a.uid, Now: a.now})
+	if err != nil {
+		return nil, walletProblem(err)
+	}
+	return w, nil
+}
+
+// presenting is the authority that this process has: its login, or the pass or
+// hub token in its environment.
+func (a *app) presenting() (wallet.Authority, error) {
+	auth, err := wallet.Presenting(a.getenv)
+	if err != nil {
+		return "", walletProblem(err)
+	}
+	return auth, nil
+}
+
+// client returns a client of the host; clientID may be empty where no login is made.
+func (a *app) client(h github.Host, clientID string) *github.Client {
+	return github.New(h, clientID, a.transport, a.now)
+}
+
+// hostArg is the host that an argument names, or the configured one.
+func (a *app) hostArg(cfg config, args []string) (github.Host, error) {
+	if len(args) == 0 {
+		return cfg.host, nil
+	}
+	return github.ParseHost(args[0])
+}
+
+// ownDir is the directory of the running program, links resolved.
+func ownDir() (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	exe, err = filepath.EvalSymlinks(exe)
+	return filepath.Dir(exe), err
+}
+
+// environment returns the environment without the named variables.
+func environment(environ []string, without ...string) []string {
+	var out []string
+next:
+	for _, kv := range environ {
+		name, _, _ := strings.Cut(kv, "=")
+		for _, w := range without {
+			if name == w {
+				continue next
+			}
+		}
+		out = append(out, kv)
+	}
+	return out
+}

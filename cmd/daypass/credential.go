@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/gitconf"
+	"github.com/daypass-dev/daypass/gitcred"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
+)
+
+// credentialTime bounds what git waits for; the helper gives up at 10 s.
+const credentialTime = 9 * time.Second
+
+// credentialCommand is what the helper runs when the wallet has no answer: it
+// alone renews, writes the wallet and explains. It never starts a login.
+func (a *app) credentialCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "credential get|erase", Short: "For git-credential-daypass", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, cancel := context.WithTimeout(c.Context(), credentialTime)
+			defer cancel()
+			text, err := gitcred.Read(a.stdin)
+			if err != nil {
+				return nil // git's input, refused without a word to whoever made it
+			}
+			req, err := gitcred.Parse(text)
+			if err != nil {
+				return nil
+			}
+			switch args[0] {
+			case "get":
+				return a.credentialGet(ctx, req)
+			case "erase":
+				return a.credentialErase(req)
+			}
+			return nil
+		},
+	}
+}
+
+// credentialGet answers git's request, or says in one line why it does not.
+// Its own exit status is 0: git looks at the answer only.
+func (a *app) credentialGet(ctx context.Context, req gitcred.Request) error {
+	h, err := github.ParseHost(req.Protocol + "://" + req.Host)
+	if err != nil || h.Scheme != req.Protocol || h.Name != daypass.FoldASCII(req.Host) {
+		return nil
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return a.explain(err, config{fallThrough: true})
+	}
+	w, err := a.openWallet()
+	if err != nil {
+		return a.explain(err, cfg)
+	}
+	a.sweep(ctx, w)
+	auth, err := a.presenting()
+	if err != nil {
+		return a.explain(err, config{fallThrough: true})
+	}
+	e, err := a.candidate(ctx, w, auth, h, req)
+	if err == nil {
+		return a.answer(req, e)
+	}
+	if !a.setUpFor(ctx, cfg, w, h) {
+		return nil
+	}
+	cfg.fallThrough = cfg.fallThrough || a.fallsThrough(w, h)
+	return a.explain(err, cfg)
+}
+
+// candidate is the narrowest credential for the request, renewed where due.
+func (a *app) candidate(ctx context.Context, w *wallet.Wallet, auth wallet.Authority, h github.Host, req gitcred.Request) (wallet.Entry, error) {
+	entries, _, err := w.List()
+	if err != nil {
+		return wallet.Entry{}, walletProblem(err)
+	}
+	var best wallet.Entry
+	for _, e := range entries {
+		if e.Authority != auth || e.Scheme != h.Scheme || !answers(e, h, req) {
+			continue
+		}
+		if !e.Credential.Usable(a.now(), 0) && !a.mayRenew(e) {
+			continue
+		}
+		if best.Scheme == "" || best.Credential.Scope.All && !e.Credential.Scope.All {
+			best = e
+		}
+	}
+	if best.Scheme == "" {
+		return wallet.Entry{}, a.noLogin(w, auth, h)
+	}
+	return a.renewed(ctx, w, best)
+}
+
+// answers reports whether a credential is for the request, apart from time.
+func answers(e wallet.Entry, h github.Host, req gitcred.Request) bool {
+	s := e.Credential.Scope
+	s.Until = daypass.Forever
+	want := daypass.Scope{Host: h.Name, All: true, Access: daypass.Read, Until: daypass.Forever}
+	repo, kind := req.Repo()
+	switch kind {
+	case gitcred.RepoPath:
+		want.All, want.Repos = false, []daypass.Repo{repo}
+	case gitcred.NoPath:
+	default:
+		return false
+	}
+	return s.Covers(s.Pin(want))
+}
+
+// answer writes the credential in git's form.
+func (a *app) answer(req gitcred.Request, e wallet.Entry) error {
+	expires := int64(0)
+	if until := e.Credential.Scope.Until; until.Before(daypass.Forever) {
+		expires = until.Unix()
+	}
+	out := req.For(e.Credential.Username, e.Credential.Token, expires)
+	_, err := a.stdout.Write(out.Append(nil))
+	return err
+}
+
+// setUpFor reports whether git was told, by an admin or this user and not by a
+// repository, to ask daypass for the host; only then is there anything to say.
+func (a *app) setUpFor(ctx context.Context, cfg config, w *wallet.Wallet, h github.Host) bool {
+	if cfg.forHost(h).ClientID != "" {
+		return true
+	}
+	entries, ended, err := w.List()
+	if err == nil {
+		for _, e := range entries {
+			if e.Scheme == h.Scheme && e.Credential.Scope.Host == h.Name {
+				return true
+			}
+		}
+		for _, e := range ended {
+			if e.Host == h.Name {
+				return true
+			}
+		}
+	}
+	git, err := gitconf.Find(a.getenv)
+	if err != nil {
+		return false
+	}
+	list, err := git.List(ctx, "")
+	if err != nil {
+		return false
+	}
+	for _, entry := range list {
+		if entry.SetsHelper(h.Web) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *app) fallsThrough(w *wallet.Wallet, h github.Host) bool {
+	entries, ended, err := w.List()
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if e.Credential.Scope.Host == h.Name && e.FallThrough {
+			return true
+		}
+	}
+	for _, e := range ended {
+		if e.Host == h.Name && e.FallThrough {
+			return true
+		}
+	}
+	return false
+}
+
+// explain says one line, and quit=1 so that git does not go on to ask for a
+// password that the host would not take.
+func (a *app) explain(err error, cfg config) error {
+	var p *daypass.Problem
+	text := printable(err.Error())
+	if errors.As(err, &p) && (p.Code == "DP-101" || p.Code == "DP-102") {
+		text = printable(fmt.Sprintf("%s. %s [%s]", p.What, pushAgain(p.Next), p.Code))
+	}
+	fmt.Fprintln(a.stderr, "daypass: "+text)
+	if cfg.fallThrough {
+		return nil
+	}
+	_, werr := fmt.Fprintln(a.stdout, "quit=1")
+	return werr
+}
+
+// pushAgain turns `Run "daypass login".` into `Run "daypass login", then push again.`
+func pushAgain(next string) string {
+	if len(next) > 0 && next[len(next)-1] == '.' {
+		next = next[:len(next)-1]
+	}
+	return next + ", then push again."
+}
+
+// credentialErase: the host did not take a credential. It is dropped if it is
+// the very one that git names; an old one that fails must not end a new one.
+func (a *app) credentialErase(req gitcred.Request) error {
+	if req.Password.IsZero() && req.Credential.IsZero() {
+		return nil
+	}
+	w, err := a.openWallet()
+	if err != nil {
+		return err
+	}
+	auth, err := a.presenting()
+	if err != nil {
+		return err
+	}
+	match := func(e wallet.Entry) bool {
+		return e.Authority == auth && e.Scheme == req.Protocol &&
+			e.Credential.Scope.Host == req.Host && names(req, e.Credential)
+	}
+	entries, _, err := w.List()
+	if err != nil {
+		return walletProblem(err)
+	}
+	for _, e := range entries {
+		if match(e) && a.mayRenew(e) {
+			// Renewal can still bring a good one: only the token is dropped.
+			e.Credential.Scope.Until = a.now()
+			return w.Put(e)
+		}
+	}
+	_, err = w.Remove(match, "rejected")
+	return err
+}
+
+// names reports whether git's description holds this very credential.
+func names(req gitcred.Request, c daypass.Credential) bool {
+	if !req.Credential.IsZero() {
+		return req.Credential.Equal(gitcred.Basic(c.Username, c.Token))
+	}
+	return req.Password.Equal(c.Token)
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/gitconf"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
+)
+
+// helperName is git's name for us.
+const helperName = "git-credential-daypass"
+
+// helperPath is the helper beside the running program. Never by PATH: what git
+// is told to run must be what was installed.
+func helperPath() (string, error) {
+	dir, err := ownDir()
+	if err == nil {
+		path := filepath.Join(dir, helperName)
+		if _, err = os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", &daypass.Problem{
+		Code: "DP-705", What: "the git helper is not where it belongs",
+		Why:  helperName + " has to lie in the same folder as daypass",
+		Next: `Install both again ("make install").`, Err: err,
+	}
+}
+
+// checkSetup finds out before a login whether git can be set up at all.
+func (a *app) checkSetup(h github.Host, repo daypass.Repo) error {
+	if _, err := gitconf.Find(a.getenv); err != nil {
+		return err
+	}
+	_, err := helperPath()
+	return err
+}
+
+// afterwards makes git ask daypass, where it would not yet, and looks at the
+// repository that the user stands in.
+func (l *login) afterwards(ctx context.Context, got grant, e wallet.Entry) error {
+	if !l.o.noSetup {
+		if err := l.setup(ctx, got.account); err != nil {
+			l.screen.say("You are logged in, but git is not set up to use it.")
+			return err
+		}
+	}
+	l.noteHere(ctx, got.reach)
+	return nil
+}
+
+func (l *login) setup(ctx context.Context, who github.Account) error {
+	git, err := gitconf.Find(l.app.getenv)
+	if err != nil {
+		return err
+	}
+	helper, err := helperPath()
+	if err != nil {
+		return err
+	}
+	url := l.host.Web + "/"
+	if l.repo.ID != 0 {
+		url += l.repo.String()
+	}
+	asked, err := git.Asks(ctx, "", url, helper)
+	if err != nil {
+		return err
+	}
+	if asked.First && asked.HTTPPath && (len(asked.Others) == 0 || l.o.keepHelpers) {
+		l.screen.result("git already asks daypass for %s.", url)
+		return nil
+	}
+	req := gitconf.Request{
+		Origin: l.host.Web, Repo: l.repo, Helper: helper, KeepHelpers: l.o.keepHelpers,
+		UserName: who.CommitName(), UserEmail: who.CommitEmail(), PushDefault: true,
+	}
+	change, err := gitconf.Setup{Git: git, Now: l.app.now}.Apply(ctx, req)
+	if err != nil {
+		return err
+	}
+	l.app.showChange(l.screen, url, change, false)
+	return nil
+}
+
+// showChange says what setup did to git's configuration.
+func (a *app) showChange(s *screen, url string, c gitconf.Change, planned bool) {
+	s.event("setup", map[string]any{"file": c.File, "added": c.Added, "silenced": helperNames(c.Silenced), "also_asked": helperNames(c.Others)})
+	did, undo := "git now asks daypass for %s (set in %s).", `"daypass setup --undo" takes that back.`
+	if planned {
+		did, undo = "git would ask daypass for %s (set in %s).", "Nothing was written."
+	}
+	if c.Added == "" {
+		s.result("git already asks daypass for %s; nothing to do.", url)
+	} else {
+		s.result(did+" %s", url, a.tilde(c.File), undo)
+	}
+	for _, h := range c.Silenced {
+		s.result("  No longer asked there: %s. To keep it: --keep-helpers.", h)
+	}
+	for _, h := range c.Others {
+		s.result("  Also asked there, and sees each token: %s.", h)
+	}
+}
+
+func helperNames(list []gitconf.Helper) []string {
+	out := []string{}
+	for _, h := range list {
+		out = append(out, h.String())
+	}
+	return out
+}
+
+// tilde shortens a path below the home directory.
+func (a *app) tilde(path string) string {
+	home := a.getenv("HOME")
+	if rel, err := filepath.Rel(home, path); err == nil && home != "" && filepath.IsLocal(rel) {
+		return "~/" + rel
+	}
+	return path
+}
+
+// noteHere says at once what would otherwise come as a 403 at the next push: the
+// App is not installed on the repository that the user stands in.
+func (l *login) noteHere(ctx context.Context, reach github.Reach) {
+	here, err := l.app.remoteHere(ctx, "")
+	if err != nil || here.Host != l.host.Name || here.Scheme == "ssh" {
+		return
+	}
+	repo := here.Repo
+	if repo == (daypass.Repo{}) {
+		return
+	}
+	if l.repo.ID != 0 && !l.repo.SameName(repo) {
+		l.screen.say("Note: this login is for %s only, and you are in a clone of %s.", l.repo, repo)
+		return
+	}
+	for _, r := range reach.Pushable() {
+		if r.SameName(repo) {
+			l.screen.result("Ready: git push from here goes to %s.", repo)
+			return
+		}
+	}
+	l.screen.say("Note: you are in a clone of %s, and a push to it would not work yet. \"daypass check\" says why.", repo)
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
+)
+
+const logoutHelp = `End your access: erase it on this machine, always, and end it at the host where the
+host can do that. git's configuration stays ("daypass setup --undo" takes that back).
+
+  daypass logout                 the default host
+  daypass logout ghes.example    another host
+  daypass logout --all           every host`
+
+func (a *app) logoutCommand() *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use: "logout [HOST]", Short: "End your access, here and at the host", Long: logoutHelp, Args: atMost(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.logout(c.Context(), args, all) },
+	}
+	c.Flags().BoolVar(&all, "all", false, "every host")
+	return c
+}
+
+func (a *app) logout(ctx context.Context, args []string, all bool) error {
+	if all && len(args) > 0 {
+		return usageText("give a host or --all, not both")
+	}
+	cfg, err := a.loadConfig()
+	if err != nil && !all {
+		return err
+	}
+	host := cfg.host
+	if !all {
+		if host, err = a.hostArg(cfg, args); err != nil {
+			return err
+		}
+	}
+	w, err := a.openWallet()
+	if err != nil {
+		return err
+	}
+	// Erased first: whatever happens at the host, nothing stays here.
+	gone, err := w.Remove(func(e wallet.Entry) bool {
+		return all || e.Scheme == host.Scheme && e.Credential.Scope.Host == host.Name
+	}, "logout")
+	if err != nil {
+		return walletProblem(err)
+	}
+	files := a.emptyStoreFiles(all, host)
+	s := a.screen(false)
+	if len(gone) == 0 && len(files) == 0 {
+		s.result("There was nothing to end%s.", hostPhrase(all, host))
+		return nil
+	}
+	for _, f := range files {
+		s.result("Emptied %s.", printable(a.tilde(f)))
+	}
+	for name, list := range byHost(gone) {
+		a.endAtHost(ctx, s, name, list)
+	}
+	return nil
+}
+
+func hostPhrase(all bool, h github.Host) string {
+	if all {
+		return ""
+	}
+	return " for " + h.Title()
+}
+
+func byHost(entries []wallet.Entry) map[string][]wallet.Entry {
+	out := map[string][]wallet.Entry{}
+	for _, e := range entries {
+		key := e.Scheme + "://" + e.Credential.Scope.Host
+		out[key] = append(out[key], e)
+	}
+	return out
+}
+
+// endAtHost revokes and says what came of it.
+func (a *app) endAtHost(ctx context.Context, s *screen, origin string, list []wallet.Entry) {
+	h, err := github.ParseHost(origin)
+	if err != nil {
+		return
+	}
+	var tokens []daypass.Secret
+	for _, e := range list {
+		tokens = append(tokens, e.Credential.Token, e.Refresh)
+	}
+	ctx, cancel := context.WithTimeout(ctx, revokeTime)
+	defer cancel()
+	err = a.client(h, "").Revoke(ctx, tokens...)
+	switch {
+	case err == nil:
+		s.result("Logged out of %s: erased on this machine, and ended at the host (which may tell you so by e-mail).", h.Title())
+	case errors.Is(err, github.ErrCannotRevoke):
+		s.result("Logged out of %s: erased on this machine. %s has no way to end a token from here; it ends by itself, or at once on\n  %s",
+			h.Title(), h.Title(), h.AuthorizationsURL())
+	default:
+		s.result("Logged out of %s: erased on this machine. It could not be ended at the host; it ends by itself, or at once on\n  %s",
+			h.Title(), h.AuthorizationsURL())
+		s.problem(err)
+	}
+}

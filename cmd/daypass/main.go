@@ -1,0 +1,28 @@
+// Command daypass gives its user short-lived, narrow access to git hosts. This
+// file only wires: what the commands do is in one file each.
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	a := &app{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		getenv: os.Getenv, environ: os.Environ, now: time.Now, uid: os.Geteuid(),
+		transport: http.DefaultTransport, etcConfig: "/etc/daypass/config.yaml",
+		terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		readable: term.IsTerminal(int(os.Stdin.Fd())),
+	}
+	code := a.run(ctx, os.Args)
+	stop()
+	os.Exit(code)
+}

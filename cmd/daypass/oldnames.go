@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"github.com/daypass-dev/daypass/gitconf"
+)
+
+// oldNames turns a call under one of the predecessors' names into ours:
+// gh-scoped-creds and github-app-user-auth are "daypass login", with their
+// flags. Where the admins' git configuration names a store file, as
+// github-app-user-auth's README asks, the token goes into that file and the
+// user's ~/.gitconfig is left alone: git asks there already.
+func (a *app) oldNames(args []string) []string {
+	if len(args) == 0 {
+		return nil
+	}
+	rest := args[1:]
+	switch filepath.Base(args[0]) {
+	case "gh-scoped-creds", "github-app-user-auth":
+	default:
+		return rest
+	}
+	out := append([]string{"login"}, rest...)
+	if slices.ContainsFunc(rest, func(s string) bool { return s == "--help" || s == "-h" }) {
+		return out
+	}
+	if file := a.systemStoreFile(); file != "" {
+		out = append(out, "--no-setup")
+		if !slices.ContainsFunc(rest, isFlag("--store-file", "--git-credentials-path")) {
+			out = append(out, "--store-file="+file)
+		}
+	}
+	return out
+}
+
+func isFlag(flags ...string) func(string) bool {
+	return func(arg string) bool {
+		for _, f := range flags {
+			if arg == f || len(arg) > len(f) && arg[:len(f)+1] == f+"=" {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// systemStoreFile is the file of `helper = store --file=…` in git's system
+// configuration, which only admins write; "" where there is none.
+func (a *app) systemStoreFile() string {
+	git, err := gitconf.Find(a.getenv)
+	if err != nil {
+		return ""
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return ""
+	}
+	list, err := git.Helpers(context.Background(), "", cfg.host.Web+"/")
+	if err != nil {
+		return ""
+	}
+	for _, h := range list {
+		if h.Scope == gitconf.ScopeSystem && h.Kind == gitconf.KindStore && filepath.IsAbs(h.StoreFile()) {
+			return h.StoreFile()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
+)
+
+// renewMargin is how long before its end a credential is renewed: a push that
+// takes long must not lose its token on the way.
+const renewMargin = time.Minute
+
+// renewed returns e, or what follows it where e is about to end and the user
+// asked for renewal at login.
+func (a *app) renewed(ctx context.Context, w *wallet.Wallet, e wallet.Entry) (wallet.Entry, error) {
+	if e.Credential.Usable(a.now(), renewMargin) || !a.mayRenew(e) {
+		return a.stillGood(w, e)
+	}
+	unlock, err := w.Lock(ctx, "renew-"+e.Credential.Scope.Host)
+	if err != nil {
+		return wallet.Entry{}, walletProblem(err)
+	}
+	defer unlock()
+	// Somebody else may have renewed while we waited: a refresh token is good
+	// once, and all who need the new credential get that one.
+	if now, ok, err := again(w, e); err != nil {
+		return wallet.Entry{}, walletProblem(err)
+	} else if !ok || now.Credential.Usable(a.now(), renewMargin) || !a.mayRenew(now) {
+		return a.stillGood(w, first2(ok, now, e))
+	} else {
+		e = now
+	}
+	return a.renew(ctx, w, e)
+}
+
+func first2(ok bool, a, b wallet.Entry) wallet.Entry {
+	if ok {
+		return a
+	}
+	return b
+}
+
+func (a *app) stillGood(w *wallet.Wallet, e wallet.Entry) (wallet.Entry, error) {
+	if e.Credential.Usable(a.now(), 0) {
+		return e, nil
+	}
+	h, err := entryHost(e)
+	if err != nil {
+		return wallet.Entry{}, err
+	}
+	return wallet.Entry{}, a.noLogin(w, e.Authority, h)
+}
+
+func (a *app) mayRenew(e wallet.Entry) bool {
+	return !e.Refresh.IsZero() && a.now().Before(e.RenewUntil) &&
+		(e.RefreshUntil.IsZero() || a.now().Before(e.RefreshUntil))
+}
+
+// again reads the entry of the same key.
+func again(w *wallet.Wallet, e wallet.Entry) (wallet.Entry, bool, error) {
+	entries, _, err := w.List()
+	if err != nil {
+		return wallet.Entry{}, false, err
+	}
+	for _, now := range entries {
+		if now.SameKey(e) {
+			return now, true, nil
+		}
+	}
+	return wallet.Entry{}, false, nil
+}
+
+func entryHost(e wallet.Entry) (github.Host, error) {
+	return github.ParseHost(e.Scheme + "://" + e.Credential.Scope.Host)
+}
+
+// renew spends the refresh token and keeps its successor before anybody uses
+// the new credential; between the host's answer and the store lies one write.
+// The scope is looked at again first: what comes back must be no wider.
+func (a *app) renew(ctx context.Context, w *wallet.Wallet, e wallet.Entry) (wallet.Entry, error) {
+	h, err := entryHost(e)
+	if err != nil {
+		return wallet.Entry{}, err
+	}
+	c := a.client(h, e.ClientID)
+	tok, err := c.Renew(ctx, e.Refresh)
+	if errors.Is(err, github.ErrRefreshSpent) {
+		// The refresh token is worth nothing now; the access token may be.
+		e.Refresh, e.RefreshUntil, e.RenewUntil = daypass.Secret{}, time.Time{}, time.Time{}
+		if perr := w.Put(e); perr != nil {
+			return wallet.Entry{}, walletProblem(perr)
+		}
+	}
+	if err != nil {
+		a.endReceived(ctx, c)
+		return wallet.Entry{}, err
+	}
+	next := e
+	next.Credential.Token, next.Credential.Scope.Until = tok.Access, tok.Expires
+	next.Refresh, next.RefreshUntil = tok.Refresh, tok.RefreshExpires
+	if err := a.sameReach(ctx, c, e, tok, &next); err != nil {
+		a.endReceived(ctx, c)
+		return wallet.Entry{}, err
+	}
+	if next.Credential.Scope.Until.After(e.RenewUntil) {
+		// The last one: it is not used beyond the agreed end.
+		next.Credential.Scope.Until = e.RenewUntil
+	}
+	if err := w.Put(next); err != nil {
+		a.endReceived(ctx, c)
+		return wallet.Entry{}, walletProblem(err)
+	}
+	return next, nil
+}
+
+// sameReach repeats login's checks: an expiring token of a GitHub App, of the
+// same account.
+func (a *app) sameReach(ctx context.Context, c *github.Client, e wallet.Entry, tok github.Token, next *wallet.Entry) error {
+	refuse := func(why string) error {
+		return &daypass.Problem{
+			Code: "DP-220", What: c.Host().Title() + " renewed your access into something else, which was thrown away", Why: why,
+			Next: `Run "daypass login" again.`, Kind: daypass.ErrRefused,
+		}
+	}
+	if tok.OAuthApp() || tok.Expires.IsZero() {
+		return refuse("it is no short-lived token of a GitHub App any more")
+	}
+	who, err := c.Account(ctx, tok.Access)
+	if err != nil {
+		return err
+	}
+	if who.Login != e.Credential.Account {
+		return refuse("it belongs to another account")
+	}
+	reach, err := c.Reach(ctx, tok.Access)
+	if err != nil {
+		return err
+	}
+	if !e.Credential.Scope.All {
+		for _, r := range reach.Repositories() {
+			one := daypass.Scope{Host: e.Credential.Scope.Host, Repos: []daypass.Repo{r.Repo}, Access: daypass.Read, Until: e.Credential.Scope.Until}
+			if !e.Credential.Scope.Covers(one) {
+				return refuse("it reaches more repositories than before")
+			}
+		}
+	}
+	next.Seen, next.SeenComplete = seen(reach)
+	return nil
+}
+
+// endReceived ends what the host sent and nobody keeps.
+func (a *app) endReceived(ctx context.Context, c *github.Client) {
+	tokens := c.Received()
+	if len(tokens) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTime)
+	defer cancel()
+	if err := c.Revoke(ctx, tokens...); err != nil {
+		a.screen(false).say("Warning: a token that %s had given could not be ended from here. To end it: %s [DP-215]",
+			c.Host().Title(), c.Host().AuthorizationsURL())
+	}
+}
+
+// sweep ends, at the host, renewals whose agreed time is over. There is no
+// process that waits for that moment; every daypass that runs later looks.
+func (a *app) sweep(ctx context.Context, w *wallet.Wallet) {
+	now := a.now()
+	over := func(e wallet.Entry) bool { return !e.RenewUntil.IsZero() && !now.Before(e.RenewUntil) }
+	entries, _, err := w.List()
+	if err != nil {
+		return // whoever asked for the wallet reports that
+	}
+	for _, e := range entries {
+		if !over(e) {
+			continue
+		}
+		h, err := entryHost(e)
+		if err != nil {
+			continue
+		}
+		c := a.client(h, e.ClientID)
+		rctx, cancel := context.WithTimeout(ctx, revokeTime)
+		err = c.Revoke(rctx, e.Refresh, e.Credential.Token)
+		cancel()
+		if err != nil && !errors.Is(err, github.ErrCannotRevoke) {
+			continue // kept, and tried again next time
+		}
+		if _, err := w.Remove(func(have wallet.Entry) bool { return have.SameKey(e) && over(have) }, "expired"); err != nil {
+			a.screen(false).say("Note: %s", printable(fmt.Sprint(walletProblem(err))))
+		}
+	}
+}

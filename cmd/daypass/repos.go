@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
+)
+
+const reposHelp = `List the repositories that your access reaches, and which of them you can push to.
+The host is asked, so the list is today's.`
+
+func (a *app) reposCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "repos [HOST]", Short: "The repositories in reach", Long: reposHelp, Args: atMost(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.repos(c.Context(), args, asJSON) },
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "a list of objects, for programs")
+	return c
+}
+
+func (a *app) repos(ctx context.Context, args []string, asJSON bool) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	h, err := a.hostArg(cfg, args)
+	if err != nil {
+		return err
+	}
+	e, err := a.current(ctx, h, daypass.Repo{})
+	if err != nil {
+		return err
+	}
+	reach, err := a.client(h, e.ClientID).Reach(ctx, e.Credential.Token)
+	if err != nil {
+		return err
+	}
+	a.showRepos(a.screen(asJSON), e, reach)
+	return nil
+}
+
+type repoRow struct {
+	Repository string `json:"repository"`
+	ID         int64  `json:"id"`
+	Private    bool   `json:"private"`
+	Push       bool   `json:"push"`
+	Why        string `json:"why,omitempty"` // why not, where push is false
+}
+
+func (a *app) showRepos(s *screen, e wallet.Entry, reach github.Reach) {
+	rows := []repoRow{}
+	for _, in := range reach.Installations {
+		for _, r := range in.Repos {
+			row := repoRow{Repository: r.String(), ID: r.ID, Private: r.Private, Push: true}
+			switch {
+			case in.Contents != "write":
+				row.Push, row.Why = false, "the App may only read there"
+			case r.Archived:
+				row.Push, row.Why = false, "it is archived"
+			case !r.Push:
+				row.Push, row.Why = false, "you may only read it"
+			}
+			rows = append(rows, row)
+		}
+	}
+	if s.json {
+		s.object(rows)
+		return
+	}
+	for _, r := range rows {
+		mark := "push"
+		if !r.Push {
+			mark = "read only: " + r.Why
+		}
+		s.result("%-40s %s", r.Repository, mark)
+	}
+	if len(rows) == 0 {
+		s.result("The App is installed on no repository that you can see.")
+	}
+	for _, in := range reach.Installations {
+		if in.Suspended {
+			s.result("%-40s suspended", in.Owner+"/*")
+		}
+	}
+	if len(reach.HiddenOrgs) > 0 {
+		s.say("%d organisations are hidden by single sign-on.", len(reach.HiddenOrgs))
+	}
+	if e.AppURL != "" {
+		s.say("To change that: %s", e.AppURL)
+	}
+}
+
+// current is the credential that this process would use at the host for the
+// repository, or, for the zero Repo, the widest one; renewed where it is due.
+func (a *app) current(ctx context.Context, h github.Host, repo daypass.Repo) (wallet.Entry, error) {
+	w, err := a.openWallet()
+	if err != nil {
+		return wallet.Entry{}, err
+	}
+	a.sweep(ctx, w)
+	auth, err := a.presenting()
+	if err != nil {
+		return wallet.Entry{}, err
+	}
+	if repo != (daypass.Repo{}) {
+		want := daypass.Scope{Host: h.Name, Repos: []daypass.Repo{repo}, Access: daypass.Read}
+		e, ok, err := w.Find(wallet.Want{Authority: auth, Scheme: h.Scheme, Scope: want})
+		if err != nil {
+			return wallet.Entry{}, walletProblem(err)
+		}
+		if ok {
+			return a.renewed(ctx, w, e)
+		}
+		if e, ok := a.renewableFor(w, auth, h, repo); ok {
+			return a.renewed(ctx, w, e)
+		}
+		return wallet.Entry{}, a.noLogin(w, auth, h)
+	}
+	return a.widest(ctx, w, auth, h)
+}
+
+func (a *app) widest(ctx context.Context, w *wallet.Wallet, auth wallet.Authority, h github.Host) (wallet.Entry, error) {
+	entries, _, err := w.List()
+	if err != nil {
+		return wallet.Entry{}, walletProblem(err)
+	}
+	var best wallet.Entry
+	for _, e := range entries {
+		s := e.Credential.Scope
+		if e.Authority != auth || e.Scheme != h.Scheme || s.Host != h.Name {
+			continue
+		}
+		if !e.Credential.Usable(a.now(), 0) && e.Refresh.IsZero() {
+			continue
+		}
+		if best.Scheme == "" || s.All && !best.Credential.Scope.All {
+			best = e
+		}
+	}
+	if best.Scheme == "" {
+		return wallet.Entry{}, a.noLogin(w, auth, h)
+	}
+	return a.renewed(ctx, w, best)
+}
+
+// noLogin says that there is nothing for a host, and since when.
+func (a *app) noLogin(w *wallet.Wallet, auth wallet.Authority, h github.Host) error {
+	p := &daypass.Problem{
+		Code: "DP-102", What: "you are not logged in to " + h.Title() + " on this machine",
+		Next: `Run "daypass login` + loginArg(h) + `".`, Kind: daypass.ErrNoLogin,
+	}
+	if e, ok := a.ended(w, auth, h.Scheme, h.Name); ok {
+		p.Code, p.What = "DP-101", "your "+h.Title()+" access ended at "+clock(e.At, a.now())
+	}
+	return p
+}
+
+// loginArg is what "daypass login" needs to name the host.
+func loginArg(h github.Host) string {
+	switch {
+	case h.Name == github.DotCom:
+		return ""
+	case h.Scheme == "https":
+		return " " + h.Name
+	}
+	return " " + h.Web
+}
+
+func (a *app) ended(w *wallet.Wallet, auth wallet.Authority, scheme, host string) (wallet.Ended, bool) {
+	_, ended, err := w.List()
+	if err != nil {
+		return wallet.Ended{}, false
+	}
+	var last wallet.Ended
+	for _, e := range ended {
+		if e.Authority == auth && e.Host == host && e.At.After(last.At) {
+			last = e
+		}
+	}
+	return last, !last.At.IsZero()
+}
+
+// renewableFor is an expired credential for the repository that can be renewed.
+func (a *app) renewableFor(w *wallet.Wallet, auth wallet.Authority, h github.Host, repo daypass.Repo) (wallet.Entry, bool) {
+	entries, _, err := w.List()
+	if err != nil {
+		return wallet.Entry{}, false
+	}
+	for _, e := range entries {
+		have := e.Credential.Scope
+		have.Until = daypass.Forever
+		want := daypass.Scope{Host: h.Name, Repos: []daypass.Repo{repo}, Access: daypass.Read, Until: daypass.Forever}
+		if e.Authority == auth && e.Scheme == h.Scheme && have.Covers(have.Pin(want)) && a.mayRenew(e) {
+			return e, true
+		}
+	}
+	return wallet.Entry{}, false
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
+)
+
+const runHelp = `Run one command with a token in its environment, and nowhere else: GITHUB_TOKEN and
+GH_TOKEN (on a GitHub Enterprise Server GH_HOST and GH_ENTERPRISE_TOKEN instead).
+
+  daypass run --repo OWNER/NAME -- gh pr list     only with access to that one repository
+  daypass run --all -- gh repo list               with all that your login reaches`
+
+type runOptions struct {
+	host, repo string
+	all        bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use: "run (--repo OWNER/NAME | --all) -- COMMAND …", Short: "Run a command with a token in its environment", Long: runHelp,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageProblem(c, "no command to run")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return a.runChild(c, o, args) },
+	}
+	c.Flags().StringVar(&o.host, "host", "", "the GitHub host (default: as for login)")
+	c.Flags().StringVar(&o.repo, "repo", "", "OWNER/NAME: with access to this repository and no other")
+	c.Flags().BoolVar(&o.all, "all", false, "with all that the login reaches")
+	c.Flags().SetInterspersed(false)
+	return c
+}
+
+func (a *app) runChild(c *cobra.Command, o runOptions, args []string) error {
+	if o.all == (o.repo != "") {
+		return usageProblem(c, "say either --repo OWNER/NAME or --all")
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	h := cfg.host
+	if o.host != "" {
+		if h, err = github.ParseHost(o.host); err != nil {
+			return err
+		}
+	}
+	e, err := a.runEntry(c, h, o)
+	if err != nil {
+		return err
+	}
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return &daypass.Problem{Code: "DP-003", What: "the command " + printable(args[0]) + " was not found", Next: "Check its name.", Err: err}
+	}
+	env := append(environment(a.environ(), cleared()...), childVariables(h, e)...)
+	err = syscall.Exec(path, args, env)
+	return &daypass.Problem{Code: "DP-003", What: "the command " + printable(args[0]) + " could not be started", Next: "Check that it may be run.", Err: err}
+}
+
+// runEntry: --repo takes a token that reaches nothing else, and no other.
+func (a *app) runEntry(c *cobra.Command, h github.Host, o runOptions) (wallet.Entry, error) {
+	if o.all {
+		return a.current(c.Context(), h, daypass.Repo{})
+	}
+	repo, ok := daypass.ParseRepo(strings.TrimSuffix(o.repo, ".git"))
+	if !ok {
+		return wallet.Entry{}, usageProblem(c, "--repo is OWNER/NAME, such as octocat/hello-world")
+	}
+	e, err := a.current(c.Context(), h, repo)
+	if err == nil {
+		s := e.Credential.Scope
+		only := daypass.Scope{Host: h.Name, Repos: []daypass.Repo{repo}, Access: s.Access, Until: s.Until}
+		if s.Pin(only).Covers(s) {
+			return e, nil
+		}
+	}
+	if err != nil && !errors.Is(err, daypass.ErrNoLogin) {
+		return wallet.Entry{}, err
+	}
+	return wallet.Entry{}, &daypass.Problem{
+		Code: "DP-103", What: "there is no access here that reaches " + repo.String() + " and nothing else",
+		Next: `Run "daypass login` + loginArg(h) + " --repo " + repo.String() + `" first, or use --all.`,
+		Kind: daypass.ErrNoLogin, Err: err,
+	}
+}
+
+// cleared are the variables that the child must not inherit: our own keys, and
+// tokens that would take the place of the one that it was given.
+func cleared() []string {
+	return []string{
+		"DAYPASS_TOKEN", "DAYPASS_TOKEN_FILE", "JUPYTERHUB_API_TOKEN",
+		"GITHUB_TOKEN", "GH_TOKEN", "GH_HOST", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN",
+		"GITHUB_USER", "GITHUB_NAME", "GITHUB_EMAIL", "GITHUB_HOST",
+	}
+}
+
+// childVariables: a token is given only under the name that tools use for its
+// own host. GITHUB_TOKEN means github.com to most, so an Enterprise Server's
+// token never bears that name (gh help environment).
+func childVariables(h github.Host, e wallet.Entry) []string {
+	token := e.Credential.Token.Reveal()
+	var out []string
+	switch {
+	case h.Name == github.DotCom:
+		out = []string{"GITHUB_TOKEN=" + token, "GH_TOKEN=" + token}
+	case strings.HasSuffix(h.Name, ".ghe.com"):
+		out = []string{"GH_HOST=" + h.Name, "GH_TOKEN=" + token}
+	default:
+		out = []string{"GH_HOST=" + h.Name, "GH_ENTERPRISE_TOKEN=" + token}
+	}
+	add := func(name, value string) {
+		if value != "" {
+			out = append(out, name+"="+value)
+		}
+	}
+	add("GITHUB_HOST", h.Name)
+	add("GITHUB_USER", e.Credential.Account)
+	add("GITHUB_NAME", e.Name)
+	add("GITHUB_EMAIL", e.Email)
+	return out
+}

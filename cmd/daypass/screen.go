@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/daypass-dev/daypass"
+)
+
+// The rules of what is shown: messages go to stderr, results to stdout; each
+// message ends with the next step; times are absolute with their zone, plus
+// what remains; state is never colour alone; nothing is redrawn in plain mode;
+// whatever comes from outside is shown with its control bytes escaped.
+
+// A screen is where people read.
+type screen struct {
+	out, err io.Writer
+	now      func() time.Time
+	rich     bool // a terminal that can redraw a line and show bold
+	json     bool // events and results as JSON on out, nothing for people there
+}
+
+func (a *app) screen(asJSON bool) *screen {
+	rich := a.terminal && a.getenv("DAYPASS_PLAIN") != "1" && a.getenv("TERM") != "dumb" && a.getenv("TERM") != ""
+	return &screen{out: a.stdout, err: a.stderr, now: a.now, rich: rich && !asJSON, json: asJSON}
+}
+
+// say writes a message for people.
+func (s *screen) say(format string, args ...any) { fmt.Fprintf(s.err, format+"\n", args...) }
+
+// result writes what was asked for.
+func (s *screen) result(format string, args ...any) {
+	if !s.json {
+		fmt.Fprintf(s.out, format+"\n", args...)
+	}
+}
+
+// event writes one line of JSON, in --json only.
+func (s *screen) event(name string, fields map[string]any) {
+	if !s.json {
+		return
+	}
+	line := map[string]any{"event": name, "time": s.now().UTC().Format(time.RFC3339)}
+	for k, v := range fields {
+		line[k] = v
+	}
+	s.object(line)
+}
+
+// object writes one JSON value and a line end.
+func (s *screen) object(v any) {
+	enc := json.NewEncoder(s.out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		fmt.Fprintln(s.err, "daypass: cannot write JSON:", err)
+	}
+}
+
+// problem tells a failure: one paragraph, wrapped by nobody, code last.
+func (s *screen) problem(err error) {
+	var p *daypass.Problem
+	if !errors.As(err, &p) {
+		s.say("daypass: %s", printable(err.Error()))
+		s.event("error", map[string]any{"message": printable(err.Error())})
+		return
+	}
+	s.say("daypass: %s", printable(p.Error()))
+	s.event("error", map[string]any{"code": p.Code, "what": p.What, "why": p.Why, "next": p.Next, "who": p.Who})
+}
+
+func (s *screen) bold(text string) string {
+	if !s.rich {
+		return text
+	}
+	return "\x1b[1m" + text + "\x1b[0m"
+}
+
+// redraw replaces the line under the cursor; in plain mode it does nothing.
+func (s *screen) redraw(text string) {
+	if s.rich {
+		fmt.Fprint(s.err, "\r\x1b[2K", text)
+	}
+}
+
+// moment says when something ends: "18:40 CET (7 h 59 min left)".
+func (s *screen) moment(t time.Time) string {
+	if !t.Before(daypass.Forever) {
+		return "no set time"
+	}
+	left := t.Sub(s.now())
+	if left <= 0 {
+		return clock(t, s.now()) + " (ended)"
+	}
+	return clock(t, s.now()) + " (" + remaining(left) + " left)"
+}
+
+// clock is a time of day with its zone, and its date unless that is today.
+func clock(t, now time.Time) string {
+	t = t.Local()
+	if y, d := t.Year(), t.YearDay(); y == now.Local().Year() && d == now.Local().YearDay() {
+		return t.Format("15:04 MST")
+	}
+	return t.Format("2006-01-02 15:04 MST")
+}
+
+func remaining(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d/time.Second))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d/time.Minute))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d/time.Hour), int(d%time.Hour/time.Minute))
+	}
+	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
+}
+
+// printable escapes control and formatting characters in text from outside, so
+// that it cannot move a cursor, hide itself or look like something else.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n' || r == '\t':
+			b.WriteByte(' ')
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar:
+			fmt.Fprintf(&b, "\\u%04x", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

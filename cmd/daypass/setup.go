@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/gitconf"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
+)
+
+const setupHelp = `Make git ask daypass for a host: the helper's absolute path, helpers configured before
+it silenced there, and the repository's name sent along. login does this by itself
+where it is needed.
+
+  daypass setup                 your ~/.gitconfig
+  daypass setup --system        for everybody on this machine (as root)
+  daypass setup --hub           for a hub's image: --system and --ssh, conda's git too
+  daypass setup --ssh           also turn git@HOST: and ssh:// remotes into https
+  daypass setup --from-env      keep GITHUB_TOKEN from the environment in memory for git
+  daypass setup --undo          take away exactly what setup added
+  daypass setup --dry-run       show it only`
+
+type setupOptions struct {
+	system, global, hub, ssh, fromEnv, dryRun, undo, keepHelpers bool
+	host                                                         string
+}
+
+func (a *app) setupCommand() *cobra.Command {
+	var o setupOptions
+	c := &cobra.Command{
+		Use: "setup", Short: "Make git ask daypass, or no longer", Long: setupHelp, Args: atMost(0),
+		RunE: func(c *cobra.Command, _ []string) error { return a.setup(c, o) },
+	}
+	f := c.Flags()
+	f.BoolVar(&o.system, "system", false, "git's configuration for everybody on this machine")
+	f.BoolVar(&o.global, "global", false, "your own git configuration (the default)")
+	f.BoolVar(&o.hub, "hub", false, "for a hub's image: --system and --ssh, every git found")
+	f.BoolVar(&o.ssh, "ssh", false, "turn ssh remotes of the host into https")
+	f.BoolVar(&o.fromEnv, "from-env", false, "keep GITHUB_TOKEN in memory, bound to GITHUB_HOST")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done")
+	f.BoolVar(&o.undo, "undo", false, "take away what setup added")
+	f.BoolVar(&o.keepHelpers, "keep-helpers", false, "leave other credential helpers in place after daypass")
+	f.StringVar(&o.host, "host", "", "the GitHub host (default: as for login)")
+	return c
+}
+
+func (a *app) setup(c *cobra.Command, o setupOptions) error {
+	if o.hub {
+		o.system, o.ssh = true, true
+	}
+	if o.system && o.global {
+		return usageProblem(c, "say --system or --global, not both")
+	}
+	ctx := c.Context()
+	if o.undo {
+		return a.undo(ctx, o)
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	h := cfg.host
+	if o.host != "" {
+		if h, err = github.ParseHost(o.host); err != nil {
+			return err
+		}
+	}
+	helper, err := helperPath()
+	if err != nil {
+		return err
+	}
+	req := gitconf.Request{
+		Origin: h.Web, Helper: helper, System: o.system, SSH: o.ssh, KeepHelpers: o.keepHelpers, PushDefault: true,
+	}
+	if o.fromEnv {
+		if err := a.fromEnv(ctx, h, o.dryRun, &req); err != nil {
+			return err
+		}
+	} else if !o.system {
+		a.identity(ctx, h, &req)
+	}
+	return a.applySetup(ctx, o, h, req)
+}
+
+// identity fills in who commits, from a login that there is; without one git
+// asks for it itself at the first commit.
+func (a *app) identity(ctx context.Context, h github.Host, req *gitconf.Request) {
+	e, err := a.current(ctx, h, daypass.Repo{})
+	if err == nil {
+		req.UserName, req.UserEmail = e.Name, e.Email
+	}
+}
+
+func (a *app) applySetup(ctx context.Context, o setupOptions, h github.Host, req gitconf.Request) error {
+	gits, err := a.gits(o.hub)
+	if err != nil {
+		return err
+	}
+	done := map[string]bool{}
+	for _, git := range gits {
+		s := gitconf.Setup{Git: git, Now: a.now}
+		plan := s.Apply
+		if o.dryRun {
+			plan = s.Plan
+		}
+		change, err := plan(ctx, req)
+		if err != nil {
+			return err
+		}
+		if done[change.File] {
+			continue
+		}
+		done[change.File] = true
+		a.showChange(a.screen(false), h.Web+"/", change, o.dryRun)
+		if o.dryRun {
+			a.screen(false).result("%s", indent(change.Added))
+		}
+	}
+	return nil
+}
+
+func indent(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
+}
+
+func (a *app) gits(every bool) ([]gitconf.Git, error) {
+	one, err := gitconf.Find(a.getenv)
+	if err != nil {
+		return nil, err
+	}
+	if every {
+		return gitconf.FindAll(a.getenv), nil
+	}
+	return []gitconf.Git{one}, nil
+}
+
+func (a *app) undo(ctx context.Context, o setupOptions) error {
+	origin := ""
+	if o.host != "" {
+		h, err := github.ParseHost(o.host)
+		if err != nil {
+			return err
+		}
+		origin = h.Web
+	}
+	git, err := gitconf.Find(a.getenv)
+	if err != nil {
+		return err
+	}
+	s := gitconf.Setup{Git: git, Now: a.now}
+	undo := s.Undo
+	if o.dryRun {
+		undo = s.PlanUndo
+	}
+	list, err := undo(ctx, origin, o.system)
+	out := a.screen(false)
+	for _, u := range list {
+		verb := "Taken"
+		if o.dryRun {
+			verb = "Would be taken"
+		}
+		out.result("%s out of %s:\n%s", verb, a.tilde(u.File), indent(u.Removed))
+		for _, key := range u.Left {
+			out.result("  Left, since somebody has changed it: %s", key)
+		}
+	}
+	if err == nil && len(list) == 0 {
+		out.result("There was nothing to take back.")
+	}
+	return err
+}
+
+// fromEnv takes over what ContainDS' github-tokens.sh left to git's
+// configuration and to remote addresses: the hub's login token, kept in memory,
+// bound to its host alone, until the server ends.
+func (a *app) fromEnv(ctx context.Context, h github.Host, dryRun bool, req *gitconf.Request) error {
+	token := a.getenv("GITHUB_TOKEN")
+	if token == "" {
+		return &daypass.Problem{
+			Code: "DP-707", What: "GITHUB_TOKEN is not set, so there is nothing to take over",
+			Next: `Run "daypass login" instead.`, Kind: daypass.ErrNoLogin,
+		}
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) || len(token) > 1024 {
+		return &daypass.Problem{Code: "DP-708", What: "GITHUB_TOKEN does not look like a token", Next: "Ask whoever set it.", Kind: daypass.ErrUsage}
+	}
+	req.UserName, req.UserEmail = first(a.getenv("GITHUB_NAME"), a.getenv("GITHUB_USER")), a.getenv("GITHUB_EMAIL")
+	if dryRun {
+		return nil
+	}
+	w, err := a.openWallet()
+	if err != nil {
+		return err
+	}
+	auth, err := a.presenting()
+	if err != nil {
+		return err
+	}
+	e := wallet.Entry{
+		Authority: auth, Scheme: h.Scheme, Origin: "env", ProviderName: h.Title(), WebURL: h.Web, APIURL: h.API,
+		Name: req.UserName, Email: req.UserEmail,
+		Credential: daypass.Credential{
+			Scope:   daypass.Scope{Host: h.Name, All: true, Access: daypass.Write, Until: daypass.Forever},
+			Account: a.getenv("GITHUB_USER"), Username: "x-access-token", Token: daypass.NewSecret(token),
+		},
+	}
+	if err := w.Put(e); err != nil {
+		return walletProblem(err)
+	}
+	a.screen(false).result("GITHUB_TOKEN is kept for %s alone, in %s. \"daypass status\" says how wide it is.", h.Name, w.Place())
+	return a.oldLeavings(ctx)
+}
+
+// oldLeavings warns of what github-tokens.sh wrote: the token in git's configuration.
+func (a *app) oldLeavings(ctx context.Context) error {
+	git, err := gitconf.Find(a.getenv)
+	if err != nil {
+		return err
+	}
+	list, err := git.List(ctx, "")
+	if err != nil {
+		return errors.Join(err)
+	}
+	for _, e := range list {
+		if daypass.FoldEqual(e.Key, "user.ghtoken") || strings.HasSuffix(daypass.FoldASCII(e.Key), ".insteadof") && strings.Contains(e.Subsection(), "@") {
+			a.screen(false).say("Note: an older script left a token in git's configuration. \"daypass doctor --fix\" takes it away.")
+			return nil
+		}
+	}
+	return nil
+}
