@@ -1,0 +1,243 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/daypass-dev/daypass/gitcred"
+)
+
+const (
+	askWait    = 10 * time.Second
+	maxAnswer  = 64 << 10
+	maxRequest = 32 << 10 // less than a pipe holds, so that writing it never blocks
+)
+
+// ask runs the daypass beside this program as "daypass credential OP" and
+// returns its answer, which may be empty. An error means that it could not be
+// run at all and is for the user to read.
+func (h *helper) ask(op string, req gitcred.Request) (gitcred.Answer, error) {
+	path, err := h.beside()
+	if err != nil {
+		return gitcred.Answer{}, err
+	}
+	text := req.Append(nil)
+	if len(text) > maxRequest {
+		return gitcred.Answer{}, nil
+	}
+	out, status, err := h.converse(path, op, text)
+	if err != nil {
+		return gitcred.Answer{}, errors.New(strconv.Quote(path) + " cannot be run: " + err.Error() + ". Install daypass again.")
+	}
+	if len(out) == 0 || out[len(out)-1] != '\n' || !status.Exited() {
+		return gitcred.Answer{}, nil
+	}
+	a, err := gitcred.ParseAnswer(out, req)
+	switch {
+	case err != nil:
+		return gitcred.Answer{}, nil
+	case !a.Whole() || status.ExitStatus() != 0: // a failure has no credential to give
+		return gitcred.Answer{Quit: a.Quit}, nil
+	case a.Expires != 0 && a.Expires <= h.now().Unix():
+		return gitcred.Answer{}, nil
+	case a.AuthType == "":
+		return req.For(a.Username, a.Password, a.Expires), nil
+	}
+	return a, nil
+}
+
+// beside returns the daypass in this program's own directory. PATH is not asked,
+// since whoever can set it could then answer for us; and what others can write
+// is not run.
+func (h *helper) beside() (string, error) {
+	self, err := ownPath()
+	if err != nil {
+		return "", errors.New("cannot find the directory of git-credential-daypass: " + err.Error() + ". Is /proc mounted?")
+	}
+	dir := self[:len(self)-len(base(self))]
+	path := dir + "daypass"
+	for _, p := range [...]struct {
+		path string
+		kind uint32
+	}{{dir, syscall.S_IFDIR}, {path, syscall.S_IFREG}} {
+		var st syscall.Stat_t
+		err := syscall.Lstat(p.path, &st)
+		mode := uint32(st.Mode)
+		why := ""
+		switch {
+		case err != nil:
+			why = err.Error()
+		case mode&syscall.S_IFMT != p.kind:
+			why = "it is a link or not a file"
+		case st.Uid != 0 && int(st.Uid) != h.uid:
+			why = "it belongs to user " + strconv.Itoa(int(st.Uid))
+		case mode&0o022 != 0:
+			why = "others can write to it"
+		case p.kind == syscall.S_IFREG && mode&0o111 == 0:
+			why = "it is not executable"
+		}
+		if why != "" {
+			return "", errors.New("cannot ask for a credential: " + strconv.Quote(p.path) + ": " + why +
+				". Install daypass beside git-credential-daypass, owned by root or you and writable by nobody else.")
+		}
+	}
+	return path, nil
+}
+
+// environment is this process's without what git set: GIT_DIR and the
+// configuration in GIT_CONFIG_PARAMETERS are the repository's, which may be a
+// stranger's.
+func environment(all []string) []string {
+	out := make([]string, 0, len(all))
+	for _, kv := range all {
+		if len(kv) < 4 || kv[:4] != "GIT_" {
+			out = append(out, kv)
+		}
+	}
+	return out
+}
+
+// converse runs the program with text on its standard input. What it prints for
+// the user is passed on with control bytes made harmless. It is killed when it
+// takes too long or prints too much, and then gives nothing.
+func (h *helper) converse(path, op string, text []byte) (out []byte, status syscall.WaitStatus, err error) {
+	var pipes [3][2]int
+	for i := range pipes {
+		if err := pipe(&pipes[i]); err != nil {
+			return nil, 0, err
+		}
+	}
+	pid, err := syscall.ForkExec(path, []string{"daypass", "credential", op}, &syscall.ProcAttr{
+		Dir: "/", Env: environment(os.Environ()),
+		Files: []uintptr{uintptr(pipes[0][0]), uintptr(pipes[1][1]), uintptr(pipes[2][1])},
+	})
+	syscall.Close(pipes[0][0])
+	syscall.Close(pipes[1][1])
+	syscall.Close(pipes[2][1])
+	if err != nil {
+		return nil, 0, err
+	}
+	write(pipes[0][1], string(text))
+	syscall.Close(pipes[0][1])
+	until := time.Now().Add(askWait)
+	out, messages, ok := gather(pipes[1][0], pipes[2][0], until)
+	if len(messages) > 0 {
+		write(2, harmless(string(messages)))
+	}
+	if !finish(pid, until, ok, &status) {
+		return nil, 0, nil
+	}
+	return out, status, nil
+}
+
+// gather reads both pipes to their ends; ok is false where time or space ran out.
+func gather(answer, messages int, until time.Time) (a, m []byte, ok bool) {
+	open := map[int]*[]byte{answer: &a, messages: &m}
+	buf := make([]byte, 4096)
+	for len(open) > 0 {
+		fds := make([]int, 0, 2)
+		for fd := range open {
+			fds = append(fds, fd)
+		}
+		ready, ok := waitReadable(fds, until)
+		if !ok {
+			return nil, m, false
+		}
+		n, err := syscall.Read(ready, buf)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil || n <= 0:
+			delete(open, ready)
+		default:
+			to := open[ready]
+			if *to = append(*to, buf[:n]...); len(*to) > maxAnswer {
+				return nil, m, false
+			}
+		}
+	}
+	return a, m, true
+}
+
+// finish waits for the child's end, or makes it.
+func finish(pid int, until time.Time, ok bool, status *syscall.WaitStatus) bool {
+	for ok {
+		got, err := syscall.Wait4(pid, status, syscall.WNOHANG, nil)
+		if got == pid {
+			return true
+		}
+		if err != nil && err != syscall.EINTR || time.Now().After(until) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	_, _ = syscall.Wait4(pid, status, 0, nil)
+	return false
+}
+
+// An input is standard input with a deadline. git writes its request at once; a
+// caller that keeps it open and says nothing must not hang what waits for us.
+type input struct{ until time.Time }
+
+// errSlow reports that git, or whoever called, did not end its request.
+var errSlow = errors.New("standard input did not end within 5 seconds")
+
+// Read implements io.Reader.
+func (in *input) Read(b []byte) (int, error) {
+	for {
+		if _, ok := waitReadable([]int{0}, in.until); !ok {
+			return 0, errSlow
+		}
+		n, err := syscall.Read(0, b)
+		switch {
+		case err == syscall.EINTR || err == syscall.EAGAIN:
+			continue
+		case err != nil:
+			return 0, err
+		case n <= 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+// wordBits is how many files a word of syscall.FdSet holds.
+const wordBits = 8 * int(unsafe.Sizeof(syscall.FdSet{}.Bits[0]))
+
+// waitReadable returns one of the files that can be read without blocking; false
+// where none could be until then.
+func waitReadable(fds []int, until time.Time) (int, bool) {
+	for {
+		left := time.Until(until)
+		if left <= 0 {
+			return 0, false
+		}
+		var set syscall.FdSet
+		top := 0
+		for _, fd := range fds {
+			if fd >= wordBits*len(set.Bits) {
+				return 0, false
+			}
+			set.Bits[fd/wordBits] |= 1 << (fd % wordBits)
+			top = max(top, fd+1)
+		}
+		timeout := syscall.NsecToTimeval(int64(left))
+		err := selectReadable(top, &set, &timeout)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return 0, false
+		}
+		for _, fd := range fds {
+			if set.Bits[fd/wordBits]&(1<<(fd%wordBits)) != 0 {
+				return fd, true
+			}
+		}
+	}
+}
