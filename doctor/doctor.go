@@ -98,11 +98,13 @@ func Scan(ctx context.Context, o Options) []Finding {
 	if o.Git.Path == "" {
 		out = append(out, Finding{Code: "git-missing", Level: Bad, Title: "git was not found", Fix: "Install git, or load its module."})
 	} else {
-		out = append(out, s.readConfig(ctx)...)
-		for _, check := range []func(context.Context) []Finding{
-			s.version, s.helpers, s.remotes, s.rewrites, s.settings, s.identity, s.gitProxies,
-		} {
-			out = append(out, check(ctx)...)
+		out = append(out, s.version(ctx)...)
+		broken := s.readConfig(ctx)
+		out = append(out, broken...)
+		for _, check := range []func(context.Context) []Finding{s.helpers, s.remotes, s.rewrites, s.settings, s.identity, s.gitProxies} {
+			if broken == nil {
+				out = append(out, check(ctx)...)
+			}
 		}
 	}
 	for _, check := range []func() []Finding{s.stores, s.netrc, s.ghHosts, s.keys, s.modes, s.proxies, s.environment} {
@@ -119,7 +121,7 @@ func (s *scan) readConfig(ctx context.Context) []Finding {
 	var err error
 	if s.entries, err = s.Git.List(ctx, s.dir()); err != nil {
 		return []Finding{{Code: "git-config-unreadable", Level: Bad, Title: "git cannot read its configuration",
-			Detail: gitconf.Show(err.Error()), Fix: "Mend the line that git names."}}
+			Detail: s.hideHome(err.Error()) + ".", Fix: "Mend the line that git names."}}
 	}
 	return nil
 }

@@ -108,6 +108,7 @@ func (g Git) Advisories(ctx context.Context) ([]Advisory, error) {
 // carriage return in it: a git with the fix refuses to write it out.
 func (g Git) refusesCR(ctx context.Context) bool {
 	_, err := g.run(ctx, job{
+		env:   noFiles(),
 		args:  []string{"-c", "credential.helper=", "-c", "credential.protectProtocol=true", "credential", "fill"},
 		stdin: []byte("protocol=https\nhost=a.invalid\nusername=a\npassword=b\rc\n\n"),
 	})

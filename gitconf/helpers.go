@@ -197,10 +197,13 @@ func (g Git) Helpers(ctx context.Context, dir, rawURL string) ([]Helper, error) 
 func (g Git) helper(e Entry, sub string) Helper {
 	h := Helper{Value: printable(Redact(e.value)), Kind: KindOther, File: e.File, Scope: e.Scope, Section: printable(Redact(sub)), raw: e.value}
 	words := shellWords(e.value)
-	if strings.HasPrefix(e.value, "!") || len(words) == 0 {
-		if words = shellWords(e.value[1:]); len(words) == 0 || !filepath.IsAbs(words[0]) {
+	if snippet, ok := strings.CutPrefix(e.value, "!"); ok {
+		if words = shellWords(snippet); len(words) > 0 && !filepath.IsAbs(words[0]) {
 			return h
 		}
+	}
+	if len(words) == 0 {
+		return h
 	}
 	name := words[0]
 	if filepath.IsAbs(name) {
