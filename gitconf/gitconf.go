@@ -44,7 +44,7 @@ const maxOutput = 8 << 20
 // of PATH and the empty one, which mean the current directory, are skipped: a
 // "git" lying in a shared folder must not run.
 func Find(getenv func(string) string) (Git, error) {
-	all := FindAll(getenv)
+	all := findIn(filepath.SplitList(getenv("PATH")), getenv)
 	if len(all) == 0 {
 		return Git{}, &daypass.Problem{
 			Code: "DP-701",
@@ -56,20 +56,26 @@ func Find(getenv func(string) string) (Git, error) {
 	return all[0], nil
 }
 
-// FindAll returns every git that PATH, an active conda environment or conda's
-// usual places offer, the one that runs first. Builds of git differ in
-// where their system file is; conda's is below its own prefix.
+// FindAll returns every git that PATH, conda's variables or the places where
+// hubs install conda offer, the one that Find returns first. Builds of git
+// differ in where their system file is; conda's is below its own prefix, so
+// what serves all users of an image must be written for each.
 func FindAll(getenv func(string) string) []Git {
 	dirs := filepath.SplitList(getenv("PATH"))
-	if p := getenv("CONDA_PREFIX"); p != "" {
-		dirs = append(dirs, filepath.Join(p, "bin"))
+	for _, name := range []string{"CONDA_PREFIX", "CONDA_DIR", "NB_PYTHON_PREFIX"} {
+		if p := getenv(name); p != "" {
+			dirs = append(dirs, filepath.Join(p, "bin"))
+		}
 	}
 	if p := getenv("CONDA_EXE"); p != "" {
 		dirs = append(dirs, filepath.Dir(p))
 	}
-	if p := getenv("CONDA_DIR"); p != "" {
-		dirs = append(dirs, filepath.Join(p, "bin"))
-	}
+	// docker-stacks, repo2docker, The Littlest JupyterHub.
+	dirs = append(dirs, "/opt/conda/bin", "/srv/conda/envs/notebook/bin", "/srv/conda/bin", "/opt/tljh/user/bin")
+	return findIn(dirs, getenv)
+}
+
+func findIn(dirs []string, getenv func(string) string) []Git {
 	var out []Git
 	seen := map[string]bool{}
 	for _, dir := range dirs {

@@ -48,37 +48,20 @@ func (g Git) Rewrite(ctx context.Context, file string, change func(key, value st
 
 // rewriteText pairs the lines of a file with what git reads in them.
 func rewriteText(text []byte, entries []string, change func(key, value string) (string, bool)) (out []byte, want []string, n int, err error) {
-	var b bytes.Buffer
-	header, kept, dropped := "", 0, 0
-	flush := func() {
-		// A header of which nothing is left but it was not empty before.
-		if header != "" && (kept > 0 || dropped == 0) {
-			b.WriteString(header)
-		}
-		header = ""
-	}
-	var body bytes.Buffer
-	end := func() {
-		flush()
-		b.Write(body.Bytes())
-		body.Reset()
-		kept, dropped = 0, 0
-	}
+	sec := &section{}
 	for _, line := range logicalLines(string(text)) {
-		if m := headerLine.FindStringSubmatch(strings.TrimRight(line, "\r\n")); m != nil {
-			end()
-			header = line
+		bare := strings.TrimRight(line, "\r\n")
+		if m := headerLine.FindStringSubmatch(bare); m != nil {
+			out = append(out, sec.text()...)
+			sec = &section{header: line}
 			if rest := m[2]; rest != "" && rest[0] != '#' && rest[0] != ';' {
 				return nil, nil, 0, errors.New("a setting beside a header")
 			}
 			continue
 		}
-		m := keyLine.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
+		m := keyLine.FindStringSubmatch(bare)
 		if m == nil {
-			if strings.TrimSpace(line) != "" {
-				kept++ // a comment keeps its header
-			}
-			body.WriteString(line)
+			sec.keep(line, strings.TrimSpace(line) != "") // a comment keeps its header
 			continue
 		}
 		if len(entries) == 0 {
@@ -91,27 +74,46 @@ func rewriteText(text []byte, entries []string, change func(key, value string) (
 		now, keep := change(key, value)
 		switch {
 		case !keep:
-			dropped++
+			sec.dropped++
 			n++
 		case now == value:
-			kept++
-			body.WriteString(line)
+			sec.keep(line, true)
 			want = append(want, entries[0])
 		case !has || !plain(now):
 			return nil, nil, 0, errors.New("a value that cannot be written")
 		default:
-			kept++
+			sec.keep("\t"+m[1]+" = "+quoteValue(now)+"\n", true)
 			n++
-			body.WriteString("\t" + m[1] + " = " + quoteValue(now) + "\n")
 			want = append(want, key+"\n"+now)
 		}
 		entries = entries[1:]
 	}
-	end()
 	if len(entries) > 0 {
 		return nil, nil, 0, errors.New("settings that no line has")
 	}
-	return b.Bytes(), want, n, nil
+	return append(out, sec.text()...), want, n, nil
+}
+
+// A section is a header and what is kept below it.
+type section struct {
+	header        string
+	body          bytes.Buffer
+	kept, dropped int
+}
+
+func (s *section) keep(line string, counts bool) {
+	s.body.WriteString(line)
+	if counts {
+		s.kept++
+	}
+}
+
+// text leaves out a header below which nothing is left.
+func (s *section) text() []byte {
+	if s.dropped > 0 && s.kept == 0 {
+		return s.body.Bytes()
+	}
+	return append([]byte(s.header), s.body.Bytes()...)
 }
 
 // logicalLines joins lines that end in a backslash with the next, as a value may.

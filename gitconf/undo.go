@@ -2,6 +2,7 @@ package gitconf
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 )
 
@@ -78,12 +79,16 @@ func (f *fileRecord) keys(origin string) []string {
 }
 
 func (s Setup) undoFile(ctx context.Context, fr *fileRecord, keys []string, write bool) (Undone, error) {
+	done := Undone{File: fr.Path}
+	if !exists(filepath.Dir(fr.Path)) { // the folder went, and the file with it
+		fr.Blocks = nil
+		return done, nil
+	}
 	e := &edit{git: s.Git, file: fr.Path, write: write}
 	if err := e.open(ctx); err != nil {
 		return Undone{}, err
 	}
 	defer e.close()
-	done := Undone{File: fr.Path}
 	for _, key := range keys {
 		c, err := e.cut(ctx, fr, key)
 		if err != nil {
