@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -65,7 +66,7 @@ type Org struct {
 	Login  string
 	Name   string
 	SAML   bool     // single sign-on is enforced
-	Owners []string // logins of those who may install Apps there
+	Owners []string // logins of those who may install Apps there; access is the Repo's
 }
 
 // An App is a GitHub App or an OAuth App.
@@ -138,6 +139,10 @@ type Switches struct {
 	IgnoreRepositoryID bool // never limit a token to a repository
 	RefreshWidens      bool // a refreshed token loses its repository limit
 
+	// HideUninstalled answers a push to a private repository on which the App
+	// is not installed with 404 instead of 403. Both have been reported.
+	HideUninstalled bool
+
 	RevokeEndpoint bool // offer /credentials/revoke on an EnterpriseServer too
 	RevokeTiesPair bool // revoking a refresh token ends its access token too
 
@@ -191,13 +196,14 @@ type GitHub struct {
 	log      []Request
 	requests int
 
-	making sync.Mutex // held while a bare repository is made
+	making sync.Mutex   // held while a bare repository is made
+	ahead  atomic.Int64 // how far Advance has moved the clock
 }
 
 // NewGitHub returns a GitHub that starts from c.Seed. The seed is copied.
 func NewGitHub(c GitHubConfig) *GitHub {
 	g := &GitHub{
-		kind: c.Kind, host: c.Host, git: c.Git, gitRoot: c.GitRoot, now: c.Now, rand: c.Rand, sw: c.Switches,
+		kind: c.Kind, host: c.Host, git: c.Git, gitRoot: c.GitRoot, rand: c.Rand, sw: c.Switches,
 		renames: map[string]string{},
 		nextID:  90_000_000,
 		devices: map[string]*device{}, submits: map[string]*bucket{}, buckets: map[string]*bucket{},
@@ -208,9 +214,11 @@ func NewGitHub(c GitHubConfig) *GitHub {
 	if g.host == "" && g.kind == GHECom {
 		g.host = "octo.ghe.com"
 	}
-	if g.now == nil {
-		g.now = time.Now
+	now := c.Now
+	if now == nil {
+		now = time.Now
 	}
+	g.now = func() time.Time { return now().Add(time.Duration(g.ahead.Load())) }
 	if g.rand == nil {
 		g.rand = rand.Reader
 	}
@@ -257,6 +265,10 @@ func (g *GitHub) Set(change func(*Switches)) {
 	defer g.mu.Unlock()
 	change(&g.sw)
 }
+
+// Advance moves this GitHub's clock forward, on top of the one handed in:
+// tokens and codes expire, limits reset, and its Date says so.
+func (g *GitHub) Advance(d time.Duration) { g.ahead.Add(int64(d)) }
 
 // Update changes the world: the seed it hands to change is the present one,
 // and what change leaves in it is the world from then on. Tokens stay.

@@ -48,9 +48,13 @@ func TestUnauthorised(t *testing.T) {
 	if a := b.do("GET", b.api+"/user", "", "", "Authorization", "token "+tok); a.status != 200 {
 		t.Errorf("scheme token = %d", a.status)
 	}
-	b.clock.pass(8 * time.Hour)
-	if a := b.get("/user", tok); a.status != 401 {
-		t.Errorf("after 8 h = %d, want 401", a.status)
+	b.clock.pass(7 * time.Hour)
+	if a := b.get("/user", tok); a.status != 200 {
+		t.Errorf("after 7 h = %d, want 200", a.status)
+	}
+	b.Advance(time.Hour)
+	if a := b.get("/user", tok); a.status != 401 || a.header.Get("Date") != "Mon, 02 Nov 2026 17:00:00 GMT" {
+		t.Errorf("after 8 h = %d at %s, want 401", a.status, a.header.Get("Date"))
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,11 +53,15 @@ func gitPath(r *http.Request) (repo string, s gitService, ok bool) {
 }
 
 func validOwner(s string) bool {
-	return len(s) <= 39 && regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*$`).MatchString(s)
+	return s != "" && len(s) <= 39 && s[0] != '-' && onlyOf(s, alphanumeric+"-")
 }
 
 func validName(s string) bool {
-	return len(s) <= 100 && s != "." && s != ".." && regexp.MustCompile(`^[A-Za-z0-9._-]+$`).MatchString(s)
+	return s != "" && len(s) <= 100 && s != "." && s != ".." && onlyOf(s, alphanumeric+"._-")
+}
+
+func onlyOf(s, alphabet string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return !strings.ContainsRune(alphabet, c) })
 }
 
 // serveGit decides, and lets git answer what is allowed.
@@ -169,13 +172,15 @@ func (g *GitHub) refuseGit(t *token, repo *Repo, s gitService) gitDecision {
 			"The `%s' organization has enabled or enforced SAML SSO. To access\nthis repository, you must re-authorize the OAuth Application `%s`.\n",
 			o.Login, t.app.Name)}
 	}
-	if s.write {
-		return gitDecision{status: http.StatusForbidden, message: "Permission to " + repo.FullName() + ".git denied to " + t.user + ".\n"}
+	hidden := !s.write || g.sw.HideUninstalled && g.tokenAccess(t, repo) == AccessNone
+	if hidden {
+		return gitDecision{status: http.StatusNotFound, message: gitNotFound}
 	}
-	if i := g.installed(t.app, repo); i != nil && t.app.Kind == GitHubApp && g.granted(i, g.appOf(t))["contents"] == "" {
+	if may >= AccessWrite && g.tokenAccess(t, repo) == AccessRead && g.installed(t.app, repo) != nil {
+		// The App itself was not given contents: write.
 		return gitDecision{status: http.StatusForbidden, message: gitNoAccess}
 	}
-	return gitDecision{status: http.StatusNotFound, message: gitNotFound}
+	return gitDecision{status: http.StatusForbidden, message: "Permission to " + repo.FullName() + ".git denied to " + t.user + ".\n"}
 }
 
 // maxPush bounds what a push may send: it is kept in a temporary file.

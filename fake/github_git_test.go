@@ -3,6 +3,7 @@ package fake
 import (
 	"bytes"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,7 +147,7 @@ func TestGitPermissions(t *testing.T) {
 	for _, c := range []struct {
 		contents    string
 		fetch, push int
-	}{{"write", 200, 200}, {"read", 200, 403}, {"", 403, 403}} {
+	}{{"write", 200, 200}, {"read", 200, 403}, {"", 404, 403}} {
 		h.Update(func(s *Seed) {
 			s.Installations[0].Permissions = map[string]string{"metadata": "read", "contents": c.contents}
 		})
@@ -157,6 +158,12 @@ func TestGitPermissions(t *testing.T) {
 				t.Errorf("contents %q, %s = %d %q, want %d", c.contents, service, a.status, a.body, want)
 			}
 		}
+	}
+	h.Set(func(s *Switches) { s.HideUninstalled = true })
+	req0, _ := http.NewRequest("GET", h.server.URL+"/river-lab/paper/info/refs?service=git-receive-pack", nil)
+	req0.SetBasicAuth("x", tok)
+	if a := send(t, http.DefaultClient, req0); a.status != 404 {
+		t.Errorf("HideUninstalled: push = %d, want 404", a.status)
 	}
 	h.Update(func(s *Seed) { s.Repos[0].Archived = true; s.Installations[0].Permissions = nil })
 	req, _ := http.NewRequest("GET", h.server.URL+"/river-lab/data/info/refs?service=git-receive-pack", nil)
@@ -221,6 +228,42 @@ func TestAddRepo(t *testing.T) {
 	if _, err := h.Bare(t.Context(), "no/thing"); err == nil {
 		t.Error("Bare of nothing")
 	}
+}
+
+func FuzzGitPath(f *testing.F) {
+	f.Add("/river-lab/data.git/info/refs", "service=git-upload-pack")
+	f.Add("/../x/info/refs", "service=git-receive-pack")
+	f.Add("/a/..git/git-receive-pack", "")
+	f.Fuzz(func(t *testing.T, path, query string) {
+		for _, method := range []string{"GET", "POST"} {
+			repo, s, ok := gitPath(&http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}})
+			if !ok {
+				continue
+			}
+			owner, name, _ := strings.Cut(repo, "/")
+			if !validOwner(owner) || !validName(name) || strings.Contains(s.suffix, "..") || strings.ContainsAny(s.query, "\x00\n&") {
+				t.Errorf("%q?%q = %q %+v", path, query, repo, s)
+			}
+		}
+	})
+}
+
+func FuzzRewriteReport(f *testing.F) {
+	var inner, outer bytes.Buffer
+	writePkt(&inner, []byte("unpack ok\n"))
+	writePkt(&inner, []byte("ng refs/heads/main pre-receive hook declined\n"))
+	inner.WriteString("0000")
+	writePkt(&outer, append([]byte{2}, "refusing to allow a GitHub App"...))
+	writePkt(&outer, append([]byte{1}, inner.Bytes()...))
+	outer.WriteString("0000")
+	f.Add(outer.Bytes())
+	f.Add([]byte("0005\x01"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		out := rewriteReport(in)
+		if !bytes.Equal(in, out) && !bytes.Contains(out, []byte("refusing to allow")) {
+			t.Errorf("%q became %q", in, out)
+		}
+	})
 }
 
 func TestRewriteReport(t *testing.T) {

@@ -35,6 +35,7 @@ type WorldConfig struct {
 	Dir  string
 	Addr string           // where Local listens; empty means a free port on loopback
 	Git  string           // the git program; empty means the one in PATH
+	Evil []string         // more names like [EvilHost], such as "sub.github.com"
 	Seed *Seed            // nil means [Campus]
 	Now  func() time.Time // nil means time.Now
 	Rand io.Reader        // nil means crypto/rand
@@ -183,7 +184,8 @@ func (w *World) startNamed(c WorldConfig) error {
 	if err != nil {
 		return err
 	}
-	evil, err := ca.issue(EvilHost)
+	evilNames := append([]string{EvilHost}, c.Evil...)
+	evil, err := ca.issue(evilNames...)
 	if err != nil {
 		return err
 	}
@@ -195,7 +197,10 @@ func (w *World) startNamed(c WorldConfig) error {
 	if err := w.startRecorder(serverTLS(evil)); err != nil {
 		return err
 	}
-	w.Proxy = &Proxy{now: c.Now, routes: map[string]string{EvilHost + ":443": w.Recorder.tlsAddr}}
+	w.Proxy = &Proxy{now: c.Now, routes: map[string]string{}}
+	for _, h := range evilNames {
+		w.Proxy.routes[strings.ToLower(h)+":443"] = w.Recorder.tlsAddr
+	}
 	for _, h := range []string{ComHost, "api." + ComHost, "gist." + ComHost, GHEHost, "api." + GHEHost, EnterpriseHost} {
 		w.Proxy.routes[h+":443"] = named.Addr().String()
 	}
@@ -316,4 +321,11 @@ func (w *World) Close() error {
 		}
 	})
 	return err
+}
+
+// Advance moves the clocks of all four forward; see [GitHub.Advance].
+func (w *World) Advance(d time.Duration) {
+	for _, g := range w.GitHubs() {
+		g.Advance(d)
+	}
 }

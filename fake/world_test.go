@@ -12,7 +12,7 @@ import (
 
 func newTestWorld(t *testing.T) *World {
 	gitProgram(t)
-	w, err := NewWorld(WorldConfig{Dir: t.TempDir()})
+	w, err := NewWorld(WorldConfig{Dir: t.TempDir(), Evil: []string{"sub.github.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +87,9 @@ func TestWorldClient(t *testing.T) {
 	if a := send(t, w.Client(), req); a.status != 401 {
 		t.Errorf("evil = %d", a.status)
 	}
+	if a := send(t, w.Client(), mustRequest(t, "https://sub.github.com/user")); a.status != 401 {
+		t.Errorf("a sub-domain = %d, want the recorder's 401", a.status)
+	}
 	heard := w.Recorder.Heard()
 	for _, want := range []string{"/take?it", "ghu_lost", "gift"} {
 		if !bytes.Contains(heard, []byte(want)) {
@@ -107,6 +110,15 @@ func TestWorldClient(t *testing.T) {
 	if _, err := w.Client().Get("https://github.com/"); err != nil {
 		t.Error(err)
 	}
+}
+
+func mustRequest(t *testing.T, target string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest("GET", target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
 }
 
 func TestWorldFaultsThroughProxy(t *testing.T) {
