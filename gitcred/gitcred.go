@@ -59,7 +59,7 @@ type Request struct {
 // Read reads a request up to the empty line or the end that closes it, at most
 // [MaxInput] bytes. It does not wait for the end once it has the empty line.
 func Read(r io.Reader) ([]byte, error) {
-	buf := make([]byte, 0, 4096)
+	buf := make([]byte, 0, 512)
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
@@ -97,17 +97,17 @@ func closed(b []byte, from int) bool {
 	return false
 }
 
-// next cuts the first line off b, without its line end: LF, or CR LF as git has
+// next cuts the first line off s, without its line end: LF, or CR LF as git has
 // read since 2.29. A CR elsewhere is data, never a line end (CVE-2024-50338).
-func next(b []byte) (line, rest []byte) {
-	end, skip := len(b), 0
-	for i, c := range b {
-		if c == '\n' {
+func next(s string) (line, rest string) {
+	end, skip := len(s), 0
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\n' {
 			end, skip = i, 1
 			break
 		}
 	}
-	line, rest = b[:end], b[end+skip:]
+	line, rest = s[:end], s[end+skip:]
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}
@@ -115,37 +115,37 @@ func next(b []byte) (line, rest []byte) {
 }
 
 // split cuts a line at its first equals sign.
-func split(line []byte) (key, value string, err error) {
-	at := -1
-	for i, c := range line {
-		if c == 0 {
+func split(line string) (key, value string, err error) {
+	at, returns := -1, false
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case 0:
 			return "", "", ErrControl
-		}
-		if c == '=' && at < 0 {
-			at = i
+		case '\r':
+			returns = true
+		case '=':
+			if at < 0 {
+				at = i
+			}
 		}
 	}
-	if at < 0 {
+	switch {
+	case at < 0:
 		return "", "", ErrMalformed
-	}
-	if !known(line[:at]) {
-		return "", "", nil // git-credential(1): unrecognised attributes are silently discarded
-	}
-	if len(line) > MaxLine {
+	case !known(line[:at]): // git-credential(1): unrecognised attributes are silently discarded
+		return "", "", nil
+	case len(line) > MaxLine:
 		return "", "", ErrTooLong
+	case returns: // git refuses to send one since 2.48.1, and 2.39 as Debian has it
+		return "", "", ErrControl
 	}
-	for _, c := range line {
-		if c == '\r' { // git refuses to send one since 2.48.1, and 2.39 as Debian has it
-			return "", "", ErrControl
-		}
-	}
-	return string(line[:at]), string(line[at+1:]), nil
+	return line[:at], line[at+1:], nil
 }
 
 // known reports whether a key means something here. It is asked first, so that
 // a long header of a stranger's server costs nothing.
-func known(key []byte) bool {
-	switch string(key) {
+func known(key string) bool {
+	switch key {
 	case "protocol", "host", "path", "username", "password", "url", "capability[]",
 		"authtype", "credential", "ephemeral", "password_expiry_utc", "quit":
 		return true
@@ -161,9 +161,9 @@ func Parse(b []byte) (Request, error) {
 		return Request{}, ErrTooLong
 	}
 	var seen struct{ protocol, host bool }
-	for len(b) > 0 {
-		var line []byte
-		if line, b = next(b); len(line) == 0 {
+	for rest := string(b); rest != ""; {
+		var line string
+		if line, rest = next(rest); line == "" {
 			break
 		}
 		key, value, err := split(line)
@@ -377,9 +377,9 @@ func (a Answer) Append(b []byte) []byte {
 // any other key makes the whole answer void.
 func ParseAnswer(b []byte, r Request) (Answer, error) {
 	var a Answer
-	for len(b) > 0 {
-		var line []byte
-		if line, b = next(b); len(line) == 0 {
+	for rest := string(b); rest != ""; {
+		var line string
+		if line, rest = next(rest); line == "" {
 			break
 		}
 		key, value, err := split(line)

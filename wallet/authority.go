@@ -1,11 +1,12 @@
 package wallet
 
 import (
-	"crypto/sha256"
 	"errors"
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/daypass-dev/daypass/internal/sha256"
 )
 
 // An Authority names whose authority made an entry. An entry answers only the
@@ -20,7 +21,7 @@ const Login Authority = "login"
 // It shows nothing of the token.
 func PresentedBy(brokerURL, token string) Authority {
 	const digits = "0123456789abcdef"
-	sum := sha256.Sum256([]byte(brokerURL + "\n" + token))
+	sum := sha256.Sum(brokerURL + "\n" + token)
 	out := make([]byte, 0, 2*len(sum))
 	for _, b := range sum {
 		out = append(out, digits[b>>4], digits[b&15])

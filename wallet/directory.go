@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // A directory keeps a wallet in one file of a private directory. Owner, mode,
@@ -174,31 +175,75 @@ func (d *directory) has() (bool, error) {
 }
 
 func (d *directory) load() (book, error) {
-	dir, err := d.openDirectory(false)
-	if err == syscall.ENOENT {
-		return book{}, nil
-	}
-	if err != nil {
+	text, err := d.text()
+	if text == "" || err != nil {
 		return book{}, err
 	}
-	defer syscall.Close(dir)
-	return d.read(dir)
+	return parseBook(text)
 }
 
-func (d *directory) read(dir int) (book, error) {
-	fd, size, err := d.openFile(dir, walletFile, syscall.O_RDONLY)
+// find is [Wallet.Find] without making what it will not return: most of what
+// the helper takes beyond starting is memory that it touches for the first time.
+func (d *directory) find(want Want, now time.Time) (Entry, bool, error) {
+	text, err := d.text()
+	if text == "" || err != nil {
+		return Entry{}, false, err
+	}
+	var best Entry // without what only the answer needs
+	var line string
+	err = scan(text, func(text string, f *fields) error {
+		if f.tag != entryTag || f.v[0] != string(want.Authority) || f.v[1] != want.Scheme || f.v[2] != want.Scope.Host {
+			return nil
+		}
+		var e Entry
+		if err := f.credential(&e); err != nil {
+			return err
+		}
+		if e.Answers(want, now) && (line == "" || narrower(e, best)) {
+			best, line = e, text
+		}
+		return nil
+	})
+	if err != nil || line == "" {
+		return Entry{}, false, err
+	}
+	var f fields
+	f.parse(line)
+	e, err := parseEntry(&f)
+	return e, err == nil, err
+}
+
+// text returns the wallet as it is written, "" where there is none.
+func (d *directory) text() (string, error) {
+	dir, err := d.openDirectory(false)
 	if err == syscall.ENOENT {
-		return book{}, nil
+		return "", nil
 	}
 	if err != nil {
-		return book{}, err
+		return "", err
+	}
+	text, err := d.read(dir)
+	syscall.Close(dir)
+	return text, err
+}
+
+func (d *directory) read(dir int) (string, error) {
+	fd, size, err := d.openFile(dir, walletFile, syscall.O_RDONLY)
+	if err == syscall.ENOENT {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
 	}
 	b, err := readSized(fd, int(size), maxFile)
 	syscall.Close(fd)
-	if err != nil {
-		return book{}, err
+	switch {
+	case err != nil:
+		return "", err
+	case len(b) == 0:
+		return "", ErrDamaged
 	}
-	return parseBook(b)
+	return unsafe.String(&b[0], len(b)), nil // b is written to no more
 }
 
 func (d *directory) save(change func(*book) error) error {
@@ -214,7 +259,11 @@ func (d *directory) save(change func(*book) error) error {
 		return err
 	}
 	defer unlock()
-	b, err := d.read(dir)
+	var b book
+	text, err := d.read(dir)
+	if text != "" && err == nil {
+		b, err = parseBook(text)
+	}
 	var other ErrVersion
 	if errors.As(err, &other) || errors.Is(err, ErrDamaged) {
 		b, err = book{}, nil // nobody can read it any more, so nothing is lost
@@ -225,12 +274,12 @@ func (d *directory) save(change func(*book) error) error {
 	if err := change(&b); err != nil {
 		return err
 	}
-	text := b.append(nil)
-	for len(text) > maxFile && len(b.entries) > 1 {
+	out := b.append(nil)
+	for len(out) > maxFile && len(b.entries) > 1 {
 		b.evict(b.entries[len(b.entries)-1])
-		text = b.append(nil)
+		out = b.append(nil)
 	}
-	return d.replace(dir, text)
+	return d.replace(dir, out)
 }
 
 // replace puts text in the place of the wallet in one step: whoever reads

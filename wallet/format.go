@@ -53,7 +53,7 @@ func Encode(entries []Entry) []byte {
 
 // Decode reads what [Encode] wrote and nothing else.
 func Decode(b []byte) ([]Entry, error) {
-	got, err := parseBook(b)
+	got, err := parseBook(string(b))
 	if err != nil {
 		return nil, err
 	}
@@ -81,47 +81,54 @@ func (b book) append(out []byte) []byte {
 	return append(out, '\n')
 }
 
-func parseBook(b []byte) (book, error) {
+func parseBook(text string) (book, error) {
 	var out book
-	if len(b) > maxFile {
-		return book{}, ErrDamaged
+	err := scan(text, func(_ string, f *fields) error {
+		if f.tag == endedTag {
+			d, err := parseEnded(f)
+			out.ended = append(out.ended, d)
+			return err
+		}
+		e, err := parseEntry(f)
+		out.entries = append(out.entries, e)
+		return err
+	})
+	if err != nil {
+		return book{}, err
 	}
-	first, rest, ok := cutByte(string(b), '\n')
+	return out, nil
+}
+
+// scan calls f for each entry and end of a wallet that is whole.
+func scan(text string, f func(line string, fields *fields) error) error {
+	if len(text) > maxFile {
+		return ErrDamaged
+	}
+	first, rest, ok := cutByte(text, '\n')
 	if !ok || len(first) <= len(header) || first[:len(header)] != header {
-		return book{}, ErrDamaged
+		return ErrDamaged
 	}
 	if v := first[len(header):]; v != version {
-		return book{}, ErrVersion{Found: v}
+		return ErrVersion{Found: v}
 	}
+	var fs fields
 	for n := 0; ; n++ {
-		var text string
-		if text, rest, ok = cutByte(rest, '\n'); !ok {
-			return book{}, ErrDamaged
+		var line string
+		if line, rest, ok = cutByte(rest, '\n'); !ok || !fs.parse(line) {
+			return ErrDamaged
 		}
-		f, ok := parseFields(text)
-		if !ok {
-			return book{}, ErrDamaged
-		}
-		switch f.tag {
-		case entryTag:
-			e, err := parseEntry(f)
-			if err != nil {
-				return book{}, err
+		switch fs.tag {
+		case entryTag, endedTag:
+			if err := f(line, &fs); err != nil {
+				return err
 			}
-			out.entries = append(out.entries, e)
-		case endedTag:
-			d, err := parseEnded(f)
-			if err != nil {
-				return book{}, err
-			}
-			out.ended = append(out.ended, d)
 		case countTag:
-			if f.n != 1 || f.v[0] != strconv.Itoa(n) || rest != "" {
-				return book{}, ErrDamaged
+			if count, err := strconv.Atoi(fs.v[0]); err != nil || count != n || fs.n != 1 || rest != "" {
+				return ErrDamaged
 			}
-			return out, nil
+			return nil
 		default:
-			return book{}, ErrDamaged
+			return ErrDamaged
 		}
 	}
 }
@@ -133,24 +140,26 @@ type fields struct {
 	v   [entryFields]string
 }
 
-func parseFields(text string) (fields, bool) {
-	var f fields
-	f.tag, text, _ = cutByte(text, '\t')
-	for more := true; more; f.n++ {
-		if f.n == len(f.v) {
-			return fields{}, false
-		}
-		f.v[f.n], text, more = cutByte(text, '\t')
-		if !printable(f.v[f.n]) {
-			return fields{}, false
-		}
+// parse cuts a line at its tabs.
+func (f *fields) parse(line string) bool {
+	if !printable(line) {
+		return false
 	}
-	return f, true
+	var more bool
+	f.tag, line, more = cutByte(line, '\t')
+	for f.n = 0; more; f.n++ {
+		if f.n == len(f.v) {
+			return false
+		}
+		f.v[f.n], line, more = cutByte(line, '\t')
+	}
+	return f.n > 0
 }
 
+// printable reports whether a line holds no control byte but tabs.
 func printable(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] == 0x7f {
+		if s[i] < 0x20 && s[i] != '\t' || s[i] == 0x7f {
 			return false
 		}
 	}
@@ -194,34 +203,39 @@ func (f *fields) append(out []byte) []byte {
 	return append(out, '\n')
 }
 
-func parseEntry(f fields) (Entry, error) {
+// credential reads the part of an entry that decides whether it answers.
+func (f *fields) credential(e *Entry) error {
 	v := &f.v
-	var e Entry
-	var ok [7]bool
+	var until, repos bool
 	e.Authority, e.Scheme = Authority(v[0]), v[1]
 	s := &e.Credential.Scope
 	s.Host, s.Access = v[2], daypass.ParseAccess(v[3])
-	s.Until, ok[0] = parseSeconds(v[4])
-	s.All, s.Repos, ok[1] = parseRepoList(v[5])
+	s.Until, until = parseSeconds(v[4])
+	s.All, s.Repos, repos = parseRepoList(v[5])
 	e.Credential.Account, e.Credential.Username = v[6], v[7]
+	if f.n != entryFields || !until || !repos || s.Empty() ||
+		e.Authority == "" || e.Scheme != "https" && e.Scheme != "http" {
+		return ErrDamaged
+	}
+	return nil
+}
+
+func parseEntry(f *fields) (Entry, error) {
+	var e Entry
+	if err := f.credential(&e); err != nil {
+		return Entry{}, err
+	}
+	v := &f.v
+	var ok [5]bool
 	e.Credential.Token = daypass.NewSecret(v[8])
 	e.Origin, e.ProviderName, e.WebURL, e.APIURL, e.AppURL, e.ClientID = v[9], v[10], v[11], v[12], v[13], v[14]
-	e.FallThrough, ok[2] = parseFlag(v[15])
+	e.FallThrough, ok[0] = parseFlag(v[15])
 	e.Refresh = daypass.NewSecret(v[16])
-	e.RefreshUntil, ok[3] = parseSeconds(v[17])
-	e.RenewUntil, ok[4] = parseSeconds(v[18])
-	e.SeenComplete, ok[5] = parseFlag(v[19])
-	e.Seen, ok[6] = parseJoined(v[20])
-	e.Name, e.Email = v[21], v[22]
-	if f.n != entryFields || ok != [7]bool{true, true, true, true, true, true, true} {
-		return Entry{}, ErrDamaged
-	}
-	for i := range f.v {
-		if !printable(f.v[i]) {
-			return Entry{}, ErrDamaged
-		}
-	}
-	if e.Authority == "" || e.Scheme != "https" && e.Scheme != "http" || s.Empty() || e.Credential.Token.IsZero() {
+	e.RefreshUntil, ok[1] = parseSeconds(v[17])
+	e.RenewUntil, ok[2] = parseSeconds(v[18])
+	e.SeenComplete, ok[3] = parseFlag(v[19])
+	e.Seen, ok[4] = parseJoined(v[20])
+	if ok != [5]bool{true, true, true, true, true} || e.Credential.Token.IsZero() {
 		return Entry{}, ErrDamaged
 	}
 	return e, nil
@@ -233,7 +247,7 @@ func appendEnded(out []byte, d Ended) []byte {
 	return f.append(out)
 }
 
-func parseEnded(f fields) (Ended, error) {
+func parseEnded(f *fields) (Ended, error) {
 	v := &f.v
 	d := Ended{Authority: Authority(v[0]), Host: v[1], Account: v[2], ProviderName: v[3], Reason: v[5]}
 	var ok [2]bool

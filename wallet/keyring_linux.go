@@ -179,7 +179,7 @@ func (k *keyring) join(keys []key) (book, error) {
 	var b book
 	now := k.opt.Now()
 	for _, key := range keys {
-		one, err := parseBook(key.payload)
+		one, err := parseBook(string(key.payload))
 		if err != nil {
 			return book{}, err
 		}

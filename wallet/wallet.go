@@ -296,6 +296,9 @@ func (e Entry) Named(username string) bool {
 // ones it returns that with the most access, since git does not say whether it
 // will push, and then the one that is good for longest.
 func (w *Wallet) Find(want Want) (Entry, bool, error) {
+	if d, ok := w.keeper.(*directory); ok {
+		return d.find(want, w.opt.Now())
+	}
 	b, err := w.load()
 	if err != nil {
 		return Entry{}, false, err
@@ -465,7 +468,11 @@ func (e Entry) valid() error {
 	case len(appendEntry(nil, e)) > maxEntry:
 		why = "longer than " + strconv.Itoa(maxEntry) + " bytes"
 	default:
-		if _, err := parseEntry(fieldsOf(e)); err != nil {
+		line, _, _ := cutByte(string(appendEntry(nil, e)), '\n')
+		var f fields
+		if !f.parse(line) {
+			why = "a field holds a byte that none may hold"
+		} else if back, err := parseEntry(&f); err != nil || !back.SameKey(e) || !back.Credential.Token.Equal(e.Credential.Token) {
 			why = "a field holds a byte that none may hold"
 		}
 	}

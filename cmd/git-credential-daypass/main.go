@@ -120,19 +120,23 @@ func (h *helper) get(req gitcred.Request) {
 	if !ok {
 		return
 	}
-	entries, ended := h.list()
-	now := h.now()
 	want := wallet.Want{Authority: authority, Scheme: req.Protocol, Username: req.Username,
 		Scope: daypass.Scope{Host: req.Host, Access: daypass.Read, All: kind == gitcred.NoPath}}
 	if kind == gitcred.RepoPath {
 		want.Scope.Repos = []daypass.Repo{repo}
 	}
-	best := wallet.Narrowest(entries, want, now)
-	if best < 0 {
+	now := h.now()
+	w, err := wallet.Open(wallet.Options{Getenv: h.getenv, UID: h.uid, Now: h.now})
+	if err != nil {
+		h.miss(req, want, nil, nil)
+		return
+	}
+	e, found, err := w.Find(want)
+	if err != nil || !found {
+		entries, ended, _ := w.List()
 		h.miss(req, want, entries, ended)
 		return
 	}
-	e := entries[best]
 	if !e.Credential.Usable(now, renewAt) && e.Renewable(now) {
 		if a, err := h.ask("get", req); err == nil && a.Whole() {
 			give(a)
@@ -174,21 +178,8 @@ func (h *helper) authority() (wallet.Authority, bool) {
 	return a, true
 }
 
-// list reads the wallet. One that cannot be read counts as empty: daypass, which
-// is asked then, says what is wrong with it.
-func (h *helper) list() ([]wallet.Entry, []wallet.Ended) {
-	w, err := wallet.Open(wallet.Options{Getenv: h.getenv, UID: h.uid, Now: h.now})
-	if err != nil {
-		return nil, nil
-	}
-	entries, ended, err := w.List()
-	if err != nil {
-		return nil, nil
-	}
-	return entries, ended
-}
-
-// miss is a get that the wallet has no answer for.
+// miss is a get that the wallet has no answer for. One that cannot be read counts
+// as empty: daypass, which is asked then, says what is wrong with it.
 func (h *helper) miss(req gitcred.Request, want wallet.Want, entries []wallet.Entry, ended []wallet.Ended) {
 	known, named, limited, fallThrough := false, false, false, false
 	for _, e := range entries {
@@ -237,7 +228,11 @@ func (h *helper) erase(req gitcred.Request) {
 	if !ok {
 		return
 	}
-	entries, _ := h.list()
+	w, err := wallet.Open(wallet.Options{Getenv: h.getenv, UID: h.uid, Now: h.now})
+	if err != nil {
+		return
+	}
+	entries, _, _ := w.List()
 	for _, e := range entries {
 		if e.Authority != authority || e.Scheme != req.Protocol || e.Credential.Scope.Host != req.Host || !ours(req, e) {
 			continue
@@ -262,16 +257,18 @@ func ours(req gitcred.Request, e wallet.Entry) bool {
 
 // give prints an answer in one write, so that git never reads half of one.
 func give(a gitcred.Answer) {
-	if out := a.Append(nil); len(out) > 0 {
-		write(1, string(out))
+	if out := a.Append(make([]byte, 0, 512)); len(out) > 0 {
+		writeAll(1, out)
 	}
 }
 
 // tell prints one line for the user.
 func tell(s string) { write(2, "daypass: "+harmless(s)+"\n") }
 
-func write(fd int, s string) {
-	for b := []byte(s); len(b) > 0; {
+func write(fd int, s string) { writeAll(fd, []byte(s)) }
+
+func writeAll(fd int, b []byte) {
+	for len(b) > 0 {
 		n, err := syscall.Write(fd, b)
 		if err == syscall.EINTR || err == syscall.EAGAIN {
 			continue
