@@ -85,7 +85,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageProblem(c, err.Error()) })
 	root.AddGroup(&cobra.Group{ID: "first", Title: "Every day:"}, &cobra.Group{ID: "more", Title: "More:"})
-	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand()}
+	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand()}
 	more := []*cobra.Command{
 		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.setupCommand(), a.walletCommand(),
 		a.serverCommand("demo", "See it work on a GitHub that runs on this machine only"),

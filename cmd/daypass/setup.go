@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -103,7 +103,7 @@ func (a *app) applySetup(ctx context.Context, o setupOptions, h github.Host, req
 	}
 	done := map[string]bool{}
 	for _, git := range gits {
-		s := gitconf.Setup{Git: git, Now: a.now}
+		s := a.gitSetup(git, o.system)
 		plan := s.Apply
 		if o.dryRun {
 			plan = s.Plan
@@ -142,6 +142,16 @@ func (a *app) gits(every bool) ([]gitconf.Git, error) {
 	return []gitconf.Git{one}, nil
 }
 
+// gitSetup remembers what it adds where gitconf does, but for a system file that
+// GIT_CONFIG_SYSTEM names: that one is this user's own affair, as is its record.
+func (a *app) gitSetup(git gitconf.Git, system bool) gitconf.Setup {
+	s := gitconf.Setup{Git: git, Now: a.now}
+	if system && a.getenv("GIT_CONFIG_SYSTEM") != "" {
+		s.Record = filepath.Join(a.stateDir(), "setup-system.json")
+	}
+	return s
+}
+
 func (a *app) undo(ctx context.Context, o setupOptions) error {
 	origin := ""
 	if o.host != "" {
@@ -155,7 +165,7 @@ func (a *app) undo(ctx context.Context, o setupOptions) error {
 	if err != nil {
 		return err
 	}
-	s := gitconf.Setup{Git: git, Now: a.now}
+	s := a.gitSetup(git, o.system)
 	undo := s.Undo
 	if o.dryRun {
 		undo = s.PlanUndo
@@ -227,10 +237,10 @@ func (a *app) oldLeavings(ctx context.Context) error {
 	}
 	list, err := git.List(ctx, "")
 	if err != nil {
-		return errors.Join(err)
+		return err
 	}
 	for _, e := range list {
-		if daypass.FoldEqual(e.Key, "user.ghtoken") || strings.HasSuffix(daypass.FoldASCII(e.Key), ".insteadof") && strings.Contains(e.Subsection(), "@") {
+		if e.Key == "user.ghtoken" || strings.HasSuffix(e.Key, "insteadof") && len(gitconf.Secrets(e.Subsection())) > 0 {
 			a.screen(false).say("Note: an older script left a token in git's configuration. \"daypass doctor --fix\" takes it away.")
 			return nil
 		}
