@@ -235,6 +235,7 @@ func parseEntry(f *fields) (Entry, error) {
 	e.RenewUntil, ok[2] = parseSeconds(v[18])
 	e.SeenComplete, ok[3] = parseFlag(v[19])
 	e.Seen, ok[4] = parseJoined(v[20])
+	e.Name, e.Email = v[21], v[22]
 	if ok != [5]bool{true, true, true, true, true} || e.Credential.Token.IsZero() {
 		return Entry{}, ErrDamaged
 	}
