@@ -542,7 +542,7 @@ func (a *app) examineHere(ctx context.Context, hosts, answered []github.Host) []
 			continue
 		}
 		if at.Scheme != "ssh" && !slices.Contains(answered, h) {
-			return []doctor.Finding{{Code: "push", Level: doctor.Note, Title: "whether a push from here would work could not be asked"}}
+			return []doctor.Finding{{Code: "push-unknown", Level: doctor.Note, Title: "whether a push from here would work could not be asked"}}
 		}
 		return []doctor.Finding{a.checkFinding(ctx)}
 	}
@@ -563,6 +563,10 @@ func (a *app) checkFinding(ctx context.Context) doctor.Finding {
 		return doctor.Finding{Code: "push", Level: doctor.OK, Title: strings.TrimSuffix(strings.TrimSpace(said.String()), "."), Detail: strings.TrimSpace(notes.String())}
 	case errors.As(err, &p) && p.Code == "DP-614":
 		return a.finding("push-ssh", doctor.Note, err)
+	case errors.Is(err, daypass.ErrUnreachable):
+		return a.finding("push-unknown", doctor.Note, err)
 	}
-	return a.finding("push", doctor.Warn, err)
+	f := a.finding("push", doctor.Warn, err)
+	f.Title = "a push from here would not work: " + f.Title
+	return f
 }
