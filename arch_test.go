@@ -20,7 +20,8 @@ const module = "github.com/daypass-dev/daypass"
 var layers = map[string][]string{
 	"":                           {},
 	"gitcred":                    {""},
-	"wallet":                     {""},
+	"internal/sha256":            {},
+	"wallet":                     {"", "internal/sha256"},
 	"gitconf":                    {""},
 	"doctor":                     {"", "gitconf"},
 	"provider/github":            {""},
@@ -41,6 +42,7 @@ var mustNotLink = map[string]map[string]string{
 		"reflect":                   "only what is in the way needs it",
 		"os/exec":                   "it brings context and fmt; the helper starts one program, by syscall",
 		"crypto/tls":                "the helper speaks to nobody",
+		"crypto/sha256":             "it links the tests of FIPS 140, which run at every start; see internal/sha256",
 		module + "/provider/github": "the helper speaks to nobody",
 	},
 	"cmd/daypass": {
