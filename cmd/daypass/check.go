@@ -109,6 +109,9 @@ func (a *app) checkPush(ctx context.Context, h github.Host, at here) error {
 	if _, err := c.Account(ctx, e.Credential.Token); err != nil {
 		return err
 	}
+	if e.Origin == "env" {
+		return a.checkPlain(ctx, c, e.Credential, at.Repo)
+	}
 	reach, err := c.Reach(ctx, e.Credential.Token)
 	if err != nil {
 		return err
@@ -118,9 +121,6 @@ func (a *app) checkPush(ctx context.Context, h github.Host, at here) error {
 		if push.Workflows, err = a.workflows(ctx, at); err != nil {
 			s.say("Note: whether your commits change workflow files could not be seen: %s.", printable(err.Error()))
 		}
-	}
-	if e.Origin == "env" {
-		return a.checkPlain(ctx, c, e.Credential, at.Repo)
 	}
 	if err := c.Judge(ctx, e.Credential.Token, reach, push, e.AppURL); err != nil {
 		return err

@@ -56,6 +56,9 @@ func (a *app) setup(c *cobra.Command, o setupOptions) error {
 	if o.system && o.global {
 		return usageProblem(c, "say --system or --global, not both")
 	}
+	if o.system && o.fromEnv {
+		return usageProblem(c, "--from-env is for one person: say it without --system and --hub")
+	}
 	ctx := c.Context()
 	if o.undo {
 		return a.undo(ctx, o)
@@ -195,16 +198,20 @@ func (a *app) fromEnv(ctx context.Context, h github.Host, dryRun bool, req *gitc
 	token := a.getenv("GITHUB_TOKEN")
 	if token == "" {
 		return &daypass.Problem{
-			Code: "DP-707", What: "GITHUB_TOKEN is not set, so there is nothing to take over",
+			Code: "DP-721", What: "GITHUB_TOKEN is not set, so there is nothing to take over",
 			Next: `Run "daypass login" instead.`, Kind: daypass.ErrNoLogin,
 		}
 	}
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) || len(token) > 1024 {
-		return &daypass.Problem{Code: "DP-708", What: "GITHUB_TOKEN does not look like a token", Next: "Ask whoever set it.", Kind: daypass.ErrUsage}
+		return &daypass.Problem{Code: "DP-722", What: "GITHUB_TOKEN does not look like a token", Next: "Ask whoever set it.", Kind: daypass.ErrUsage}
 	}
 	req.UserName, req.UserEmail = first(a.getenv("GITHUB_NAME"), a.getenv("GITHUB_USER")), a.getenv("GITHUB_EMAIL")
 	if dryRun {
 		return nil
+	}
+	if e, err := a.current(ctx, h, daypass.Repo{}); err == nil && e.Origin != "env" {
+		a.screen(false).result("You are logged in to %s already, so GITHUB_TOKEN is left alone: it may reach more and last longer.", h.Name)
+		return a.oldLeavings(ctx)
 	}
 	w, err := a.openWallet()
 	if err != nil {
