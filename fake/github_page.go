@@ -99,15 +99,15 @@ func (g *GitHub) routePage(w http.ResponseWriter, r *http.Request) {
 		g.showPage(w, r, http.StatusOK, "device.html", pageData{Title: "Device activation", Code: r.URL.Query().Get("user_code")})
 	case p == "/login/device/authorize" && post:
 		g.pageAuthorize(w, r)
-	case len(parts) == 2 && parts[0] == "apps":
+	case len(parts) == 2 && (parts[0] == "apps" || parts[0] == "github-apps"):
 		g.pageApp(w, r, parts[1])
-	case len(parts) >= 3 && parts[0] == "apps" && parts[2] == "installations":
+	case len(parts) >= 3 && (parts[0] == "apps" || parts[0] == "github-apps") && parts[2] == "installations":
 		g.pageInstall(w, r, parts[1])
 	case len(parts) == 3 && parts[0] == "settings" && parts[1] == "installations":
 		g.pageInstallation(w, r, parts[2])
 	case len(parts) == 5 && parts[0] == "organizations" && parts[3] == "installations":
 		g.pageInstallation(w, r, parts[4])
-	case p == "/settings/installations":
+	case p == "/settings/installations", len(parts) == 4 && parts[0] == "organizations" && parts[3] == "installations":
 		g.showPage(w, r, http.StatusOK, "installations.html", pageData{Title: "Installed Apps", Installs: g.installList()})
 	case p == "/settings/applications", p == "/settings/apps/authorizations", len(parts) == 4 && parts[1] == "connections":
 		g.pageConnected(w, r)

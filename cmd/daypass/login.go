@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -272,10 +273,22 @@ func (l *login) keep(ctx context.Context, e wallet.Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	before, had, err := again(l.wallet, e)
+	if err != nil {
+		return walletProblem(err)
+	}
 	if err := l.wallet.Put(e); err != nil {
 		return walletProblem(err)
 	}
 	l.live = nil
+	if had && before.Origin == "login" {
+		l.endReplaced(ctx, before)
+	}
+	if l.repo.ID != 0 {
+		if err := l.app.rememberRepo(e.Authority, l.host.Web, l.repo); err != nil {
+			l.screen.say("Note: the repository's number could not be noted down: %s", printable(err.Error()))
+		}
+	}
 	if l.o.storeFile == "" {
 		return nil
 	}
@@ -291,6 +304,15 @@ func (l *login) keep(ctx context.Context, e wallet.Entry) error {
 	}
 	l.screen.say("Also written to %s, as you asked: a file on a disk, readable by you and the admins. \"daypass logout\" empties it.", printable(l.o.storeFile))
 	return nil
+}
+
+// endReplaced ends the access that a new login took the place of: nobody holds
+// it any more. One that was handed to another node lives on there.
+func (l *login) endReplaced(ctx context.Context, before wallet.Entry) {
+	err := l.client.Revoke(ctx, before.Credential.Token, before.Refresh)
+	if err != nil && !errors.Is(err, github.ErrCannotRevoke) {
+		l.screen.say("Note: your earlier access was erased here and could not be ended at %s; it ends by itself.", l.host.Title())
+	}
 }
 
 // entry is the wallet's form of the grant.

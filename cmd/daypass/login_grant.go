@@ -245,18 +245,26 @@ const revokeTime = 10 * time.Second
 // public one anybody may look up; for a private one an earlier login's token
 // may, or a first code is spent on nothing but looking.
 func (l *login) findRepository(ctx context.Context) error {
-	if r, err := l.client.Repository(ctx, daypass.Secret{}, l.repo); err == nil {
-		l.repo = r.Repo
-		return nil
-	} else if !errors.Is(err, github.ErrNotFound) && !errors.Is(err, daypass.ErrRefused) {
-		return err
-	}
-	if e, ok := l.liveLogin(); ok {
-		if r, err := l.client.Repository(ctx, e.Credential.Token, l.repo); err == nil {
-			l.repo = r.Repo
+	if auth, err := l.app.presenting(); err == nil {
+		if known, ok := l.app.knownRepo(auth, l.host.Web, l.repo); ok {
+			l.repo = known
 			return nil
 		}
 	}
+	e, _ := l.liveLogin() // without one, as nobody: a public repository shows
+	r, err := l.client.Repository(ctx, e.Credential.Token, l.repo)
+	if err == nil {
+		l.repo = r.Repo
+		return nil
+	}
+	if errors.Is(err, daypass.ErrUnreachable) && !errors.Is(err, github.ErrLimited) || ctx.Err() != nil {
+		return err
+	}
+	return l.lookFirst(ctx)
+}
+
+// lookFirst spends a first code on the repository's number and nothing else.
+func (l *login) lookFirst(ctx context.Context) error {
 	l.screen.say("%s is private, so this takes two codes: the first only to look up its number (that access is ended\n"+
 		"right away), the second for %s alone. With --repo-id N one code is enough.\n", l.repo, l.repo)
 	l.screen.event("two_codes", nil)

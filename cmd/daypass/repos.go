@@ -150,9 +150,10 @@ func (a *app) widest(ctx context.Context, w *wallet.Wallet, auth wallet.Authorit
 
 // noLogin says that there is nothing for a host, and since when.
 func (a *app) noLogin(w *wallet.Wallet, auth wallet.Authority, h github.Host) error {
+	command := "daypass login" + a.loginArg(h)
 	p := &daypass.Problem{
 		Code: "DP-102", What: "you are not logged in to " + h.Title() + " on this machine",
-		Next: `Run "daypass login` + loginArg(h) + `".`, Kind: daypass.ErrNoLogin,
+		Next: `Run "` + command + `".`, Kind: daypass.ErrNoLogin,
 	}
 	if e, ok := a.ended(w, auth, h.Scheme, h.Name); ok {
 		p.Code, p.What = "DP-101", "your "+h.Title()+" access ended at "+clock(e.At, a.now())
@@ -160,10 +161,12 @@ func (a *app) noLogin(w *wallet.Wallet, auth wallet.Authority, h github.Host) er
 	return p
 }
 
-// loginArg is what "daypass login" needs to name the host.
-func loginArg(h github.Host) string {
+// loginArg is what "daypass login" needs to name the host; nothing for the
+// default one.
+func (a *app) loginArg(h github.Host) string {
+	cfg, err := a.loadConfig()
 	switch {
-	case h.Name == github.DotCom:
+	case err == nil && cfg.host == h:
 		return ""
 	case h.Scheme == "https":
 		return " " + h.Name

@@ -92,7 +92,7 @@ func (a *app) runEntry(c *cobra.Command, h github.Host, o runOptions) (wallet.En
 	}
 	return wallet.Entry{}, &daypass.Problem{
 		Code: "DP-103", What: "there is no access here that reaches " + repo.String() + " and nothing else",
-		Next: `Run "daypass login` + loginArg(h) + " --repo " + repo.String() + `" first, or use --all.`,
+		Next: `Run "daypass login` + a.loginArg(h) + " --repo " + repo.String() + `" first, or use --all.`,
 		Kind: daypass.ErrNoLogin, Err: err,
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/daypass-dev/daypass"
@@ -51,8 +50,7 @@ func editStoreFile(path, scheme, host string, uid int, line string) error {
 	}
 	text := []byte(line)
 	for _, have := range bytes.SplitAfter(old, []byte("\n")) {
-		u, err := url.Parse(strings.TrimSpace(string(have)))
-		if len(bytes.TrimSpace(have)) > 0 && (err != nil || u.Scheme != scheme || !daypass.FoldEqual(u.Host, host)) {
+		if len(bytes.TrimSpace(have)) > 0 && !lineIsFor(string(have), scheme, host) {
 			text = append(text, have...)
 		}
 	}

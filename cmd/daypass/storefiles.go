@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/provider/github"
 )
 
@@ -77,12 +78,24 @@ func (a *app) storeFile(scheme, host string) string {
 
 func holdsHost(text, scheme, host string) bool {
 	for line := range strings.Lines(text) {
-		u, err := url.Parse(strings.TrimSpace(line))
-		if err == nil && u.Scheme == scheme && u.Host == host {
+		if lineIsFor(line, scheme, host) {
 			return true
 		}
 	}
 	return false
+}
+
+// lineIsFor reports whether a line of git-credential-store(1) is for the host.
+// git writes a port's colon as %3a.
+func lineIsFor(line, scheme, host string) bool {
+	s, rest, ok := strings.Cut(strings.TrimSpace(line), "://")
+	if !ok || s != scheme {
+		return false
+	}
+	rest, _, _ = strings.Cut(rest, "/")
+	rest = rest[strings.LastIndexByte(rest, '@')+1:]
+	name, err := url.PathUnescape(rest)
+	return err == nil && daypass.FoldEqual(name, host)
 }
 
 // emptyStoreFiles takes the host's tokens, or all, out of the files that logins

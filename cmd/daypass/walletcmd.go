@@ -59,10 +59,11 @@ func (a *app) walletCopy(ctx context.Context, host, remote string) error {
 	if err != nil {
 		return walletProblem(err)
 	}
-	var out []wallet.Entry
+	var out, shared []wallet.Entry
 	for _, e := range entries {
 		if e.Authority == wallet.Login && e.Credential.Usable(a.now(), 0) && e.Origin != "env" {
 			out = append(out, e.WithoutRenewal())
+			shared = append(shared, e)
 		}
 	}
 	if len(out) == 0 {
@@ -81,6 +82,12 @@ func (a *app) walletCopy(ctx context.Context, host, remote string) error {
 		return &daypass.Problem{
 			Code: "DP-407", What: "the access could not be handed to " + printable(host),
 			Next: "Check that \"ssh " + printable(host) + " daypass --version\" works.", Kind: daypass.ErrUnreachable, Err: err,
+		}
+	}
+	for _, e := range shared {
+		e.Origin = "shared" // a later login here must not end it there
+		if err := w.Put(e); err != nil {
+			return walletProblem(err)
 		}
 	}
 	return nil

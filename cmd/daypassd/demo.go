@@ -52,6 +52,7 @@ type demo struct {
 	out   io.Writer
 	world *fake.World
 	dir   string // thrown away at the end
+	mem   string // the wallet's place, in memory where the machine has any
 	bin   string // the folder of our programs
 	git   string
 	env   []string
@@ -88,6 +89,9 @@ func (s *server) newDemo() (*demo, error) {
 		return nil, err
 	}
 	d := &demo{out: s.stdout, dir: dir, bin: bin, git: git}
+	if d.mem, err = os.MkdirTemp("/dev/shm", "daypass-demo-"); err != nil {
+		d.mem = filepath.Join(dir, "wallet")
+	}
 	for _, sub := range []string{"home", "world", "wallet"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
 			d.close()
@@ -113,7 +117,7 @@ func (d *demo) environment(getenv func(string) string) []string {
 	return []string{
 		"PATH=" + d.bin + string(os.PathListSeparator) + filepath.Dir(d.git) + string(os.PathListSeparator) + "/usr/bin:/bin",
 		"HOME=" + home, "USER=" + fake.CampusUser, "TZ=" + getenv("TZ"), "LANG=C.UTF-8",
-		"DAYPASS_RUNTIME_DIR=" + filepath.Join(d.dir, "wallet"),
+		"DAYPASS_RUNTIME_DIR=" + d.mem,
 		"DAYPASS_CLIENT_ID=" + fake.CampusApp, "DAYPASS_APP_URL=" + d.world.URL + "/apps/hub-push",
 		"GITHUB_URL=" + d.world.URL,
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "NO_PROXY=127.0.0.1", "DAYPASS_PLAIN=1",
@@ -125,6 +129,7 @@ func (d *demo) close() {
 		d.world.Close()
 	}
 	os.RemoveAll(d.dir)
+	os.RemoveAll(d.mem)
 }
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }

@@ -19,6 +19,7 @@ import (
 var (
 	ErrCannotRevoke = errors.New("the host has no revocation")
 	ErrNotFound     = errors.New("the host shows no such thing")
+	ErrLimited      = errors.New("the host asks to slow down")
 	ErrRefreshSpent = errors.New("the refresh token is used, expired or wrong")
 )
 
@@ -112,7 +113,7 @@ func (c *Client) singleSignOn(what string, err error) error {
 func (c *Client) limited(what string, until time.Time) error {
 	p := &daypass.Problem{
 		Code: "DP-304", What: what, Why: c.host.Title() + " asks this address to slow down",
-		Next: "Try again in a few minutes.", Kind: daypass.ErrUnreachable,
+		Next: "Try again in a few minutes.", Kind: daypass.ErrUnreachable, Err: ErrLimited,
 	}
 	if !until.IsZero() {
 		p.Next = "Try again after " + until.Local().Format("15:04 MST") + "."
