@@ -91,7 +91,7 @@ func setUp(t testing.TB, e *testscript.Env, bin string) error {
 		"BIN": bin, "HOME": filepath.Join(e.WorkDir, "home"), "DAYPASS_RUNTIME_DIR": filepath.Join(e.WorkDir, "wallet"),
 		"USER": "researcher", "TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8",
 		"GIT_CONFIG_SYSTEM": filepath.Join(e.WorkDir, "gitconfig-system"), "GIT_TERMINAL_PROMPT": "0",
-		"URL": w.URL, "GITHUB_URL": w.URL, "HOSTPORT": strings.TrimPrefix(w.URL, "http://"),
+		"RECORDER": w.Recorder.URL, "URL": w.URL, "GITHUB_URL": w.URL, "HOSTPORT": strings.TrimPrefix(w.URL, "http://"),
 		"DAYPASS_CLIENT_ID": fake.CampusApp, "FOREVER_APP": fake.CampusForeverApp, "OFF_APP": fake.CampusOffApp, "OAUTH_APP": fake.CampusOAuthApp,
 	} {
 		e.Setenv(k, v)
