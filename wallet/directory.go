@@ -182,35 +182,50 @@ func (d *directory) load() (book, error) {
 	return parseBook(text)
 }
 
-// find is [Wallet.Find] without making what it will not return: most of what
+// A search is a find under way.
+type search struct {
+	f       fields
+	e, best Entry  // without what only the answer needs
+	line    string // the best one's
+}
+
+// newSearch makes a search on the heap: the stack would have to grow for it.
+//
+//go:noinline
+func newSearch() *search { return new(search) }
+
+// find is [Wallet.Search] without making what it will not return: most of what
 // the helper takes beyond starting is memory that it touches for the first time.
-func (d *directory) find(want Want, now time.Time) (Entry, bool, error) {
+func (d *directory) find(want *Want, now time.Time) (*Entry, error) {
 	text, err := d.text()
 	if text == "" || err != nil {
-		return Entry{}, false, err
+		return nil, err
 	}
-	var best Entry // without what only the answer needs
-	var line string
-	err = scan(text, func(text string, f *fields) error {
-		if f.tag != entryTag || f.v[0] != string(want.Authority) || f.v[1] != want.Scheme || f.v[2] != want.Scope.Host {
-			return nil
-		}
-		var e Entry
-		if err := f.credential(&e); err != nil {
-			return err
-		}
-		if e.Answers(want, now) && (line == "" || narrower(e, best)) {
-			best, line = e, text
-		}
+	s := newSearch()
+	err = scan(text, &s.f, func(line string) error { return s.consider(line, want, now) })
+	if err != nil || s.line == "" {
+		return nil, err
+	}
+	s.f.parse(s.line)
+	if err := parseEntry(&s.f, &s.best); err != nil {
+		return nil, err
+	}
+	return &s.best, nil
+}
+
+// consider looks at the line whose parts are in s.f.
+func (s *search) consider(line string, want *Want, now time.Time) error {
+	f := &s.f
+	if f.tag != entryTag || f.v[0] != string(want.Authority) || f.v[1] != want.Scheme || f.v[2] != want.Scope.Host {
 		return nil
-	})
-	if err != nil || line == "" {
-		return Entry{}, false, err
 	}
-	var f fields
-	f.parse(line)
-	e, err := parseEntry(&f)
-	return e, err == nil, err
+	if err := f.credential(&s.e); err != nil {
+		return err
+	}
+	if s.e.Answers(want, now) && (s.line == "" || narrower(&s.e, &s.best)) {
+		s.best, s.line = s.e, line
+	}
+	return nil
 }
 
 // text returns the wallet as it is written, "" where there is none.

@@ -83,13 +83,15 @@ func (b book) append(out []byte) []byte {
 
 func parseBook(text string) (book, error) {
 	var out book
-	err := scan(text, func(_ string, f *fields) error {
+	var f fields
+	err := scan(text, &f, func(string) error {
 		if f.tag == endedTag {
-			d, err := parseEnded(f)
+			d, err := parseEnded(&f)
 			out.ended = append(out.ended, d)
 			return err
 		}
-		e, err := parseEntry(f)
+		var e Entry
+		err := parseEntry(&f, &e)
 		out.entries = append(out.entries, e)
 		return err
 	})
@@ -99,8 +101,9 @@ func parseBook(text string) (book, error) {
 	return out, nil
 }
 
-// scan calls f for each entry and end of a wallet that is whole.
-func scan(text string, f func(line string, fields *fields) error) error {
+// scan calls f for each entry and end of a wallet that is whole, with the line
+// and its parts in fs.
+func scan(text string, fs *fields, f func(line string) error) error {
 	if len(text) > maxFile {
 		return ErrDamaged
 	}
@@ -111,7 +114,6 @@ func scan(text string, f func(line string, fields *fields) error) error {
 	if v := first[len(header):]; v != version {
 		return ErrVersion{Found: v}
 	}
-	var fs fields
 	for n := 0; ; n++ {
 		var line string
 		if line, rest, ok = cutByte(rest, '\n'); !ok || !fs.parse(line) {
@@ -119,7 +121,7 @@ func scan(text string, f func(line string, fields *fields) error) error {
 		}
 		switch fs.tag {
 		case entryTag, endedTag:
-			if err := f(line, &fs); err != nil {
+			if err := f(line); err != nil {
 				return err
 			}
 		case countTag:
@@ -220,10 +222,9 @@ func (f *fields) credential(e *Entry) error {
 	return nil
 }
 
-func parseEntry(f *fields) (Entry, error) {
-	var e Entry
-	if err := f.credential(&e); err != nil {
-		return Entry{}, err
+func parseEntry(f *fields, e *Entry) error {
+	if err := f.credential(e); err != nil {
+		return err
 	}
 	v := &f.v
 	var ok [5]bool
@@ -237,9 +238,9 @@ func parseEntry(f *fields) (Entry, error) {
 	e.Seen, ok[4] = parseJoined(v[20])
 	e.Name, e.Email = v[21], v[22]
 	if ok != [5]bool{true, true, true, true, true} || e.Credential.Token.IsZero() {
-		return Entry{}, ErrDamaged
+		return ErrDamaged
 	}
-	return e, nil
+	return nil
 }
 
 func appendEnded(out []byte, d Ended) []byte {

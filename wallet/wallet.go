@@ -47,7 +47,7 @@ type Entry struct {
 }
 
 // Renewable reports whether the credential may be renewed at now.
-func (e Entry) Renewable(now time.Time) bool {
+func (e *Entry) Renewable(now time.Time) bool {
 	return now.Before(e.RenewUntil) && (e.RefreshUntil.IsZero() || now.Before(e.RefreshUntil))
 }
 
@@ -74,7 +74,7 @@ func (e Entry) KeepUntil() time.Time {
 
 // Saw reports whether login saw that it may push to the repository. It is true
 // where login did not see everything.
-func (e Entry) Saw(r daypass.Repo) bool {
+func (e *Entry) Saw(r daypass.Repo) bool {
 	if !e.SeenComplete {
 		return true
 	}
@@ -273,13 +273,13 @@ type Want struct {
 const AnyUsername = "x-access-token"
 
 // Answers reports whether the entry's credential is good for the want at now.
-func (e Entry) Answers(want Want, now time.Time) bool {
+func (e *Entry) Answers(want *Want, now time.Time) bool {
 	scope := want.Scope
 	scope.Until = now.Add(want.Margin)
 	if scope.Empty() || e.Authority != want.Authority || e.Scheme != want.Scheme {
 		return false
 	}
-	have := e.Credential.Scope
+	have := &e.Credential.Scope
 	if !have.Until.After(scope.Until) || !e.Named(want.Username) {
 		return false
 	}
@@ -287,7 +287,7 @@ func (e Entry) Answers(want Want, now time.Time) bool {
 }
 
 // Named reports whether the entry may answer where this username is asked for.
-func (e Entry) Named(username string) bool {
+func (e *Entry) Named(username string) bool {
 	return username == "" || username == AnyUsername || username == e.Credential.Username ||
 		daypass.FoldEqual(username, e.Credential.Account)
 }
@@ -296,33 +296,44 @@ func (e Entry) Named(username string) bool {
 // ones it returns that with the most access, since git does not say whether it
 // will push, and then the one that is good for longest.
 func (w *Wallet) Find(want Want) (Entry, bool, error) {
+	e, err := w.Search(&want)
+	if e == nil {
+		return Entry{}, false, err
+	}
+	return *e, true, nil
+}
+
+// Search is [Wallet.Find] for the helper: it returns a pointer, nil where nothing
+// is found, since copies make the stack grow, which costs the helper a tenth of
+// its own time.
+func (w *Wallet) Search(want *Want) (*Entry, error) {
 	if d, ok := w.keeper.(*directory); ok {
 		return d.find(want, w.opt.Now())
 	}
 	b, err := w.load()
 	if err != nil {
-		return Entry{}, false, err
+		return nil, err
 	}
 	best := Narrowest(b.entries, want, w.opt.Now())
 	if best < 0 {
-		return Entry{}, false, w.passed
+		return nil, w.passed
 	}
-	return b.entries[best], true, nil
+	return &b.entries[best], nil
 }
 
 // Narrowest returns the index of the entry that [Wallet.Find] would return, or -1.
-func Narrowest(entries []Entry, want Want, now time.Time) int {
+func Narrowest(entries []Entry, want *Want, now time.Time) int {
 	best := -1
 	for i := range entries {
-		if entries[i].Answers(want, now) && (best < 0 || narrower(entries[i], entries[best])) {
+		if entries[i].Answers(want, now) && (best < 0 || narrower(&entries[i], &entries[best])) {
 			best = i
 		}
 	}
 	return best
 }
 
-func narrower(e, f Entry) bool {
-	s, t := e.Credential.Scope, f.Credential.Scope
+func narrower(e, f *Entry) bool {
+	s, t := &e.Credential.Scope, &f.Credential.Scope
 	if s.All != t.All {
 		return t.All
 	}
@@ -472,7 +483,7 @@ func (e Entry) valid() error {
 		var f fields
 		if !f.parse(line) {
 			why = "a field holds a byte that none may hold"
-		} else if back, err := parseEntry(&f); err != nil || !back.SameKey(e) || !back.Credential.Token.Equal(e.Credential.Token) {
+		} else if back := new(Entry); parseEntry(&f, back) != nil || !back.SameKey(e) || !back.Credential.Token.Equal(e.Credential.Token) {
 			why = "a field holds a byte that none may hold"
 		}
 	}

@@ -309,7 +309,7 @@ func TestNothingForOtherHosts(t *testing.T) {
 				t.Fatalf("Find(%+v) = %+v", wanted, e)
 			}
 			entries, _, _ := w.List()
-			if best := Narrowest(entries, wanted, now); ok != (best >= 0) || ok && !entries[best].SameKey(e) {
+			if best := Narrowest(entries, &wanted, now); ok != (best >= 0) || ok && !entries[best].SameKey(e) {
 				t.Fatalf("Find(%+v) = %+v, Narrowest says %d", wanted, e, best)
 			}
 		}

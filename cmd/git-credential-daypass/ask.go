@@ -21,7 +21,7 @@ const (
 // ask runs the daypass beside this program as "daypass credential OP" and
 // returns its answer, which may be empty. An error means that it could not be
 // run at all and is for the user to read.
-func (h *helper) ask(op string, req gitcred.Request) (gitcred.Answer, error) {
+func (h *helper) ask(op string, req *gitcred.Request) (gitcred.Answer, error) {
 	path, err := h.beside()
 	if err != nil {
 		return gitcred.Answer{}, err
@@ -37,7 +37,7 @@ func (h *helper) ask(op string, req gitcred.Request) (gitcred.Answer, error) {
 	if len(out) == 0 || out[len(out)-1] != '\n' || !status.Exited() {
 		return gitcred.Answer{}, nil
 	}
-	a, err := gitcred.ParseAnswer(out, req)
+	a, err := gitcred.ParseAnswer(out, *req)
 	switch {
 	case err != nil:
 		return gitcred.Answer{}, nil

@@ -1,3 +1,9 @@
+// Go 1.25 and later start a goroutine, and with it a thread, that asks now and
+// then how many processors there are. This program ends before.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command git-credential-daypass is the credential helper that git calls
 // (gitcredentials(7)). It answers from the wallet and never writes to it; where
 // there is nothing to answer it asks the daypass beside it, which knows the
@@ -38,7 +44,7 @@ const (
 )
 
 func main() {
-	h := helper{getenv: os.Getenv, uid: os.Geteuid(), now: time.Now}
+	h := helper{getenv: variables(), uid: os.Geteuid(), now: time.Now}
 	os.Exit(h.run(os.Args))
 }
 
@@ -55,7 +61,8 @@ func (h *helper) run(args []string) int {
 	op := operation(args)
 	switch op {
 	case "get", "erase":
-		if req, ok := h.request(); ok && op == "get" {
+		req := new(gitcred.Request)
+		if ok := h.request(req); ok && op == "get" {
 			h.get(req)
 		} else if ok {
 			h.erase(req)
@@ -97,21 +104,20 @@ func base(path string) string {
 }
 
 // request reads and parses what git asks.
-func (h *helper) request() (gitcred.Request, bool) {
+func (h *helper) request(req *gitcred.Request) bool {
 	text, err := gitcred.Read(&input{until: h.now().Add(stdinWait)})
-	var req gitcred.Request
 	if err == nil {
-		req, err = gitcred.Parse(text)
+		*req, err = gitcred.Parse(text)
 	}
 	if err != nil {
 		tell("git's request gets no answer: " + err.Error() + ". If you did not expect this, look at the URL that git was given. [DP-114]")
-		return gitcred.Request{}, false
+		return false
 	}
-	return req, req.Served()
+	return req.Served()
 }
 
 // get answers git or says nothing.
-func (h *helper) get(req gitcred.Request) {
+func (h *helper) get(req *gitcred.Request) {
 	repo, kind := req.Repo()
 	if kind == gitcred.OtherPath {
 		return
@@ -128,13 +134,13 @@ func (h *helper) get(req gitcred.Request) {
 	now := h.now()
 	w, err := wallet.Open(wallet.Options{Getenv: h.getenv, UID: h.uid, Now: h.now})
 	if err != nil {
-		h.miss(req, want, nil, nil)
+		h.miss(req, &want, nil, nil)
 		return
 	}
-	e, found, err := w.Find(want)
-	if err != nil || !found {
+	e, err := w.Search(&want)
+	if e == nil || err != nil {
 		entries, ended, _ := w.List()
-		h.miss(req, want, entries, ended)
+		h.miss(req, &want, entries, ended)
 		return
 	}
 	if !e.Credential.Usable(now, renewAt) && e.Renewable(now) {
@@ -146,13 +152,21 @@ func (h *helper) get(req gitcred.Request) {
 			return
 		}
 	}
-	if e.Credential.Scope.All && kind == gitcred.RepoPath && !e.Saw(repo) {
-		tell("login did not see " + repo.String() + " among the repositories this App may push to; a 403 means the App is not installed there: " + installLink(e) + " [DP-111]")
+	if kind == gitcred.RepoPath {
+		h.notice(e, repo)
 	}
-	give(req.For(e.Credential.Username, e.Credential.Token, expires(e.Credential.Scope)))
+	give(req.For(e.Credential.Username, e.Credential.Token, expires(&e.Credential.Scope)))
 }
 
-func installLink(e wallet.Entry) string {
+// notice tells that a push may fail where login did not see the repository: git
+// tells a helper nothing of a 403.
+func (h *helper) notice(e *wallet.Entry, repo daypass.Repo) {
+	if e.Credential.Scope.All && !e.Saw(repo) {
+		tell("login did not see " + repo.String() + " among the repositories this App may push to; a 403 means the App is not installed there: " + installLink(e) + " [DP-111]")
+	}
+}
+
+func installLink(e *wallet.Entry) string {
 	if e.AppURL != "" {
 		return e.AppURL
 	}
@@ -160,7 +174,7 @@ func installLink(e wallet.Entry) string {
 }
 
 // expires is the end that git is told; 0 where there is none.
-func expires(s daypass.Scope) int64 {
+func expires(s *daypass.Scope) int64 {
 	if !s.Until.Before(daypass.Forever) {
 		return 0
 	}
@@ -180,7 +194,7 @@ func (h *helper) authority() (wallet.Authority, bool) {
 
 // miss is a get that the wallet has no answer for. One that cannot be read counts
 // as empty: daypass, which is asked then, says what is wrong with it.
-func (h *helper) miss(req gitcred.Request, want wallet.Want, entries []wallet.Entry, ended []wallet.Ended) {
+func (h *helper) miss(req *gitcred.Request, want *wallet.Want, entries []wallet.Entry, ended []wallet.Ended) {
 	known, named, limited, fallThrough := false, false, false, false
 	for _, e := range entries {
 		s := e.Credential.Scope
@@ -220,7 +234,7 @@ func (h *helper) miss(req gitcred.Request, want wallet.Want, entries []wallet.En
 
 // erase tells daypass where the host refused a credential of ours. The secret
 // must be given and be the same: anyone can ask git to forget a host.
-func (h *helper) erase(req gitcred.Request) {
+func (h *helper) erase(req *gitcred.Request) {
 	if req.Password.IsZero() && req.Credential.IsZero() {
 		return
 	}
@@ -234,7 +248,7 @@ func (h *helper) erase(req gitcred.Request) {
 	}
 	entries, _, _ := w.List()
 	for _, e := range entries {
-		if e.Authority != authority || e.Scheme != req.Protocol || e.Credential.Scope.Host != req.Host || !ours(req, e) {
+		if e.Authority != authority || e.Scheme != req.Protocol || e.Credential.Scope.Host != req.Host || !ours(req, &e) {
 			continue
 		}
 		if _, err := h.ask("erase", req); err != nil {
@@ -245,8 +259,8 @@ func (h *helper) erase(req gitcred.Request) {
 }
 
 // ours reports whether the secret in the request is the entry's.
-func ours(req gitcred.Request, e wallet.Entry) bool {
-	c := e.Credential
+func ours(req *gitcred.Request, e *wallet.Entry) bool {
+	c := &e.Credential
 	if !req.Password.IsZero() {
 		return req.Password.Equal(c.Token)
 	}
@@ -257,7 +271,7 @@ func ours(req gitcred.Request, e wallet.Entry) bool {
 
 // give prints an answer in one write, so that git never reads half of one.
 func give(a gitcred.Answer) {
-	if out := a.Append(make([]byte, 0, 512)); len(out) > 0 {
+	if out := a.Append(make([]byte, 0, 256)); len(out) > 0 {
 		writeAll(1, out)
 	}
 }

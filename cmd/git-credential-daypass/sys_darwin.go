@@ -6,6 +6,9 @@ import (
 	"syscall"
 )
 
+// variables returns what looks up variables of the environment.
+func variables() func(string) string { return os.Getenv }
+
 // ownPath is this program's file with every link resolved.
 func ownPath() (string, error) {
 	path, err := os.Executable()
