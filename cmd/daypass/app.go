@@ -39,7 +39,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	ran, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -48,7 +48,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return int(done)
 	}
 	err = a.interrupted(ctx, err)
-	a.screen(false).problem(err)
+	asJSON, _ := ran.Flags().GetBool("json") // false where the command has no such flag
+	a.screen(asJSON).problem(err)
 	return daypass.ExitCode(err)
 }
 
@@ -71,9 +72,7 @@ func (a *app) interrupted(ctx context.Context, err error) error {
 
 const rootHelp = `daypass gives you access to private repositories from a computer that others
 administer: for hours, to chosen repositories, with nothing left on its disks.
-
-  daypass login          open a page, type a code; then git push works
-  daypass check          would a push from here work, and if not, why
+Begin with "daypass login"; then git push works.
 
 Manual: doc/manual.md. Every message ends with a code that it explains.`
 

@@ -60,7 +60,7 @@ func (a *app) credentialGet(ctx context.Context, req gitcred.Request) error {
 	if err != nil {
 		return a.explain(err, cfg)
 	}
-	a.sweep(ctx, w)
+	a.sweep(ctx, w, 2*time.Second) // git waits
 	auth, err := a.presenting()
 	if err != nil {
 		return a.explain(err, config{fallThrough: true})

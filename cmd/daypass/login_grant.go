@@ -54,7 +54,7 @@ func (l *login) grantOnce(ctx context.Context, repo daypass.Repo) (grant, error)
 	if repo != (daypass.Repo{}) {
 		return got, l.verifyOne(repo, got.reach)
 	}
-	return got, l.verifySelection(got.reach)
+	return got, verifySelection(l.host, l.hc, got.reach)
 }
 
 // ask shows a code and waits for the person.
@@ -178,10 +178,11 @@ func (l *login) rememberTied() error {
 // repository's number without a word where the App or the person cannot reach
 // it, and gives a token for everything.
 func (l *login) verifyOne(want daypass.Repo, reach github.Reach) error {
-	got := reach.Repositories()
-	if len(got) == 1 && got[0].ID == want.ID && got[0].SameName(want) {
+	asked := daypass.Scope{Host: l.host.Name, Repos: []daypass.Repo{want}, Access: daypass.Write, Until: daypass.Forever}
+	if asked.Equivalent(reach.Scope(l.host.Name, daypass.Forever)) {
 		return nil
 	}
+	got := reach.Repositories()
 	link := l.installLink(reach)
 	p := &daypass.Problem{
 		Code: "DP-211", What: fmt.Sprintf("%s was asked for %s only, and did not keep to it", l.host.Title(), want),
@@ -201,15 +202,15 @@ func (l *login) verifyOne(want daypass.Repo, reach github.Reach) error {
 
 // verifySelection applies the admin's rule that nobody installs the App on all
 // of their repositories.
-func (l *login) verifySelection(reach github.Reach) error {
-	if l.hc.MaxSelection != "selected" {
+func verifySelection(h github.Host, hc hostConfig, reach github.Reach) error {
+	if hc.MaxSelection != "selected" {
 		return nil
 	}
 	for _, in := range reach.Installations {
 		if in.All && !in.Suspended {
 			return &daypass.Problem{
 				Code: "DP-213", What: "the App is installed on all repositories of " + in.Owner + ", which this machine does not accept",
-				Next: "Choose \"Only select repositories\" on " + first(in.Settings, l.host.AuthorizationsURL()) + ", then run \"daypass login\" again. Nothing was kept.",
+				Next: "Choose \"Only select repositories\" on " + first(in.Settings, h.AuthorizationsURL()) + ", then run \"daypass login\" again. Nothing was kept.",
 				Who:  "For an organisation, one of its owners does this.",
 				Kind: daypass.ErrRefused,
 			}

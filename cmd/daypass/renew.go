@@ -79,9 +79,10 @@ func entryHost(e wallet.Entry) (github.Host, error) {
 	return github.ParseHost(e.Scheme + "://" + e.Credential.Scope.Host)
 }
 
-// renew spends the refresh token and keeps its successor before anybody uses
-// the new credential; between the host's answer and the store lies one write.
-// The scope is looked at again first: what comes back must be no wider.
+// renew spends the refresh token. Its successor is kept first, in one write
+// right after the host's answer, so that neither a crash nor a lost network
+// costs the renewal; the new access token is kept, and used, only after it was
+// looked at: what comes back must be no wider.
 func (a *app) renew(ctx context.Context, w *wallet.Wallet, e wallet.Entry) (wallet.Entry, error) {
 	h, err := entryHost(e)
 	if err != nil {
@@ -90,32 +91,49 @@ func (a *app) renew(ctx context.Context, w *wallet.Wallet, e wallet.Entry) (wall
 	c := a.client(h, e.ClientID)
 	tok, err := c.Renew(ctx, e.Refresh)
 	if errors.Is(err, github.ErrRefreshSpent) {
-		// The refresh token is worth nothing now; the access token may be.
-		e.Refresh, e.RefreshUntil, e.RenewUntil = daypass.Secret{}, time.Time{}, time.Time{}
-		if perr := w.Put(e); perr != nil {
-			return wallet.Entry{}, walletProblem(perr)
+		// It is worth nothing any more; the access token may be, until its end.
+		if _, rerr := w.Remove(e.SameKey, wallet.Expired); rerr != nil {
+			return wallet.Entry{}, walletProblem(rerr)
 		}
+		return wallet.Entry{}, err
 	}
 	if err != nil {
 		a.endReceived(ctx, c)
 		return wallet.Entry{}, err
 	}
 	next := e
-	next.Credential.Token, next.Credential.Scope.Until = tok.Access, tok.Expires
 	next.Refresh, next.RefreshUntil = tok.Refresh, tok.RefreshExpires
-	if err := a.sameReach(ctx, c, e, tok, &next); err != nil {
+	next.Credential.Scope.Until = a.now() // the old token died with its refresh token
+	if err := w.Put(next); err != nil {
 		a.endReceived(ctx, c)
-		return wallet.Entry{}, err
+		return wallet.Entry{}, walletProblem(err)
 	}
+	if err := a.sameReach(ctx, c, e, tok, &next); err != nil {
+		return wallet.Entry{}, a.notRenewed(ctx, c, w, next, err)
+	}
+	next.Credential.Token, next.Credential.Scope.Until = tok.Access, tok.Expires
 	if next.Credential.Scope.Until.After(e.RenewUntil) {
-		// The last one: it is not used beyond the agreed end.
-		next.Credential.Scope.Until = e.RenewUntil
+		next.Credential.Scope.Until = e.RenewUntil // the last one: not used beyond the agreed end
 	}
 	if err := w.Put(next); err != nil {
 		a.endReceived(ctx, c)
 		return wallet.Entry{}, walletProblem(err)
 	}
 	return next, nil
+}
+
+// notRenewed: the new token could not be looked at. Where the host was only out
+// of reach, the refresh token stays and the next try renews again; where the
+// token is not what was agreed, everything ends.
+func (a *app) notRenewed(ctx context.Context, c *github.Client, w *wallet.Wallet, next wallet.Entry, cause error) error {
+	if errors.Is(cause, daypass.ErrUnreachable) || ctx.Err() != nil {
+		return cause
+	}
+	a.endReceived(ctx, c)
+	if _, err := w.Remove(next.SameKey, wallet.Rejected); err != nil {
+		return walletProblem(err)
+	}
+	return cause
 }
 
 // sameReach repeats login's checks: an expiring token of a GitHub App, of the
@@ -141,13 +159,17 @@ func (a *app) sameReach(ctx context.Context, c *github.Client, e wallet.Entry, t
 	if err != nil {
 		return err
 	}
-	if !e.Credential.Scope.All {
-		for _, r := range reach.Repositories() {
-			one := daypass.Scope{Host: e.Credential.Scope.Host, Repos: []daypass.Repo{r.Repo}, Access: daypass.Read, Until: e.Credential.Scope.Until}
-			if !e.Credential.Scope.Covers(one) {
-				return refuse("it reaches more repositories than before")
-			}
-		}
+	before := e.Credential.Scope
+	before.Until = daypass.Forever
+	if !before.Covers(reach.Scope(before.Host, daypass.Forever)) {
+		return refuse("it reaches more repositories than before")
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	if err := verifySelection(c.Host(), cfg.forHost(c.Host()), reach); err != nil {
+		return err
 	}
 	next.Seen, next.SeenComplete = seen(reach)
 	return nil
@@ -169,7 +191,9 @@ func (a *app) endReceived(ctx context.Context, c *github.Client) {
 
 // sweep ends, at the host, renewals whose agreed time is over. There is no
 // process that waits for that moment; every daypass that runs later looks.
-func (a *app) sweep(ctx context.Context, w *wallet.Wallet) {
+func (a *app) sweep(ctx context.Context, w *wallet.Wallet, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	now := a.now()
 	over := func(e wallet.Entry) bool { return !e.RenewUntil.IsZero() && !now.Before(e.RenewUntil) }
 	entries, _, err := w.List()
@@ -185,13 +209,11 @@ func (a *app) sweep(ctx context.Context, w *wallet.Wallet) {
 			continue
 		}
 		c := a.client(h, e.ClientID)
-		rctx, cancel := context.WithTimeout(ctx, revokeTime)
-		err = c.Revoke(rctx, e.Refresh, e.Credential.Token)
-		cancel()
+		err = c.Revoke(ctx, e.Refresh, e.Credential.Token)
 		if err != nil && !errors.Is(err, github.ErrCannotRevoke) {
 			continue // kept, and tried again next time
 		}
-		if _, err := w.Remove(func(have wallet.Entry) bool { return have.SameKey(e) && over(have) }, "expired"); err != nil {
+		if _, err := w.Remove(func(have wallet.Entry) bool { return have.SameKey(e) && over(have) }, wallet.Expired); err != nil {
 			a.screen(false).say("Note: %s", printable(fmt.Sprint(walletProblem(err))))
 		}
 	}

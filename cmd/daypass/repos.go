@@ -102,7 +102,7 @@ func (a *app) current(ctx context.Context, h github.Host, repo daypass.Repo) (wa
 	if err != nil {
 		return wallet.Entry{}, err
 	}
-	a.sweep(ctx, w)
+	a.sweep(ctx, w, revokeTime)
 	auth, err := a.presenting()
 	if err != nil {
 		return wallet.Entry{}, err

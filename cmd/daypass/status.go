@@ -44,7 +44,7 @@ func (a *app) status(c *cobra.Command, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	a.sweep(c.Context(), w)
+	a.sweep(c.Context(), w, revokeTime)
 	entries, ended, err := w.List()
 	if err != nil {
 		return walletProblem(err)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	gh "github.com/google/go-github/v89/github"
 
@@ -86,6 +87,22 @@ func (r Reach) Pushable() []Repository {
 				out = append(out, repo)
 			}
 		}
+	}
+	return out
+}
+
+// Scope returns what the token was seen to reach at host until a moment: each
+// repository by name and id. A reach that was not seen whole is everything.
+func (r Reach) Scope(host string, until time.Time) daypass.Scope {
+	out := daypass.Scope{Host: host, Access: daypass.Write, Until: until}
+	for _, in := range r.Installations {
+		out.All = out.All || !in.Complete
+	}
+	for _, repo := range r.Repositories() {
+		out.Repos = append(out.Repos, repo.Repo)
+	}
+	if out.All {
+		out.Repos = nil
 	}
 	return out
 }
