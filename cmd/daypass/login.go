@@ -338,7 +338,9 @@ func (l *login) entry(got grant) (wallet.Entry, error) {
 	if l.repo != (daypass.Repo{}) {
 		e.Credential.Scope.All, e.Credential.Scope.Repos = false, []daypass.Repo{l.repo}
 	}
-	e.Seen, e.SeenComplete = seen(got.reach)
+	if !got.token.OAuthApp() {
+		e.Seen, e.SeenComplete = seen(got.reach)
+	}
 	if l.renew > 0 && !got.token.Refresh.IsZero() {
 		e.Refresh, e.RefreshUntil, e.RenewUntil = got.token.Refresh, got.token.RefreshExpires, now.Add(l.renew)
 	}

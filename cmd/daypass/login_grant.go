@@ -48,6 +48,9 @@ func (l *login) grantOnce(ctx context.Context, repo daypass.Repo) (grant, error)
 	if err != nil {
 		return grant{}, err
 	}
+	if token.OAuthApp() {
+		return got, l.allowedWide(repo)
+	}
 	if got.reach, err = l.client.Reach(ctx, token.Access); err != nil {
 		return grant{}, err
 	}
@@ -109,6 +112,18 @@ func (l *login) allowed(t github.Token) error {
 		}
 	}
 	return nil
+}
+
+// allowedWide: an OAuth App's token reaches everything, so that there is nothing
+// to look at; for one repository it is never right.
+func (l *login) allowedWide(repo daypass.Repo) error {
+	if repo == (daypass.Repo{}) {
+		return nil
+	}
+	return &daypass.Problem{
+		Code: "DP-211", What: l.host.Title() + " was asked for " + repo.String() + " only, and an OAuth App's token reaches everything",
+		Next: "Use the client id of a GitHub App for that. Nothing was kept.", Kind: daypass.ErrRefused,
+	}
 }
 
 // errTied: the host ended the access token together with its refresh token.

@@ -127,7 +127,11 @@ func (l *login) report(got grant, e wallet.Entry) {
 	}
 	s.result("  Kept:  %s", l.wallet.Place())
 	s.result("")
-	l.reportReach(got.reach)
+	if got.token.OAuthApp() {
+		s.result("This is an OAuth App's token: it reaches EVERY repository that you can, as this machine's admins allow.\n")
+	} else {
+		l.reportReach(got.reach)
+	}
 	if skew, ok := l.client.Skew(); ok && (skew > time.Minute || skew < -time.Minute) {
 		s.say("Note: this machine's clock is %s %s %s's. Times above are this machine's.", remaining(skew.Abs()), aheadBehind(skew), l.host.Title())
 	}

@@ -122,11 +122,14 @@ func (a *app) renew(ctx context.Context, w *wallet.Wallet, e wallet.Entry) (wall
 	return next, nil
 }
 
-// notRenewed: the new token could not be looked at. Where the host was only out
-// of reach, the refresh token stays and the next try renews again; where the
-// token is not what was agreed, everything ends.
+// errChanged: a renewal brought something other than what was agreed at login.
+var errChanged = errors.New("the renewed access is not what was agreed")
+
+// notRenewed: where the new token could not be looked at, the refresh token
+// stays and the next try renews again; where it is not what was agreed,
+// everything ends.
 func (a *app) notRenewed(ctx context.Context, c *github.Client, w *wallet.Wallet, next wallet.Entry, cause error) error {
-	if errors.Is(cause, daypass.ErrUnreachable) || ctx.Err() != nil {
+	if !errors.Is(cause, errChanged) {
 		return cause
 	}
 	a.endReceived(ctx, c)
@@ -142,7 +145,7 @@ func (a *app) sameReach(ctx context.Context, c *github.Client, e wallet.Entry, t
 	refuse := func(why string) error {
 		return &daypass.Problem{
 			Code: "DP-220", What: c.Host().Title() + " renewed your access into something else, which was thrown away", Why: why,
-			Next: `Run "daypass login" again.`, Kind: daypass.ErrRefused,
+			Next: `Run "daypass login" again.`, Kind: daypass.ErrRefused, Err: errChanged,
 		}
 	}
 	if tok.OAuthApp() || tok.Expires.IsZero() {
@@ -169,7 +172,7 @@ func (a *app) sameReach(ctx context.Context, c *github.Client, e wallet.Entry, t
 		return err
 	}
 	if err := verifySelection(c.Host(), cfg.forHost(c.Host()), reach); err != nil {
-		return err
+		return errors.Join(err, errChanged)
 	}
 	next.Seen, next.SeenComplete = seen(reach)
 	return nil
