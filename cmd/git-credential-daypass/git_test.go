@@ -80,6 +80,22 @@ func newHost(t *testing.T) *host {
 	return h
 }
 
+// answer sets the status and forgets what came before.
+func (h *host) answer(status int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status, h.tokens = status, nil
+}
+
+// sent returns the tokens that were brought since, and forgets them.
+func (h *host) sent() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := h.tokens
+	h.tokens = nil
+	return out
+}
+
 func (h *host) name() string { return strings.TrimPrefix(h.URL, "http://") }
 
 // TestCallPatterns asserts what git calls its helper for, by status. 403 and 404
@@ -98,7 +114,7 @@ func TestCallPatterns(t *testing.T) {
 		{http.StatusForbidden, "get", ""},
 		{http.StatusNotFound, "get", ""},
 	} {
-		h.status, h.tokens = c.status, nil
+		h.answer(c.status)
 		out, err := s.git("ls-remote", h.URL+"/good/repo.git")
 		if (err == nil) != (c.status == http.StatusOK) {
 			t.Errorf("%d: %v\n%s", c.status, err, out)
@@ -109,7 +125,7 @@ func TestCallPatterns(t *testing.T) {
 		if calls := s.calls(); !strings.HasPrefix(calls, c.asks) || c.asks == "" && calls != "" {
 			t.Errorf("%d: daypass was asked %q, want %q", c.status, calls, c.asks)
 		}
-		for _, token := range h.tokens {
+		for _, token := range h.sent() {
 			if token != "ghu_narrow" {
 				t.Errorf("%d: the host was sent %q, want the narrow token", c.status, token)
 			}
@@ -123,24 +139,23 @@ func TestCallPatterns(t *testing.T) {
 // What git makes of hostile URLs reaches the helper, and no token leaves.
 func TestHostileURLs(t *testing.T) {
 	s, h := withGit(t), newHost(t)
-	h.status = http.StatusOK
+	h.answer(http.StatusOK)
 	s.put(entry("127.0.0.1:1", "", secret, func(e *wallet.Entry) { e.Scheme = "http" }),
 		entry(h.name(), "good/repo", "ghu_narrow", func(e *wallet.Entry) { e.Scheme = "http" }))
 	for _, path := range []string{
 		"/good/repo/../../evil/x.git", "/good%2frepo/../../evil/x", "/good//repo", "/evil/x.git", "/good/repo.git.git", "/good/repo%3fx",
 		"/%0ahost=127.0.0.1:1", "/%0dhost=127.0.0.1:1", "/good/repo%00", "/good/repo/%2e%2e/%2e%2e/evil/x",
 	} {
-		h.tokens = nil
 		out, err := s.git("ls-remote", h.URL+path)
-		if err == nil || len(h.tokens) > 0 {
-			t.Errorf("%s: %v, the host was sent %q\n%s", path, err, h.tokens, out)
+		if tokens := h.sent(); err == nil || len(tokens) > 0 {
+			t.Errorf("%s: %v, the host was sent %q\n%s", path, err, tokens, out)
 		}
 	}
 	// A credential for this host in http is not one for the same host elsewhere.
-	h.tokens = nil
 	url := strings.Replace(h.URL, "127.0.0.1", "localhost", 1)
-	if out, err := s.git("ls-remote", url+"/good/repo"); err == nil || len(h.tokens) > 0 {
-		t.Errorf("localhost: the host was sent %q\n%s", h.tokens, out)
+	out, err := s.git("ls-remote", url+"/good/repo")
+	if tokens := h.sent(); err == nil || len(tokens) > 0 {
+		t.Errorf("localhost: the host was sent %q\n%s", tokens, out)
 	}
 }
 
@@ -157,7 +172,7 @@ func TestQuitEndsTheSearch(t *testing.T) {
 // No token shows in what git traces, nor in any process's arguments.
 func TestTracesHoldNoToken(t *testing.T) {
 	s, h := withGit(t), newHost(t)
-	h.status = http.StatusOK
+	h.answer(http.StatusOK)
 	s.put(entry(h.name(), "", secret, func(e *wallet.Entry) { e.Scheme = "http" }))
 	s.env = append(s.env, "GIT_TRACE=1", "GIT_TRACE2=1", "GIT_TRACE_CURL=1")
 	if out, err := s.git("ls-remote", h.URL+"/good/repo"); err != nil || strings.Contains(out, secret) {
