@@ -89,17 +89,17 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if g.ctx != nil {
 		req = req.WithContext(g.ctx)
 	}
+	if g.pause != nil {
+		if err := g.pause.wait(req.Context()); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(req.Context(), requestTime)
 	defer cancel()
 	req = req.Clone(ctx)
 	req.Header.Set("User-Agent", "daypass")
 	if req.Header.Get("Accept") == "" {
 		req.Header.Set("Accept", "application/json")
-	}
-	if g.pause != nil {
-		if err := g.pause.wait(req.Context()); err != nil {
-			return nil, err
-		}
 	}
 	res, err := g.base.RoundTrip(req)
 	if err != nil {
