@@ -27,7 +27,7 @@ demo: build
 
 test: build
 	@scripts/tools.sh test
-	$(GO) test -race -timeout 14m ./...
+	DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) $(GO) test -race -timeout 14m ./...
 
 test-quick:
 	$(GO) test -short -timeout 5m ./...
@@ -51,9 +51,12 @@ lint:
 install: build
 	install -d $(DESTDIR)$(BINDIR)
 	install -m 0755 $(BINS) $(DESTDIR)$(BINDIR)/
+	install -d $(DESTDIR)$(PREFIX)/share/daypass/python
+	install -m 0644 python/gh_scoped_creds.py $(DESTDIR)$(PREFIX)/share/daypass/python/
 	for name in gh-scoped-creds github-app-user-auth; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
 
 uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/share/daypass
 	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd git-credential-daypass gh-scoped-creds github-app-user-auth
 
 clean:
