@@ -202,6 +202,9 @@ func constant(v *ast.ValueSpec, name string) bool {
 		case *ast.CompositeLit, *ast.BasicLit:
 			return true
 		case *ast.CallExpr:
+			if fn, ok := e.Fun.(*ast.Ident); ok && fn.Name == "pattern" {
+				return true
+			}
 			if sel, ok := e.Fun.(*ast.SelectorExpr); ok {
 				switch sel.Sel.Name {
 				case "New", "MustCompile", "Must", "NewReplacer", "Errorf", "Unix", "UTC":

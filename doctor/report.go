@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass/gitconf"
@@ -42,14 +43,14 @@ func Bundle(list []Finding) []byte {
 }
 
 var (
-	homes   = regexp.MustCompile(`(/home|/Users|/nfs/home|/root)(/[^/\s"',;:]+)?`)
-	address = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+`)
+	homes   = pattern(`(/home|/Users|/nfs/home|/root)(/[^/\s"',;:]+)?`)
+	address = pattern(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+`)
 )
 
 // clean is a second sieve, for text that left a check as it should not.
 func clean(s string) string {
-	s = homes.ReplaceAllString(gitconf.Show(s), "~")
-	return address.ReplaceAllStringFunc(s, func(m string) string {
+	s = homes().ReplaceAllString(gitconf.Show(s), "~")
+	return address().ReplaceAllStringFunc(s, func(m string) string {
 		if strings.HasPrefix(m, "git@") {
 			return m
 		}
@@ -107,7 +108,7 @@ func Clock(server, local time.Time) Finding {
 	return f
 }
 
-var clientID = regexp.MustCompile(`^(Iv1\.[0-9a-f]{16}|Iv23[0-9A-Za-z]{16})$`)
+var clientID = pattern(`^(Iv1\.[0-9a-f]{16}|Iv23[0-9A-Za-z]{16})$`)
 
 // AdminSettings looks at the shape of what an administrator sets: a client id
 // of a GitHub App, and its address. Values that were swapped, an App's number,
@@ -128,7 +129,7 @@ func AdminSettings(client, appURL string) []Finding {
 		bad("client-id-secret", "the client id looks like a client secret", "Revoke that secret in the App's settings and use the Client ID.")
 	case strings.HasPrefix(client, "Ov23"):
 		bad("client-id-oauth", "the client id is that of an OAuth App", "Use a GitHub App: an OAuth App's tokens reach everything and do not end.")
-	case !clientID.MatchString(client):
+	case !clientID().MatchString(client):
 		out = append(out, Finding{Code: "client-id-shape", Level: Warn, Title: "the client id does not look like a GitHub App's", Fix: "It should begin with Iv1. or Iv23; on a GitHub Enterprise Server others occur."})
 	}
 	switch {
@@ -141,4 +142,10 @@ func AdminSettings(client, appURL string) []Finding {
 		out = append(out, Finding{Code: "app-url-shape", Level: Warn, Title: "the App's address does not look like an App's public page", Fix: "It should be https://github.com/apps/NAME."})
 	}
 	return out
+}
+
+// pattern compiles a regular expression when it is first used: most runs of
+// daypass use none, and compiling all of them is a tenth of its start.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,8 +15,8 @@ import (
 const maxSecretFile = 64 << 10
 
 var (
-	scopedName = regexp.MustCompile(`^tmp[a-z0-9_]{8}$`) // Python's tempfile
-	scopedText = regexp.MustCompile(`^https://x-access-token:[^@\s]*@[A-Za-z0-9.:-]+\n?$`)
+	scopedName = pattern(`^tmp[a-z0-9_]{8}$`) // Python's tempfile
+	scopedText = pattern(`^https://x-access-token:[^@\s]*@[A-Za-z0-9.:-]+\n?$`)
 )
 
 // stores finds the files in which git-credential-store and the programs before
@@ -36,7 +35,7 @@ func (s *scan) stores() []Finding {
 		old = append(old, leftovers(dir)...)
 	}
 	for _, path := range named {
-		if scopedName.MatchString(filepath.Base(path)) {
+		if scopedName().MatchString(filepath.Base(path)) {
 			old = append(old, path)
 		}
 	}
@@ -119,11 +118,11 @@ func leftovers(dir string) []string {
 	names, _ := d.Readdirnames(20000)
 	var out []string
 	for _, name := range names {
-		if !scopedName.MatchString(name) {
+		if !scopedName().MatchString(name) {
 			continue
 		}
 		path := filepath.Join(dir, name)
-		if file, ok := open(path, 4<<10); ok && scopedText.Match(file.text) {
+		if file, ok := open(path, 4<<10); ok && scopedText().Match(file.text) {
 			out = append(out, path)
 		}
 	}

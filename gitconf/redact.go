@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/daypass-dev/daypass"
@@ -13,11 +14,11 @@ import (
 // headers. GitHub: "Behind GitHub's new authentication token formats";
 // GitLab: "Token prefixes".
 var (
-	tokenShape  = regexp.MustCompile(`(?:gh[pousr]_|github_pat_|gl(?:pat|oas|dt|rt|cbt|ptt|ft|soat|agent|imt)-)[A-Za-z0-9_.-]{8,}`)
-	userinfo    = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)([^/@\s"']*)@`)
-	authHeader  = regexp.MustCompile(`(?i)((?:proxy-)?authorization|private-token|job-token|x-[a-z-]*token|cookie)(\s*[:=]\s*)([^\r\n]+)`)
-	passwordIs  = regexp.MustCompile(`(?i)((?:password|passwd|pass|secret|token)\s*[=:]\s*)([^\s"';&|)}]+)`)
-	credentials = regexp.MustCompile(`(?i)\b((?:basic|bearer)\s+)([A-Za-z0-9+/._~=-]{8,})`)
+	tokenShape  = pattern(`(?:gh[pousr]_|github_pat_|gl(?:pat|oas|dt|rt|cbt|ptt|ft|soat|agent|imt)-)[A-Za-z0-9_.-]{8,}`)
+	userinfo    = pattern(`(?i)([a-z][a-z0-9+.-]*://)([^/@\s"']*)@`)
+	authHeader  = pattern(`(?i)((?:proxy-)?authorization|private-token|job-token|x-[a-z-]*token|cookie)(\s*[:=]\s*)([^\r\n]+)`)
+	passwordIs  = pattern(`(?i)((?:password|passwd|pass|secret|token)\s*[=:]\s*)([^\s"';&|)}]+)`)
+	credentials = pattern(`(?i)\b((?:basic|bearer)\s+)([A-Za-z0-9+/._~=-]{8,})`)
 )
 
 // Secrets returns what looks like a secret in s: tokens of known shape, and the
@@ -37,16 +38,16 @@ func Secrets(s string) []daypass.Secret {
 		}
 		out = append(out, sec)
 	}
-	for _, m := range userinfo.FindAllStringSubmatch(s, -1) {
+	for _, m := range userinfo().FindAllStringSubmatch(s, -1) {
 		user, pass, has := strings.Cut(m[2], ":")
 		if has && pass != "" {
 			add(pass)
 		}
-		if t := tokenShape.FindString(user); t != "" {
+		if t := tokenShape().FindString(user); t != "" {
 			add(t)
 		}
 	}
-	for _, t := range tokenShape.FindAllString(s, -1) {
+	for _, t := range tokenShape().FindAllString(s, -1) {
 		add(t)
 	}
 	return out
@@ -56,19 +57,19 @@ func Secrets(s string) []daypass.Secret {
 // known shape, the values of authorization headers and of words such as
 // "password=". A token shows as its prefix and last four characters.
 func Redact(s string) string {
-	s = userinfo.ReplaceAllStringFunc(s, func(m string) string {
-		sub := userinfo.FindStringSubmatch(m)
+	s = userinfo().ReplaceAllStringFunc(s, func(m string) string {
+		sub := userinfo().FindStringSubmatch(m)
 		user, _, has := strings.Cut(sub[2], ":")
-		if !has && tokenShape.FindString(user) == "" && len(user) < 40 {
+		if !has && tokenShape().FindString(user) == "" && len(user) < 40 {
 			return m // a user name alone, as in ssh://git@host
 		}
 		return sub[1] + "…@"
 	})
-	s = authHeader.ReplaceAllString(s, "$1$2…")
-	s = credentials.ReplaceAllString(s, "$1…")
-	s = tokenShape.ReplaceAllStringFunc(s, func(m string) string { return daypass.NewSecret(m).Hint() })
-	return passwordIs.ReplaceAllStringFunc(s, func(m string) string {
-		sub := passwordIs.FindStringSubmatch(m)
+	s = authHeader().ReplaceAllString(s, "$1$2…")
+	s = credentials().ReplaceAllString(s, "$1…")
+	s = tokenShape().ReplaceAllStringFunc(s, func(m string) string { return daypass.NewSecret(m).Hint() })
+	return passwordIs().ReplaceAllStringFunc(s, func(m string) string {
+		sub := passwordIs().FindStringSubmatch(m)
 		if strings.ContainsRune(sub[2], '…') {
 			return m
 		}
@@ -90,4 +91,10 @@ func printable(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// pattern compiles a regular expression when it is first used: most runs of
+// daypass use none, and compiling all of them is a tenth of its start.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,8 +11,8 @@ import (
 )
 
 var (
-	headerLine = regexp.MustCompile(`^[ \t]*\[[^\]"]*("(?:[^"\\]|\\.)*")?[ \t]*\][ \t]*(.*)$`)
-	keyLine    = regexp.MustCompile(`^[ \t]*([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=|$|[#;])`)
+	headerLine = pattern(`^[ \t]*\[[^\]"]*("(?:[^"\\]|\\.)*")?[ \t]*\][ \t]*(.*)$`)
+	keyLine    = pattern(`^[ \t]*([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=|$|[#;])`)
 )
 
 // Rewrite changes the settings of one file. For each, change returns the value
@@ -51,7 +50,7 @@ func rewriteText(text []byte, entries []string, change func(key, value string) (
 	sec := &section{}
 	for _, line := range logicalLines(string(text)) {
 		bare := strings.TrimRight(line, "\r\n")
-		if m := headerLine.FindStringSubmatch(bare); m != nil {
+		if m := headerLine().FindStringSubmatch(bare); m != nil {
 			out = append(out, sec.text()...)
 			sec = &section{header: line}
 			if rest := m[2]; rest != "" && rest[0] != '#' && rest[0] != ';' {
@@ -59,7 +58,7 @@ func rewriteText(text []byte, entries []string, change func(key, value string) (
 			}
 			continue
 		}
-		m := keyLine.FindStringSubmatch(bare)
+		m := keyLine().FindStringSubmatch(bare)
 		if m == nil {
 			sec.keep(line, strings.TrimSpace(line) != "") // a comment keeps its header
 			continue
