@@ -97,9 +97,12 @@ func (a *app) root() *cobra.Command {
 		c.GroupID = "more"
 	}
 	root.AddCommand(append(first, more...)...)
-	root.AddCommand(a.credentialCommand())
+	forGit := a.credentialCommand()
+	forGit.GroupID = "more"
+	root.AddCommand(forGit)
+	root.SetCompletionCommandGroupID("more")
 	cobra.EnableCommandSorting = false
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", GroupID: "more"})
 	return root
 }
 

@@ -36,10 +36,7 @@ func (l *login) showCode(code *github.Code) {
 	s.say("and type this code:")
 	s.say("")
 	if s.rich {
-		line := strings.Repeat("─", len(code.User)+8)
-		s.say("    ┌%s┐", line)
-		s.say("    │    %s    │", s.bold(code.User))
-		s.say("    └%s┘", line)
+		s.box(code.User)
 	} else {
 		s.say("    %s", code.User)
 		s.say("")

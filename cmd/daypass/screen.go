@@ -22,12 +22,17 @@ type screen struct {
 	out, err io.Writer
 	now      func() time.Time
 	rich     bool // a terminal that can redraw a line and show bold
+	utf8     bool // it shows letters outside ASCII
 	json     bool // events and results as JSON on out, nothing for people there
 }
 
 func (a *app) screen(asJSON bool) *screen {
 	rich := a.terminal && a.getenv("DAYPASS_PLAIN") != "1" && a.getenv("TERM") != "dumb" && a.getenv("TERM") != ""
-	return &screen{out: a.stdout, err: a.stderr, now: a.now, rich: rich && !asJSON, json: asJSON}
+	locale := strings.ToUpper(first(a.getenv("LC_ALL"), a.getenv("LC_CTYPE"), a.getenv("LANG")))
+	return &screen{
+		out: a.stdout, err: a.stderr, now: a.now, rich: rich && !asJSON, json: asJSON,
+		utf8: strings.Contains(locale, "UTF-8") || strings.Contains(locale, "UTF8"),
+	}
 }
 
 // say writes a message for people.
@@ -78,6 +83,21 @@ func (s *screen) bold(text string) string {
 		return text
 	}
 	return "\x1b[1m" + text + "\x1b[0m"
+}
+
+// box shows a word that must be read and typed elsewhere.
+func (s *screen) box(word string) {
+	top, side, bottom := "+-+", "|", "+-+"
+	if s.utf8 {
+		top, side, bottom = "┌─┐", "│", "└─┘"
+	}
+	line := func(ends string) string {
+		e := []rune(ends)
+		return string(e[0]) + strings.Repeat(string(e[1]), len(word)+8) + string(e[2])
+	}
+	s.say("    %s", line(top))
+	s.say("    %s    %s    %s", side, s.bold(word), side)
+	s.say("    %s", line(bottom))
 }
 
 // redraw replaces the line under the cursor; in plain mode it does nothing.
