@@ -74,7 +74,8 @@ const rootHelp = `daypass gives you access to private repositories from a comput
 administer: for hours, to chosen repositories, with nothing left on its disks.
 Begin with "daypass login"; then git push works.
 
-Manual: doc/manual.md. Every message ends with a code that it explains.`
+Every message ends with a code, such as [DP-101], that the manual explains:
+https://github.com/daypass-dev/daypass/blob/main/doc/manual.md`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{

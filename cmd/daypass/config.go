@@ -338,7 +338,7 @@ func configProblem(path string, line int, key, why string, err error) error {
 	}
 	p := &daypass.Problem{
 		Code: "DP-502", What: what, Why: why,
-		Next: "Correct that file; doc/configuration.md lists every key.", Err: err,
+		Next: "Correct that file; the manual (doc/configuration.md) lists every key.", Err: err,
 	}
 	if strings.HasPrefix(path, "/etc/") {
 		p.Who = "It belongs to the admins of this machine."
