@@ -35,13 +35,29 @@ func (s *scan) helpers(ctx context.Context) []Finding {
 			out = append(out, Finding{Code: "helper-ok", Level: OK, Title: "git asks daypass first for " + host(origin)})
 		}
 		for _, h := range list {
-			out = append(out, s.helper(origin, h, asked))
+			out = append(out, s.helper(ctx, origin, h, asked))
 		}
 	}
 	return out
 }
 
-func (s *scan) helper(origin string, h gitconf.Helper, asked gitconf.Asked) Finding {
+// resets reports whether the host's section makes git forget the helpers read
+// before it. Only then does moving it last silence them; a setup that keeps
+// other helpers has none.
+func (s *scan) resets(ctx context.Context, origin string) bool {
+	list, err := s.Git.List(ctx, "")
+	if err != nil {
+		return false
+	}
+	for _, e := range list {
+		if e.Key == "credential."+origin+".helper" && e.Reveal() == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scan) helper(ctx context.Context, origin string, h gitconf.Helper, asked gitconf.Asked) Finding {
 	where := h.File
 	if where == "" {
 		where = "the environment (GIT_CONFIG_COUNT)"
@@ -71,7 +87,7 @@ func (s *scan) helper(origin string, h gitconf.Helper, asked gitconf.Asked) Find
 			f.Detail += " It keeps them in a file."
 		}
 		f.Fix = "Run: daypass setup, or remove that line."
-		if h.Scope == gitconf.ScopeGlobal && s.Setup.Git.Path != "" {
+		if h.Scope == gitconf.ScopeGlobal && s.Setup.Git.Path != "" && s.resets(ctx, origin) {
 			f = f.fixed(func(ctx context.Context) error {
 				_, err := s.Setup.MoveLast(ctx, false)
 				return err

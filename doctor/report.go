@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/gitconf"
 )
 
@@ -72,7 +73,7 @@ func SupportLine(list []Finding) string {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	parts := []string{"daypass-doctor " + runtime.GOOS + "/" + runtime.GOARCH}
+	parts := []string{"daypass-doctor/" + daypass.Version, runtime.GOOS + "/" + runtime.GOARCH}
 	for _, f := range list {
 		if f.Code == "git-version" {
 			parts = append(parts, strings.ReplaceAll(strings.ReplaceAll(clean(f.Title), " ", "-"), "git-", "git/"))

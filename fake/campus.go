@@ -5,13 +5,13 @@ import "time"
 // The standard world of tests and the demo; see [Campus].
 const (
 	// CampusApp is a GitHub App with expiring tokens and the device flow on.
-	CampusApp = "Iv23liDAYPASSDEMO0001"
+	CampusApp = "Iv23liDAYPASSDEMO001"
 	// CampusForeverApp is a GitHub App whose tokens never expire.
-	CampusForeverApp = "Iv23liDAYPASSDEMO0002"
+	CampusForeverApp = "Iv23liDAYPASSDEMO002"
 	// CampusOffApp is a GitHub App with the device flow off.
-	CampusOffApp = "Iv23liDAYPASSDEMO0003"
+	CampusOffApp = "Iv23liDAYPASSDEMO003"
 	// CampusOAuthApp is an OAuth App.
-	CampusOAuthApp = "Ov23liDAYPASSDEMO0004"
+	CampusOAuthApp = "Ov23liDAYPASSDEMO004"
 
 	// CampusUser is the person of most stories; the e-mail address is private.
 	CampusUser = "octo-researcher"

@@ -47,6 +47,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if errors.As(err, &done) {
 		return int(done)
 	}
+	if strings.HasPrefix(err.Error(), "unknown command") {
+		err = usageProblem(ran, err.Error()) // cobra has no kind for it
+	}
 	err = a.interrupted(ctx, err)
 	asJSON, _ := ran.Flags().GetBool("json") // false where the command has no such flag
 	a.screen(asJSON).problem(err)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/gitconf"
 	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/wallet"
 )
 
 const checkHelp = `Would a push work from here, and if not, why and who can change it? The host is
@@ -41,7 +43,7 @@ func (a *app) remoteHere(ctx context.Context, given string) (here, error) {
 	if given != "" {
 		u, err := gitconf.ParseRemote(given)
 		if err != nil {
-			return here{}, usageText("that is no address of a repository; give https://HOST/OWNER/NAME")
+			return here{}, usageText("check", "that is no address of a repository; give https://HOST/OWNER/NAME")
 		}
 		return here{RemoteURL: u}, nil
 	}
@@ -94,7 +96,7 @@ func (a *app) check(ctx context.Context, args []string) error {
 		return err
 	}
 	if at.Repo == (daypass.Repo{}) {
-		return usageText("that address names no repository; it ends in OWNER/NAME")
+		return usageText("check", "that address names no repository; it ends in OWNER/NAME")
 	}
 	return a.checkPush(ctx, h, at)
 }
@@ -122,6 +124,7 @@ func (a *app) checkPush(ctx context.Context, h github.Host, at here) error {
 			s.say("Note: whether your commits change workflow files could not be seen: %s.", printable(err.Error()))
 		}
 	}
+	a.seenAgain(e, reach)
 	if err := c.Judge(ctx, e.Credential.Token, reach, push, e.AppURL); err != nil {
 		return err
 	}
@@ -130,6 +133,26 @@ func (a *app) checkPush(ctx context.Context, h github.Host, at here) error {
 	}
 	s.result("A push to %s would work: as %s, until %s.", at.Repo, e.Credential.Account, s.moment(e.Credential.Scope.Until))
 	return nil
+}
+
+// seenAgain brings the list of what may be pushed to up to date, which the
+// helper's advice goes by. That it cannot is no failure of a check.
+func (a *app) seenAgain(e wallet.Entry, reach github.Reach) {
+	now, complete := seen(reach)
+	if slices.Equal(now, e.Seen) && complete == e.SeenComplete {
+		return
+	}
+	w, err := a.openWallet()
+	if err != nil {
+		return
+	}
+	if have, ok, err := again(w, e); err != nil || !ok || !have.Credential.Token.Equal(e.Credential.Token) {
+		return
+	}
+	e.Seen, e.SeenComplete = now, complete
+	if err := w.Put(e); err != nil {
+		a.screen(false).say("Note: %s", printable(walletProblem(err).Error()))
+	}
 }
 
 // checkPlain judges a token that is no App's: the repository's own answer.

@@ -209,6 +209,10 @@ func yamlMistake(err error) (line int, why string) {
 		return 0, "it is not valid YAML"
 	}
 	text, _, _ = strings.Cut(text, "\n")
+	if key, ok := strings.CutPrefix(text, "field "); ok {
+		key, _, _ = strings.Cut(key, " not found")
+		text = "there is no key " + strconv.Quote(key)
+	}
 	return line, text
 }
 
@@ -256,9 +260,9 @@ func (f configFile) checkKey(k hostKey) error {
 	var why string
 	switch k.key {
 	case "client_id":
-		why = clientIDShape(k.value.Value)
+		why = github.ClientIDMistake(k.value.Value)
 	case "app_url":
-		why = appURLShape(k.value.Value)
+		why = github.AppLinkMistake(k.value.Value)
 	case "max_renew":
 		if _, err := parseDuration(k.value.Value); err != nil {
 			why = "it is no duration such as 24h or 7d"
@@ -282,49 +286,6 @@ func (f configFile) checkKey(k hostKey) error {
 		return nil
 	}
 	return configProblem(f.path, k.line, name, why, nil)
-}
-
-func only(s, alphabet string) bool {
-	return strings.Trim(s, alphabet) == "" && s != ""
-}
-
-const (
-	decimal = "0123456789"
-	hexa    = decimal + "abcdef"
-	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-)
-
-// clientIDShape says what is wrong with a client id, or "".
-func clientIDShape(s string) string {
-	switch {
-	case strings.Contains(s, "/"):
-		return "it is a link, not a client id (are client id and App link swapped?)"
-	case only(s, decimal):
-		return "it is the App's number; the client id starts with Iv"
-	case len(s) == 40 && only(s, hexa):
-		return "it looks like a client secret; daypass needs the client id only, and the secret should be deleted at GitHub"
-	case len(s) < 8 || len(s) > 64 || !only(s, letters+decimal+"._-"):
-		return "it does not look like a client id, which starts with Iv"
-	}
-	return ""
-}
-
-func appURLShape(s string) string {
-	rest, https := strings.CutPrefix(s, "https://")
-	if !https {
-		rest, _ = strings.CutPrefix(s, "http://")
-	}
-	host, _, _ := strings.Cut(rest, "/")
-	name, err := github.ParseHost(first(host, "-"))
-	switch {
-	case rest == s:
-		return "it is no https link (are client id and App link swapped?)"
-	case err != nil || strings.ContainsAny(s, "@ \"'<>\\") || printable(s) != s:
-		return "it is no plain https link"
-	case !https && !github.Loopback(strings.Split(name.Name, ":")[0]):
-		return "it is not an https link"
-	}
-	return ""
 }
 
 func configProblem(path string, line int, key, why string, err error) error {

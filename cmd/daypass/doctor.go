@@ -86,7 +86,7 @@ func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 		}
 		return err
 	}
-	support := doctor.SupportLine(list) + " daypass/" + daypass.Version
+	support := doctor.SupportLine(list)
 	a.showFindings(s, list)
 	if bundle != nil {
 		if err := writeBundle(bundle, doctor.Bundle(list)); err != nil {

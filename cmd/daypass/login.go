@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -89,7 +88,7 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) (err err
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
-	if err := l.prepare(args); err != nil {
+	if err := l.prepare(ctx, args); err != nil {
 		return err
 	}
 	defer func() {
@@ -102,7 +101,7 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) (err err
 
 // prepare finds everything that could be missing before a code is asked for, so
 // that nobody types one for nothing.
-func (l *login) prepare(args []string) error {
+func (l *login) prepare(ctx context.Context, args []string) error {
 	var err error
 	if l.cfg, err = l.app.loadConfig(); err != nil {
 		return err
@@ -127,10 +126,10 @@ func (l *login) prepare(args []string) error {
 		l.screen.say("Note: the store is %s: %s.", l.wallet.Place().Path, w)
 	}
 	l.client = l.app.client(l.host, l.hc.ClientID)
-	if l.o.noSetup {
-		return nil
+	if err := l.checkStoreFile(); err != nil || l.o.noSetup {
+		return err
 	}
-	return l.app.checkSetup(l.host, l.repo)
+	return l.checkSetup(ctx)
 }
 
 // chooseApp takes the client id and the App's page from flags, else the
@@ -144,7 +143,7 @@ func (l *login) chooseApp() error {
 		}
 	}
 	if id != "" {
-		if why := clientIDShape(id); why != "" {
+		if why := github.ClientIDMistake(id); why != "" {
 			return &daypass.Problem{
 				Code: "DP-503", What: "the client id in " + from + " is not right", Why: why,
 				Next: "Correct it and try again.", Kind: daypass.ErrUsage,
@@ -154,7 +153,7 @@ func (l *login) chooseApp() error {
 	}
 	url := first(l.o.appURL, env("DAYPASS_APP_URL"), env("GH_SCOPED_CREDS_APP_URL"))
 	if url != "" {
-		if why := appURLShape(url); why != "" {
+		if why := github.AppLinkMistake(url); why != "" {
 			return &daypass.Problem{
 				Code: "DP-504", What: "the App's link is not right", Why: why,
 				Next: "Give its public page, such as " + l.host.Web + "/apps/NAME.", Kind: daypass.ErrUsage,
@@ -182,16 +181,16 @@ func (l *login) checkRequest() error {
 	if l.o.repo != "" {
 		repo, ok := daypass.ParseRepo(strings.TrimSuffix(l.o.repo, ".git"))
 		if !ok {
-			return usageText("--repo is OWNER/NAME, such as octocat/hello-world")
+			return usageText("login", "--repo is OWNER/NAME, such as octocat/hello-world")
 		}
 		repo.ID = l.o.repoID
 		l.repo = repo
 	}
 	switch {
 	case l.o.repoID < 0:
-		return usageText("--repo-id is a positive number")
+		return usageText("login", "--repo-id is a positive number")
 	case l.o.repoID != 0 && l.o.repo == "":
-		return usageText("--repo-id goes with --repo OWNER/NAME")
+		return usageText("login", "--repo-id goes with --repo OWNER/NAME")
 	case l.o.renew != "" && l.o.repo != "":
 		return &daypass.Problem{
 			Code: "DP-216", What: "--renew and --repo do not go together yet",
@@ -210,7 +209,7 @@ const defaultMaxRenew = 7 * 24 * time.Hour
 func (l *login) checkRenew() error {
 	d, err := parseDuration(l.o.renew)
 	if err != nil || d == 0 {
-		return usageText("--renew takes a duration such as 12h or 7d")
+		return usageText("login", "--renew takes a duration such as 12h or 7d")
 	}
 	limit := defaultMaxRenew
 	if l.hc.MaxRenew != "" {
@@ -232,8 +231,9 @@ func (l *login) checkRenew() error {
 	return nil
 }
 
-func usageText(why string) error {
-	return &daypass.Problem{Code: "DP-001", What: why, Next: `See "daypass login --help".`, Kind: daypass.ErrUsage}
+// usageText is a wrong use of a command.
+func usageText(command, why string) error {
+	return &daypass.Problem{Code: "DP-001", What: why, Next: `See "daypass ` + command + ` --help".`, Kind: daypass.ErrUsage}
 }
 
 // run is the login itself.
@@ -255,10 +255,7 @@ func (l *login) run(ctx context.Context) error {
 		return err
 	}
 	l.report(got, entry)
-	if err := l.afterwards(ctx, got, entry); err != nil {
-		return err
-	}
-	return nil
+	return l.afterwards(ctx, got, entry)
 }
 
 // A grant is what the host gave, and what daypass has seen for itself that it is.
@@ -289,20 +286,6 @@ func (l *login) keep(ctx context.Context, e wallet.Entry) error {
 			l.screen.say("Note: the repository's number could not be noted down: %s", printable(err.Error()))
 		}
 	}
-	if l.o.storeFile == "" {
-		return nil
-	}
-	path, err := filepath.Abs(l.o.storeFile)
-	if err != nil || strings.ContainsAny(path, "\n\t") {
-		return usageText("--store-file names no usable path")
-	}
-	if err := writeStoreFile(path, e, l.app.uid); err != nil {
-		return err
-	}
-	if err := l.app.rememberStoreFile(path, l.host.Web); err != nil {
-		l.screen.say("Note: that file could not be noted down; \"daypass logout\" will not know of it.")
-	}
-	l.screen.say("Also written to %s, as you asked: a file on a disk, readable by you and the admins. \"daypass logout\" empties it.", printable(l.o.storeFile))
 	return nil
 }
 
@@ -384,19 +367,10 @@ func (l *login) installLink(r github.Reach) string {
 	}
 	for _, in := range r.Installations {
 		if _, ok := daypass.ParseRepo("x/" + in.AppSlug); ok {
-			return appPage(l.host, in.AppSlug) + "/installations/new"
+			return l.host.AppPage(in.AppSlug) + "/installations/new"
 		}
 	}
 	return ""
-}
-
-// appPage is an App's public page; Enterprise Server has it under another name
-// (docs: "Sharing your GitHub App", "Public link").
-func appPage(h github.Host, slug string) string {
-	if h.API == h.Web+"/api/v3" {
-		return h.Web + "/github-apps/" + slug
-	}
-	return h.Web + "/apps/" + slug
 }
 
 // whoAndWhere names this machine and user for the consent, so that somebody who

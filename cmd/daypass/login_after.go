@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/gitconf"
@@ -32,33 +35,83 @@ func helperPath() (string, error) {
 }
 
 // checkSetup finds out before a login whether git can be set up at all.
-func (a *app) checkSetup(h github.Host, repo daypass.Repo) error {
-	if _, err := gitconf.Find(a.getenv); err != nil {
+func (l *login) checkSetup(ctx context.Context) error {
+	git, req, err := l.setupRequest(github.Account{})
+	if err != nil {
 		return err
 	}
-	_, err := helperPath()
+	_, err = gitconf.Setup{Git: git, Now: l.app.now}.Plan(ctx, req)
 	return err
+}
+
+func (l *login) setupRequest(who github.Account) (gitconf.Git, gitconf.Request, error) {
+	git, err := gitconf.Find(l.app.getenv)
+	if err != nil {
+		return gitconf.Git{}, gitconf.Request{}, err
+	}
+	helper, err := helperPath()
+	if err != nil {
+		return gitconf.Git{}, gitconf.Request{}, err
+	}
+	req := gitconf.Request{Origin: l.host.Web, Repo: l.repo, Helper: helper, KeepHelpers: l.o.keepHelpers, PushDefault: true}
+	if who.ID != 0 {
+		req.UserName, req.UserEmail = who.CommitName(), who.CommitEmail()
+	}
+	return git, req, nil
+}
+
+// checkStoreFile finds out before a login whether the file that it is to write
+// can be written.
+func (l *login) checkStoreFile() error {
+	if l.o.storeFile == "" {
+		return nil
+	}
+	path, err := filepath.Abs(l.o.storeFile)
+	if err != nil || strings.ContainsAny(path, "\n\t") {
+		return usageText("login", "--store-file names no usable path")
+	}
+	l.o.storeFile = path
+	_, err = readOwn(path, l.app.uid)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = writable(filepath.Dir(path))
+	}
+	if err != nil {
+		return storeFileProblem(path, err)
+	}
+	return nil
+}
+
+func (l *login) writeStoreFile(e wallet.Entry) error {
+	if err := writeStoreFile(l.o.storeFile, e, l.app.uid); err != nil {
+		return err
+	}
+	if err := l.app.rememberStoreFile(l.o.storeFile, l.host.Web); err != nil {
+		l.screen.say("Note: that file could not be noted down; \"daypass logout\" will not know of it.")
+	}
+	l.screen.say("Also written to %s: a file on a disk, which you and the admins can read. \"daypass logout\" empties it.", printable(l.o.storeFile))
+	return nil
 }
 
 // afterwards makes git ask daypass, where it would not yet, and looks at the
 // repository that the user stands in.
 func (l *login) afterwards(ctx context.Context, got grant, e wallet.Entry) error {
+	if l.o.storeFile != "" {
+		if err := l.writeStoreFile(e); err != nil {
+			return err
+		}
+	}
 	if !l.o.noSetup {
 		if err := l.setup(ctx, got.account); err != nil {
 			l.screen.say("You are logged in, but git is not set up to use it.")
 			return err
 		}
 	}
-	l.noteHere(ctx, got.reach)
+	l.noteHere(ctx, got, e)
 	return nil
 }
 
 func (l *login) setup(ctx context.Context, who github.Account) error {
-	git, err := gitconf.Find(l.app.getenv)
-	if err != nil {
-		return err
-	}
-	helper, err := helperPath()
+	git, req, err := l.setupRequest(who)
 	if err != nil {
 		return err
 	}
@@ -66,17 +119,13 @@ func (l *login) setup(ctx context.Context, who github.Account) error {
 	if l.repo.ID != 0 {
 		url += l.repo.String()
 	}
-	asked, err := git.Asks(ctx, "", url, helper)
+	asked, err := git.Asks(ctx, "", url, req.Helper)
 	if err != nil {
 		return err
 	}
 	if asked.First && asked.HTTPPath && (len(asked.Others) == 0 || l.o.keepHelpers) {
 		l.screen.result("git already asks daypass for %s.", url)
 		return nil
-	}
-	req := gitconf.Request{
-		Origin: l.host.Web, Repo: l.repo, Helper: helper, KeepHelpers: l.o.keepHelpers,
-		UserName: who.CommitName(), UserEmail: who.CommitEmail(), PushDefault: true,
 	}
 	change, err := gitconf.Setup{Git: git, Now: l.app.now}.Apply(ctx, req)
 	if err != nil {
@@ -123,26 +172,30 @@ func (a *app) tilde(path string) string {
 	return path
 }
 
-// noteHere says at once what would otherwise come as a 403 at the next push: the
-// App is not installed on the repository that the user stands in.
-func (l *login) noteHere(ctx context.Context, reach github.Reach) {
-	here, err := l.app.remoteHere(ctx, "")
-	if err != nil || here.Host != l.host.Name || here.Scheme == "ssh" {
+// noteHere says at once what would otherwise come as a 403 at the next push from
+// the repository that the user stands in.
+func (l *login) noteHere(ctx context.Context, got grant, e wallet.Entry) {
+	at, err := l.app.remoteHere(ctx, "")
+	if err != nil || at.Repo == (daypass.Repo{}) {
 		return
 	}
-	repo := here.Repo
-	if repo == (daypass.Repo{}) {
+	switch {
+	case at.Scheme == "ssh" && at.Host == l.host.Name:
+		l.screen.say("Note: this clone's remote is ssh, which does not ask daypass. \"daypass setup --ssh\" turns it into https.")
+		return
+	case at.Host != l.host.Name || at.Scheme != l.host.Scheme:
+		return
+	case l.repo.ID != 0 && !l.repo.SameName(at.Repo):
+		l.screen.say("Note: this login is for %s only, and you are in a clone of %s.", l.repo, at.Repo)
 		return
 	}
-	if l.repo.ID != 0 && !l.repo.SameName(repo) {
-		l.screen.say("Note: this login is for %s only, and you are in a clone of %s.", l.repo, repo)
+	push := github.Push{Repo: at.Repo}
+	if push.Workflows, err = l.app.workflows(ctx, at); err != nil || got.token.OAuthApp() {
+		return // "daypass check" tells more
+	}
+	if err := l.client.Judge(ctx, got.token.Access, got.reach, push, e.AppURL); err != nil {
+		l.screen.say("Note: you are in a clone of %s, and a push to it would not work yet. \"daypass check\" says why.", at.Repo)
 		return
 	}
-	for _, r := range reach.Pushable() {
-		if r.SameName(repo) {
-			l.screen.result("Ready: git push from here goes to %s.", repo)
-			return
-		}
-	}
-	l.screen.say("Note: you are in a clone of %s, and a push to it would not work yet. \"daypass check\" says why.", repo)
+	l.screen.result("Ready: git push from here goes to %s.", at.Repo)
 }

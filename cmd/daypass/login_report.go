@@ -123,6 +123,11 @@ func (l *login) report(got grant, e wallet.Entry) {
 		s.result("  Renewed by itself until %s; then it is ended at %s.", s.moment(e.RenewUntil), l.host.Title())
 	}
 	s.result("  Kept:  %s", l.wallet.Place())
+	if l.repo.ID != 0 {
+		if _, wide := l.liveLogin(); wide {
+			s.result("  Your earlier, wider login stays: git uses it for other repositories. \"daypass logout\" ends both.")
+		}
+	}
 	s.result("")
 	if got.token.OAuthApp() {
 		s.result("This is an OAuth App's token: it reaches EVERY repository that you can, as this machine's admins allow.\n")

@@ -30,7 +30,7 @@ func (a *app) logoutCommand() *cobra.Command {
 
 func (a *app) logout(ctx context.Context, args []string, all bool) error {
 	if all && len(args) > 0 {
-		return usageText("give a host or --all, not both")
+		return usageText("logout", "give a host or --all, not both")
 	}
 	cfg, err := a.loadConfig()
 	if err != nil && !all {
@@ -62,10 +62,27 @@ func (a *app) logout(ctx context.Context, args []string, all bool) error {
 	for _, f := range files {
 		s.result("Emptied %s.", printable(a.tilde(f)))
 	}
-	for name, list := range byHost(gone) {
-		a.endAtHost(ctx, s, name, list)
+	for origin, list := range byHost(gone) {
+		if list = a.ownTokens(s, origin, list); len(list) > 0 {
+			a.endAtHost(ctx, s, origin, list)
+		}
 	}
 	return nil
+}
+
+// ownTokens leaves out what setup --from-env took over: that token is the hub's,
+// which goes on giving it to the servers that it starts.
+func (a *app) ownTokens(s *screen, origin string, list []wallet.Entry) []wallet.Entry {
+	var out []wallet.Entry
+	for _, e := range list {
+		if e.Origin != "env" {
+			out = append(out, e)
+			continue
+		}
+		s.result("Erased the token taken from GITHUB_TOKEN for %s. It is the hub's own and stays valid there; to end it: %s",
+			e.Credential.Scope.Host, origin+"/settings/applications")
+	}
+	return out
 }
 
 func hostPhrase(all bool, h github.Host) string {

@@ -88,7 +88,7 @@ func (a *app) showRepos(s *screen, e wallet.Entry, reach github.Reach) {
 		}
 	}
 	if len(reach.HiddenOrgs) > 0 {
-		s.say("%d organisations are hidden by single sign-on.", len(reach.HiddenOrgs))
+		s.say("Hidden by single sign-on: %d.", len(reach.HiddenOrgs))
 	}
 	if e.AppURL != "" {
 		s.say("To change that: %s", e.AppURL)
@@ -150,6 +150,12 @@ func (a *app) widest(ctx context.Context, w *wallet.Wallet, auth wallet.Authorit
 
 // noLogin says that there is nothing for a host, and since when.
 func (a *app) noLogin(w *wallet.Wallet, auth wallet.Authority, h github.Host) error {
+	if auth != wallet.Login {
+		return &daypass.Problem{
+			Code: "DP-105", What: "the pass or hub token in this shell's environment gives nothing for " + h.Title(),
+			Next: "Unset DAYPASS_TOKEN (or DAYPASS_TOKEN_FILE, DAYPASS_URL) to use your own login here.", Kind: daypass.ErrNoLogin,
+		}
+	}
 	command := "daypass login" + a.loginArg(h)
 	p := &daypass.Problem{
 		Code: "DP-102", What: "you are not logged in to " + h.Title() + " on this machine",

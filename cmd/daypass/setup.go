@@ -120,7 +120,7 @@ func (a *app) applySetup(ctx context.Context, o setupOptions, h github.Host, req
 		}
 		done[change.File] = true
 		a.showChange(a.screen(false), h.Web+"/", change, o.dryRun)
-		if o.dryRun {
+		if o.dryRun && change.Added != "" {
 			a.screen(false).result("%s", indent(change.Added))
 		}
 	}
@@ -207,6 +207,7 @@ func (a *app) fromEnv(ctx context.Context, h github.Host, dryRun bool, req *gitc
 	}
 	req.UserName, req.UserEmail = first(a.getenv("GITHUB_NAME"), a.getenv("GITHUB_USER")), a.getenv("GITHUB_EMAIL")
 	if dryRun {
+		a.screen(false).result("GITHUB_TOKEN would be kept in memory, for %s alone.", h.Name)
 		return nil
 	}
 	if e, err := a.current(ctx, h, daypass.Repo{}); err == nil && e.Origin != "env" {

@@ -109,6 +109,15 @@ func replaceFile(path string, text []byte) error {
 	return err
 }
 
+// writable reports whether a file can be made in dir.
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".daypass-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 func storeFileProblem(path string, err error) error {
 	p := &daypass.Problem{
 		Code: "DP-405", What: "the file " + printable(path) + " was not written", Err: err,

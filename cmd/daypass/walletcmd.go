@@ -49,7 +49,7 @@ func (a *app) walletCommand() *cobra.Command {
 // which is good once and stays where it is, and nothing of a pass or a hub.
 func (a *app) walletCopy(ctx context.Context, host, remote string) error {
 	if strings.HasPrefix(host, "-") || strings.ContainsAny(remote, "\n\r\x00") {
-		return usageText("name a host as for ssh")
+		return usageText("wallet", "name a host as for ssh")
 	}
 	w, err := a.openWallet()
 	if err != nil {
@@ -95,14 +95,14 @@ func (a *app) walletCopy(ctx context.Context, host, remote string) error {
 
 func (a *app) walletAdd() error {
 	if a.readable {
-		return usageText(`wallet add reads what "daypass wallet copy" sends; it is not for typing`)
+		return usageText("wallet", `wallet add reads what "daypass wallet copy" sends; it is not for typing`)
 	}
 	text, err := io.ReadAll(io.LimitReader(a.stdin, maxCopy+1))
 	if err != nil {
 		return err
 	}
 	if len(text) > maxCopy {
-		return usageText("that is more than a wallet holds")
+		return usageText("wallet", "that is more than a wallet holds")
 	}
 	entries, err := wallet.Decode(text)
 	if err != nil {

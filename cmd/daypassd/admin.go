@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,11 +20,11 @@ your own in three minutes. A link opens GitHub's form with everything filled in 
 a link can carry; the rest is named. No key and no secret is made.`
 
 func (s *server) adminCommand() *cobra.Command {
-	admin := &cobra.Command{Use: "admin", Short: "For admins", Args: cobra.NoArgs}
-	app := &cobra.Command{Use: "app", Short: "The GitHub App"}
+	admin := &cobra.Command{Use: "admin", Short: "For admins", RunE: s.incomplete}
+	app := &cobra.Command{Use: "app", Short: "The GitHub App", RunE: s.incomplete}
 	var o appOptions
 	newApp := &cobra.Command{
-		Use: "new", Short: "Make the GitHub App that logins go through", Long: appNewHelp, Args: cobra.NoArgs,
+		Use: "new", Short: "Make the GitHub App that logins go through", Long: appNewHelp, Args: none,
 		RunE: func(c *cobra.Command, _ []string) error { return s.appNew(c, o) },
 	}
 	f := newApp.Flags()
@@ -36,6 +35,22 @@ func (s *server) adminCommand() *cobra.Command {
 	app.AddCommand(newApp)
 	admin.AddCommand(app)
 	return admin
+}
+
+// incomplete answers a command that only has others below it.
+func (s *server) incomplete(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(c, "there is no command "+args[0])
+	}
+	return c.Help()
+}
+
+// none refuses arguments.
+func none(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(c, "too many arguments")
+	}
+	return nil
 }
 
 type appOptions struct{ host, org, name, page string }
@@ -84,7 +99,7 @@ func (s *server) appNew(c *cobra.Command, o appOptions) error {
 	if !s.interactive {
 		p("4. Put it where daypass finds it, in /etc/daypass/config.yaml for everybody or in")
 		p("   ~/.config/daypass/config.yaml for yourself:\n")
-		p("%s", snippet(h, "Iv23…", h.Web+"/apps/NAME"))
+		p("%s", snippet(h, "Iv23…", h.AppPage("NAME")))
 		p("   Then: daypass login")
 		return nil
 	}
@@ -115,8 +130,6 @@ func (o *appOptions) complete(c *cobra.Command) error {
 	return nil
 }
 
-var clientID = regexp.MustCompile(`^Iv[A-Za-z0-9.]{8,40}$`)
-
 // askClientID takes the id and writes the user's own configuration.
 func (s *server) askClientID(h github.Host, p func(string, ...any)) error {
 	var id string
@@ -126,7 +139,7 @@ func (s *server) askClientID(h github.Host, p func(string, ...any)) error {
 		if err != nil {
 			return fmt.Errorf("nothing was typed; run this again when you have the Client ID")
 		}
-		if id = strings.TrimSpace(line); clientID.MatchString(id) {
+		if id = strings.TrimSpace(line); github.ClientIDMistake(id) == "" && strings.HasPrefix(id, "Iv") {
 			break
 		}
 		p("   That is no Client ID: it starts with Iv, and is neither the App's number nor a secret.")

@@ -32,11 +32,11 @@ and the real git. Nothing leaves the machine and nothing of yours is touched.
 func (s *server) demoCommand() *cobra.Command {
 	demo := &cobra.Command{
 		Use: "demo [login]", Short: "See it work on a GitHub that runs on this machine only", Long: demoHelp,
-		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), false) },
+		Args: none, RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), false) },
 	}
 	var serve bool
 	login := &cobra.Command{
-		Use: "login", Short: "Log in, clone, commit, push, be refused, log out", Long: demoHelp, Args: cobra.NoArgs,
+		Use: "login", Short: "Log in, clone, commit, push, be refused, log out", Long: demoHelp, Args: none,
 		RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), serve) },
 	}
 	login.Flags().BoolVar(&serve, "serve", false, "leave the world up and say how to try it by hand")

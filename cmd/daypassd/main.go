@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,7 @@ type server struct {
 
 func (s *server) run(ctx context.Context, args []string) int {
 	root := &cobra.Command{
-		Use: "daypassd", Short: "daypass's server side", SilenceErrors: true, SilenceUsage: true, Version: daypass.Version,
+		Use: "daypass", Short: "daypass's server side", SilenceErrors: true, SilenceUsage: true, Version: daypass.Version,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err.Error()) })
@@ -52,6 +53,9 @@ func (s *server) run(ctx context.Context, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if strings.HasPrefix(err.Error(), "unknown command") {
+		err = usage(root, err.Error()) // cobra has no kind for it
 	}
 	fmt.Fprintln(s.stderr, "daypass:", err)
 	return daypass.ExitCode(err)

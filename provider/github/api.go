@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	gh "github.com/google/go-github/v89/github"
 
@@ -155,7 +156,16 @@ func (c *Client) Account(ctx context.Context, access daypass.Secret) (Account, e
 	if u.GetLogin() == "" || u.GetID() == 0 || !validLogin(u.GetLogin()) {
 		return Account{}, c.badAnswer("it names no account", nil)
 	}
-	return Account{ID: u.GetID(), Login: u.GetLogin(), Name: u.GetName(), Email: u.GetEmail(), host: c.host}, nil
+	return Account{ID: u.GetID(), Login: u.GetLogin(), Name: plain(u.GetName()), Email: plain(u.GetEmail()), host: c.host}, nil
+}
+
+// plain returns s, or "" where it holds what a line of text cannot.
+func plain(s string) string {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	if strings.ContainsFunc(s, odd) || len(s) > 256 {
+		return ""
+	}
+	return s
 }
 
 func validLogin(s string) bool {
@@ -265,7 +275,7 @@ func (c *Client) Repository(ctx context.Context, access daypass.Secret, repo day
 	r, _, err := cl.Repositories.Get(ctx, repo.Owner, repo.Name)
 	c.noteSkew(g)
 	if err != nil {
-		return Repository{}, c.apiProblem(repo.String()+" could not be looked up", err)
+		return Repository{}, c.ownerProblem(repo.String()+" could not be looked up", repo.Owner, err)
 	}
 	out, ok := repository(r)
 	if !ok {

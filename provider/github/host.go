@@ -100,6 +100,15 @@ func (h Host) Title() string {
 	return h.Name
 }
 
+// AppPage is an App's public page; Enterprise Server has it under another path
+// (docs: "Sharing your GitHub App").
+func (h Host) AppPage(slug string) string {
+	if h.API == h.Web+"/api/v3" {
+		return h.Web + "/github-apps/" + slug
+	}
+	return h.Web + "/apps/" + slug
+}
+
 // AuthorizationsURL is the page where a person ends an App's access to their account.
 func (h Host) AuthorizationsURL() string { return h.Web + "/settings/apps/authorizations" }
 

@@ -116,7 +116,7 @@ func (c *Client) notInstalled(ctx context.Context, access daypass.Secret, repo d
 	p := &daypass.Problem{
 		Code: "DP-601", What: "the App is not installed at " + repo.Owner + ", so it cannot push to " + repo.String(),
 		Next: "Install it there, or ask for it" + on(link) + "; no new login is needed.",
-		Who: "If somebody has asked already, it waits for an owner of " + repo.Owner + ", who alone sees that, on " +
+		Who: "If you asked already, it waits for a yes: an organisation's owners alone see that, on " +
 			c.host.Web + "/organizations/" + repo.Owner + "/settings/installations.",
 		Kind: daypass.ErrRefused,
 	}

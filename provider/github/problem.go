@@ -80,6 +80,11 @@ func (c *Client) codeExpired(err error) error {
 
 // apiProblem turns what go-github reports into words.
 func (c *Client) apiProblem(what string, err error) error {
+	return c.ownerProblem(what, "NAME", err)
+}
+
+// ownerProblem is apiProblem where it is known whose repository it is about.
+func (c *Client) ownerProblem(what, owner string, err error) error {
 	var limit *gh.RateLimitError
 	var abuse *gh.AbuseRateLimitError
 	var er *gh.ErrorResponse
@@ -93,7 +98,7 @@ func (c *Client) apiProblem(what string, err error) error {
 		}
 		return c.limited(what, until)
 	case errors.As(err, &er) && er.Response != nil && strings.HasPrefix(er.Response.Header.Get("X-GitHub-SSO"), "required"):
-		return c.singleSignOn(what, err)
+		return c.singleSignOn(what, owner, err)
 	case errors.As(err, &er) && er.Response != nil:
 		return c.statusProblem(what, er.Response.StatusCode, err)
 	}
@@ -102,10 +107,10 @@ func (c *Client) apiProblem(what string, err error) error {
 
 // singleSignOn: the organisation takes this account only after a sign-in of its
 // own (docs: "SAML and GitHub Apps").
-func (c *Client) singleSignOn(what string, err error) error {
+func (c *Client) singleSignOn(what, owner string, err error) error {
 	return &daypass.Problem{
 		Code: "DP-606", What: what, Why: "the organisation hides behind single sign-on",
-		Next: "Sign in on " + c.host.Web + "/orgs/NAME/sso, with the organisation's name, then run \"daypass login\" again.",
+		Next: "Sign in on " + c.host.Web + "/orgs/" + owner + "/sso, then run \"daypass login\" again.",
 		Kind: daypass.ErrRefused, Err: err,
 	}
 }
