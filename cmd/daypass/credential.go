@@ -69,7 +69,7 @@ func (a *app) credentialGet(ctx context.Context, req gitcred.Request) error {
 	if err == nil {
 		return a.answer(req, e)
 	}
-	if !a.setUpFor(ctx, cfg, w, h) {
+	if a.asksForAnother(w, h, req.Username) || !a.setUpFor(ctx, cfg, w, h) {
 		return nil
 	}
 	cfg.fallThrough = cfg.fallThrough || a.fallsThrough(w, h)
@@ -84,7 +84,7 @@ func (a *app) candidate(ctx context.Context, w *wallet.Wallet, auth wallet.Autho
 	}
 	var best wallet.Entry
 	for _, e := range entries {
-		if e.Authority != auth || e.Scheme != h.Scheme || !answers(e, h, req) {
+		if e.Authority != auth || e.Scheme != h.Scheme || !e.Named(req.Username) || !answers(e, h, req) {
 			continue
 		}
 		if !e.Credential.Usable(a.now(), 0) && !a.mayRenew(e) {
@@ -160,6 +160,29 @@ func (a *app) setUpFor(ctx context.Context, cfg config, w *wallet.Wallet, h gith
 		}
 	}
 	return false
+}
+
+// asksForAnother reports whether git names a user that daypass has nothing to do
+// with, as in https://other@HOST/: another helper may well know that one.
+func (a *app) asksForAnother(w *wallet.Wallet, h github.Host, username string) bool {
+	if username == "" || username == wallet.AnyUsername {
+		return false
+	}
+	entries, ended, err := w.List()
+	if err != nil {
+		return true
+	}
+	for _, e := range entries {
+		if e.Credential.Scope.Host == h.Name && e.Named(username) {
+			return false
+		}
+	}
+	for _, e := range ended {
+		if e.Host == h.Name && daypass.FoldEqual(e.Account, username) {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *app) fallsThrough(w *wallet.Wallet, h github.Host) bool {
