@@ -98,6 +98,12 @@ func (e Entry) SameKey(f Entry) bool {
 		s.All == t.All && (s.All || coverEach(s.Repos, t.Repos) && coverEach(t.Repos, s.Repos))
 }
 
+// SameSecrets reports whether both hold the same access token and the same
+// refresh token: whether nobody renewed or replaced one since the other was read.
+func (e Entry) SameSecrets(f Entry) bool {
+	return e.Credential.Token.Equal(f.Credential.Token) && e.Refresh.Equal(f.Refresh)
+}
+
 func coverEach(have, want []daypass.Repo) bool {
 	for _, w := range want {
 		found := false
@@ -188,8 +194,8 @@ func (b *book) unmark(e Entry) {
 	b.ended = kept
 }
 
-// put adds e in the place of those with the same key.
-func (b *book) put(e Entry) {
+// replace adds e in the place of those with the same key.
+func (b *book) replace(e Entry) {
 	kept := b.entries[:0:0]
 	for _, old := range b.entries {
 		if !old.SameKey(e) {
@@ -197,6 +203,11 @@ func (b *book) put(e Entry) {
 		}
 	}
 	b.entries = append(kept, e)
+}
+
+// put is replace for an access that begins: its ends are forgotten.
+func (b *book) put(e Entry) {
+	b.replace(e)
 	b.unmark(e)
 	for len(b.entries) > maxEntries {
 		b.evict(e)
@@ -377,17 +388,77 @@ func (w *Wallet) List() ([]Entry, []Ended, error) {
 // access to its host had ended.
 func (w *Wallet) Put(e Entry) error {
 	now := w.opt.Now()
-	if err := e.valid(); err != nil {
+	if err := e.storable(now); err != nil {
 		return err
-	}
-	if !e.KeepUntil().After(now) {
-		return errors.Join(ErrInvalid, errors.New("it has expired"))
 	}
 	return w.save(func(b *book) error {
 		b.settle(now)
 		b.put(e)
 		return nil
 	})
+}
+
+// PutUnless is [Wallet.Put], except that an entry of the same key for which keep
+// returns true stays and e is not stored. It looks and puts in one save, so that
+// nobody's change falls in between.
+func (w *Wallet) PutUnless(e Entry, keep func(have Entry) bool) (stored bool, err error) {
+	now := w.opt.Now()
+	if err := e.storable(now); err != nil {
+		return false, err
+	}
+	err = w.save(func(b *book) error {
+		stored = false
+		b.settle(now)
+		for _, have := range b.entries {
+			if have.SameKey(e) && keep(have) {
+				return nil
+			}
+		}
+		stored = true
+		b.put(e)
+		return nil
+	})
+	return stored && err == nil, err
+}
+
+// Update applies change to the entries that match, in one save, and reports
+// whether there were any. It adds none, so that an entry that a logout took out
+// stays out: match on [Entry.SameKey] and [Entry.SameSecrets] to change only
+// what was read before. Where a changed entry may not be kept, nothing changes;
+// one whose credential has expired may be while it holds a renewal.
+func (w *Wallet) Update(match func(Entry) bool, change func(*Entry)) (changed bool, err error) {
+	if w.keeper == nil {
+		return false, w.passed
+	}
+	now := w.opt.Now()
+	err = w.save(func(b *book) error {
+		b.settle(now)
+		changed, err = b.update(now, match, change)
+		return err
+	})
+	return changed && err == nil, err
+}
+
+// update is [Wallet.Update] in a book that was settled. An entry whose key
+// changes takes the place of others that have the new one.
+func (b *book) update(now time.Time, match func(Entry) bool, change func(*Entry)) (changed bool, err error) {
+	var kept, done []Entry
+	for _, e := range b.entries {
+		if !match(e) {
+			kept = append(kept, e)
+			continue
+		}
+		change(&e)
+		if err := e.storable(now); err != nil {
+			return false, err
+		}
+		done = append(done, e)
+	}
+	b.entries = kept
+	for _, e := range done {
+		b.replace(e)
+	}
+	return len(done) > 0, nil
 }
 
 // Remove takes out the entries that match and returns them. Where reason is not
@@ -455,6 +526,17 @@ func (w *Wallet) save(change func(*book) error) error {
 		return err
 	}
 	w.keeper, w.place, w.passed = k, place, nil
+	return nil
+}
+
+// storable reports whether the entry may be kept from now on.
+func (e Entry) storable(now time.Time) error {
+	if err := e.valid(); err != nil {
+		return err
+	}
+	if !e.KeepUntil().After(now) && (e.Refresh.IsZero() || e.RenewUntil.IsZero()) {
+		return errors.Join(ErrInvalid, errors.New("it has expired"))
+	}
 	return nil
 }
 
