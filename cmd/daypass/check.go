@@ -146,11 +146,8 @@ func (a *app) seenAgain(e wallet.Entry, reach github.Reach) {
 	if err != nil {
 		return
 	}
-	if have, ok, err := again(w, e); err != nil || !ok || !have.Credential.Token.Equal(e.Credential.Token) {
-		return
-	}
-	e.Seen, e.SeenComplete = now, complete
-	if err := w.Put(e); err != nil {
+	_, err = w.Update(sameAs(e), func(have *wallet.Entry) { have.Seen, have.SeenComplete = now, complete })
+	if err != nil {
 		a.screen(false).say("Note: %s", printable(walletProblem(err).Error()))
 	}
 }

@@ -56,14 +56,12 @@ func (a *app) credentialGet(ctx context.Context, req gitcred.Request) error {
 	if err != nil {
 		return a.explain(err, config{fallThrough: true})
 	}
-	w, err := a.openWallet()
+	w, auth, err := a.openFor(ctx)
 	if err != nil {
-		return a.explain(err, cfg)
-	}
-	a.sweep(ctx, w, 2*time.Second) // git waits
-	auth, err := a.presenting()
-	if err != nil {
-		return a.explain(err, config{fallThrough: true})
+		if a.setUpFor(ctx, cfg, nil, h) {
+			return a.explain(err, config{fallThrough: true})
+		}
+		return nil
 	}
 	e, err := a.candidate(ctx, w, auth, h, req)
 	if err == nil {
@@ -72,8 +70,22 @@ func (a *app) credentialGet(ctx context.Context, req gitcred.Request) error {
 	if a.asksForAnother(w, h, req.Username) || !a.setUpFor(ctx, cfg, w, h) {
 		return nil
 	}
-	cfg.fallThrough = cfg.fallThrough || a.fallsThrough(w, h)
+	cfg.fallThrough = cfg.fallThrough || a.fallsThrough(w, auth, h)
 	return a.explain(err, cfg)
+}
+
+// openFor opens the wallet for a request of git, and says whose authority asks.
+func (a *app) openFor(ctx context.Context) (*wallet.Wallet, wallet.Authority, error) {
+	w, err := a.openWallet()
+	if err != nil {
+		return nil, "", err
+	}
+	auth, err := a.presenting()
+	if err != nil {
+		return nil, "", err
+	}
+	a.sweep(ctx, w, time.Second) // git waits
+	return w, auth, nil
 }
 
 // candidate is the narrowest credential for the request, renewed where due.
@@ -133,18 +145,8 @@ func (a *app) setUpFor(ctx context.Context, cfg config, w *wallet.Wallet, h gith
 	if cfg.forHost(h).ClientID != "" {
 		return true
 	}
-	entries, ended, err := w.List()
-	if err == nil {
-		for _, e := range entries {
-			if e.Scheme == h.Scheme && e.Credential.Scope.Host == h.Name {
-				return true
-			}
-		}
-		for _, e := range ended {
-			if e.Host == h.Name {
-				return true
-			}
-		}
+	if w != nil && holds(w, h) {
+		return true
 	}
 	git, err := gitconf.Find(a.getenv)
 	if err != nil {
@@ -156,6 +158,25 @@ func (a *app) setUpFor(ctx context.Context, cfg config, w *wallet.Wallet, h gith
 	}
 	for _, entry := range list {
 		if entry.SetsHelper(h.Web) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds reports whether the wallet has, or lately had, something for the host.
+func holds(w *wallet.Wallet, h github.Host) bool {
+	entries, ended, err := w.List()
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if e.Scheme == h.Scheme && e.Credential.Scope.Host == h.Name {
+			return true
+		}
+	}
+	for _, e := range ended {
+		if e.Host == h.Name {
 			return true
 		}
 	}
@@ -185,18 +206,18 @@ func (a *app) asksForAnother(w *wallet.Wallet, h github.Host, username string) b
 	return true
 }
 
-func (a *app) fallsThrough(w *wallet.Wallet, h github.Host) bool {
+func (a *app) fallsThrough(w *wallet.Wallet, auth wallet.Authority, h github.Host) bool {
 	entries, ended, err := w.List()
 	if err != nil {
 		return false
 	}
 	for _, e := range entries {
-		if e.Credential.Scope.Host == h.Name && e.FallThrough {
+		if e.Authority == auth && e.Credential.Scope.Host == h.Name && e.FallThrough {
 			return true
 		}
 	}
 	for _, e := range ended {
-		if e.Host == h.Name && e.FallThrough {
+		if e.Authority == auth && e.Host == h.Name && e.FallThrough {
 			return true
 		}
 	}
@@ -245,18 +266,14 @@ func (a *app) credentialErase(req gitcred.Request) error {
 		return e.Authority == auth && e.Scheme == req.Protocol &&
 			e.Credential.Scope.Host == req.Host && names(req, e.Credential)
 	}
-	entries, _, err := w.List()
-	if err != nil {
-		return walletProblem(err)
+	changed, err := w.Update(
+		func(e wallet.Entry) bool { return match(e) && a.mayRenew(e) },
+		// Renewal can still bring a good one: only the token is dropped.
+		func(e *wallet.Entry) { e.Credential.Scope.Until = a.now() })
+	if err != nil || changed {
+		return err
 	}
-	for _, e := range entries {
-		if match(e) && a.mayRenew(e) {
-			// Renewal can still bring a good one: only the token is dropped.
-			e.Credential.Scope.Until = a.now()
-			return w.Put(e)
-		}
-	}
-	_, err = w.Remove(match, "rejected")
+	_, err = w.Remove(match, wallet.Rejected)
 	return err
 }
 

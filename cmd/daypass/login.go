@@ -78,7 +78,9 @@ type login struct {
 	repo   daypass.Repo  // zero: every repository in reach
 	renew  time.Duration // 0: none
 
-	live []daypass.Secret // every token received and not yet ended or stored
+	live    []daypass.Secret // every token received and not yet ended or stored
+	dropped []daypass.Secret // refresh tokens that were forgotten because ending them would end the access
+	cached  bool             // the repository's number comes from the list of earlier ones
 }
 
 func (a *app) login(ctx context.Context, o loginOptions, args []string) (err error) {
@@ -277,7 +279,7 @@ func (l *login) keep(ctx context.Context, e wallet.Entry) error {
 	if err := l.wallet.Put(e); err != nil {
 		return walletProblem(err)
 	}
-	l.live = nil
+	l.live, l.dropped = nil, nil
 	if had && before.Origin == "login" {
 		l.endReplaced(ctx, before)
 	}
@@ -305,7 +307,7 @@ func (l *login) entry(got grant) (wallet.Entry, error) {
 	if until.IsZero() {
 		until = daypass.Forever
 	}
-	auth, err := l.authority()
+	auth, err := l.app.keepingAuthority()
 	if err != nil {
 		return wallet.Entry{}, err
 	}
@@ -326,18 +328,21 @@ func (l *login) entry(got grant) (wallet.Entry, error) {
 	}
 	if l.renew > 0 && !got.token.Refresh.IsZero() {
 		e.Refresh, e.RefreshUntil, e.RenewUntil = got.token.Refresh, got.token.RefreshExpires, now.Add(l.renew)
+		if e.Credential.Scope.Until.After(e.RenewUntil) {
+			e.Credential.Scope.Until = e.RenewUntil // what was agreed, and no longer
+		}
 	}
 	return e, nil
 }
 
-// authority is whose authority the new entry answers to. A pass in the
-// environment is narrower than the person: their login is never kept under it.
-func (l *login) authority() (wallet.Authority, error) {
-	if l.app.getenv("DAYPASS_TOKEN") != "" || l.app.getenv("DAYPASS_TOKEN_FILE") != "" {
-		l.screen.say("Note: DAYPASS_TOKEN is set here, so git uses that pass alone in this shell. Unset it to use this login.")
+// keepingAuthority is whose authority a new entry answers to. A pass in the
+// environment is narrower than the person: nothing of theirs is kept under it.
+func (a *app) keepingAuthority() (wallet.Authority, error) {
+	if a.getenv("DAYPASS_TOKEN") != "" || a.getenv("DAYPASS_TOKEN_FILE") != "" {
+		a.screen(false).say("Note: DAYPASS_TOKEN is set here, so git uses that pass alone in this shell. Unset it to use what is kept now.")
 		return wallet.Login, nil
 	}
-	return l.app.presenting()
+	return a.presenting()
 }
 
 // seen lists what can be pushed to, for the helper's advice: names, and

@@ -22,6 +22,9 @@ func (l *login) grant(ctx context.Context, repo daypass.Repo) (grant, error) {
 	if !errors.Is(err, errTied) {
 		return got, err
 	}
+	if rerr := l.client.Revoke(ctx, l.live...); rerr == nil {
+		l.live = nil
+	}
 	l.screen.say("\n%s ended the access together with the part that would have renewed it. "+
 		"daypass remembers that and leaves that part alone from now on; please type one more code.\n", l.host.Title())
 	return l.grantOnce(ctx, repo)
@@ -35,23 +38,25 @@ func (l *login) grantOnce(ctx context.Context, repo daypass.Repo) (grant, error)
 	if err := l.allowed(token); err != nil {
 		return grant{}, err
 	}
+	got := grant{}
+	if got.account, err = l.client.Account(ctx, token.Access); err != nil {
+		return grant{}, err
+	}
 	ended, err := l.dropRefresh(ctx, &token)
 	if err != nil {
 		return grant{}, err
 	}
-	got := grant{token: token}
-	got.account, err = l.client.Account(ctx, token.Access)
-	if ended && errors.Is(err, daypass.ErrNoLogin) {
-		l.live = nil // both are ended
-		return grant{}, errors.Join(errTied, l.rememberTied())
-	}
-	if err != nil {
-		return grant{}, err
-	}
+	got.token = token
 	if token.OAuthApp() {
 		return got, l.allowedWide(repo)
 	}
-	if got.reach, err = l.client.Reach(ctx, token.Access); err != nil {
+	got.reach, err = l.client.Reach(ctx, token.Access)
+	if ended && errors.Is(err, daypass.ErrNoLogin) {
+		// The token was good just before its refresh token was ended.
+		l.rememberTied()
+		return grant{}, errTied
+	}
+	if err != nil {
 		return grant{}, err
 	}
 	if repo != (daypass.Repo{}) {
@@ -73,10 +78,6 @@ func (l *login) ask(ctx context.Context, repository int64) (github.Token, error)
 	l.live = append(l.live, l.client.Received()...)
 	if err != nil {
 		return github.Token{}, l.interrupted(ctx, err)
-	}
-	l.live = append(l.live, token.Access)
-	if !token.Refresh.IsZero() {
-		l.live = append(l.live, token.Refresh)
 	}
 	return token, nil
 }
@@ -142,6 +143,7 @@ func (l *login) dropRefresh(ctx context.Context, t *github.Token) (bool, error) 
 	t.Refresh, t.RefreshExpires = daypass.Secret{}, time.Time{}
 	if l.hc.RefreshRevocation == "both" || (l.hc.RefreshRevocation == "" && l.knownTied()) {
 		l.forget(refresh)
+		l.dropped = append(l.dropped, refresh) // ended after all, if this login fails
 		return false, nil
 	}
 	err := l.client.Revoke(ctx, refresh)
@@ -153,8 +155,10 @@ func (l *login) dropRefresh(ctx context.Context, t *github.Token) (bool, error) 
 		return true, nil
 	case errors.Is(err, github.ErrCannotRevoke):
 		l.forget(refresh)
+		l.dropped = append(l.dropped, refresh)
 	default:
 		l.forget(refresh)
+		l.dropped = append(l.dropped, refresh)
 		l.screen.say("Note: the part of the access that could renew it was thrown away, but %s could not be told to end it.", l.host.Title())
 		l.screen.event("refresh_not_revoked", nil)
 	}
@@ -167,18 +171,26 @@ func (l *login) forget(t daypass.Secret) {
 
 // tiedFile notes, without any secret, the hosts at which revoking a refresh
 // token was seen to end the access token.
-func (l *login) tiedFile() string {
-	return filepath.Join(l.app.stateDir(), "refresh-ends-access", strings.ReplaceAll(l.host.Name, ":", "_"))
+func (l *login) tiedFile() (string, bool) {
+	dir, ok := l.app.stateDir()
+	return filepath.Join(dir, "refresh-ends-access", strings.ReplaceAll(l.host.Name, ":", "_")), ok
 }
 
 func (l *login) knownTied() bool {
-	_, err := os.Stat(l.tiedFile())
+	path, ok := l.tiedFile()
+	if !ok {
+		return false
+	}
+	_, err := os.Stat(path)
 	return err == nil
 }
 
-func (l *login) rememberTied() error {
-	path := l.tiedFile()
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
+func (l *login) rememberTied() {
+	path, ok := l.tiedFile()
+	err := errNoFolder
+	if ok {
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+	}
 	if err == nil {
 		err = os.WriteFile(path, nil, 0o600)
 	}
@@ -186,7 +198,6 @@ func (l *login) rememberTied() error {
 		l.screen.say("Note: could not remember that in %s.", printable(path))
 	}
 	l.hc.RefreshRevocation = "both" // for this run
-	return nil
 }
 
 // verifyOne holds a one-repository token to its promise: GitHub drops the
@@ -196,6 +207,9 @@ func (l *login) verifyOne(want daypass.Repo, reach github.Reach) error {
 	asked := daypass.Scope{Host: l.host.Name, Repos: []daypass.Repo{want}, Access: daypass.Write, Until: daypass.Forever}
 	if asked.Equivalent(reach.Scope(l.host.Name, daypass.Forever)) {
 		return nil
+	}
+	if l.cached {
+		l.forgetNumber()
 	}
 	got := reach.Repositories()
 	link := l.installLink(reach)
@@ -208,7 +222,10 @@ func (l *login) verifyOne(want daypass.Repo, reach github.Reach) error {
 	if link != "" {
 		p.Next += " Install the App there: " + link
 	}
-	if len(got) == 1 && got[0].ID == want.ID {
+	if why := reach.Unseen(); why != "" {
+		p.Why = "what the token reaches cannot be seen whole: " + why
+	}
+	if len(got) == 1 && got[0].ID == want.ID && !got[0].SameName(want) {
 		p.Why = "repository " + fmt.Sprint(want.ID) + " is called " + got[0].String() + " today"
 		p.Next = "Nothing was kept. If that is the one you mean, use that name."
 	}
@@ -236,7 +253,7 @@ func verifySelection(h github.Host, hc hostConfig, reach github.Reach) error {
 
 // abandon ends every token that came in during a login that failed.
 func (l *login) abandon(ctx context.Context, cause error) error {
-	l.live = append(l.live, l.client.Received()...)
+	l.live = append(append(l.live, l.client.Received()...), l.dropped...)
 	if len(l.live) == 0 {
 		return cause
 	}
@@ -244,7 +261,7 @@ func (l *login) abandon(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTime)
 	defer cancel()
 	err := l.client.Revoke(ctx, l.live...)
-	l.live = nil
+	l.live, l.dropped = nil, nil
 	if err == nil {
 		return cause
 	}
@@ -263,15 +280,14 @@ const revokeTime = 10 * time.Second
 func (l *login) findRepository(ctx context.Context) error {
 	if auth, err := l.app.presenting(); err == nil {
 		if known, ok := l.app.knownRepo(auth, l.host.Web, l.repo); ok {
-			l.repo = known
+			l.repo, l.cached = known, true
 			return nil
 		}
 	}
 	e, _ := l.liveLogin() // without one, as nobody: a public repository shows
 	r, err := l.client.Repository(ctx, e.Credential.Token, l.repo)
 	if err == nil {
-		l.repo = r.Repo
-		return nil
+		return l.found(r)
 	}
 	if errors.Is(err, daypass.ErrUnreachable) && !errors.Is(err, github.ErrLimited) || ctx.Err() != nil {
 		return err
@@ -302,9 +318,36 @@ func (l *login) lookFirst(ctx context.Context) error {
 		l.screen.say("Note: %s cannot end that first access from here. It was forgotten; to end it: %s", l.host.Title(), l.host.AuthorizationsURL())
 	}
 	l.live = nil
-	l.repo = found.Repo
+	if err := l.found(found); err != nil {
+		return err
+	}
 	l.screen.say("Found: %s has the number %d. Now the second code.\n", l.repo, l.repo.ID)
 	return nil
+}
+
+// found takes the repository's number; a former name leads to the right one but
+// is not what was asked for.
+func (l *login) found(r github.Repository) error {
+	if !r.SameName(l.repo) {
+		return &daypass.Problem{
+			Code: "DP-609", What: l.repo.String() + " is called " + r.String() + " today",
+			Next: `Use that name: daypass login --repo ` + r.String(), Kind: daypass.ErrRefused,
+		}
+	}
+	l.repo = r.Repo
+	return nil
+}
+
+// forgetNumber: the remembered number did not lead to the repository, which may
+// have been deleted and made again.
+func (l *login) forgetNumber() {
+	auth, err := l.app.presenting()
+	if err == nil {
+		err = l.app.forgetRepo(auth, l.host.Web, l.repo)
+	}
+	if err == nil {
+		l.screen.say("Note: the number that was remembered for %s is forgotten; run the login again to look it up anew.", l.repo)
+	}
 }
 
 func (l *login) noSuchRepository() error {

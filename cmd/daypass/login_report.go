@@ -120,7 +120,7 @@ func (l *login) report(got grant, e wallet.Entry) {
 	s.result("%s", s.bold("Logged in to "+l.host.Title()+" as "+got.account.Login+"."))
 	s.result("  Ends:  %s", s.moment(e.Credential.Scope.Until))
 	if !e.RenewUntil.IsZero() {
-		s.result("  Renewed by itself until %s; then it is ended at %s.", s.moment(e.RenewUntil), l.host.Title())
+		s.result("  Renewed by itself until %s; what you run after that ends it at %s.", s.moment(e.RenewUntil), l.host.Title())
 	}
 	s.result("  Kept:  %s", l.wallet.Place())
 	if l.repo.ID != 0 {

@@ -105,6 +105,7 @@ func byHost(entries []wallet.Entry) map[string][]wallet.Entry {
 func (a *app) endAtHost(ctx context.Context, s *screen, origin string, list []wallet.Entry) {
 	h, err := github.ParseHost(origin)
 	if err != nil {
+		s.result("Erased on this machine: an entry for %s, which is no host that could be asked to end it.", printable(origin))
 		return
 	}
 	var tokens []daypass.Secret

@@ -81,45 +81,83 @@ func entryHost(e wallet.Entry) (github.Host, error) {
 
 // renew spends the refresh token. Its successor is kept first, in one write
 // right after the host's answer, so that neither a crash nor a lost network
-// costs the renewal; the new access token is kept, and used, only after it was
-// looked at: what comes back must be no wider.
+// costs the renewal; the new access token is used only after it was looked at:
+// what comes back must be no wider.
 func (a *app) renew(ctx context.Context, w *wallet.Wallet, e wallet.Entry) (wallet.Entry, error) {
 	h, err := entryHost(e)
 	if err != nil {
 		return wallet.Entry{}, err
 	}
 	c := a.client(h, e.ClientID)
+	next, tok, err := a.exchange(ctx, c, w, e)
+	if err != nil {
+		return wallet.Entry{}, err
+	}
+	verified := next
+	if err := a.sameReach(ctx, c, e, tok, &verified); err != nil {
+		return wallet.Entry{}, a.notRenewed(ctx, c, w, next, err)
+	}
+	verified.Credential.Scope.Until = tok.Expires
+	if verified.Credential.Scope.Until.After(e.RenewUntil) {
+		verified.Credential.Scope.Until = e.RenewUntil // the last one: not used beyond the agreed end
+	}
+	changed, err := w.Update(sameAs(next), func(have *wallet.Entry) { *have = verified })
+	if err != nil {
+		return wallet.Entry{}, walletProblem(err)
+	}
+	if !changed {
+		return wallet.Entry{}, a.overtaken(ctx, c, w, e, h)
+	}
+	return verified, nil
+}
+
+// exchangeTime bounds the exchange, which nothing interrupts.
+const exchangeTime = 20 * time.Second
+
+// exchange spends the refresh token and keeps what comes back, the access token
+// not yet to be used. From the moment the host is asked, the old pair may be
+// dead: neither Ctrl-C nor git's patience ends this part.
+func (a *app) exchange(ctx context.Context, c *github.Client, w *wallet.Wallet, e wallet.Entry) (wallet.Entry, github.Token, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
+	defer cancel()
 	tok, err := c.Renew(ctx, e.Refresh)
 	if errors.Is(err, github.ErrRefreshSpent) {
-		// It is worth nothing any more; the access token may be, until its end.
-		if _, rerr := w.Remove(e.SameKey, wallet.Expired); rerr != nil {
-			return wallet.Entry{}, walletProblem(rerr)
+		// It is worth nothing any more, and the access token died with it.
+		if _, rerr := w.Remove(sameAs(e), wallet.Expired); rerr != nil {
+			return wallet.Entry{}, tok, walletProblem(rerr)
 		}
-		return wallet.Entry{}, err
+		return wallet.Entry{}, tok, err
 	}
 	if err != nil {
 		a.endReceived(ctx, c)
-		return wallet.Entry{}, err
+		return wallet.Entry{}, tok, err
 	}
 	next := e
 	next.Refresh, next.RefreshUntil = tok.Refresh, tok.RefreshExpires
-	next.Credential.Scope.Until = a.now() // the old token died with its refresh token
-	if err := w.Put(next); err != nil {
+	next.Credential.Token, next.Credential.Scope.Until = tok.Access, a.now()
+	changed, err := w.Update(sameAs(e), func(have *wallet.Entry) { *have = next })
+	if err != nil {
 		a.endReceived(ctx, c)
-		return wallet.Entry{}, walletProblem(err)
+		return wallet.Entry{}, tok, walletProblem(err)
 	}
-	if err := a.sameReach(ctx, c, e, tok, &next); err != nil {
-		return wallet.Entry{}, a.notRenewed(ctx, c, w, next, err)
+	if !changed {
+		h, _ := entryHost(e)
+		return wallet.Entry{}, tok, a.overtaken(ctx, c, w, e, h)
 	}
-	next.Credential.Token, next.Credential.Scope.Until = tok.Access, tok.Expires
-	if next.Credential.Scope.Until.After(e.RenewUntil) {
-		next.Credential.Scope.Until = e.RenewUntil // the last one: not used beyond the agreed end
-	}
-	if err := w.Put(next); err != nil {
-		a.endReceived(ctx, c)
-		return wallet.Entry{}, walletProblem(err)
-	}
-	return next, nil
+	return next, tok, nil
+}
+
+// sameAs matches an entry as it was read: same key, same secrets. What somebody
+// else has changed since is not overwritten, nor what they took out put back.
+func sameAs(e wallet.Entry) func(wallet.Entry) bool {
+	return func(have wallet.Entry) bool { return have.SameKey(e) && have.SameSecrets(e) }
+}
+
+// overtaken: a logout or a login came in between. It counts, and what this
+// renewal brought is ended.
+func (a *app) overtaken(ctx context.Context, c *github.Client, w *wallet.Wallet, e wallet.Entry, h github.Host) error {
+	a.endReceived(ctx, c)
+	return a.noLogin(w, e.Authority, h)
 }
 
 // errChanged: a renewal brought something other than what was agreed at login.
@@ -133,7 +171,7 @@ func (a *app) notRenewed(ctx context.Context, c *github.Client, w *wallet.Wallet
 		return cause
 	}
 	a.endReceived(ctx, c)
-	if _, err := w.Remove(next.SameKey, wallet.Rejected); err != nil {
+	if _, err := w.Remove(sameAs(next), wallet.Rejected); err != nil {
 		return walletProblem(err)
 	}
 	return cause
@@ -216,7 +254,7 @@ func (a *app) sweep(ctx context.Context, w *wallet.Wallet, limit time.Duration) 
 		if err != nil && !errors.Is(err, github.ErrCannotRevoke) {
 			continue // kept, and tried again next time
 		}
-		if _, err := w.Remove(func(have wallet.Entry) bool { return have.SameKey(e) && over(have) }, wallet.Expired); err != nil {
+		if _, err := w.Remove(sameAs(e), wallet.Expired); err != nil {
 			a.screen(false).say("Note: %s", printable(fmt.Sprint(walletProblem(err))))
 		}
 	}

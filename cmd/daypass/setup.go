@@ -150,7 +150,9 @@ func (a *app) gits(every bool) ([]gitconf.Git, error) {
 func (a *app) gitSetup(git gitconf.Git, system bool) gitconf.Setup {
 	s := gitconf.Setup{Git: git, Now: a.now}
 	if system && a.getenv("GIT_CONFIG_SYSTEM") != "" {
-		s.Record = filepath.Join(a.stateDir(), "setup-system.json")
+		if dir, ok := a.stateDir(); ok {
+			s.Record = filepath.Join(dir, "setup-system.json")
+		}
 	}
 	return s
 }
@@ -210,15 +212,11 @@ func (a *app) fromEnv(ctx context.Context, h github.Host, dryRun bool, req *gitc
 		a.screen(false).result("GITHUB_TOKEN would be kept in memory, for %s alone.", h.Name)
 		return nil
 	}
-	if e, err := a.current(ctx, h, daypass.Repo{}); err == nil && e.Origin != "env" {
-		a.screen(false).result("You are logged in to %s already, so GITHUB_TOKEN is left alone: it may reach more and last longer.", h.Name)
-		return a.oldLeavings(ctx)
-	}
 	w, err := a.openWallet()
 	if err != nil {
 		return err
 	}
-	auth, err := a.presenting()
+	auth, err := a.keepingAuthority()
 	if err != nil {
 		return err
 	}
@@ -230,8 +228,15 @@ func (a *app) fromEnv(ctx context.Context, h github.Host, dryRun bool, req *gitc
 			Account: a.getenv("GITHUB_USER"), Username: "x-access-token", Token: daypass.NewSecret(token),
 		},
 	}
-	if err := w.Put(e); err != nil {
+	stored, err := w.PutUnless(e, func(have wallet.Entry) bool {
+		return have.Origin != "env" && (have.Credential.Usable(a.now(), 0) || !have.Refresh.IsZero())
+	})
+	if err != nil {
 		return walletProblem(err)
+	}
+	if !stored {
+		a.screen(false).result("You are logged in to %s already, so GITHUB_TOKEN is left alone: it may reach more and last longer.", h.Name)
+		return a.oldLeavings(ctx)
 	}
 	a.screen(false).result("GITHUB_TOKEN is kept for %s alone, in %s. \"daypass status\" says how wide it is.", h.Name, w.Place())
 	return a.oldLeavings(ctx)

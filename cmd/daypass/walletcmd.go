@@ -51,6 +51,16 @@ func (a *app) walletCopy(ctx context.Context, host, remote string) error {
 	if strings.HasPrefix(host, "-") || strings.ContainsAny(remote, "\n\r\x00") {
 		return usageText("wallet", "name a host as for ssh")
 	}
+	auth, err := a.presenting()
+	if err != nil {
+		return err
+	}
+	if auth != wallet.Login {
+		return &daypass.Problem{
+			Code: "DP-106", What: "this shell acts for a pass or a hub's token, which must not hand out your login",
+			Next: "Unset DAYPASS_TOKEN (or DAYPASS_TOKEN_FILE, DAYPASS_URL) and run it again.", Kind: daypass.ErrRefused,
+		}
+	}
 	w, err := a.openWallet()
 	if err != nil {
 		return err
@@ -85,8 +95,8 @@ func (a *app) walletCopy(ctx context.Context, host, remote string) error {
 		}
 	}
 	for _, e := range shared {
-		e.Origin = "shared" // a later login here must not end it there
-		if err := w.Put(e); err != nil {
+		// A later login here must not end it there.
+		if _, err := w.Update(sameAs(e), func(have *wallet.Entry) { have.Origin = "shared" }); err != nil {
 			return walletProblem(err)
 		}
 	}
@@ -122,8 +132,15 @@ func (a *app) walletAdd() error {
 		}
 		e = e.WithoutRenewal()
 		e.Origin = "copy"
-		if err := w.Put(e); err != nil {
+		stored, err := w.PutUnless(e, func(have wallet.Entry) bool {
+			return have.Origin != "copy" && (!have.Refresh.IsZero() || have.Credential.Scope.Until.After(e.Credential.Scope.Until))
+		})
+		if err != nil {
 			return walletProblem(err)
+		}
+		if !stored {
+			s.result("%s as %s: a login that lasts longer is here already", printable(e.Credential.Scope.Host), printable(e.Credential.Account))
+			continue
 		}
 		s.result("%s as %s, until %s", printable(e.Credential.Scope.Host), printable(e.Credential.Account), s.moment(e.Credential.Scope.Until))
 	}
