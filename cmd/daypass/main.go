@@ -4,13 +4,14 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/daypass-dev/daypass/provider/github"
 )
 
 func main() {
@@ -18,7 +19,7 @@ func main() {
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, environ: os.Environ, now: time.Now, uid: os.Geteuid(),
-		transport: http.DefaultTransport, etcConfig: "/etc/daypass/config.yaml",
+		transport: github.NewTransport(), etcConfig: "/etc/daypass/config.yaml",
 		terminal: term.IsTerminal(int(os.Stderr.Fd())),
 		readable: term.IsTerminal(int(os.Stdin.Fd())),
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	gh "github.com/google/go-github/v89/github"
@@ -44,87 +43,6 @@ func (a Account) CommitName() string {
 		return a.Name
 	}
 	return a.Login
-}
-
-// A Repository is one that a token sees.
-type Repository struct {
-	daypass.Repo
-	Private  bool
-	Push     bool // the account may push there
-	Archived bool
-}
-
-// An Installation is the App at one owner, as far as this account may see it.
-type Installation struct {
-	ID        int64
-	AppSlug   string
-	Owner     string
-	OwnerID   int64
-	Org       bool
-	All       bool // installed on all repositories
-	Suspended bool
-	Contents  string // "write", "read" or ""
-	Workflows bool   // may write workflow files
-	Settings  string // the page where its repositories are chosen
-	Repos     []Repository
-	Complete  bool // Repos is the whole list
-}
-
-// Reach is all that a token reaches.
-type Reach struct {
-	Installations []Installation
-	HiddenOrgs    []int64 // organisations that hide behind single sign-on, by id
-}
-
-// Pushable returns the repositories that can be pushed to.
-func (r Reach) Pushable() []Repository {
-	var out []Repository
-	for _, in := range r.Installations {
-		if in.Suspended || in.Contents != "write" {
-			continue
-		}
-		for _, repo := range in.Repos {
-			if repo.Push && !repo.Archived {
-				out = append(out, repo)
-			}
-		}
-	}
-	return out
-}
-
-// Scope returns what the token was seen to reach at host until a moment: each
-// repository by name and id. A reach that was not seen whole is everything.
-func (r Reach) Scope(host string, until time.Time) daypass.Scope {
-	out := daypass.Scope{Host: host, Access: daypass.Write, Until: until}
-	for _, in := range r.Installations {
-		out.All = out.All || !in.Complete
-	}
-	for _, repo := range r.Repositories() {
-		out.Repos = append(out.Repos, repo.Repo)
-	}
-	if out.All {
-		out.Repos = nil
-	}
-	return out
-}
-
-// Repositories returns every repository in reach, pushable or not.
-func (r Reach) Repositories() []Repository {
-	var out []Repository
-	for _, in := range r.Installations {
-		out = append(out, in.Repos...)
-	}
-	return out
-}
-
-// Installation returns the App's installation at owner.
-func (r Reach) Installation(owner string) (Installation, bool) {
-	for _, in := range r.Installations {
-		if daypass.FoldEqual(in.Owner, owner) {
-			return in, true
-		}
-	}
-	return Installation{}, false
 }
 
 func (c *Client) rest(access daypass.Secret) (*gh.Client, *guard, error) {
@@ -168,101 +86,12 @@ func plain(s string) string {
 	return s
 }
 
-func validLogin(s string) bool {
-	_, ok := daypass.ParseRepo(strings.TrimSuffix(s, "[bot]") + "/x")
+// validLogin takes the alphabet of GitHub's logins, with the mark of bots.
+func validLogin(s string) bool { return validOwner(strings.TrimSuffix(s, "[bot]")) }
+
+func validOwner(s string) bool {
+	_, ok := daypass.ParseRepo(s + "/x")
 	return ok
-}
-
-// Reach asks for the App's installations and their repositories, as far as the
-// token sees them (REST: "List app installations accessible to the user access
-// token" and "List repositories accessible to the user access token").
-func (c *Client) Reach(ctx context.Context, access daypass.Secret) (Reach, error) {
-	cl, g, err := c.rest(access)
-	if err != nil {
-		return Reach{}, err
-	}
-	defer c.noteSkew(g)
-	var out Reach
-	opt := &gh.ListOptions{PerPage: pageSize}
-	for range maxPages {
-		page, res, err := cl.Apps.ListUserInstallations(ctx, opt)
-		if err != nil {
-			return Reach{}, c.apiProblem("the App's installations could not be listed", err)
-		}
-		out.HiddenOrgs = append(out.HiddenOrgs, hiddenOrgs(res.Header)...)
-		for _, in := range page {
-			one, err := c.installation(ctx, cl, in)
-			if err != nil {
-				return Reach{}, err
-			}
-			out.Installations = append(out.Installations, one)
-		}
-		if res.NextPage == 0 {
-			return out, nil
-		}
-		opt.Page = res.NextPage
-	}
-	return Reach{}, c.badAnswer("its list of installations has no end", nil)
-}
-
-func (c *Client) installation(ctx context.Context, cl *gh.Client, in *gh.Installation) (Installation, error) {
-	out := Installation{
-		ID: in.GetID(), AppSlug: in.GetAppSlug(), Owner: in.GetAccount().GetLogin(), OwnerID: in.GetAccount().GetID(),
-		Org:       in.GetTargetType() == "Organization",
-		All:       in.GetRepositorySelection() == "all",
-		Suspended: in.SuspendedAt != nil,
-		Contents:  in.GetPermissions().GetContents(),
-		Workflows: in.GetPermissions().GetWorkflows() == "write",
-	}
-	if c.host.OwnURL(in.GetHTMLURL()) {
-		out.Settings = in.GetHTMLURL()
-	}
-	if out.Suspended {
-		out.Complete = true
-		return out, nil
-	}
-	opt := &gh.ListOptions{PerPage: pageSize}
-	for range maxPages {
-		page, res, err := cl.Apps.ListUserRepos(ctx, out.ID, opt)
-		if err != nil {
-			return Installation{}, c.apiProblem("the App's repositories could not be listed", err)
-		}
-		for _, r := range page.Repositories {
-			if one, ok := repository(r); ok {
-				out.Repos = append(out.Repos, one)
-			}
-		}
-		if res.NextPage == 0 {
-			out.Complete = true
-			return out, nil
-		}
-		opt.Page = res.NextPage
-	}
-	return out, nil
-}
-
-func repository(r *gh.Repository) (Repository, bool) {
-	repo, ok := daypass.ParseRepo(r.GetFullName())
-	repo.ID = r.GetID()
-	return Repository{
-		Repo: repo, Private: r.GetPrivate(), Push: r.GetPermissions().GetPush(), Archived: r.GetArchived(),
-	}, ok && repo.ID != 0
-}
-
-// hiddenOrgs reads X-GitHub-SSO: partial-results; organizations=1,2 (docs:
-// "Authenticating with a personal access token and SAML single sign-on").
-func hiddenOrgs(h http.Header) []int64 {
-	_, list, ok := strings.Cut(h.Get("X-GitHub-SSO"), "organizations=")
-	if !ok {
-		return nil
-	}
-	var out []int64
-	for _, id := range strings.Split(list, ",") {
-		if n, err := strconv.ParseInt(strings.TrimSpace(id), 10, 64); err == nil {
-			out = append(out, n)
-		}
-	}
-	return out
 }
 
 // Repository asks for one repository. The zero Secret asks as nobody, which
@@ -287,6 +116,8 @@ func (c *Client) Repository(ctx context.Context, access daypass.Secret, repo day
 // Revoke ends tokens at the host, without a client secret (REST: "Revoke a
 // list of credentials": unauthenticated, 202). Where the host offers no such
 // way, as GitHub Enterprise Server does not, the error is ErrCannotRevoke.
+// github.com and hosts under ghe.com do offer it, so that "not found" from there
+// is a failure like any other: something on the way answered in their place.
 func (c *Client) Revoke(ctx context.Context, tokens ...daypass.Secret) error {
 	var list []string
 	for _, t := range tokens {
@@ -309,6 +140,9 @@ func (c *Client) Revoke(ctx context.Context, tokens ...daypass.Secret) error {
 	if res != nil {
 		switch res.StatusCode {
 		case http.StatusNotFound, http.StatusUnauthorized, http.StatusMethodNotAllowed:
+			if !c.host.EnterpriseServer() {
+				return c.badAnswer("where it ends tokens, it answered HTTP "+strconv.Itoa(res.StatusCode), err)
+			}
 			return &daypass.Problem{
 				Code: "DP-215", What: c.host.Title() + " has no way to end a token from here",
 				Next: "End it on " + c.host.AuthorizationsURL() + ".",

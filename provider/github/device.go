@@ -154,7 +154,10 @@ func (c *Client) tokenGuard() *guard {
 	return g
 }
 
+// token takes an answer over. What the host calls a token is handed to whoever
+// ends tokens first, also where its shape is none that is known.
 func (c *Client) token(tok *oauth2.Token) (Token, error) {
+	c.noteReceived(tok.AccessToken, tok.RefreshToken)
 	if tokenLength([]byte(tok.AccessToken)) != len(tok.AccessToken) {
 		return Token{}, c.badAnswer("its token has an odd shape", nil)
 	}

@@ -9,6 +9,7 @@ package github
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -77,6 +78,18 @@ func (c *Client) keepReceived(g *guard) {
 	c.mu.Lock()
 	c.received = append(c.received, found...)
 	c.mu.Unlock()
+}
+
+// noteReceived adds what is not in the list yet.
+func (c *Client) noteReceived(tokens ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range tokens {
+		s := daypass.NewSecret(t)
+		if t != "" && !slices.ContainsFunc(c.received, s.Equal) {
+			c.received = append(c.received, s)
+		}
+	}
 }
 
 func quote(s string) string { return strconv.QuoteToASCII(s) }

@@ -100,10 +100,14 @@ func (h Host) Title() string {
 	return h.Name
 }
 
+// EnterpriseServer reports whether the host is somebody's own server, neither
+// github.com nor under ghe.com.
+func (h Host) EnterpriseServer() bool { return h.API == h.Web+"/api/v3" }
+
 // AppPage is an App's public page; Enterprise Server has it under another path
 // (docs: "Sharing your GitHub App").
 func (h Host) AppPage(slug string) string {
-	if h.API == h.Web+"/api/v3" {
+	if h.EnterpriseServer() {
 		return h.Web + "/github-apps/" + slug
 	}
 	return h.Web + "/apps/" + slug
@@ -113,8 +117,14 @@ func (h Host) AppPage(slug string) string {
 func (h Host) AuthorizationsURL() string { return h.Web + "/settings/apps/authorizations" }
 
 // OwnURL reports whether link is a page of this very host: same scheme, host
-// and port, without user information.
+// and port, without user information. It is shown for people to open, so that
+// nothing but printable ASCII may be in it.
 func (h Host) OwnURL(link string) bool {
+	for i := 0; i < len(link); i++ {
+		if link[i] <= ' ' || link[i] > '~' {
+			return false
+		}
+	}
 	u, err := url.Parse(link)
 	return err == nil && u.User == nil && u.Scheme == h.Scheme &&
 		strings.TrimSuffix(daypass.FoldASCII(u.Host), ":443") == h.Name

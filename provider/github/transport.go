@@ -3,10 +3,12 @@ package github
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 
 const (
 	requestTime  = 20 * time.Second // for one request with its whole answer
+	connectTime  = 10 * time.Second
 	maxOAuthBody = 64 << 10
 	maxAPIBody   = 8 << 20
 )
@@ -26,6 +29,29 @@ var (
 	errTooLong  = errors.New("answered with more than is read")
 	errCut      = errors.New("the answer ended early")
 )
+
+// NewTransport returns the way out to the network: certificates verified, TLS
+// 1.2 at least, HTTPS_PROXY honoured. It speaks
+// HTTP/1.1 only: net/http's HTTP/2 prints every header, Authorization among
+// them, to stderr where GODEBUG=http2debug is set, which a clone's build script
+// or a captured log is enough for.
+func NewTransport() *http.Transport {
+	var plain http.Protocols
+	plain.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		Protocols:              &plain,
+		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		DialContext:            (&net.Dialer{Timeout: connectTime, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    connectTime,
+		ResponseHeaderTimeout:  requestTime,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConns:           8,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+}
 
 // tokenPrefixes are the kinds of token in GitHub's documentation, "About
 // authentication to GitHub". The length that follows is not fixed.
