@@ -73,7 +73,7 @@ func (l *login) checkStoreFile() error {
 	l.o.storeFile = path
 	_, err = readOwn(path, l.app.uid)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = writable(filepath.Dir(path))
+		err = writable(filepath.Dir(path), l.app.uid)
 	}
 	if err != nil {
 		return storeFileProblem(path, err)

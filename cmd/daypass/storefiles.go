@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,15 +16,34 @@ import (
 // The store files that logins wrote are remembered by their paths, so that
 // status shows them and logout empties them. No secret is in that list.
 
-func (a *app) stateDir() string {
-	dir := a.getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(a.getenv("HOME"), ".local", "state")
+// storeFileList is the list's name in stateDir.
+const storeFileList = "store-files"
+
+// errNoFolder: without a full path nothing is kept. A relative one would be
+// looked up in the current folder, which may be a clone from a stranger.
+var errNoFolder = errors.New("there is no folder for it: HOME is not set to a full path")
+
+// ownFolder is the folder that an XDG variable names, else the one below HOME;
+// false where neither is a full path.
+func (a *app) ownFolder(variable, belowHome string) (string, bool) {
+	if dir := a.getenv(variable); filepath.IsAbs(dir) {
+		return dir, true
 	}
-	return filepath.Join(dir, "daypass")
+	if home := a.getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, belowHome), true
+	}
+	return "", false
 }
 
-func (a *app) storeFileList() string { return filepath.Join(a.stateDir(), "store-files") }
+// stateDir is where notes are kept, without any secret; false where there is no
+// place for them: readers then find nothing, and writers say errNoFolder.
+func (a *app) stateDir() (string, bool) {
+	dir, ok := a.ownFolder("XDG_STATE_HOME", filepath.Join(".local", "state"))
+	if !ok {
+		return "", false
+	}
+	return filepath.Join(dir, "daypass"), true
+}
 
 // rememberStoreFile adds a file and the host whose line it holds.
 func (a *app) rememberStoreFile(path, origin string) error {
@@ -36,7 +56,11 @@ func (a *app) rememberStoreFile(path, origin string) error {
 }
 
 func (a *app) storeFiles() [][2]string {
-	text, err := readOwn(a.storeFileList(), a.uid)
+	dir, ok := a.stateDir()
+	if !ok {
+		return nil
+	}
+	text, err := readOwn(filepath.Join(dir, storeFileList), a.uid)
 	if err != nil {
 		return nil
 	}
@@ -52,14 +76,18 @@ func (a *app) storeFiles() [][2]string {
 }
 
 func (a *app) saveStoreFiles(list [][2]string) error {
-	if err := os.MkdirAll(a.stateDir(), 0o700); err != nil {
+	dir, ok := a.stateDir()
+	if !ok {
+		return errNoFolder
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	var b strings.Builder
 	for _, row := range list {
 		b.WriteString(row[0] + "\t" + row[1] + "\n")
 	}
-	return replaceFile(a.storeFileList(), []byte(b.String()))
+	return replaceFile(filepath.Join(dir, storeFileList), []byte(b.String()))
 }
 
 // storeFile is a store file that holds a token of the host, or "".
@@ -99,30 +127,35 @@ func lineIsFor(line, scheme, host string) bool {
 }
 
 // emptyStoreFiles takes the host's tokens, or all, out of the files that logins
-// wrote, and returns the files.
+// wrote, and returns those that held one. A file that is gone, or holds none any
+// more, is left as it is and only taken off the list.
 func (a *app) emptyStoreFiles(all bool, h github.Host) []string {
-	var done []string
+	var emptied []string
+	list := a.storeFiles()
 	var left [][2]string
-	for _, row := range a.storeFiles() {
+	for _, row := range list {
 		if !all && row[0] != h.Web {
 			left = append(left, row)
 			continue
 		}
 		u, err := url.Parse(row[0])
+		held := false
 		if err == nil {
-			err = emptyStoreFile(row[1], u.Scheme, u.Host, a.uid)
+			held, err = emptyStoreFile(row[1], u.Scheme, u.Host, a.uid)
 		}
 		if err != nil {
 			a.screen(false).problem(err)
 			left = append(left, row)
 			continue
 		}
-		done = append(done, row[1])
+		if held {
+			emptied = append(emptied, row[1])
+		}
 	}
-	if len(done) > 0 {
+	if len(left) < len(list) {
 		if err := a.saveStoreFiles(left); err != nil {
 			a.screen(false).problem(err)
 		}
 	}
-	return done
+	return emptied
 }
