@@ -42,7 +42,7 @@ var (
 // A Request is what git asks a helper to get, store or erase.
 type Request struct {
 	Protocol string
-	Host     string // host or host:port with A to Z folded; see [CleanHost]
+	Host     string // host or host:port with A to Z folded; see [daypass.CleanHost]
 	Path     string // percent-decoded by git, not normalised; see [Request.Repo]
 	HasPath  bool   // a path was given; git gives one where credential.useHttpPath is set
 	Username string // "" when not given: git sends no empty one
