@@ -291,7 +291,9 @@ func (d *directory) save(change func(*book) error) error {
 	}
 	out := b.append(nil)
 	for len(out) > maxFile && len(b.entries) > 1 {
-		b.evict(b.entries[len(b.entries)-1])
+		if !b.evict(b.entries[len(b.entries)-1]) {
+			return ErrFull
+		}
 		out = b.append(nil)
 	}
 	return d.replace(dir, out)

@@ -44,7 +44,7 @@ func (e ErrVersion) Error() string {
 func Encode(entries []Entry) []byte {
 	var b book
 	for _, e := range entries {
-		e.Refresh, e.RefreshUntil, e.RenewUntil = daypass.Secret{}, time.Time{}, time.Time{}
+		e = e.WithoutRenewal()
 		e.Origin = "copy"
 		b.entries = append(b.entries, e)
 	}
@@ -208,14 +208,15 @@ func (f *fields) append(out []byte) []byte {
 // credential reads the part of an entry that decides whether it answers.
 func (f *fields) credential(e *Entry) error {
 	v := &f.v
-	var until, repos bool
+	var until, renew, repos bool
 	e.Authority, e.Scheme = Authority(v[0]), v[1]
 	s := &e.Credential.Scope
 	s.Host, s.Access = v[2], daypass.ParseAccess(v[3])
 	s.Until, until = parseSeconds(v[4])
 	s.All, s.Repos, repos = parseRepoList(v[5])
+	e.RenewUntil, renew = parseSeconds(v[18])
 	e.Credential.Account, e.Credential.Username = v[6], v[7]
-	if f.n != entryFields || !until || !repos || s.Empty() ||
+	if f.n != entryFields || !until || !renew || !repos || s.Empty() ||
 		e.Authority == "" || e.Scheme != "https" && e.Scheme != "http" {
 		return ErrDamaged
 	}
@@ -227,17 +228,16 @@ func parseEntry(f *fields, e *Entry) error {
 		return err
 	}
 	v := &f.v
-	var ok [5]bool
+	var ok [4]bool
 	e.Credential.Token = daypass.NewSecret(v[8])
 	e.Origin, e.ProviderName, e.WebURL, e.APIURL, e.AppURL, e.ClientID = v[9], v[10], v[11], v[12], v[13], v[14]
 	e.FallThrough, ok[0] = parseFlag(v[15])
 	e.Refresh = daypass.NewSecret(v[16])
 	e.RefreshUntil, ok[1] = parseSeconds(v[17])
-	e.RenewUntil, ok[2] = parseSeconds(v[18])
-	e.SeenComplete, ok[3] = parseFlag(v[19])
-	e.Seen, ok[4] = parseJoined(v[20])
+	e.SeenComplete, ok[2] = parseFlag(v[19])
+	e.Seen, ok[3] = parseJoined(v[20])
 	e.Name, e.Email = v[21], v[22]
-	if ok != [5]bool{true, true, true, true, true} || e.Credential.Token.IsZero() {
+	if ok != [4]bool{true, true, true, true} || e.Credential.Token.IsZero() {
 		return ErrDamaged
 	}
 	return nil

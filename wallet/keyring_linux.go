@@ -208,7 +208,7 @@ func wishes(b book) []wish {
 		s := e.Credential.Scope
 		name := "entry:" + digest(string(e.Authority)+"\n"+e.Scheme+"\n"+s.Host+"\n"+s.Access.String()+"\n"+repoList(s))
 		out = append(out, wish{name, book{entries: []Entry{e}}.append(nil), e.KeepUntil()})
-		marks.mark(ended(e, e.KeepUntil(), Expired))
+		marks.mark(ended(e, e.useEnd(), Expired))
 	}
 	for _, d := range marks.ended {
 		name := "ended:" + digest(string(d.Authority)+"\n"+d.Host+"\n"+d.Account)

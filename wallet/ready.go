@@ -28,8 +28,12 @@ func (p Place) String() string {
 	return "nowhere yet"
 }
 
-// WithoutRenewal returns the entry without what would renew it.
+// WithoutRenewal returns the entry without what would renew it. It ends no later
+// for that than was agreed.
 func (e Entry) WithoutRenewal() Entry {
+	if !e.RenewUntil.IsZero() && e.RenewUntil.Before(e.Credential.Scope.Until) {
+		e.Credential.Scope.Until = e.RenewUntil
+	}
 	e.Refresh, e.RefreshUntil, e.RenewUntil = Entry{}.Refresh, time.Time{}, time.Time{}
 	return e
 }

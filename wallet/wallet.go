@@ -8,7 +8,6 @@ package wallet
 
 import (
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -51,25 +50,51 @@ func (e *Entry) Renewable(now time.Time) bool {
 	return now.Before(e.RenewUntil) && (e.RefreshUntil.IsZero() || now.Before(e.RefreshUntil))
 }
 
-// keepRenewal is how long a renewal stays after its agreed end, so that the
-// next run of daypass can end it at the host. It renews nothing any more.
-const keepRenewal = 24 * time.Hour
+// keepRenewal is how long a refresh token whose own end is not known is kept
+// after its agreed end.
+const keepRenewal = 30 * 24 * time.Hour
 
-// KeepUntil is when the entry is of no more use: when its credential has
-// expired and has no renewal that would have to be ended.
+// KeepUntil is when the entry is of no more use. An entry that holds a refresh
+// token is kept until the host lets that end, since a later run of daypass must
+// still be able to end it there; after RenewUntil it renews and answers nothing.
 func (e Entry) KeepUntil() time.Time {
 	end := e.Credential.Scope.Until
 	renew := e.RenewUntil
-	if !e.Refresh.IsZero() && !renew.IsZero() {
-		renew = renew.Add(keepRenewal)
-	}
-	if !e.RefreshUntil.IsZero() && e.RefreshUntil.Before(renew) {
+	if !e.Refresh.IsZero() && e.RefreshUntil.IsZero() {
+		renew = later(end, renew).Add(keepRenewal)
+	} else if !e.RefreshUntil.IsZero() && (!e.Refresh.IsZero() || e.RefreshUntil.Before(renew)) {
 		renew = e.RefreshUntil
 	}
-	if renew.After(end) {
-		return renew
+	if end = later(end, renew); end.After(daypass.Forever) {
+		return daypass.Forever
 	}
 	return end
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// Over reports whether the time that was agreed on is over at now. Such an
+// entry answers nothing, whatever its credential would still be good for, and
+// waits to be ended at its host.
+func (e *Entry) Over(now time.Time) bool {
+	return !e.RenewUntil.IsZero() && !now.Before(e.RenewUntil)
+}
+
+// useEnd is when access by the entry ends.
+func (e Entry) useEnd() time.Time {
+	end := e.KeepUntil()
+	switch {
+	case e.RenewUntil.IsZero():
+		return e.Credential.Scope.Until
+	case end.Before(e.RenewUntil):
+		return end
+	}
+	return e.RenewUntil
 }
 
 // Saw reports whether login saw that it may push to the repository. It is true
@@ -158,7 +183,7 @@ func (b *book) settle(now time.Time) {
 			kept = append(kept, e)
 			continue
 		}
-		b.mark(ended(e, e.KeepUntil(), Expired))
+		b.mark(ended(e, e.useEnd(), Expired))
 	}
 	b.entries = kept
 	marks := b.ended[:0:0]
@@ -206,24 +231,27 @@ func (b *book) replace(e Entry) {
 }
 
 // put is replace for an access that begins: its ends are forgotten.
-func (b *book) put(e Entry) {
+func (b *book) put(e Entry) error {
 	b.replace(e)
 	b.unmark(e)
 	for len(b.entries) > maxEntries {
-		b.evict(e)
+		if !b.evict(e) {
+			return ErrFull
+		}
 	}
+	return nil
 }
 
-// evict drops the entry that ends first, sparing those that can be renewed as
-// long as there are others, and never the one just put. It reports whether
-// there was one.
+// evict drops the entry that ends first, but never the one just put, and none
+// that holds a refresh token: that would live on at its host with nobody left
+// to end it. It reports whether there was one.
 func (b *book) evict(spare Entry) bool {
 	victim := -1
 	for i, e := range b.entries {
-		if e.SameKey(spare) {
+		if !e.Refresh.IsZero() || e.SameKey(spare) {
 			continue
 		}
-		if victim < 0 || sooner(e, b.entries[victim]) {
+		if victim < 0 || e.KeepUntil().Before(b.entries[victim].KeepUntil()) {
 			victim = i
 		}
 	}
@@ -232,13 +260,6 @@ func (b *book) evict(spare Entry) bool {
 	}
 	b.entries = append(b.entries[:victim:victim], b.entries[victim+1:]...)
 	return true
-}
-
-func sooner(e, f Entry) bool {
-	if e.Refresh.IsZero() != f.Refresh.IsZero() {
-		return e.Refresh.IsZero()
-	}
-	return e.KeepUntil().Before(f.KeepUntil())
 }
 
 // A Wallet is the credentials of one user on one machine.
@@ -257,6 +278,10 @@ type keeper interface {
 	// of the wallet that cannot be read counts as empty.
 	save(change func(*book) error) error
 }
+
+// ErrFull reports a wallet with no room left beside renewals that are still to be
+// ended at their hosts.
+var ErrFull = errors.New("wallet: full of renewals that were not ended")
 
 // ErrInvalid reports an entry that no wallet may hold.
 var ErrInvalid = errors.New("wallet: not a credential that can be kept")
@@ -287,7 +312,7 @@ const AnyUsername = "x-access-token"
 func (e *Entry) Answers(want *Want, now time.Time) bool {
 	scope := want.Scope
 	scope.Until = now.Add(want.Margin)
-	if scope.Empty() || e.Authority != want.Authority || e.Scheme != want.Scheme {
+	if scope.Empty() || e.Authority != want.Authority || e.Scheme != want.Scheme || e.Over(now) {
 		return false
 	}
 	have := &e.Credential.Scope
@@ -393,8 +418,7 @@ func (w *Wallet) Put(e Entry) error {
 	}
 	return w.save(func(b *book) error {
 		b.settle(now)
-		b.put(e)
-		return nil
+		return b.put(e)
 	})
 }
 
@@ -415,8 +439,7 @@ func (w *Wallet) PutUnless(e Entry, keep func(have Entry) bool) (stored bool, er
 			}
 		}
 		stored = true
-		b.put(e)
-		return nil
+		return b.put(e)
 	})
 	return stored && err == nil, err
 }
@@ -480,7 +503,11 @@ func (w *Wallet) Remove(match func(Entry) bool, reason string) ([]Entry, error) 
 			}
 			out = append(out, e)
 			if reason != "" {
-				b.mark(ended(e, now, reason))
+				at := now
+				if end := e.useEnd(); reason == Expired && end.Before(now) {
+					at = end // told when it ended, not when somebody came to clear up
+				}
+				b.mark(ended(e, at, reason))
 			}
 		}
 		b.entries = kept
@@ -536,41 +563,6 @@ func (e Entry) storable(now time.Time) error {
 	}
 	if !e.KeepUntil().After(now) && (e.Refresh.IsZero() || e.RenewUntil.IsZero()) {
 		return errors.Join(ErrInvalid, errors.New("it has expired"))
-	}
-	return nil
-}
-
-// valid reports whether the entry names its authority, host and end and can be
-// written down.
-func (e Entry) valid() error {
-	s := e.Credential.Scope
-	var why string
-	switch {
-	case e.Authority == "":
-		why = "no authority"
-	case e.Scheme != "https" && e.Scheme != "http":
-		why = "scheme is not http or https"
-	case e.Credential.Token.IsZero():
-		why = "no token"
-	case e.Credential.Username == "":
-		why = "no username"
-	case s.Empty():
-		why = "its scope allows nothing"
-	case s.Host != daypass.FoldASCII(s.Host):
-		why = "host is not in lower case"
-	case len(appendEntry(nil, e)) > maxEntry:
-		why = "longer than " + strconv.Itoa(maxEntry) + " bytes"
-	default:
-		line, _, _ := cutByte(string(appendEntry(nil, e)), '\n')
-		var f fields
-		if !f.parse(line) {
-			why = "a field holds a byte that none may hold"
-		} else if back := new(Entry); parseEntry(&f, back) != nil || !back.SameKey(e) || !back.Credential.Token.Equal(e.Credential.Token) {
-			why = "a field holds a byte that none may hold"
-		}
-	}
-	if why != "" {
-		return errors.Join(ErrInvalid, errors.New(why))
 	}
 	return nil
 }
