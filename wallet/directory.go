@@ -363,15 +363,24 @@ func wait(ctx context.Context, d time.Duration) error {
 // renewal, and waits for it until ctx ends. It lives in a private directory in
 // memory and ends with the process at the latest.
 func (w *Wallet) Lock(ctx context.Context, name string) (unlock func(), err error) {
-	places := []*directory{}
 	if d, ok := w.keeper.(*directory); ok {
-		places = append(places, d)
-	} else {
-		places = append(places, w.opt.memoryDirectory())
-		if d := w.opt.sessionDirectory(); d != nil {
-			places = append(places, d)
-		}
+		return lockAt(ctx, []*directory{d}, name)
 	}
+	return lockAt(ctx, w.opt.lockPlaces(), name)
+}
+
+// lockPlaces are the directories that hold locks where no wallet is in one.
+func (o Options) lockPlaces() []*directory {
+	places := []*directory{o.memoryDirectory()}
+	if d := o.sessionDirectory(); d != nil {
+		places = append(places, d)
+	}
+	return places
+}
+
+// lockAt takes a lock in the first directory that works. Where none does, the
+// error is an [ErrNoPlace].
+func lockAt(ctx context.Context, places []*directory, name string) (unlock func(), err error) {
 	failed := []error{ErrNoPlace}
 	for _, d := range places {
 		dir, err := d.openDirectory(true)

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"strconv"
@@ -45,7 +46,7 @@ func newKeyring(o Options) (*keyring, bool) {
 	if k.prefix == "" {
 		k.prefix = "daypass:1:"
 	}
-	err := k.locked(func(int) error { return nil })
+	err := k.attached(func(int) error { return nil })
 	return k, err == nil
 }
 
@@ -73,9 +74,9 @@ func keyctl(op int, a, b, c uintptr) (int, error) {
 	return int(n), nil
 }
 
-// locked calls f with the persistent keyring linked to this thread, which
+// attached calls f with the persistent keyring linked to this thread, which
 // thereby possesses its keys.
-func (k *keyring) locked(f func(ring int) error) error {
+func (k *keyring) attached(f func(ring int) error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	thread := threadKeyring
@@ -152,7 +153,7 @@ func readKey(id int) ([]byte, error) {
 
 func (k *keyring) has() (bool, error) {
 	found := false
-	err := k.locked(func(ring int) error {
+	err := k.attached(func(ring int) error {
 		keys, err := k.keys(ring)
 		found = len(keys) > 0
 		return err
@@ -162,7 +163,7 @@ func (k *keyring) has() (bool, error) {
 
 func (k *keyring) load() (book, error) {
 	var b book
-	err := k.locked(func(ring int) error {
+	err := k.attached(func(ring int) error {
 		keys, err := k.keys(ring)
 		if err != nil {
 			return err
@@ -217,8 +218,21 @@ func wishes(b book) []wish {
 	return out
 }
 
+// save keeps other processes out by a lock in a private directory in memory,
+// since keyrings have none. Where there is no such directory, it goes on without:
+// what two processes write at the very same moment may then be lost, which is
+// better than keeping nothing.
 func (k *keyring) save(change func(*book) error) error {
-	return k.locked(func(ring int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	unlock, err := lockAt(ctx, k.opt.lockPlaces(), "keyring "+k.prefix)
+	switch {
+	case err == nil:
+		defer unlock()
+	case !errors.Is(err, ErrNoPlace):
+		return err
+	}
+	return k.attached(func(ring int) error {
 		have, err := k.keys(ring)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 func testRing(t *testing.T) Options {
 	t.Helper()
 	o := Options{Getenv: env(nil), UID: os.Geteuid(), Now: time.Now, sharedMemory: t.TempDir(),
-		KeyPrefix: "daypass-test-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36) + ":"}
+		fileSystem: func(int) (fileSystemKind, error) { return memory, nil },
+		KeyPrefix:  "daypass-test-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36) + ":"}
 	k, ok := newKeyring(o)
 	if !ok {
 		t.Skip("no persistent keyring here")
@@ -56,7 +58,7 @@ func TestKeyring(t *testing.T) {
 	}
 	time.Sleep(3100 * time.Millisecond)
 	k, _ := newKeyring(o)
-	err := k.locked(func(ring int) error {
+	err := k.attached(func(ring int) error {
 		keys, err := k.keys(ring)
 		for _, key := range keys {
 			if strings.Contains(string(key.payload), entry("o/b").Credential.Token.Reveal()) {
@@ -88,6 +90,58 @@ func TestKeyringRemembersEnds(t *testing.T) {
 	entries, ends, err := w.List()
 	if err != nil || len(entries) != 0 || len(ends) != 1 || ends[0].Reason != Expired {
 		t.Errorf("List = %+v, %+v, %v; want one end", entries, ends, err)
+	}
+}
+
+// Saves of many processes lose nothing, although the kernel has no lock for this.
+func TestKeyringSavesAreExclusive(t *testing.T) {
+	o := testRing(t)
+	mustPut(t, mustOpen(t, o), fresh("o/a", time.Hour))
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			w, err := Open(o)
+			if err == nil {
+				_, err = w.Update(func(Entry) bool { return true }, func(e *Entry) {
+					e.Name += "x"
+					time.Sleep(2 * time.Millisecond)
+				})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	entries, _, err := mustOpen(t, o).List()
+	if err != nil || len(entries) != 1 || len(entries[0].Name) != 20 {
+		t.Errorf("List = %d entries, %v; want all 20 changes in one", len(entries), err)
+	}
+}
+
+// With no place for a lock there is still a keyring.
+func TestKeyringWithoutLock(t *testing.T) {
+	o := testRing(t)
+	o.fileSystem = func(int) (fileSystemKind, error) { return disk, nil }
+	mustPut(t, mustOpen(t, o), fresh("o/a", time.Hour))
+	if got := token(t, mustOpen(t, o), want("o/a")); got == "" {
+		t.Error("nothing is kept")
+	}
+}
+
+// A key of an entry whose agreed end is over stays with its refresh token.
+func TestKeyringKeepsRenewals(t *testing.T) {
+	at := time.Now()
+	o := testRing(t)
+	o.Now = func() time.Time { return at }
+	w := mustOpen(t, o)
+	mustPut(t, w, fresh("o/a", time.Hour, func(e *Entry) {
+		e.Refresh, e.RenewUntil = daypass.NewSecret("ghr_x"), at.Add(2*time.Hour)
+	}))
+	at = at.Add(48 * time.Hour)
+	entries, ends, err := w.List()
+	if err != nil || len(entries) != 1 || len(ends) != 1 || ends[0].Reason != Expired || token(t, w, want("o/a")) != "" {
+		t.Errorf("List = %d entries, %+v, %v; want the entry, and its end told", len(entries), ends, err)
 	}
 }
 
