@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,8 +72,8 @@ func (a *app) loadConfig() (config, error) {
 		if fc.FallThrough != nil {
 			out.fallThrough = *fc.FallThrough
 		}
-		for name, hc := range fc.Hosts {
-			if err := mergeHost(out.hosts, file.path, name, hc); err != nil {
+		for _, name := range slices.Sorted(maps.Keys(fc.Hosts)) {
+			if err := mergeHost(out.hosts, file.path, name, fc.Hosts[name]); err != nil {
 				return config{}, err
 			}
 		}
@@ -138,7 +140,15 @@ func (a *app) configFiles() []configFile {
 }
 
 func (f configFile) read(uid int) (fileConfig, error) {
-	file, err := os.Open(f.path)
+	if !filepath.IsAbs(f.path) { // only DAYPASS_CONFIG can name such a one
+		return fileConfig{}, &daypass.Problem{
+			Code: "DP-502", What: "DAYPASS_CONFIG names " + strconv.QuoteToASCII(f.path) + ", which is no full path",
+			Why:  "it would be taken from the current folder, which may be a clone from a stranger",
+			Next: "Set DAYPASS_CONFIG to the full path, beginning with /, or unset it.", Kind: daypass.ErrUsage,
+		}
+	}
+	// Nonblocking, so that opening a pipe in its place does not wait for a writer.
+	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if errors.Is(err, fs.ErrNotExist) && !f.named {
 		return fileConfig{}, nil
 	}
@@ -163,41 +173,157 @@ func (f configFile) trusted(file *os.File, uid int) error {
 		return configProblem(f.path, 0, "", "it cannot be read", err)
 	}
 	sys, ok := st.Sys().(*syscall.Stat_t)
-	owner := uint32(0)
-	if ok {
-		owner = sys.Uid
-	}
 	switch {
+	case !ok:
+		return configProblem(f.path, 0, "", "whose it is cannot be told", nil)
 	case !st.Mode().IsRegular():
 		return configProblem(f.path, 0, "", "it is not a regular file", nil)
 	case st.Mode().Perm()&0o022 != 0:
 		return configProblem(f.path, 0, "", "others may write to it (chmod go-w it)", nil)
-	case f.admin && owner != 0:
+	case f.admin && sys.Uid != 0 && !hostRoot(f.path, sys.Uid, uid):
 		return configProblem(f.path, 0, "", "it does not belong to root", nil)
-	case owner != 0 && int(owner) != uid:
+	case !f.admin && sys.Uid != 0 && int(sys.Uid) != uid:
 		return configProblem(f.path, 0, "", "it belongs to somebody else", nil)
 	}
 	return nil
 }
 
+// hostRoot reports whether the owner of the admin's file stands for root outside
+// of an unprivileged container. There every user who has no number inside shows
+// as the overflow user (user_namespaces(7)), root among them; but so does any
+// stranger, so that the number alone proves nothing. What does: nobody inside
+// can become that user; the folders from / down to the file show the same owner
+// and are closed to all others, so that only their owner could put the file
+// there, and whoever owns / is the system; and we cannot write to it. Unsure is no.
+func hostRoot(path string, owner uint32, uid int) bool {
+	overflow, err := os.ReadFile("/proc/sys/kernel/overflowuid")
+	if err != nil {
+		return false
+	}
+	mapped, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false
+	}
+	return int(owner) != uid && outsider(owner, string(overflow), string(mapped)) && closedPath(path, owner)
+}
+
+// outsider reports whether a number is the overflow user's, and no user inside
+// this namespace has it, by the words of the two files under /proc.
+func outsider(owner uint32, overflow, mapped string) bool {
+	if n, err := strconv.ParseUint(strings.TrimSpace(overflow), 10, 32); err != nil || uint32(n) != owner {
+		return false
+	}
+	lines := 0
+	for line := range strings.Lines(mapped) {
+		var inside, outside, count uint64
+		if n, err := fmt.Sscan(line, &inside, &outside, &count); err != nil || n != 3 {
+			return false
+		}
+		if uint64(owner) >= inside && uint64(owner)-inside < count {
+			return false
+		}
+		lines++
+	}
+	return lines > 0
+}
+
+// closedPath reports whether owner, and nobody else, can change a file or any
+// folder above it.
+func closedPath(path string, owner uint32) bool {
+	const write = 2 // W_OK
+	if !filepath.IsAbs(path) || syscall.Access(path, write) == nil {
+		return false
+	}
+	for {
+		st, err := os.Lstat(path)
+		if err != nil {
+			return false
+		}
+		sys, ok := st.Sys().(*syscall.Stat_t)
+		if !ok || sys.Uid != owner || st.Mode()&fs.ModeSymlink != 0 || st.Mode().Perm()&0o022 != 0 {
+			return false
+		}
+		if path == "/" {
+			return true
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// parse reads a file and checks it twice: as it is written, where only plain
+// maps, lists and words are taken, and as it was understood. The library follows
+// merges, aliases and tags, so that a key can stand where nobody reads it.
 func (f configFile) parse(text []byte) (fileConfig, error) {
+	tree, err := f.tree(text)
+	if err != nil {
+		return fileConfig{}, err
+	}
 	var out fileConfig
-	dec := yaml.NewDecoder(strings.NewReader(string(text)))
+	dec := yaml.NewDecoder(bytes.NewReader(text))
 	dec.KnownFields(true)
 	if err := dec.Decode(&out); err != nil && !errors.Is(err, io.EOF) {
 		line, why := yamlMistake(err)
 		return fileConfig{}, configProblem(f.path, line, "", printable(why), nil)
 	}
-	var tree yaml.Node
-	if err := yaml.Unmarshal(text, &tree); err != nil {
-		return fileConfig{}, configProblem(f.path, 0, "", "it is not valid YAML", nil)
-	}
-	for _, k := range hostKeys(&tree) {
+	for _, k := range writtenKeys(tree) {
 		if err := f.checkKey(k); err != nil {
 			return fileConfig{}, err
 		}
 	}
+	if err := f.checkUnderstood(out); err != nil {
+		return fileConfig{}, err
+	}
 	return out, nil
+}
+
+// tree returns the one document of a file, of which every part is plain.
+func (f configFile) tree(text []byte) (*yaml.Node, error) {
+	var tree, more yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	err := dec.Decode(&tree)
+	if errors.Is(err, io.EOF) {
+		return &tree, nil
+	}
+	if err == nil {
+		err = dec.Decode(&more)
+		if err == nil {
+			return nil, configProblem(f.path, more.Line, "", "it holds more than one document", nil)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		line, why := yamlMistake(err)
+		return nil, configProblem(f.path, line, "", printable(why), nil)
+	}
+	if line, why := notPlain(&tree); why != "" {
+		return nil, configProblem(f.path, line, "", why, nil)
+	}
+	return &tree, nil
+}
+
+// notPlain finds what makes a file mean something else than it seems to say.
+func notPlain(n *yaml.Node) (line int, why string) {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return n.Line, "it uses an alias (*), which is not taken here"
+	case n.Anchor != "":
+		return n.Line, "it uses an anchor (&), which is not taken here"
+	case n.Style&yaml.TaggedStyle != 0:
+		return n.Line, "it uses a tag (!), which is not taken here"
+	}
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			switch {
+			case c.Kind == yaml.ScalarNode && (c.Value == "<<" || c.Tag == "!!merge"):
+				return c.Line, "it uses a merge (<<), which is not taken here"
+			case c.Kind != yaml.ScalarNode && c.Kind != yaml.AliasNode:
+				return c.Line, "it has a key that is not a word"
+			}
+		}
+		if line, why := notPlain(c); why != "" {
+			return line, why
+		}
+	}
+	return 0, ""
 }
 
 // yamlMistake takes "line 3: what is wrong" out of the library's error.
@@ -216,14 +342,15 @@ func yamlMistake(err error) (line int, why string) {
 	return line, text
 }
 
-// A hostKey is one key under hosts.NAME, with its place in the file.
+// A hostKey is one key under hosts.NAME, with its values and its line, if known.
 type hostKey struct {
 	host, key string
-	value     *yaml.Node
+	values    []string
 	line      int
 }
 
-func hostKeys(tree *yaml.Node) []hostKey {
+// writtenKeys lists the keys as they stand in the file.
+func writtenKeys(tree *yaml.Node) []hostKey {
 	var out []hostKey
 	eachPair(tree, func(key, value *yaml.Node) {
 		if key.Value != "hosts" {
@@ -231,11 +358,54 @@ func hostKeys(tree *yaml.Node) []hostKey {
 		}
 		eachPair(value, func(host, settings *yaml.Node) {
 			eachPair(settings, func(k, v *yaml.Node) {
-				out = append(out, hostKey{host.Value, k.Value, v, k.Line})
+				values := []string{v.Value}
+				if v.Kind == yaml.SequenceNode {
+					values = nil
+					for _, one := range v.Content {
+						values = append(values, one.Value)
+					}
+				}
+				out = append(out, hostKey{host.Value, k.Value, values, k.Line})
 			})
 		})
 	})
 	return out
+}
+
+// understoodKeys lists the keys that a host's configuration holds.
+func understoodKeys(host string, hc hostConfig) []hostKey {
+	var out []hostKey
+	for _, k := range []struct{ key, value string }{
+		{"client_id", hc.ClientID}, {"app_url", hc.AppURL}, {"max_renew", hc.MaxRenew},
+		{"max_selection", hc.MaxSelection}, {"refresh_revocation", hc.RefreshRevocation},
+	} {
+		if k.value != "" {
+			out = append(out, hostKey{host: host, key: k.key, values: []string{k.value}})
+		}
+	}
+	if hc.AllowTokens != nil {
+		out = append(out, hostKey{host: host, key: "allow_tokens", values: hc.AllowTokens})
+	}
+	return out
+}
+
+// checkUnderstood checks what was understood, by whatever way it got there.
+func (f configFile) checkUnderstood(fc fileConfig) error {
+	names := map[string]string{}
+	for _, host := range slices.Sorted(maps.Keys(fc.Hosts)) {
+		if h, err := github.ParseHost(host); err == nil {
+			if other, twice := names[h.Name]; twice {
+				return configProblem(f.path, 0, "hosts."+host, "it is the same host as hosts."+other, nil)
+			}
+			names[h.Name] = host
+		}
+		for _, k := range understoodKeys(host, fc.Hosts[host]) {
+			if err := f.checkKey(k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func eachPair(n *yaml.Node, do func(key, value *yaml.Node)) {
@@ -257,35 +427,39 @@ func (f configFile) checkKey(k hostKey) error {
 	if slices.Contains(adminKeys, k.key) && !f.admin {
 		return configProblem(f.path, k.line, name, "only the admin's /etc/daypass/config.yaml may set it", nil)
 	}
-	var why string
-	switch k.key {
+	for _, v := range k.values {
+		if why := mistake(k.key, v); why != "" {
+			return configProblem(f.path, k.line, name, why, nil)
+		}
+	}
+	return nil
+}
+
+// mistake says what is wrong with the value of a key, or "".
+func mistake(key, value string) string {
+	switch key {
 	case "client_id":
-		why = github.ClientIDMistake(k.value.Value)
+		return github.ClientIDMistake(value)
 	case "app_url":
-		why = github.AppLinkMistake(k.value.Value)
+		return github.AppLinkMistake(value)
 	case "max_renew":
-		if _, err := parseDuration(k.value.Value); err != nil {
-			why = "it is no duration such as 24h or 7d"
+		if _, err := parseDuration(value); err != nil {
+			return "it is no duration such as 24h or 7d"
 		}
 	case "max_selection":
-		if k.value.Value != "selected" && k.value.Value != "all" {
-			why = `it is "selected" or "all"`
+		if value != "selected" && value != "all" {
+			return `it is "selected" or "all"`
 		}
 	case "refresh_revocation":
-		if k.value.Value != "alone" && k.value.Value != "both" {
-			why = `it is "alone" or "both"`
+		if value != "alone" && value != "both" {
+			return `it is "alone" or "both"`
 		}
 	case "allow_tokens":
-		for _, v := range k.value.Content {
-			if v.Value != "oauth" && v.Value != "never_expiring" {
-				why = `it lists "oauth" and "never_expiring" only`
-			}
+		if value != "oauth" && value != "never_expiring" {
+			return `it lists "oauth" and "never_expiring" only`
 		}
 	}
-	if why == "" {
-		return nil
-	}
-	return configProblem(f.path, k.line, name, why, nil)
+	return ""
 }
 
 func configProblem(path string, line int, key, why string, err error) error {

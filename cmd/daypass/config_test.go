@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,26 @@ func TestConfigMistakes(t *testing.T) {
 		{"no revocation", "hosts:\n  github.com:\n    refresh_revocation: maybe\n", "", "refresh_revocation"},
 		{"no YAML", "hosts: [\n", "", "etc.yaml"},
 		{"no host", "hosts:\n  \"git hub\":\n    client_id: Iv23liABCDEF\n", "", "hosts.git hub"},
+		{"merged admin key", "", "hosts:\n  ghes.example:\n    <<: {allow_tokens: [oauth, never_expiring], max_renew: 3650d}\n", "user.yaml, line 3"},
+		{"merged hosts", "", "<<: {hosts: {ghes.example: {max_renew: 3650d}}}\n", "a merge (<<)"},
+		{"quoted merge", "", "\"<<\": {hosts: {ghes.example: {max_renew: 3650d}}}\n", "a merge (<<)"},
+		{"tagged merge", "", "hosts: {ghes.example: {!!merge x: {max_renew: 3650d}}}\n", "user.yaml, line 1"},
+		{"merged list", "", "hosts: {ghes.example: {<<: [{max_renew: 3650d}]}}\n", "a merge (<<)"},
+		{"key in base 64", "", "hosts: {ghes.example: {!!binary YWxsb3dfdG9rZW5z: [oauth]}}\n", "a tag (!)"},
+		{"hosts in base 64", "", "!!binary aG9zdHM=: {ghes.example: {max_renew: 3650d}}\n", "a tag (!)"},
+		{"alias as a key", "", "hosts:\n  ghes.example:\n    client_id: &k allow_tokens\n    *k : [oauth]\n", "user.yaml, line 3"},
+		{"anchor", "", "hosts: &h\n  ghes.example: {client_id: Iv23liABCDEF}\n", "an anchor (&)"},
+		{"anchor of the file", "", "&x\nhost: ghes.example\n", "an anchor (&)"},
+		{"tag of a value", "", "host: !!str ghes.example\n", "a tag (!)"},
+		{"tag of our own", "", "host: !x ghes.example\n", "a tag (!)"},
+		{"two documents", "", "host: ghes.example\n---\nhosts: {ghes.example: {max_renew: 3650d}}\n", "more than one document"},
+		{"an empty second document", "", "host: ghes.example\n---\n", "more than one document"},
+		{"odd second document", "", "host: ghes.example\n---\n[\n", "user.yaml"},
+		{"key that is a list", "", "? [hosts]\n: {ghes.example: {max_renew: 3650d}}\n", "not a word"},
+		{"admin's file is plain too", "hosts: {ghes.example: {<<: {max_renew: 3650d}}}\n", "", "etc.yaml, line 1"},
+		{"a host twice", "", "hosts: {ghes.example: {client_id: Iv23liABCDEF}, GHES.example: {client_id: Iv23liABCDEG}}\n", "the same host"},
+		{"a key twice", "", "hosts: {ghes.example: {client_id: Iv23liABCDEF}}\nhosts: {}\n", "user.yaml"},
+		{"escaped admin key", "", "hosts: {ghes.example: {\"max\\x5frenew\": 3650d}}\n", "max_renew in"},
 		{"a list for a map", "hosts:\n - github.com\n", "", "etc.yaml, line 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -171,4 +192,95 @@ func TestCancelled(t *testing.T) {
 			t.Errorf("%d tokens are alive", n)
 		}
 	})
+}
+
+// TestConfigTwice: each of the two checks refuses a user's admin key by itself.
+func TestConfigTwice(t *testing.T) {
+	for key, hc := range map[string]hostConfig{
+		"max_renew": {MaxRenew: "7d"}, "max_selection": {MaxSelection: "all"}, "allow_tokens": {AllowTokens: []string{}}, "refresh_revocation": {RefreshRevocation: "both"},
+	} {
+		fc := fileConfig{Hosts: map[string]hostConfig{"ghes.example": hc}}
+		if err := (configFile{path: "/x"}).checkUnderstood(fc); err == nil || !strings.Contains(err.Error(), "hosts.ghes.example."+key) {
+			t.Errorf("%s, understood: %v", key, err)
+		}
+		if err := (configFile{path: "/x", admin: true}).checkUnderstood(fc); err != nil {
+			t.Errorf("%s of the admin: %v", key, err)
+		}
+		if err := (configFile{path: "/x"}).checkKey(hostKey{host: "h", key: key, line: 3}); err == nil || !strings.Contains(err.Error(), "line 3") {
+			t.Errorf("%s, written: %v", key, err)
+		}
+	}
+	bad := fileConfig{Hosts: map[string]hostConfig{"ghes.example": {ClientID: "https://x"}}}
+	if err := (configFile{path: "/x"}).checkUnderstood(bad); err == nil {
+		t.Error("the shape of what was understood is not checked")
+	}
+}
+
+// TestConfigPipe: a pipe in a file's place is refused, not waited for.
+func TestConfigPipe(t *testing.T) {
+	b := newBench(t, fake.Switches{})
+	path := filepath.Join(t.TempDir(), "pipe.yaml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.env["DAYPASS_CONFIG"] = path
+	said := make(chan error, 1)
+	go func() {
+		_, err := b.loadConfig()
+		said <- err
+	}()
+	select {
+	case err := <-said:
+		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("said %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for somebody to write to the pipe")
+	}
+}
+
+// TestConfigHere: a relative name would be looked up in the current folder.
+func TestConfigHere(t *testing.T) {
+	inClone(t, map[string]string{"user.yaml": "host: evil.example\n"})
+	for _, name := range []string{"user.yaml", "./user.yaml", "~/user.yaml", "a\x1b[2J"} {
+		b := newBench(t, fake.Switches{})
+		b.env["DAYPASS_CONFIG"] = name
+		_, err := b.loadConfig()
+		if err == nil || !strings.Contains(err.Error(), "full path") || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// TestOutsider: only a number that nobody inside can have stands for root outside.
+func TestOutsider(t *testing.T) {
+	const rootless, whole = "         0       1000          1\n         1     100000      65000\n", "         0          0 4294967295\n"
+	for _, c := range []struct {
+		name             string
+		owner            uint32
+		overflow, mapped string
+		want             bool
+	}{
+		{"rootless", 65534, "65534\n", rootless, true},
+		{"no container", 65534, "65534\n", whole, false},
+		{"a whole range", 65534, "65534\n", "0 100000 65536\n", false},
+		{"another number", 1001, "65534\n", rootless, false},
+		{"another overflow number", 65534, "65533\n", rootless, false},
+		{"odd map", 65534, "65534\n", "0 x 1\n", false},
+		{"empty map", 65534, "65534\n", "", false},
+		{"odd number", 65534, "\n", rootless, false},
+	} {
+		if got := outsider(c.owner, c.overflow, c.mapped); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if path := filepath.Join(t.TempDir(), "config.yaml"); closedPath(path, uint32(os.Geteuid())) {
+		t.Error("a path below a folder that all write to is closed")
+	}
+	if closedPath("config.yaml", 0) || closedPath("/none/config.yaml", 0) {
+		t.Error("a path that is none is closed")
+	}
+	if os.Geteuid() != 0 && !closedPath("/etc/passwd", 0) {
+		t.Log("/etc is not laid out as usual here")
+	}
 }
