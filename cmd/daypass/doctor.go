@@ -175,12 +175,12 @@ func mend(ctx context.Context, list []doctor.Finding) []mending {
 func showMended(s *screen, list []mending) {
 	for _, m := range list {
 		if m.Error != "" {
-			s.result("%s", wrap("not mended  ", m.Title+": "+m.Error))
+			s.result("%s", lines(wrap("not mended  ", m.Title+": "+m.Error)))
 			continue
 		}
-		s.result("%s", wrap("mended  ", m.Title))
+		s.result("%s", lines(wrap("mended  ", m.Title)))
 		if m.Next != "" {
-			s.result("%s", wrap("        Next: ", m.Next))
+			s.result("%s", lines(wrap("        Next: ", m.Next)))
 		}
 	}
 	switch len(list) {
@@ -207,16 +207,16 @@ func (a *app) showFindings(s *screen, list []doctor.Finding) {
 
 func showFinding(s *screen, f doctor.Finding) {
 	word := string(f.Level) + strings.Repeat(" ", 6-len(f.Level))
-	text := wrap(word, f.Title)
+	text := lines(wrap(word, f.Title))
 	if f.Level == doctor.Bad {
 		text = s.bold(word[:len(f.Level)]) + text[len(f.Level):]
 	}
 	s.result("%s", text)
 	if f.Detail != "" {
-		s.result("%s", wrap("      ", f.Detail))
+		s.result("%s", lines(wrap("      ", f.Detail)))
 	}
 	if f.Fix != "" {
-		s.result("%s", wrap("      Next: ", f.Fix))
+		s.result("%s", lines(wrap("      Next: ", f.Fix)))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"time"
 	"unicode"
@@ -35,12 +36,17 @@ func (a *app) screen(asJSON bool) *screen {
 	}
 }
 
-// say writes a message for people.
-func (s *screen) say(format string, args ...any) { fmt.Fprintf(s.err, format+"\n", args...) }
+// say writes a message for people. Each argument is made printable; the format
+// is always ours.
+func (s *screen) say(format string, args ...any) {
+	clean(args)
+	fmt.Fprintf(s.err, format+"\n", args...)
+}
 
-// result writes what was asked for.
+// result writes what was asked for, its arguments made printable.
 func (s *screen) result(format string, args ...any) {
 	if !s.json {
+		clean(args)
 		fmt.Fprintf(s.out, format+"\n", args...)
 	}
 }
@@ -62,7 +68,7 @@ func (s *screen) object(v any) {
 	enc := json.NewEncoder(s.out)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		fmt.Fprintln(s.err, "daypass: cannot write JSON:", err)
+		s.say("daypass: cannot write JSON: %s", err)
 	}
 }
 
@@ -78,11 +84,52 @@ func (s *screen) problem(err error) {
 	s.event("error", map[string]any{"code": p.Code, "what": p.What, "why": p.Why, "next": p.Next, "who": p.Who})
 }
 
-func (s *screen) bold(text string) string {
-	if !s.rich {
-		return text
+// markup is text that was made printable already and holds, beyond that, only
+// what we put there: bold, and the ends of lines.
+type markup string
+
+// clean makes arguments printable in place, so that no caller can forget to.
+func clean(args []any) {
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case nil, markup:
+			continue
+		case string:
+			args[i] = printable(v)
+			continue
+		}
+		_, isError := arg.(error)
+		_, hasWords := arg.(fmt.Stringer)
+		switch kind := reflect.TypeOf(arg).Kind(); {
+		case isError || hasWords, kind < reflect.Bool || kind > reflect.Complex128:
+			args[i] = printable(fmt.Sprint(arg))
+		}
 	}
-	return "\x1b[1m" + text + "\x1b[0m"
+}
+
+// lines makes a text of several lines printable and keeps its lines and tabs. It
+// is for text that we have laid out ourselves.
+func lines(text string) markup {
+	var b strings.Builder
+	for i, line := range strings.Split(text, "\n") {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		for j, part := range strings.Split(line, "\t") {
+			if j > 0 {
+				b.WriteByte('\t')
+			}
+			b.WriteString(printable(part))
+		}
+	}
+	return markup(b.String())
+}
+
+func (s *screen) bold(text string) markup {
+	if !s.rich {
+		return markup(printable(text))
+	}
+	return markup("\x1b[1m" + printable(text) + "\x1b[0m")
 }
 
 // box shows a word that must be read and typed elsewhere.
@@ -103,7 +150,7 @@ func (s *screen) box(word string) {
 // redraw replaces the line under the cursor; in plain mode it does nothing.
 func (s *screen) redraw(text string) {
 	if s.rich {
-		fmt.Fprint(s.err, "\r\x1b[2K", text)
+		fmt.Fprint(s.err, "\r\x1b[2K", printable(text))
 	}
 }
 
@@ -140,19 +187,28 @@ func remaining(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
 }
 
-// printable escapes control and formatting characters in text from outside, so
-// that it cannot move a cursor, hide itself or look like something else.
+// printable escapes what is not a visible character or a plain space in text
+// from outside, so that it cannot move a cursor, hide itself or look like
+// something else: control characters of both ranges, marks of direction, ends of
+// lines, spaces of no width, odd spaces, fillers, what is no UTF-8.
 func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
 		case r == '\n' || r == '\t':
 			b.WriteByte(' ')
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar:
-			fmt.Fprintf(&b, "\\u%04x", r)
-		default:
+		case visible(r):
 			b.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, "\\U%08x", r)
+		default:
+			fmt.Fprintf(&b, "\\u%04x", r)
 		}
 	}
 	return b.String()
+}
+
+func visible(r rune) bool {
+	return unicode.IsPrint(r) && r != unicode.ReplacementChar &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

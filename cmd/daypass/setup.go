@@ -121,7 +121,7 @@ func (a *app) applySetup(ctx context.Context, o setupOptions, h github.Host, req
 		done[change.File] = true
 		a.showChange(a.screen(false), h.Web+"/", change, o.dryRun)
 		if o.dryRun && change.Added != "" {
-			a.screen(false).result("%s", indent(change.Added))
+			a.screen(false).result("%s", lines(indent(change.Added)))
 		}
 	}
 	return nil
@@ -182,7 +182,7 @@ func (a *app) undo(ctx context.Context, o setupOptions) error {
 		if o.dryRun {
 			verb = "Would be taken"
 		}
-		out.result("%s out of %s:\n%s", verb, a.tilde(u.File), indent(u.Removed))
+		out.result("%s out of %s:\n%s", verb, a.tilde(u.File), lines(indent(u.Removed)))
 		for _, key := range u.Left {
 			out.result("  Left, since somebody has changed it: %s", key)
 		}
