@@ -32,6 +32,9 @@ func PresentedBy(brokerURL, token string) Authority {
 // ErrTokenFile reports that DAYPASS_TOKEN_FILE names a file that cannot be used.
 var ErrTokenFile = errors.New("DAYPASS_TOKEN_FILE cannot be used")
 
+// ErrToken reports that DAYPASS_TOKEN is set and holds only white space.
+var ErrToken = errors.New("DAYPASS_TOKEN is set and holds no pass")
+
 // maxTokenFile bounds a file that holds a pass.
 const maxTokenFile = 8 << 10
 
@@ -55,10 +58,15 @@ func Presenting(getenv func(string) string) (Authority, error) {
 	return PresentedBy(url, token), nil
 }
 
-// Pass returns the pass that this process was given, or "".
+// Pass returns the pass that this process was given, or "". White space is a
+// pass that failed to arrive, as from a secret that a job may not read, and an
+// error.
 func Pass(getenv func(string) string) (string, error) {
-	if token := strings.TrimSpace(getenv("DAYPASS_TOKEN")); token != "" {
-		return token, nil
+	if text := getenv("DAYPASS_TOKEN"); text != "" {
+		if token := strings.TrimSpace(text); token != "" {
+			return token, nil
+		}
+		return "", ErrToken
 	}
 	path := getenv("DAYPASS_TOKEN_FILE")
 	if path == "" {

@@ -380,3 +380,15 @@ func FuzzWallet(f *testing.F) {
 		}
 	})
 }
+
+// A pass of white space is one that failed to arrive; it does not fall back to
+// the hub's token or the login.
+func TestBlankPass(t *testing.T) {
+	for text, want := range map[string]error{"": nil, " ": ErrToken, "\n": ErrToken, " dp_x\n": nil} {
+		m := map[string]string{"DAYPASS_TOKEN": text, "DAYPASS_TOKEN_FILE": "", "DAYPASS_URL": "https://b.example", "JUPYTERHUB_API_TOKEN": "hub"}
+		a, err := Presenting(env(m))
+		if err != want || (a == "") != (want != nil) {
+			t.Errorf("Presenting with %q = %q, %v; want %v", text, a, err, want)
+		}
+	}
+}
