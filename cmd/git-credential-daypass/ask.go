@@ -19,9 +19,10 @@ const (
 )
 
 // ask runs the daypass beside this program as "daypass credential OP" and
-// returns its answer, which may be empty. An error means that it could not be
-// run at all and is for the user to read.
-func (h *helper) ask(op string, req *gitcred.Request) (gitcred.Answer, error) {
+// returns its answer, which may be empty. That git is told to stop is left out
+// unless mayQuit: what other helpers may answer is theirs. An error means that
+// daypass could not be run at all and is for the user to read.
+func (h *helper) ask(op string, req *gitcred.Request, mayQuit bool) (gitcred.Answer, error) {
 	path, err := h.beside()
 	if err != nil {
 		return gitcred.Answer{}, err
@@ -38,6 +39,7 @@ func (h *helper) ask(op string, req *gitcred.Request) (gitcred.Answer, error) {
 		return gitcred.Answer{}, nil
 	}
 	a, err := gitcred.ParseAnswer(out, *req)
+	a.Quit = a.Quit && mayQuit
 	switch {
 	case err != nil:
 		return gitcred.Answer{}, nil
@@ -61,50 +63,81 @@ func (h *helper) beside() (string, error) {
 	}
 	dir := self[:len(self)-len(base(self))]
 	path := dir + "daypass"
-	for _, p := range [...]struct {
-		path string
-		kind uint32
-	}{{dir, syscall.S_IFDIR}, {path, syscall.S_IFREG}} {
-		var st syscall.Stat_t
-		err := syscall.Lstat(p.path, &st)
-		mode := uint32(st.Mode)
-		why := ""
-		switch {
-		case err != nil:
-			why = err.Error()
-		case mode&syscall.S_IFMT != p.kind:
-			why = "it is a link or not a file"
-		case st.Uid != 0 && int(st.Uid) != h.uid:
-			why = "it belongs to user " + strconv.Itoa(int(st.Uid))
-		case mode&0o022 != 0:
-			why = "others can write to it"
-		case p.kind == syscall.S_IFREG && mode&0o111 == 0:
-			why = "it is not executable"
-		}
-		if why != "" {
-			return "", errors.New("cannot ask for a credential: " + strconv.Quote(p.path) + ": " + why +
-				". Install daypass beside git-credential-daypass, owned by root or you and writable by nobody else.")
-		}
+	bad, why := dir, h.exchangeable(dir, syscall.S_IFDIR, 0)
+	if why == "" {
+		bad, why = path, h.exchangeable(path, syscall.S_IFREG, 0)
+	}
+	for up := dir; why == "" && len(up) > 1; {
+		up = up[:len(up)-1]
+		up = up[:len(up)-len(base(up))]
+		bad, why = up, h.exchangeable(up, syscall.S_IFDIR, syscall.S_ISVTX)
+	}
+	if why != "" {
+		return "", errors.New("cannot ask for a credential: " + strconv.Quote(bad) + ": " + why +
+			". Install daypass beside git-credential-daypass, in folders owned by root or you and writable by nobody else.")
 	}
 	return path, nil
 }
 
+// exchangeable returns why someone else could have put what they like at path or
+// in it, or "". A directory whose mode has the bit unless may be written by
+// others: they cannot rename in it what is not theirs.
+func (h *helper) exchangeable(path string, kind, unless uint32) string {
+	var st syscall.Stat_t
+	err := syscall.Lstat(path, &st)
+	mode := uint32(st.Mode)
+	switch {
+	case err != nil:
+		return err.Error()
+	case mode&syscall.S_IFMT != kind:
+		return "it is a link or not a file"
+	case st.Uid != 0 && int(st.Uid) != h.uid:
+		return "it belongs to user " + strconv.Itoa(int(st.Uid))
+	case mode&0o022 != 0 && mode&unless == 0:
+		return "others can write to it"
+	case kind == syscall.S_IFREG && mode&0o111 == 0:
+		return "it is not executable"
+	}
+	return ""
+}
+
 // environment is this process's without what git set: GIT_DIR and the
 // configuration in GIT_CONFIG_PARAMETERS are the repository's, which may be a
-// stranger's.
+// stranger's. Which files of the user and the system git reads stays, since no
+// repository can say that. What makes Go's library print or write things goes:
+// GODEBUG=http2debug=2 would show tokens.
 func environment(all []string) []string {
 	out := make([]string, 0, len(all))
 	for _, kv := range all {
-		if len(kv) < 4 || kv[:4] != "GIT_" {
-			out = append(out, kv)
+		name := kv
+		for i := 0; i < len(kv); i++ {
+			if kv[i] == '=' {
+				name = kv[:i]
+				break
+			}
 		}
+		switch name {
+		case "GODEBUG", "GOTRACEBACK", "GORACE", "GOCOVERDIR":
+			continue
+		case "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM":
+		default:
+			if len(name) >= 4 && name[:4] == "GIT_" {
+				continue
+			}
+		}
+		out = append(out, kv)
 	}
 	return out
 }
 
 // converse runs the program with text on its standard input. What it prints for
-// the user is passed on with control bytes made harmless. It is killed when it
-// takes too long or prints too much, and then gives nothing.
+// the user is passed on with control bytes made harmless.
+//
+// It has a session of its own, so that a Ctrl-C meant for git does not reach it,
+// and when it takes too long it is left to end by itself, which it does: between
+// a host's answer and the write to the wallet, to end it would lose a renewal.
+// For the same reason it holds the reading ends of its pipes as well: what it
+// still prints when nobody reads any more does not end it.
 func (h *helper) converse(path, op string, text []byte) (out []byte, status syscall.WaitStatus, err error) {
 	var pipes [3][2]int
 	for i := range pipes {
@@ -113,8 +146,8 @@ func (h *helper) converse(path, op string, text []byte) (out []byte, status sysc
 		}
 	}
 	pid, err := syscall.ForkExec(path, []string{"daypass", "credential", op}, &syscall.ProcAttr{
-		Dir: "/", Env: environment(os.Environ()),
-		Files: []uintptr{uintptr(pipes[0][0]), uintptr(pipes[1][1]), uintptr(pipes[2][1])},
+		Dir: "/", Env: environment(os.Environ()), Sys: &syscall.SysProcAttr{Setsid: true},
+		Files: []uintptr{uintptr(pipes[0][0]), uintptr(pipes[1][1]), uintptr(pipes[2][1]), uintptr(pipes[1][0]), uintptr(pipes[2][0])},
 	})
 	syscall.Close(pipes[0][0])
 	syscall.Close(pipes[1][1])
@@ -125,18 +158,27 @@ func (h *helper) converse(path, op string, text []byte) (out []byte, status sysc
 	write(pipes[0][1], string(text))
 	syscall.Close(pipes[0][1])
 	until := time.Now().Add(askWait)
-	out, messages, ok := gather(pipes[1][0], pipes[2][0], until)
+	out, messages, err := gather(pipes[1][0], pipes[2][0], until)
 	if len(messages) > 0 {
 		write(2, harmless(string(messages)))
 	}
-	if !finish(pid, until, ok, &status) {
+	if err == errMuch {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // what prints on and on is no daypass
+	}
+	if err != nil || !finish(pid, until, &status) {
 		return nil, 0, nil
 	}
 	return out, status, nil
 }
 
-// gather reads both pipes to their ends; ok is false where time or space ran out.
-func gather(answer, messages int, until time.Time) (a, m []byte, ok bool) {
+var (
+	errLate = errors.New("it takes too long")
+	errMuch = errors.New("it prints too much")
+)
+
+// gather reads both pipes to their ends; the error is errLate or errMuch where
+// time or space ran out.
+func gather(answer, messages int, until time.Time) (a, m []byte, err error) {
 	open := map[int]*[]byte{answer: &a, messages: &m}
 	buf := make([]byte, 4096)
 	for len(open) > 0 {
@@ -146,7 +188,7 @@ func gather(answer, messages int, until time.Time) (a, m []byte, ok bool) {
 		}
 		ready, ok := waitReadable(fds, until)
 		if !ok {
-			return nil, m, false
+			return nil, m, errLate
 		}
 		n, err := syscall.Read(ready, buf)
 		switch {
@@ -156,28 +198,25 @@ func gather(answer, messages int, until time.Time) (a, m []byte, ok bool) {
 		default:
 			to := open[ready]
 			if *to = append(*to, buf[:n]...); len(*to) > maxAnswer {
-				return nil, m, false
+				return nil, m, errMuch
 			}
 		}
 	}
-	return a, m, true
+	return a, m, nil
 }
 
-// finish waits for the child's end, or makes it.
-func finish(pid int, until time.Time, ok bool, status *syscall.WaitStatus) bool {
-	for ok {
+// finish waits for the child's end; false where it does not come in time.
+func finish(pid int, until time.Time, status *syscall.WaitStatus) bool {
+	for {
 		got, err := syscall.Wait4(pid, status, syscall.WNOHANG, nil)
 		if got == pid {
 			return true
 		}
 		if err != nil && err != syscall.EINTR || time.Now().After(until) {
-			break
+			return false
 		}
 		time.Sleep(time.Millisecond)
 	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	_, _ = syscall.Wait4(pid, status, 0, nil)
-	return false
 }
 
 // An input is standard input with a deadline. git writes its request at once; a

@@ -27,8 +27,10 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
+	for _, d := range []string{dir, filepath.Dir(dir)} { // whatever the umask
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	build := exec.Command("go", "build", "-o", dir+"/git-credential-daypass", ".")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -370,20 +372,6 @@ func TestPlantedDaypass(t *testing.T) {
 				t.Error("the planted daypass ran")
 			}
 		})
-	}
-}
-
-func TestEnvironmentOfDaypass(t *testing.T) {
-	s := newStage(t)
-	s.daypass("env >" + s.dir + "/env; pwd >>" + s.dir + "/env")
-	s.run("get", "protocol=https\nhost=new.example\n", "GIT_DIR=/evil", "GIT_CONFIG_PARAMETERS='x=y'", "GITHUB_HOST=kept", "DAYPASS_URL=https://kept")
-	b, err := os.ReadFile(s.dir + "/env")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := string(b)
-	if strings.Contains(got, "GIT_") || !strings.Contains(got, "GITHUB_HOST=kept") || !strings.HasSuffix(got, "\n/\n") {
-		t.Errorf("daypass ran with %q", got)
 	}
 }
 

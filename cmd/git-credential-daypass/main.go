@@ -144,7 +144,7 @@ func (h *helper) get(req *gitcred.Request) {
 		return
 	}
 	if !e.Credential.Usable(now, renewAt) && e.Renewable(now) {
-		if a, err := h.ask("get", req); err == nil && a.Whole() {
+		if a, err := h.ask("get", req, false); err == nil && a.Whole() {
 			give(a)
 			return
 		}
@@ -155,7 +155,7 @@ func (h *helper) get(req *gitcred.Request) {
 	if kind == gitcred.RepoPath {
 		h.notice(e, repo)
 	}
-	give(req.For(e.Credential.Username, e.Credential.Token, expires(&e.Credential.Scope)))
+	give(req.For(e.Credential.Username, e.Credential.Token, expires(e)))
 }
 
 // notice tells that a push may fail where login did not see the repository: git
@@ -174,17 +174,25 @@ func installLink(e *wallet.Entry) string {
 }
 
 // expires is the end that git is told; 0 where there is none.
-func expires(s *daypass.Scope) int64 {
-	if !s.Until.Before(daypass.Forever) {
+func expires(e *wallet.Entry) int64 {
+	until := e.Credential.Scope.Until
+	if !e.RenewUntil.IsZero() && e.RenewUntil.Before(until) {
+		until = e.RenewUntil
+	}
+	if !until.Before(daypass.Forever) {
 		return 0
 	}
-	return s.Until.Unix()
+	return until.Unix()
 }
 
 // authority returns whom this process acts for. A pass that was meant and cannot
 // be read leaves nobody: the login may do more than whoever set it meant.
 func (h *helper) authority() (wallet.Authority, bool) {
 	a, err := wallet.Presenting(h.getenv)
+	if err == wallet.ErrToken {
+		tell(err.Error() + ". Give it the pass that was meant, or unset it. [DP-113]")
+		return "", false
+	}
 	if err != nil {
 		tell(oneLine(err.Error()) + ". Name a file that is yours and that nobody else can write, or unset DAYPASS_TOKEN_FILE. [DP-113]")
 		return "", false
@@ -204,7 +212,7 @@ func (h *helper) miss(req *gitcred.Request, want *wallet.Want, entries []wallet.
 		known = true
 		fallThrough = fallThrough || e.FallThrough
 		named = named || e.Named(req.Username)
-		limited = limited || !s.All && e.Named(req.Username) && e.Credential.Usable(h.now(), 0)
+		limited = limited || !s.All && e.Named(req.Username) && e.Credential.Usable(h.now(), 0) && !e.Over(h.now())
 	}
 	if known && !named {
 		return // another account's
@@ -215,14 +223,15 @@ func (h *helper) miss(req *gitcred.Request, want *wallet.Want, entries []wallet.
 			fallThrough = fallThrough || d.FallThrough
 		}
 	}
-	quit := known && !fallThrough && (req.Username == "" || req.Username == wallet.AnyUsername)
+	mayQuit := !fallThrough && (req.Username == "" || req.Username == wallet.AnyUsername)
+	quit := known && mayQuit
 	if want.Scope.All && limited {
 		tell("git did not say which repository, and the credential for " + req.Host +
 			" is good for some only. Run: git config --global credential." + req.Protocol + "://" + req.Host + ".useHttpPath true [DP-112]")
 		give(gitcred.Answer{Quit: quit})
 		return
 	}
-	a, err := h.ask("get", req)
+	a, err := h.ask("get", req, mayQuit)
 	switch {
 	case err != nil:
 		tell(oneLine(err.Error()) + " [DP-110]")
@@ -251,7 +260,7 @@ func (h *helper) erase(req *gitcred.Request) {
 		if e.Authority != authority || e.Scheme != req.Protocol || e.Credential.Scope.Host != req.Host || !ours(req, &e) {
 			continue
 		}
-		if _, err := h.ask("erase", req); err != nil {
+		if _, err := h.ask("erase", req, false); err != nil {
 			tell(oneLine(err.Error()) + " [DP-110]")
 		}
 		return
