@@ -150,12 +150,12 @@ func (a *app) client(h github.Host, clientID string) *github.Client {
 	return github.New(h, clientID, a.transport, a.now)
 }
 
-// hostArg is the host that an argument names, or the configured one.
-func (a *app) hostArg(cfg config, args []string) (github.Host, error) {
-	if len(args) == 0 {
+// hostNamed is the host that an argument or a flag names, else the configured one.
+func (a *app) hostNamed(cfg config, name string) (github.Host, error) {
+	if name == "" {
 		return cfg.host, nil
 	}
-	return github.ParseHost(args[0])
+	return github.ParseHost(name)
 }
 
 // ownDir is the directory of the running program, links resolved.

@@ -108,7 +108,7 @@ func (l *login) prepare(ctx context.Context, args []string) error {
 	if l.cfg, err = l.app.loadConfig(); err != nil {
 		return err
 	}
-	if l.host, err = l.app.hostArg(l.cfg, args); err != nil {
+	if l.host, err = l.app.hostNamed(l.cfg, first(args...)); err != nil {
 		return err
 	}
 	l.hc = l.cfg.forHost(l.host)

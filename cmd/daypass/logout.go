@@ -38,7 +38,7 @@ func (a *app) logout(ctx context.Context, args []string, all bool) error {
 	}
 	host := cfg.host
 	if !all {
-		if host, err = a.hostArg(cfg, args); err != nil {
+		if host, err = a.hostNamed(cfg, first(args...)); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,7 @@ func (a *app) repos(ctx context.Context, args []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	h, err := a.hostArg(cfg, args)
+	h, err := a.hostNamed(cfg, first(args...))
 	if err != nil {
 		return err
 	}

@@ -51,11 +51,9 @@ func (a *app) runChild(c *cobra.Command, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	h := cfg.host
-	if o.host != "" {
-		if h, err = github.ParseHost(o.host); err != nil {
-			return err
-		}
+	h, err := a.hostNamed(cfg, o.host)
+	if err != nil {
+		return err
 	}
 	e, err := a.runEntry(c, h, o)
 	if err != nil {

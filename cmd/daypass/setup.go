@@ -67,11 +67,9 @@ func (a *app) setup(c *cobra.Command, o setupOptions) error {
 	if err != nil {
 		return err
 	}
-	h := cfg.host
-	if o.host != "" {
-		if h, err = github.ParseHost(o.host); err != nil {
-			return err
-		}
+	h, err := a.hostNamed(cfg, o.host)
+	if err != nil {
+		return err
 	}
 	helper, err := helperPath()
 	if err != nil {
