@@ -144,20 +144,18 @@ func TestParentDirectories(t *testing.T) {
 		"like /tmp":   {func(p string) error { return os.Chmod(p, 0o777|os.ModeSticky) }, true},
 		"another's":   {func(p string) error { return os.Chown(p, 65534, 65534) }, false},
 	} {
-		s := newStage(t)
-		s.daypass("echo username=u; echo password=p")
-		parent := filepath.Dir(s.dir)
-		if err := c.spoil(parent); err != nil {
-			t.Logf("%s: %v", name, err) // chown needs root
-			continue
-		}
-		out, messages := s.run("get", askNew)
-		if (out != "") != c.runs || strings.Contains(messages, "[DP-110]") == c.runs {
-			t.Errorf("%s: get = %q, %q; want an answer: %v", name, out, messages, c.runs)
-		}
-		if err := os.Chmod(parent, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			s.daypass("echo username=u; echo password=p")
+			parent := filepath.Dir(s.dir)
+			if err := c.spoil(parent); err != nil {
+				t.Skip(err) // chown needs root
+			}
+			out, messages := s.run("get", askNew)
+			if (out != "") != c.runs || strings.Contains(messages, "[DP-110]") == c.runs {
+				t.Errorf("get = %q, %q; want an answer: %v", out, messages, c.runs)
+			}
+		})
 	}
 }
 
