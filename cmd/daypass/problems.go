@@ -24,6 +24,16 @@ func walletProblem(err error) error {
 			Code: "DP-409", What: "the pass that DAYPASS_TOKEN_FILE names cannot be read", Why: printable(strings.TrimPrefix(lastLine(err), "wallet: ")),
 			Next: "Correct the file, or unset the variable to use your login.", Kind: daypass.ErrNoLogin, Err: err,
 		}
+	case errors.Is(err, wallet.ErrToken):
+		return &daypass.Problem{
+			Code: "DP-409", What: "DAYPASS_TOKEN is set and holds nothing", Why: "a pass was meant for this shell and did not arrive",
+			Next: "Set it to the pass, or unset it to use your login.", Kind: daypass.ErrNoLogin, Err: err,
+		}
+	case errors.Is(err, wallet.ErrFull):
+		return &daypass.Problem{
+			Code: "DP-404", What: "the store is full, so the new token was not kept",
+			Next: `Run "daypass logout --all", then log in again.`, Err: err,
+		}
 	case errors.Is(err, wallet.ErrNoPlace) && !errors.Is(err, syscall.ENOSPC):
 		return &daypass.Problem{
 			Code: "DP-401", What: "this machine has no place where a token can be kept in memory only",
