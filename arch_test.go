@@ -29,7 +29,7 @@ var layers = map[string][]string{
 	"cmd/git-credential-daypass": {"", "gitcred", "wallet"},
 	"cmd/daypass":                {"", "gitcred", "wallet", "gitconf", "doctor", "provider/github"},
 	"cmd/daypassd":               {"", "provider/github", "fake"},
-	"bench/helper":               {"", "wallet"},
+	"bench/helper":               {"", "gitconf", "wallet"},
 }
 
 // mustNotLink names what a binary must not contain, and why.

@@ -246,7 +246,7 @@ func FuzzUndo(f *testing.F) {
 		r.UserName = "Mona"
 		if _, err := w.Apply(t.Context(), r); err == nil {
 			list := w.git("", "config", "--global", "--list", "-z")
-			if !strings.Contains(list, "credential.https://github.com.helper\n"+helperPath+"\x00") {
+			if !strings.Contains(list, "credential.https://github.com.helper\n"+lineOf(helperPath)+"\x00") {
 				t.Errorf("git does not see the helper in %q", w.read(w.config()))
 			}
 		} else if got := w.read(w.config()); got != string(before) {

@@ -183,6 +183,7 @@ func TestAsks(t *testing.T) {
 	}{
 		{"none", "", Asked{}, 0},
 		{"ours", ours, Asked{First: true, Any: true}, 0},
+		{"ours as setup writes it", "[credential]\n\thelper = !GOMAXPROCS=1 " + helper + "\n\tuseHttpPath\n", Asked{First: true, Any: true, HTTPPath: true}, 0},
 		{"ours by short name", "[credential]\n\thelper = daypass\n\tuseHttpPath\n", Asked{First: true, Any: true, HTTPPath: true}, 0},
 		{"store before, forgotten", "[credential]\n\thelper = store\n" + ours, Asked{First: true, Any: true}, 0},
 		{"store after", ours + "[credential]\n\thelper = store\n", Asked{First: true, Any: true}, 1},

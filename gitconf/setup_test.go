@@ -131,13 +131,13 @@ func TestApplyWritesTheBlock(t *testing.T) {
 		req  Request
 		want string
 	}{
-		{"host", github(), "[credential \"https://github.com\"]\n\thelper = \n\thelper = " + helperPath + "\n\tuseHttpPath = true\n"},
-		{"keep", kept, "[credential \"https://github.com\"]\n\thelper = " + helperPath + "\n\tuseHttpPath = true\n"},
-		{"repository", repo, "[credential \"https://github.com/octo/da.ta\"]\n\thelper = \n\thelper = " + helperPath + "\n\tuseHttpPath = true\n" +
-			"[credential \"https://github.com/octo/da.ta.git\"]\n\thelper = \n\thelper = " + helperPath + "\n\tuseHttpPath = true\n"},
-		{"loopback", loop, "[credential \"http://127.0.0.1:8080\"]\n\thelper = \n\thelper = " + helperPath + "\n\tuseHttpPath = true\n"},
+		{"host", github(), "[credential \"https://github.com\"]\n\thelper = \n\thelper = " + lineOf(helperPath) + "\n\tuseHttpPath = true\n"},
+		{"keep", kept, "[credential \"https://github.com\"]\n\thelper = " + lineOf(helperPath) + "\n\tuseHttpPath = true\n"},
+		{"repository", repo, "[credential \"https://github.com/octo/da.ta\"]\n\thelper = \n\thelper = " + lineOf(helperPath) + "\n\tuseHttpPath = true\n" +
+			"[credential \"https://github.com/octo/da.ta.git\"]\n\thelper = \n\thelper = " + lineOf(helperPath) + "\n\tuseHttpPath = true\n"},
+		{"loopback", loop, "[credential \"http://127.0.0.1:8080\"]\n\thelper = \n\thelper = " + lineOf(helperPath) + "\n\tuseHttpPath = true\n"},
 		{"hub", hub, "[user]\n\tname = Mona\n\temail = 1+mona@users.noreply.github.com\n[push]\n\tdefault = simple\n" +
-			"[credential \"https://github.com\"]\n\thelper = \n\thelper = " + helperPath + "\n\tuseHttpPath = true\n" +
+			"[credential \"https://github.com\"]\n\thelper = \n\thelper = " + lineOf(helperPath) + "\n\tuseHttpPath = true\n" +
 			"[url \"https://github.com/\"]\n\tinsteadOf = git@github.com:\n\tinsteadOf = ssh://git@github.com/\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestUndoGivesTheFileBack(t *testing.T) {
 
 func TestUndoKeepsLaterEdits(t *testing.T) {
 	const before = "[user]\n\tname = A"
-	block := "[credential \"https://github.com\"]\n\thelper = \n\thelper = " + helperPath + "\n\tuseHttpPath = true\n"
+	block := "[credential \"https://github.com\"]\n\thelper = \n\thelper = " + lineOf(helperPath) + "\n\tuseHttpPath = true\n"
 	for _, tc := range []struct {
 		name, edited, want string
 		lines              bool
@@ -213,7 +213,7 @@ func TestUndoKeepsLaterEdits(t *testing.T) {
 		{"key in our section", before + "\n" + block + "\tusername = mona\n", before + "\n[credential \"https://github.com\"]\n\tusername = mona\n", true},
 		{"line taken", before + "\n" + strings.Replace(block, "\tuseHttpPath = true\n", "", 1), before + "\n", true},
 		{"all taken", "[user]\n\tname = C\n", "[user]\n\tname = C\n", true},
-		{"layout changed", before + "\n[credential \"https://github.com\"]\nhelper=\nhelper=" + helperPath + "\nusehttppath=true\n[x]\ny=z\n", before + "\n[x]\ny=z\n", true},
+		{"layout changed", before + "\n[credential \"https://github.com\"]\nhelper=\nhelper=" + lineOf(helperPath) + "\nusehttppath=true\n[x]\ny=z\n", before + "\n[x]\ny=z\n", true},
 		{"comment inside", before + "\n" + strings.Replace(block, "\n\tuse", "\n# mine\n\tuse", 1), before + "\n[credential \"https://github.com\"]\n# mine\n", true},
 		{"value changed", before + "\n" + strings.Replace(block, "true", "false", 1), before + "\n[credential \"https://github.com\"]\n\tuseHttpPath = false\n", true},
 	} {
@@ -232,3 +232,6 @@ func TestUndoKeepsLaterEdits(t *testing.T) {
 		})
 	}
 }
+
+// lineOf is how setup names a helper whose path needs no quoting.
+func lineOf(path string) string { return "!GOMAXPROCS=1 " + path }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/gitconf"
 	"github.com/daypass-dev/daypass/wallet"
 )
 
@@ -263,7 +264,7 @@ func (l *lab) peers() error {
 		{name: "git-credential-cache get", args: []string{git + "/git-credential-cache", "--socket", l.cache, "get"}, stdin: ask},
 		{name: "daypass store", args: []string{ours, "store"}, stdin: known},
 		{name: "daypass erase", args: []string{ours, "erase"}, stdin: other},
-		{name: "git credential fill, daypass", args: with(ours), stdin: ask},
+		{name: "git credential fill, daypass", args: with(gitconf.HelperLine(ours)), stdin: ask},
 		{name: fill, args: with(git + "/git-credential-store --file=" + file), stdin: ask},
 		{name: "git credential fill, cache", args: with(git + "/git-credential-cache --socket " + l.cache), stdin: ask},
 		{name: "daypass --help", args: []string{l.dir + "/bin/daypass", "--help"}},
