@@ -20,7 +20,7 @@ func (s *scan) identity(context.Context) []Finding {
 			continue
 		}
 		f := Finding{Code: "identity-unset", Level: Warn, Title: "git has no " + key, Detail: "It makes no commit without.",
-			Fix: "Run: git config --global " + key + " …"}
+			Fix: "Run: git config --global " + key + " …; or daypass login, which sets it."}
 		if set != "" {
 			f.Code, f.Title = "identity-empty", key+" is empty"
 			f.Detail = "Set so in " + set + "; git makes no commit with it."

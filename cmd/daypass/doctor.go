@@ -234,7 +234,11 @@ func summary(count map[doctor.Level]int) string {
 	if count[doctor.Bad]+count[doctor.Warn] == 0 {
 		return "Nothing is wrong: " + number(doctor.OK, "check", "checks") + " ok, " + notes + "."
 	}
-	return "In all " + number(doctor.Bad, "thing is bad", "things are bad") + ", with " + number(doctor.Warn, "warning", "warnings") + " and " + notes + "."
+	bad := number(doctor.Bad, "thing is bad", "things are bad")
+	if count[doctor.Bad] == 0 {
+		bad = "nothing is bad"
+	}
+	return "In all " + bad + ", with " + number(doctor.Warn, "warning", "warnings") + " and " + notes + "."
 }
 
 // wrap sets text after a lead in lines of at most 80 columns; the lines that

@@ -119,7 +119,7 @@ func (l *login) report(got grant, e wallet.Entry) {
 	})
 	s.result("%s", s.bold("Logged in to "+l.host.Title()+" as "+got.account.Login+"."))
 	s.result("  Ends:  %s", s.moment(e.Credential.Scope.Until))
-	if !e.RenewUntil.IsZero() {
+	if e.RenewUntil.After(e.Credential.Scope.Until) {
 		s.result("  Renewed by itself until %s; what you run after that ends it at %s.", s.moment(e.RenewUntil), l.host.Title())
 	}
 	s.result("  Kept:  %s", l.wallet.Place())

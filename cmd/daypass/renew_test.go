@@ -56,7 +56,7 @@ func TestRenewal(t *testing.T) {
 		if b.answered(t, b.credential("get", askData)) {
 			t.Error("an answer after the agreed end")
 		}
-		if !strings.Contains(b.err.String(), "access ended at") || !strings.Contains(b.out.String(), "quit=1") {
+		if !strings.Contains(b.err.String(), "ended at") || !strings.Contains(b.out.String(), "quit=1") {
 			t.Errorf("said %q", b.said())
 		}
 		if n, m := len(b.github.LiveTokens()), len(b.github.LiveRefreshTokens()); n+m > 0 {

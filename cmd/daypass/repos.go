@@ -162,7 +162,10 @@ func (a *app) noLogin(w *wallet.Wallet, auth wallet.Authority, h github.Host) er
 		Next: `Run "` + command + `".`, Kind: daypass.ErrNoLogin,
 	}
 	if e, ok := a.ended(w, auth, h.Scheme, h.Name); ok {
-		p.Code, p.What = "DP-101", "your "+h.Title()+" access ended at "+clock(e.At, a.now())
+		p.Code, p.What = "DP-101", "your access to "+h.Name+" ended at "+clock(e.At, a.now())
+		if h.Name == github.DotCom {
+			p.What = "your GitHub access ended at " + clock(e.At, a.now())
+		}
 	}
 	return p
 }

@@ -110,7 +110,7 @@ func (a *app) showEntry(s *screen, w *wallet.Wallet, e wallet.Entry, auth wallet
 	sc := e.Credential.Scope
 	s.result("%s", s.bold(printable(sc.Host+" as "+first(e.Credential.Account, "an account that was not looked up"))))
 	s.result("  Ends:   %s", s.moment(sc.Until))
-	if !e.RenewUntil.IsZero() {
+	if e.RenewUntil.After(sc.Until) {
 		s.result("  Renews: by itself until %s", s.moment(e.RenewUntil))
 	}
 	s.result("  Scope:  %s", printable(a.entryScope(e)))
