@@ -48,7 +48,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return int(done)
 	}
 	if strings.HasPrefix(err.Error(), "unknown command") {
-		err = usageProblem(ran, err.Error()) // cobra has no kind for it
+		what, _, _ := strings.Cut(err.Error(), "\n") // suggestions follow, on lines of their own
+		err = usageProblem(ran, what)                // cobra has no kind for it
 	}
 	err = a.interrupted(ctx, err)
 	asJSON, _ := ran.Flags().GetBool("json") // false where the command has no such flag
@@ -106,7 +107,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(forGit)
 	root.SetCompletionCommandGroupID("more")
 	cobra.EnableCommandSorting = false
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", GroupID: "more"})
+	root.SetHelpCommandGroupID("more")
 	return root
 }
 
