@@ -51,10 +51,11 @@ func rewriteReport(body []byte) []byte {
 		}
 	}
 	reason := strings.TrimSpace(said.String())
-	if !strings.HasPrefix(reason, "refusing to allow") || !bytes.Contains(report.Bytes(), []byte(declined)) {
+	if !strings.HasPrefix(reason, "refusing to allow") {
 		return body
 	}
 	var out bytes.Buffer
+	found := false
 	for rest := report.Bytes(); len(rest) >= 4; {
 		line, after, ok := pktLine(rest)
 		if !ok {
@@ -62,8 +63,12 @@ func rewriteReport(body []byte) []byte {
 		}
 		rest = after
 		if len(line) > 0 {
+			found = found || bytes.Contains(line, []byte(declined))
 			writePkt(&out, bytes.Replace(line, []byte(declined), []byte(reason), 1))
 		}
+	}
+	if !found {
+		return body // nothing to put them in
 	}
 	out.WriteString("0000")
 	var band bytes.Buffer
