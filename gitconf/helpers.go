@@ -198,7 +198,10 @@ func (g Git) helper(e Entry, sub string) Helper {
 	h := Helper{Value: printable(Redact(e.value)), Kind: KindOther, File: e.File, Scope: e.Scope, Section: printable(Redact(sub)), raw: e.value}
 	words := shellWords(e.value)
 	if snippet, ok := strings.CutPrefix(e.value, "!"); ok {
-		if words = withoutVariables(shellWords(snippet)); len(words) > 0 && !filepath.IsAbs(words[0]) {
+		// Only the very line that setup writes is ours: any other variable or
+		// command beside the helper could change what it does.
+		words = shellWords(strings.TrimPrefix(snippet, oneProcessor))
+		if len(words) != 1 || !filepath.IsAbs(words[0]) || !plain(words[0]) || strings.TrimPrefix(snippet, oneProcessor) != quoteShell(words[0]) {
 			return h
 		}
 	}
@@ -231,18 +234,6 @@ func (g Git) lookHelper(name string) string {
 		}
 	}
 	return ""
-}
-
-// withoutVariables drops the assignments before a command of the shell.
-func withoutVariables(words []string) []string {
-	for len(words) > 0 {
-		name, _, ok := strings.Cut(words[0], "=")
-		if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-			break
-		}
-		words = words[1:]
-	}
-	return words
 }
 
 func sameFile(a, b string) bool {

@@ -263,7 +263,9 @@ func (r Request) settings() []setting {
 // shell (gitcredentials(7)), so that the variable costs no process; with one
 // processor Go's runtime starts no further threads, a tenth of the helper's start
 // (doc/adr/0009).
-func HelperLine(path string) string { return "!GOMAXPROCS=1 " + quoteShell(path) }
+func HelperLine(path string) string { return "!" + oneProcessor + quoteShell(path) }
+
+const oneProcessor = "GOMAXPROCS=1 "
 
 func (r Request) check() error {
 	wrong := func(why, next string) error {

@@ -388,8 +388,12 @@ func lockAt(ctx context.Context, places []*directory, name string) (unlock func(
 			failed = append(failed, err)
 			continue
 		}
-		defer syscall.Close(dir)
-		return d.lock(ctx, dir, lockFile+"-"+digest(name))
+		unlock, err := d.lock(ctx, dir, lockFile+"-"+digest(name))
+		syscall.Close(dir)
+		if err == nil || ctx.Err() != nil {
+			return unlock, err
+		}
+		failed = append(failed, err)
 	}
 	return nil, errors.Join(failed...)
 }

@@ -267,8 +267,9 @@ func (a *app) credentialErase(req gitcred.Request) error {
 			e.Credential.Scope.Host == req.Host && names(req, e.Credential)
 	}
 	changed, err := w.Update(
-		func(e wallet.Entry) bool { return match(e) && a.mayRenew(e) },
-		// Renewal can still bring a good one: only the token is dropped.
+		func(e wallet.Entry) bool { return match(e) && !e.Refresh.IsZero() },
+		// Renewal can still bring a good one, or has to be ended: only the
+		// token is dropped.
 		func(e *wallet.Entry) { e.Credential.Scope.Until = a.now() })
 	if err != nil || changed {
 		return err

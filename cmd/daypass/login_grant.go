@@ -208,10 +208,17 @@ func (l *login) verifyOne(want daypass.Repo, reach github.Reach) error {
 	if asked.Equivalent(reach.Scope(l.host.Name, daypass.Forever)) {
 		return nil
 	}
+	got := reach.Repositories()
+	if why := reach.Unseen(); why != "" && len(got) == 1 && got[0].ID == want.ID && got[0].SameName(want) {
+		return &daypass.Problem{
+			Code: "DP-221", What: "it cannot be seen whether the access is for " + want.String() + " only", Why: why,
+			Next: "Sign in to your organisations (" + l.host.Web + "/orgs/NAME/sso), then run \"daypass login --repo\" again. Nothing was kept.",
+			Who:  "A suspended App is ended or resumed by an owner of that organisation.", Kind: daypass.ErrRefused,
+		}
+	}
 	if l.cached {
 		l.forgetNumber()
 	}
-	got := reach.Repositories()
 	link := l.installLink(reach)
 	p := &daypass.Problem{
 		Code: "DP-211", What: fmt.Sprintf("%s was asked for %s only, and did not keep to it", l.host.Title(), want),

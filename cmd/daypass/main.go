@@ -23,6 +23,7 @@ func main() {
 		terminal: term.IsTerminal(int(os.Stderr.Fd())),
 		readable: term.IsTerminal(int(os.Stdin.Fd())),
 	}
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once what the first waits for
 	code := a.run(ctx, os.Args)
 	stop()
 	os.Exit(code)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/gitconf"
 )
 
 // meanwhile runs something when an answer for a path is on its way back.
@@ -185,5 +186,47 @@ func TestCopyUnderPass(t *testing.T) {
 	b.env["DAYPASS_TOKEN"] = "narrow"
 	if code := b.do("wallet", "copy", "node"); code != 4 || !strings.Contains(b.said(), "DP-106") {
 		t.Errorf("ended with %d: %s", code, b.said())
+	}
+}
+
+// TestEraseAfterEnd: a token that the host refuses after the agreed end takes no
+// refresh token with it that would live on.
+func TestEraseAfterEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := renewing(t, "3d", fake.Switches{})
+		time.Sleep(71 * time.Hour)
+		answer := b.credential("get", askData)
+		time.Sleep(2 * time.Hour)
+		b.credential("erase", strings.TrimSuffix(askData, "\n")+answer+"\n")
+		b.do("status")
+		if n, m := len(b.github.LiveTokens()), len(b.github.LiveRefreshTokens()); n+m > 0 {
+			t.Errorf("%d access and %d refresh tokens are alive", n, m)
+		}
+	})
+}
+
+// TestFromEnvAfterEnd: what waits to be ended is ended before a token from the
+// environment takes its place, and where it cannot be, that is what is said.
+func TestFromEnvAfterEnd(t *testing.T) {
+	for _, reachable := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := renewing(t, "3d", fake.Switches{})
+			time.Sleep(80 * time.Hour)
+			if !reachable {
+				b.github.Fault(fake.PathIs("/api/v3/credentials/revoke"), fake.Fault{Kind: fake.FaultReset})
+			}
+			b.env["GITHUB_TOKEN"], b.env["GITHUB_NAME"] = "gho_aaaaaaaaaaaaaaaaaaaaaaaaaaaa", "A\u200dB"
+			h, err := b.hostNamed(config{}, "https://"+benchHost)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = b.fromEnv(t.Context(), h, false, &gitconf.Request{})
+			if reachable && (err != nil || len(b.github.LiveRefreshTokens()) > 0) {
+				t.Errorf("%v, %d refresh tokens are alive", err, len(b.github.LiveRefreshTokens()))
+			}
+			if !reachable && (err == nil || !strings.Contains(err.Error(), "DP-107")) {
+				t.Errorf("said %v", err)
+			}
+		})
 	}
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -235,27 +235,25 @@ func (a *app) endReceived(ctx context.Context, c *github.Client) {
 func (a *app) sweep(ctx context.Context, w *wallet.Wallet, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	now := a.now()
-	over := func(e wallet.Entry) bool { return !e.RenewUntil.IsZero() && !now.Before(e.RenewUntil) }
 	entries, _, err := w.List()
 	if err != nil {
 		return // whoever asked for the wallet reports that
 	}
+	var all sync.WaitGroup // one host that hangs keeps no other's tokens alive
 	for _, e := range entries {
-		if !over(e) {
-			continue
-		}
 		h, err := entryHost(e)
-		if err != nil {
+		if err != nil || !e.Over(a.now()) {
 			continue
 		}
-		c := a.client(h, e.ClientID)
-		err = c.Revoke(ctx, e.Refresh, e.Credential.Token)
-		if err != nil && !errors.Is(err, github.ErrCannotRevoke) {
-			continue // kept, and tried again next time
-		}
-		if _, err := w.Remove(sameAs(e), wallet.Expired); err != nil {
-			a.screen(false).say("Note: %s", printable(fmt.Sprint(walletProblem(err))))
-		}
+		all.Go(func() {
+			err := a.client(h, e.ClientID).Revoke(ctx, e.Refresh, e.Credential.Token)
+			if err != nil && !errors.Is(err, github.ErrCannotRevoke) {
+				return // kept, and tried again next time
+			}
+			if _, err := w.Remove(sameAs(e), wallet.Expired); err != nil {
+				a.screen(false).say("Note: %s", walletProblem(err))
+			}
+		})
 	}
+	all.Wait()
 }

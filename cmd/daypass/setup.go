@@ -205,7 +205,13 @@ func (a *app) fromEnv(ctx context.Context, h github.Host, dryRun bool, req *gitc
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) || len(token) > 1024 {
 		return &daypass.Problem{Code: "DP-722", What: "GITHUB_TOKEN does not look like a token", Next: "Ask whoever set it.", Kind: daypass.ErrUsage}
 	}
-	req.UserName, req.UserEmail = first(a.getenv("GITHUB_NAME"), a.getenv("GITHUB_USER")), a.getenv("GITHUB_EMAIL")
+	clean := func(s string) string { // a name that no line of text can hold is left out
+		if printable(s) != s {
+			return ""
+		}
+		return s
+	}
+	req.UserName, req.UserEmail = clean(first(a.getenv("GITHUB_NAME"), a.getenv("GITHUB_USER"))), clean(a.getenv("GITHUB_EMAIL"))
 	if dryRun {
 		a.screen(false).result("GITHUB_TOKEN would be kept in memory, for %s alone.", h.Name)
 		return nil
@@ -214,6 +220,7 @@ func (a *app) fromEnv(ctx context.Context, h github.Host, dryRun bool, req *gitc
 	if err != nil {
 		return err
 	}
+	a.sweep(ctx, w, revokeTime)
 	auth, err := a.keepingAuthority()
 	if err != nil {
 		return err
@@ -232,12 +239,24 @@ func (a *app) fromEnv(ctx context.Context, h github.Host, dryRun bool, req *gitc
 	if err != nil {
 		return walletProblem(err)
 	}
+	if have, ok, _ := again(w, e); !stored && ok && have.Over(a.now()) {
+		return stillToEnd(h)
+	}
 	if !stored {
 		a.screen(false).result("You are logged in to %s already, so GITHUB_TOKEN is left alone: it may reach more and last longer.", h.Name)
 		return a.oldLeavings(ctx)
 	}
 	a.screen(false).result("GITHUB_TOKEN is kept for %s alone, in %s. \"daypass status\" says how wide it is.", h.Name, w.Place())
 	return a.oldLeavings(ctx)
+}
+
+// stillToEnd: an earlier login's renewal is over and its tokens wait in the store
+// to be ended at the host; nothing may take their place before.
+func stillToEnd(h github.Host) error {
+	return &daypass.Problem{
+		Code: "DP-107", What: "an earlier login's renewal still has to be ended at " + h.Title(), Why: "it could not be reached",
+		Next: "Try again when it can be reached, or end it here and there with \"daypass logout\".", Kind: daypass.ErrUnreachable,
+	}
 }
 
 // oldLeavings warns of what github-tokens.sh wrote: the token in git's configuration.

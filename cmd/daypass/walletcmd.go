@@ -39,7 +39,7 @@ func (a *app) walletCommand() *cobra.Command {
 	list.Flags().BoolVar(&asJSON, "json", false, "a list of objects, for programs")
 	add := &cobra.Command{
 		Use: "add", Short: "Read access from standard input", Args: atMost(0),
-		RunE: func(c *cobra.Command, _ []string) error { return a.walletAdd() },
+		RunE: func(c *cobra.Command, _ []string) error { return a.walletAdd(c.Context()) },
 	}
 	c.AddCommand(copyTo, add, list)
 	return c
@@ -103,7 +103,7 @@ func (a *app) walletCopy(ctx context.Context, host, remote string) error {
 	return nil
 }
 
-func (a *app) walletAdd() error {
+func (a *app) walletAdd(ctx context.Context) error {
 	if a.readable {
 		return usageText("wallet", `wallet add reads what "daypass wallet copy" sends; it is not for typing`)
 	}
@@ -125,6 +125,7 @@ func (a *app) walletAdd() error {
 	if err != nil {
 		return err
 	}
+	a.sweep(ctx, w, revokeTime)
 	s := a.screen(false)
 	for _, e := range entries {
 		if e.Authority != wallet.Login || !e.Credential.Usable(a.now(), 0) {
@@ -137,6 +138,11 @@ func (a *app) walletAdd() error {
 		})
 		if err != nil {
 			return walletProblem(err)
+		}
+		if have, ok, _ := again(w, e); !stored && ok && have.Over(a.now()) {
+			if h, err := entryHost(e); err == nil {
+				return stillToEnd(h)
+			}
 		}
 		if !stored {
 			s.result("%s as %s: a login that lasts longer is here already", printable(e.Credential.Scope.Host), printable(e.Credential.Account))
