@@ -91,7 +91,7 @@ func (h *helper) exchangeable(path string, kind, unless uint32) string {
 		return err.Error()
 	case mode&syscall.S_IFMT != kind:
 		return "it is a link or not a file"
-	case st.Uid != 0 && int(st.Uid) != h.uid:
+	case st.Uid != 0 && int(st.Uid) != h.uid && !(unless != 0 && foreignRoot(st.Uid)):
 		return "it belongs to user " + strconv.Itoa(int(st.Uid))
 	case mode&0o022 != 0 && mode&unless == 0:
 		return "others can write to it"
@@ -99,6 +99,49 @@ func (h *helper) exchangeable(path string, kind, unless uint32) string {
 		return "it is not executable"
 	}
 	return ""
+}
+
+// overflowUser is what the kernel shows for an owner that has no number in this
+// user namespace (user_namespaces(7)); root among them in a container without a
+// mapping for it, such as an unprivileged Apptainer's.
+const overflowUser = 65534
+
+// foreignRoot reports whether a folder above our own may be root's although its
+// number does not say so. It cannot be told from a stranger's there; that nobody
+// but its owner can write to it is asked in any case, and our own folder and
+// files must be ours or root's by number.
+func foreignRoot(uid uint32) bool {
+	if uid != overflowUser {
+		return false
+	}
+	text, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && !mapped(text, uid)
+}
+
+// mapped reports whether a uid_map gives the number a meaning: lines of first
+// number inside, first outside, how many.
+func mapped(text []byte, uid uint32) bool {
+	var field [3]uint64
+	n, digits := 0, false
+	for _, c := range append(text, '\n') {
+		switch {
+		case '0' <= c && c <= '9':
+			if n == len(field) {
+				return true // not what the kernel writes
+			}
+			field[n], digits = field[n]*10+uint64(c-'0'), true
+			continue
+		case digits:
+			n, digits = n+1, false
+		}
+		if c == '\n' {
+			if n == len(field) && uint64(uid) >= field[0] && uint64(uid) < field[0]+field[2] {
+				return true
+			}
+			field, n = [3]uint64{}, 0
+		}
+	}
+	return false
 }
 
 // environment is this process's without what git set: GIT_DIR and the
