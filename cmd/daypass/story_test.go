@@ -33,7 +33,7 @@ func TestStories(t *testing.T) {
 			"install": cmdInstall, "issue": cmdIssue,
 		},
 		RequireUniqueNames: true,
-		Deadline:           time.Now().Add(100 * time.Second),
+		Deadline:           time.Now().Add(5 * time.Minute),
 	})
 }
 
@@ -124,13 +124,13 @@ func host(ts *testscript.TestScript, name string) (*fake.GitHub, string) {
 
 // pending waits for a code that somebody asked for.
 func pending(ts *testscript.TestScript, g *fake.GitHub) string {
-	for range 200 {
+	for range 1200 {
 		if codes := g.PendingCodes(); len(codes) > 0 {
 			return codes[len(codes)-1]
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
-	ts.Fatalf("nobody asked for a code within five seconds")
+	ts.Fatalf("nobody asked for a code within half a minute")
 	return ""
 }
 
