@@ -147,7 +147,7 @@ func (b *bench) login(app, user string, kv ...string) answer {
 func gitProgram(t *testing.T) string {
 	path, err := exec.LookPath("git")
 	if err != nil {
-		t.Skip("git is not installed")
+		t.Fatal("these tests need git")
 	}
 	return path
 }

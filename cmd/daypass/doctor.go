@@ -394,6 +394,11 @@ func (a *app) examineMachine(ctx context.Context, hosts []github.Host, entries [
 		out = append(out, a.finding("helper-file", doctor.Bad, err))
 	} else {
 		o.Helper, o.Binary = helper, filepath.Join(filepath.Dir(helper), "daypass")
+		// The folder itself is doctor's; those above it count as much.
+		if up := exposedFolder(filepath.Dir(helper)); up != "" && up != filepath.Dir(helper) {
+			out = append(out, doctor.Finding{Code: "folder-above-wide", Level: doctor.Bad, Title: a.hideHome(up) + ": others can write to it, and it is above daypass's programs",
+				Detail: "git's helper starts no daypass from there, neither to renew nor to explain. [DP-110]", Fix: "Run: chmod go-w on it; or install into /usr/local/bin."})
+		}
 	}
 	if dir, err := os.Getwd(); err == nil {
 		o.Dir = dir

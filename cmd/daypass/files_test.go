@@ -189,3 +189,30 @@ func TestEmptyStoreFiles(t *testing.T) {
 		t.Errorf("the list still has %q", got)
 	}
 }
+
+// TestExposedFolder: what the helper would refuse is said before.
+func TestExposedFolder(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "a", "bin")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path string
+		mode os.FileMode
+		want string
+	}{
+		{dir, 0o755, ""}, {dir, 0o775, dir}, {dir, 0o777 | os.ModeSticky, dir},
+		{filepath.Dir(dir), 0o775, filepath.Dir(dir)}, {filepath.Dir(dir), 0o777 | os.ModeSticky, ""},
+	} {
+		if err := os.Chmod(c.path, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := exposedFolder(dir); got != c.want {
+			t.Errorf("%s with %v: %q, want %q", c.path, c.mode, got, c.want)
+		}
+		if err := os.Chmod(c.path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

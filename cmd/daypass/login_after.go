@@ -34,12 +34,37 @@ func helperPath() (string, error) {
 	}
 }
 
+// exposedFolder is a folder, the programs' own or one above it, that others can
+// write to, or "". The helper starts no daypass from there (DP-110): whoever can
+// write could have exchanged it. A sticky folder above lets nobody rename what is
+// not theirs.
+func exposedFolder(dir string) string {
+	for up := dir; ; up = filepath.Dir(up) {
+		st, err := os.Stat(up)
+		if err == nil && st.Mode().Perm()&0o022 != 0 && (up == dir || st.Mode()&fs.ModeSticky == 0) {
+			return up
+		}
+		if up == filepath.Dir(up) {
+			return ""
+		}
+	}
+}
+
+// warnExposed says early what would otherwise show at the first renewal.
+func warnExposed(s *screen, helper string) {
+	if dir := exposedFolder(filepath.Dir(helper)); dir != "" {
+		s.say("Note: others can write to %s, so %s will not start daypass from there, neither to renew nor to explain. "+
+			"Run: chmod go-w %s; or install into /usr/local/bin. [DP-110]", dir, helperName, dir)
+	}
+}
+
 // checkSetup finds out before a login whether git can be set up at all.
 func (l *login) checkSetup(ctx context.Context) error {
 	git, req, err := l.setupRequest(github.Account{})
 	if err != nil {
 		return err
 	}
+	warnExposed(l.screen, req.Helper)
 	_, err = gitconf.Setup{Git: git, Now: l.app.now}.Plan(ctx, req)
 	return err
 }

@@ -14,6 +14,9 @@ import (
 // one and says where; without it, as under a bare go test, there is nothing to run.
 func TestNotebookMagic(t *testing.T) {
 	python := os.Getenv("DAYPASS_TEST_IPYTHON")
+	if python == "" && os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
+		t.Fatal("make test installs IPython, and it is not there")
+	}
 	if python == "" {
 		t.Skip("DAYPASS_TEST_IPYTHON names no Python with IPython; make test does")
 	}

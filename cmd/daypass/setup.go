@@ -75,6 +75,7 @@ func (a *app) setup(c *cobra.Command, o setupOptions) error {
 	if err != nil {
 		return err
 	}
+	warnExposed(a.screen(false), helper)
 	req := gitconf.Request{
 		Origin: h.Web, Helper: helper, System: o.system, SSH: o.ssh, KeepHelpers: o.keepHelpers, PushDefault: true,
 	}
