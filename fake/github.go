@@ -80,6 +80,9 @@ type App struct {
 	NeverExpire   bool              // "Expire user authorization tokens" is off
 	DeviceFlowOff bool              // "Enable Device Flow" is off
 	Permissions   map[string]string // nil means contents: write, metadata: read
+	ClientSecrets []string          // any of them is right; none: the web flow is closed
+	CallbackURLs  []string          // of the web flow, matched exactly; GitHub takes up to ten
+	Keys          []string          // public RSA keys in PEM that its JWTs may be signed with; see NewAppKey
 }
 
 // An Installation puts a GitHub App on an account's repositories.
@@ -109,6 +112,8 @@ type Repo struct {
 	// Dir is the bare repository. Empty: it is made under the root that
 	// [GitHubConfig] names when git first asks for it.
 	Dir string
+
+	byLogin map[string]Access // Access by lower-case login
 }
 
 // FullName returns OWNER/NAME.
@@ -143,6 +148,20 @@ type Switches struct {
 	// is not installed with 404 instead of 403. Both have been reported.
 	HideUninstalled bool
 
+	// ChildrenSurviveRefresh lets scoped tokens go on when the token they were
+	// made from is refreshed or reset. GitHub does not say; by default they die.
+	ChildrenSurviveRefresh bool
+	// ChildLimit is how many scoped tokens of one user and App live at once: a
+	// further one ends the oldest. 0 means 10, which GitHub documents for the
+	// tokens of OAuth Apps; a negative number means no limit.
+	ChildLimit int
+	// RefreshLatency is how long the answer to a refresh takes, after the old
+	// tokens have died: the window in which a program can be killed.
+	RefreshLatency time.Duration
+	// Stateless makes installation tokens of the long form, unless a request's
+	// X-GitHub-Stateless-S2S-Token says otherwise.
+	Stateless bool
+
 	RevokeEndpoint bool // offer /credentials/revoke on an EnterpriseServer too
 	RevokeTiesPair bool // revoking a refresh token ends its access token too
 
@@ -167,9 +186,10 @@ type GitHubConfig struct {
 	Switches
 }
 
-// GitHub is a stand-in for GitHub: device flow, a page to approve on, the
-// parts of the REST API that tell whose token it is and what it reaches, and
-// git over HTTP. It is safe for concurrent use.
+// GitHub is a stand-in for GitHub: device flow and web flow with the pages to
+// approve on, the parts of the REST API that tell whose token it is and what
+// it reaches, those with which an App checks, narrows and revokes tokens and
+// acts as itself, and git over HTTP. It is safe for concurrent use.
 type GitHub struct {
 	kind    HostKind
 	host    string
@@ -185,10 +205,12 @@ type GitHub struct {
 	apps     []*App
 	installs []*Installation
 	repos    []*Repo
+	index    index
 	renames  map[string]string // lower-case old name to new name
 	nextID   int64
-	devices  map[string]*device // by device code
-	tokens   []*token
+	devices  map[string]*device  // by device code
+	codes    map[string]*webCode // by code
+	tokens   tokens
 	revoked  int
 	submits  map[string]*bucket // code submissions, by client id
 	buckets  map[string]*bucket // API requests, by user or address
@@ -206,7 +228,7 @@ func NewGitHub(c GitHubConfig) *GitHub {
 		kind: c.Kind, host: c.Host, git: c.Git, gitRoot: c.GitRoot, rand: c.Rand, sw: c.Switches,
 		renames: map[string]string{},
 		nextID:  90_000_000,
-		devices: map[string]*device{}, submits: map[string]*bucket{}, buckets: map[string]*bucket{},
+		devices: map[string]*device{}, codes: map[string]*webCode{}, tokens: newTokens(), submits: map[string]*bucket{}, buckets: map[string]*bucket{},
 	}
 	if g.host == "" && g.kind == GitHubCom {
 		g.host = "github.com"
@@ -242,6 +264,7 @@ func NewGitHub(c GitHubConfig) *GitHub {
 	for from, to := range c.Seed.Renames {
 		g.renames[strings.ToLower(from)] = to
 	}
+	g.reindex()
 	return g
 }
 
@@ -250,12 +273,17 @@ func newApp(a App) *App {
 		a.Permissions = map[string]string{"contents": "write", "metadata": "read"}
 	}
 	a.Permissions = maps.Clone(a.Permissions)
+	a.ClientSecrets, a.CallbackURLs, a.Keys = slices.Clone(a.ClientSecrets), slices.Clone(a.CallbackURLs), slices.Clone(a.Keys)
 	return &a
 }
 
 func newRepo(r Repo) *Repo {
 	r.Access = maps.Clone(r.Access)
 	r.Files = maps.Clone(r.Files)
+	r.byLogin = make(map[string]Access, len(r.Access))
+	for login, a := range r.Access {
+		r.byLogin[strings.ToLower(login)] = a
+	}
 	return &r
 }
 
@@ -294,6 +322,7 @@ func (g *GitHub) Update(change func(*Seed)) {
 	change(&s)
 	n := NewGitHub(GitHubConfig{Seed: s})
 	g.users, g.orgs, g.apps, g.installs, g.repos, g.renames = n.users, n.orgs, n.apps, n.installs, n.repos, n.renames
+	g.index = n.index
 }
 
 // Rename gives a repository a new OWNER/NAME. Its old name redirects.
@@ -308,6 +337,7 @@ func (g *GitHub) Rename(from, to string) error {
 	r.Owner, r.Name = owner, name
 	g.renames[strings.ToLower(from)] = to
 	delete(g.renames, strings.ToLower(to))
+	g.reindex()
 	return nil
 }
 

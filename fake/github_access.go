@@ -6,62 +6,6 @@ import (
 	"strings"
 )
 
-// The look-ups below hold g.mu. GitHub's names are case-insensitive.
-
-func (g *GitHub) userNamed(login string) *User {
-	for _, u := range g.users {
-		if strings.EqualFold(u.Login, login) {
-			return u
-		}
-	}
-	return nil
-}
-
-func (g *GitHub) orgNamed(login string) *Org {
-	for _, o := range g.orgs {
-		if strings.EqualFold(o.Login, login) {
-			return o
-		}
-	}
-	return nil
-}
-
-func (g *GitHub) appWith(clientID string) *App {
-	for _, a := range g.apps {
-		if a.ClientID == clientID {
-			return a
-		}
-	}
-	return nil
-}
-
-func (g *GitHub) appWithSlug(slug string) *App {
-	for _, a := range g.apps {
-		if strings.EqualFold(a.Slug, slug) {
-			return a
-		}
-	}
-	return nil
-}
-
-func (g *GitHub) repoNamed(full string) *Repo {
-	for _, r := range g.repos {
-		if strings.EqualFold(r.FullName(), full) {
-			return r
-		}
-	}
-	return nil
-}
-
-func (g *GitHub) repoWith(id int64) *Repo {
-	for _, r := range g.repos {
-		if r.ID == id {
-			return r
-		}
-	}
-	return nil
-}
-
 // renamed follows renames and returns the repository that full once named, or
 // nil when it is no old name.
 func (g *GitHub) renamed(full string) *Repo {
@@ -84,13 +28,8 @@ func userAccess(login string, r *Repo, explicit bool) Access {
 	if login != "" && strings.EqualFold(login, r.Owner) {
 		return AccessAdmin
 	}
-	for who, a := range r.Access {
-		if login != "" && strings.EqualFold(who, login) {
-			if a == AccessNone {
-				break
-			}
-			return a
-		}
+	if a := r.byLogin[strings.ToLower(login)]; login != "" && a > AccessNone {
+		return a
 	}
 	if !r.Private && !explicit {
 		return AccessRead
@@ -116,10 +55,8 @@ func (g *GitHub) granted(i *Installation, app *App) map[string]string {
 }
 
 func (g *GitHub) installed(app *App, r *Repo) *Installation {
-	for _, i := range g.installs {
-		if i.App == app.ClientID && covers(i, r) {
-			return i
-		}
+	if i := g.installationOf(app, r.Owner); i != nil && covers(i, r) {
+		return i
 	}
 	return nil
 }
@@ -127,9 +64,10 @@ func (g *GitHub) installed(app *App, r *Repo) *Installation {
 // ssoMissing returns the organisation whose single sign-on the token lacks.
 // The session must have been active when the token was authorised:
 // docs.github.com, "SAML and GitHub Apps".
+// An installation's own token is nobody's, so it needs none.
 func (g *GitHub) ssoMissing(t *token, account string) *Org {
 	o := g.orgNamed(account)
-	if o == nil || !o.SAML {
+	if o == nil || !o.SAML || t.install != 0 {
 		return nil
 	}
 	for _, s := range t.sso {
@@ -142,14 +80,17 @@ func (g *GitHub) ssoMissing(t *token, account string) *Org {
 
 // tokenAccess is what a token may do with a repository's contents: of a
 // GitHub App's, what App, installation and user may all do, and the token's
-// limit allows; of an OAuth App's, what user and scopes allow. Anybody reads
-// what is public.
+// limits allow; of an installation's own, the same without a user; of an OAuth
+// App's, what user and scopes allow. Anybody reads what is public.
 func (g *GitHub) tokenAccess(t *token, r *Repo) Access {
 	public := userAccess("", r, false)
 	if t == nil {
 		return public
 	}
 	a := userAccess(t.user, r, false)
+	if t.install != 0 {
+		a = AccessWrite
+	}
 	if g.ssoMissing(t, r.Owner) != nil {
 		return public
 	}
@@ -159,20 +100,44 @@ func (g *GitHub) tokenAccess(t *token, r *Repo) Access {
 		}
 		return public
 	}
-	if t.limit != 0 && t.limit != r.ID {
-		return public
-	}
-	i := g.installed(t.app, r)
-	if i == nil || !i.SuspendedAt.IsZero() {
-		return public
-	}
-	switch g.granted(i, g.appOf(t))["contents"] {
+	switch g.permissions(t, r)["contents"] {
 	case "write":
-		return a
+		return max(a, public)
 	case "read":
-		return min(a, AccessRead)
+		return max(min(a, AccessRead), public)
 	}
 	return public
+}
+
+// permissions is what a GitHub App's token lets the App do in a repository,
+// whatever its user may: nothing where the App is not installed.
+func (g *GitHub) permissions(t *token, r *Repo) map[string]string {
+	i := g.installed(t.app, r)
+	if i == nil || !i.SuspendedAt.IsZero() || !t.within(r.ID) || t.install != 0 && t.install != i.ID {
+		return nil
+	}
+	if t.target != "" && !strings.EqualFold(t.target, r.Owner) {
+		return nil
+	}
+	granted := g.granted(i, g.appOf(t))
+	if t.perms == nil {
+		return granted
+	}
+	out := map[string]string{}
+	for name, level := range t.perms {
+		if have := granted[name]; permissionRank(have) < permissionRank(level) {
+			level = have
+		}
+		if level != "" {
+			out[name] = level
+		}
+	}
+	return out
+}
+
+// permissionRank orders the levels of a permission; 0 is none.
+func permissionRank(level string) int {
+	return 1 + slices.Index([]string{"read", "write", "admin"}, level)
 }
 
 // limitFor decides what repository_id does on a token request: docs.github.com,

@@ -145,8 +145,8 @@ func (g *GitHub) serveUser(c *call) {
 // explicit access to and the token reaches.
 func (g *GitHub) seen(t *token, i *Installation) []*Repo {
 	var out []*Repo
-	for _, r := range g.repos {
-		if covers(i, r) && userAccess(t.user, r, true) > AccessNone && (t.limit == 0 || t.limit == r.ID) {
+	for _, r := range g.index.owned[strings.ToLower(i.Account)] {
+		if covers(i, r) && userAccess(t.user, r, true) > AccessNone && t.within(r.ID) {
 			out = append(out, r)
 		}
 	}
@@ -164,11 +164,8 @@ func (g *GitHub) serveInstallations(c *call) {
 	}
 	list := []any{}
 	var hidden []string
-	for _, i := range g.installs {
-		if i.App != c.tok.app.ClientID || len(g.seen(c.tok, i)) == 0 && !strings.EqualFold(i.Account, c.tok.user) {
-			continue
-		}
-		if c.tok.limit != 0 && len(g.seen(c.tok, i)) == 0 {
+	for _, i := range g.around(c.tok.app, c.tok.user) {
+		if len(g.seen(c.tok, i)) == 0 && (c.tok.limited() || !strings.EqualFold(i.Account, c.tok.user)) {
 			continue
 		}
 		if o := g.ssoMissing(c.tok, i.Account); o != nil {
@@ -188,12 +185,7 @@ func (g *GitHub) serveInstallationRepos(c *call, id string) {
 	if !c.needUser(docs) {
 		return
 	}
-	var inst *Installation
-	for _, i := range g.installs {
-		if strconv.FormatInt(i.ID, 10) == id && i.App == c.tok.app.ClientID {
-			inst = i
-		}
-	}
+	inst := g.installationNumbered(c.tok.app, id)
 	if inst == nil {
 		c.notFound(docs)
 		return

@@ -115,7 +115,7 @@ func (g *GitHub) newDevice(app *App, scope string) (*device, error) {
 	}
 	d.ends = g.now().Add(d.life)
 	if app.Kind == OAuthApp { // a GitHub App's requests have no scopes
-		d.scopes = strings.FieldsFunc(scope, func(c rune) bool { return c == ' ' || c == ',' })
+		d.scopes = fieldsOf(scope)
 	}
 	g.devices[code] = d
 	return d, nil
@@ -132,11 +132,15 @@ func (g *GitHub) serveAccessToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	fields, err := g.grant(form)
+	late := g.sw.RefreshLatency
+	g.mu.Unlock()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
+	}
+	if form.Get("grant_type") == "refresh_token" && late > 0 {
+		sleep(r.Context(), late)
 	}
 	writeOAuth(w, r, http.StatusOK, fields)
 }
@@ -144,27 +148,43 @@ func (g *GitHub) serveAccessToken(w http.ResponseWriter, r *http.Request) {
 func (g *GitHub) grant(form url.Values) ([]field, error) {
 	app := g.appWith(form.Get("client_id"))
 	if app == nil {
-		return oauthError("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect."), nil
+		return badClient(), nil
 	}
 	switch form.Get("grant_type") {
 	case deviceGrant:
 		return g.poll(app, form)
 	case "refresh_token":
-		t, err := g.refreshed(app, form.Get("refresh_token"))
-		if err != nil {
-			return nil, err
-		}
-		if t == nil {
-			return oauthError("bad_refresh_token", "The refresh token passed is incorrect or expired."), nil
-		}
-		return g.tokenFields(t), nil
+		return g.renew(app, form)
 	case "", "authorization_code":
 		if form.Get("device_code") == "" {
-			return oauthError("bad_verification_code", "The code passed is incorrect or expired."), nil
+			return g.exchange(app, form)
 		}
 	}
 	return oauthError("unsupported_grant_type", "The grant type must be "+deviceGrant+
 		" and included as an input parameter when you poll the OAuth token request POST /login/oauth/access_token."), nil
+}
+
+func badClient() []field {
+	return oauthError("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.")
+}
+
+// renew answers a refresh. The client secret is "required unless the token was
+// generated using the device flow": docs.github.com, "Refreshing user access
+// tokens". A wrong one is refused either way, and uses nothing up.
+func (g *GitHub) renew(app *App, form url.Values) ([]field, error) {
+	t := g.refreshable(app, form.Get("refresh_token"))
+	secret := form.Get("client_secret")
+	if t != nil && t.web && secret == "" || secret != "" && !app.knows(secret) {
+		return badClient(), nil
+	}
+	if t == nil {
+		return oauthError("bad_refresh_token", "The refresh token passed is incorrect or expired."), nil
+	}
+	n, err := g.refreshed(t)
+	if err != nil {
+		return nil, err
+	}
+	return g.tokenFields(n), nil
 }
 
 // poll is one request for the token of a device flow.

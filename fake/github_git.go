@@ -154,8 +154,11 @@ func (g *GitHub) decideGit(r *http.Request, full string, s gitService) gitDecisi
 	if t != nil {
 		d.login = t.user
 		d.workflows = slices.Contains(t.scopes, "workflow")
-		if i := g.installed(t.app, repo); i != nil && t.app.Kind == GitHubApp {
-			d.workflows = g.granted(i, g.appOf(t))["workflows"] == "write"
+		if t.app.Kind == GitHubApp {
+			d.workflows = g.permissions(t, repo)["workflows"] == "write"
+		}
+		if t.install != 0 {
+			d.login = t.app.Slug + "[bot]"
 		}
 	}
 	return d
@@ -355,7 +358,9 @@ func (g *GitHub) AddRepo(ctx context.Context, r Repo) (Repo, error) {
 		g.mu.Unlock()
 		return Repo{}, fmt.Errorf("fake: add %s: its name or number is taken", r.FullName())
 	}
-	g.repos = append(g.repos, newRepo(r))
+	added := newRepo(r)
+	g.repos = append(g.repos, added)
+	g.indexRepo(added)
 	g.mu.Unlock()
 	if g.git == "" {
 		return r, nil

@@ -53,10 +53,7 @@ func (g *GitHub) userJSON(c *call) map[string]any {
 		out[k] = v
 	}
 	public, private := 0, 0
-	for _, r := range g.repos {
-		if !strings.EqualFold(r.Owner, u.Login) {
-			continue
-		}
+	for _, r := range g.index.owned[strings.ToLower(u.Login)] {
 		if r.Private {
 			private++
 		} else {

@@ -30,6 +30,7 @@ type pageData struct {
 	App   *App
 	Perms []string
 	Known bool // the user has authorised the App before
+	Web   asking
 
 	Accounts []string
 	Install  *Installation
@@ -97,6 +98,8 @@ func (g *GitHub) routePage(w http.ResponseWriter, r *http.Request) {
 		g.pageConfirm(w, r)
 	case p == "/login/device":
 		g.showPage(w, r, http.StatusOK, "device.html", pageData{Title: "Device activation", Code: r.URL.Query().Get("user_code")})
+	case p == "/login/oauth/authorize":
+		g.pageWeb(w, r)
 	case p == "/login/device/authorize" && post:
 		g.pageAuthorize(w, r)
 	case len(parts) == 2 && (parts[0] == "apps" || parts[0] == "github-apps"):
@@ -176,7 +179,7 @@ func (g *GitHub) pageConfirm(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		g.showPage(w, r, http.StatusOK, "confirm.html", pageData{
-			Title: "Authorize " + d.app.Name, As: u.Login, Code: d.userCode, App: d.app, Perms: permissionWords(d), Known: g.hasAuthorised(d.app, u),
+			Title: "Authorize " + d.app.Name, As: u.Login, Code: d.userCode, App: d.app, Perms: permissionWords(d.app, d.scopes), Known: g.hasAuthorised(d.app, u),
 		})
 		return
 	}
@@ -184,20 +187,18 @@ func (g *GitHub) pageConfirm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *GitHub) hasAuthorised(a *App, u *User) bool {
-	return slices.ContainsFunc(g.tokens, func(t *token) bool {
-		return t.app.ClientID == a.ClientID && t.user == u.Login && (t.access != "" || t.refresh != "")
-	})
+	return slices.ContainsFunc(g.tokens.held(a.ClientID, u.Login), func(t *token) bool { return t.access != "" || t.refresh != "" })
 }
 
-func permissionWords(d *device) []string {
-	if d.app.Kind == OAuthApp {
-		if len(d.scopes) == 0 {
+func permissionWords(app *App, scopes []string) []string {
+	if app.Kind == OAuthApp {
+		if len(scopes) == 0 {
 			return []string{"public data only"}
 		}
-		return d.scopes
+		return scopes
 	}
 	var out []string
-	for k, v := range d.app.Permissions {
+	for k, v := range app.Permissions {
 		out = append(out, strings.ReplaceAll(k, "_", " ")+": "+v)
 	}
 	slices.Sort(out)
@@ -231,7 +232,7 @@ func (g *GitHub) pageApp(w http.ResponseWriter, r *http.Request, slug string) {
 		g.pageNotFound(w, r)
 		return
 	}
-	g.showPage(w, r, http.StatusOK, "app.html", pageData{Title: a.Name, App: a, Perms: permissionWords(&device{app: a})})
+	g.showPage(w, r, http.StatusOK, "app.html", pageData{Title: a.Name, App: a, Perms: permissionWords(a, nil)})
 }
 
 // accounts are those on which a user may install an App: docs.github.com,
@@ -275,28 +276,18 @@ func (g *GitHub) pageInstall(w http.ResponseWriter, r *http.Request, slug string
 		g.nextID++
 		i = &Installation{ID: g.nextID, App: a.ClientID, Account: account}
 		g.installs = append(g.installs, i)
+		g.indexInstall(i)
 	}
 	g.choose(i, r.PostForm)
 	w.Header().Set("Location", g.installationURL("", i))
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-func (g *GitHub) installationOf(a *App, account string) *Installation {
-	for _, i := range g.installs {
-		if i.App == a.ClientID && strings.EqualFold(i.Account, account) {
-			return i
-		}
-	}
-	return nil
-}
-
 // choices lists an account's repositories for an installation.
 func (g *GitHub) choices(i *Installation, account string) []repoChoice {
 	var out []repoChoice
-	for _, r := range g.repos {
-		if strings.EqualFold(r.Owner, account) {
-			out = append(out, repoChoice{r.ID, r.FullName(), slices.Contains(i.Repos, r.ID)})
-		}
+	for _, r := range g.index.owned[strings.ToLower(account)] {
+		out = append(out, repoChoice{r.ID, r.FullName(), slices.Contains(i.Repos, r.ID)})
 	}
 	return out
 }
@@ -332,6 +323,7 @@ func (g *GitHub) pageInstallation(w http.ResponseWriter, r *http.Request, id str
 			d.Note = "In use again."
 		case "uninstall":
 			g.installs = slices.Delete(g.installs, n, n+1)
+			g.reindex()
 			g.showPage(w, r, http.StatusOK, "done.html", pageData{Title: "Uninstalled", Note: "The App is no longer installed on " + i.Account + "."})
 			return
 		default:
@@ -362,8 +354,8 @@ func (g *GitHub) pageConnected(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, a := range g.apps {
 		c := connectedApp{App: *a}
-		for _, t := range g.tokens {
-			if t.app.ClientID == a.ClientID && strings.EqualFold(t.user, d.As) && (g.alive(t) || t.refresh != "") {
+		for _, t := range g.tokens.held(a.ClientID, d.As) {
+			if g.alive(t) || t.refresh != "" {
 				c.Tokens++
 			}
 		}

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,15 +15,24 @@ const (
 	refreshLife = 15_811_200 * time.Second
 )
 
-// A token is a user access token with the refresh token that came with it.
-// An empty access or refresh value means that part is dead.
+// A token is a user access token with the refresh token that came with it, a
+// scoped token made from one, or an App's own for an installation. An empty
+// access or refresh value means that part is dead.
 type token struct {
+	id              int64
 	access, refresh string
 	app             *App   // as it was when the token was made; compare by ClientID
-	user            string // login
+	user            string // login; empty for an installation's
 	limit           int64  // the one repository it reaches, or 0
+	web             bool   // from the web flow: to refresh it needs the client secret
 	scopes          []string
-	sso             []string // organisations with a SAML session when it was authorised
+	install         int64             // number of the installation whose own it is, or 0
+	target          string            // account that a scoped token is for, or empty
+	only            []int64           // the repositories it reaches; nil: all that the rest allows
+	perms           map[string]string // what it may do at most; nil: all that the rest allows
+	scoped          bool              // made from another
+	children        []*token          // scoped tokens made from it
+	sso             []string          // organisations with a SAML session when it was authorised
 	made            time.Time
 	accessEnds      time.Time // zero: never
 	refreshEnds     time.Time
@@ -30,12 +40,16 @@ type token struct {
 
 // TokenInfo tells about a live token without showing it.
 type TokenInfo struct {
-	Kind         string // "ghu" or "gho"
+	Kind         string // "ghu", "gho" or "ghs"
 	Fingerprint  string // of the access token
 	Refresh      string // fingerprint of the refresh token; empty without one
 	ClientID     string
-	User         string
-	RepositoryID int64 // the only one it reaches; 0 for all
+	User         string            // empty for an installation's
+	RepositoryID int64             // the only one that repository_id left it; 0 for all
+	Installation int64             // whose own it is; 0 for a user's
+	Scoped       bool              // made from another by /token/scoped
+	Repositories []int64           // those it was narrowed to; nil for all
+	Permissions  map[string]string // those it was narrowed to; nil for all
 	Scopes       []string
 	Expires      time.Time // zero: never
 }
@@ -44,7 +58,8 @@ func (t *token) info() TokenInfo {
 	kind, _, _ := strings.Cut(t.access, "_")
 	return TokenInfo{
 		Kind: kind, Fingerprint: Fingerprint(t.access), Refresh: Fingerprint(t.refresh), ClientID: t.app.ClientID,
-		User: t.user, RepositoryID: t.limit, Scopes: slices.Clone(t.scopes), Expires: t.accessEnds,
+		User: t.user, RepositoryID: t.limit, Installation: t.install, Scoped: t.scoped,
+		Repositories: slices.Clone(t.only), Permissions: maps.Clone(t.perms), Scopes: slices.Clone(t.scopes), Expires: t.accessEnds,
 	}
 }
 
@@ -69,7 +84,7 @@ func (g *GitHub) issue(app *App, user string, limit int64, scopes []string) (*to
 		t.accessEnds = t.made.Add(orElse(g.sw.TokenLife, tokenLife))
 		t.refreshEnds = t.made.Add(orElse(g.sw.RefreshLife, refreshLife))
 	}
-	g.tokens = append(g.tokens, t)
+	g.tokens.add(t, t.made)
 	return t, nil
 }
 
@@ -91,63 +106,91 @@ func orElse[T comparable](v, usual T) T {
 
 // live returns the token with this access value, if it still works.
 func (g *GitHub) live(access string) *token {
-	for _, t := range g.tokens {
-		if access != "" && t.access == access && g.alive(t) {
-			return t
-		}
+	if t := g.tokens.access[access]; t != nil && g.alive(t) {
+		return t
 	}
 	return nil
 }
 
+// alive reports whether an access token works. An installation's own ends with
+// the installation.
 func (g *GitHub) alive(t *token) bool {
+	if t.install != 0 && g.index.numbers[t.install] == nil {
+		return false
+	}
 	return t.access != "" && (t.accessEnds.IsZero() || g.now().Before(t.accessEnds))
 }
 
-// refreshed exchanges a refresh token. Both halves of the old pair die, also
+// within reports whether the token's own limits leave it a repository.
+func (t *token) within(repo int64) bool {
+	return (t.limit == 0 || t.limit == repo) && (t.only == nil || slices.Contains(t.only, repo))
+}
+
+// limited reports whether the token was made for some repositories only.
+func (t *token) limited() bool { return t.limit != 0 || t.only != nil || t.target != "" }
+
+// refreshed exchanges the refresh token of t. Both halves of the old pair die, also
 // where the exchange comes twice at the same moment: docs.github.com,
 // "Refreshing user access tokens".
-func (g *GitHub) refreshed(app *App, refresh string) (*token, error) {
-	for _, t := range g.tokens {
-		if refresh == "" || t.refresh != refresh || t.app.ClientID != app.ClientID || !g.now().Before(t.refreshEnds) {
-			continue
-		}
-		limit := t.limit
-		if g.sw.RefreshWidens {
-			limit = 0
-		}
-		t.access, t.refresh = "", ""
-		n, err := g.issue(app, t.user, limit, t.scopes)
-		if n != nil {
-			n.sso = t.sso
-		}
-		return n, err
+func (g *GitHub) refreshed(t *token) (*token, error) {
+	limit := t.limit
+	if g.sw.RefreshWidens {
+		limit = 0
 	}
-	return nil, nil
+	g.tokens.endAccess(t)
+	g.tokens.endRefresh(t)
+	n, err := g.issue(g.appOf(t), t.user, limit, t.scopes)
+	if err != nil {
+		return nil, err
+	}
+	n.sso, n.web = t.sso, t.web
+	g.orphan(t, n)
+	return n, nil
+}
+
+// orphan decides what becomes of the scoped tokens of a token that another
+// takes the place of.
+func (g *GitHub) orphan(old, heir *token) {
+	for _, c := range old.children {
+		if !g.sw.ChildrenSurviveRefresh {
+			g.tokens.endAccess(c)
+		}
+	}
+	if g.sw.ChildrenSurviveRefresh {
+		heir.children = append(heir.children, old.children...)
+	}
+	old.children = nil
+}
+
+// refreshable returns the token whose refresh token this is, if that works.
+func (g *GitHub) refreshable(app *App, refresh string) *token {
+	t := g.tokens.refresh[refresh]
+	if t == nil || t.app.ClientID != app.ClientID || !g.now().Before(t.refreshEnds) {
+		return nil
+	}
+	return t
 }
 
 // revoke ends the token or refresh token with this value and reports whether
 // there was one. It holds g.mu.
 func (g *GitHub) revoke(value string) bool {
-	for _, t := range g.tokens {
-		switch {
-		case value == "":
-		case t.access == value:
-			t.access = ""
-			// The refresh token goes on: docs.github.com says of each
-			// credential only that it is revoked itself.
-			g.revoked++
-			return true
-		case t.refresh == value:
-			t.refresh = ""
-			g.revoked++
-			if g.sw.RevokeTiesPair && t.access != "" {
-				t.access = ""
-				g.revoked++
-			}
-			return true
-		}
+	if t := g.tokens.access[value]; t != nil {
+		// The refresh token goes on: docs.github.com says of each credential
+		// only that it is revoked itself.
+		g.tokens.endAccess(t)
+		g.revoked++
+		return true
 	}
-	return false
+	t := g.tokens.refresh[value]
+	if t == nil {
+		return false
+	}
+	g.tokens.endRefresh(t)
+	g.revoked++
+	if g.sw.RevokeTiesPair && g.tokens.endAccess(t) {
+		g.revoked++
+	}
+	return true
 }
 
 // LiveTokens returns the access tokens that work now, oldest first.
@@ -155,7 +198,7 @@ func (g *GitHub) LiveTokens() []TokenInfo {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var out []TokenInfo
-	for _, t := range g.tokens {
+	for _, t := range g.tokens.all {
 		if g.alive(t) {
 			out = append(out, t.info())
 		}
@@ -169,7 +212,7 @@ func (g *GitHub) LiveRefreshTokens() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var out []string
-	for _, t := range g.tokens {
+	for _, t := range g.tokens.all {
 		if t.refresh != "" && g.now().Before(t.refreshEnds) {
 			out = append(out, Fingerprint(t.refresh))
 		}
@@ -217,7 +260,7 @@ func (g *GitHub) Issue(clientID, login string, repositoryID int64, scopes ...str
 func (g *GitHub) ExpireTokens() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, t := range g.tokens {
+	for _, t := range g.tokens.all {
 		if !t.accessEnds.IsZero() {
 			t.accessEnds = g.now()
 		}
@@ -234,14 +277,11 @@ func (g *GitHub) Disconnect(clientID, login string) int {
 
 func (g *GitHub) disconnect(clientID, login string) int {
 	n := 0
-	for _, t := range g.tokens {
-		if t.app.ClientID != clientID || !strings.EqualFold(t.user, login) {
-			continue
-		}
-		if t.access != "" {
+	for _, t := range g.tokens.held(clientID, login) {
+		if g.tokens.endAccess(t) {
 			n++
 		}
-		t.access, t.refresh = "", ""
+		g.tokens.endRefresh(t)
 	}
 	g.revoked += n
 	return n

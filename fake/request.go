@@ -2,7 +2,10 @@ package fake
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,8 +27,11 @@ type Request struct {
 	Scheme   string      // of the Authorization header: "bearer", "token", "basic" or ""
 	Username string      // of basic authentication
 	Token    string      // fingerprint of the secret that was sent
-	Form     url.Values  // what was posted to /login; secrets are fingerprints
-	Status   int         // of the answer; 0 when none was sent
+	// Form is the body of what was sent to the OAuth endpoints, pages, and
+	// those that check, make or revoke tokens, whether a form or JSON. Secrets
+	// are fingerprints.
+	Form   url.Values
+	Status int // of the answer; 0 when none was sent
 }
 
 // maxLog is how many requests are remembered; the oldest are forgotten.
@@ -62,10 +68,19 @@ func (g *GitHub) recordStatus(n, status int) {
 	}
 }
 
-// peekForm reads the form of a request to the OAuth endpoints, and leaves the
-// body for them to read again.
+// peeked are the parts of the service whose requests carry secrets in their
+// bodies, or say what a token is to be made for.
+var peeked = []string{"/login/", "/applications/", "/credentials/", "/app/installations/"}
+
+// secretFields are kept as fingerprints.
+var secretFields = []string{"device_code", "refresh_token", "access_token", "client_secret", "code", "code_verifier", "credentials"}
+
+// peekForm reads the body of such a request, a form or JSON, and leaves it to
+// be read again.
 func peekForm(r *http.Request) url.Values {
-	if r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, "/login/") {
+	path := strings.TrimPrefix(r.URL.Path, "/api/v3")
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Body == nil ||
+		!slices.ContainsFunc(peeked, func(p string) bool { return strings.HasPrefix(path, p) }) {
 		return nil
 	}
 	head, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
@@ -76,13 +91,43 @@ func peekForm(r *http.Request) url.Values {
 	if err != nil {
 		return nil
 	}
-	form, err := url.ParseQuery(string(head))
-	if err != nil {
+	var form url.Values
+	if text := bytes.TrimSpace(head); len(text) > 0 && text[0] == '{' {
+		form = jsonForm(text)
+	} else if form, err = url.ParseQuery(string(head)); err != nil {
 		return nil
 	}
-	for _, k := range []string{"device_code", "refresh_token", "access_token", "client_secret", "code"} {
+	for _, k := range secretFields {
 		for i, v := range form[k] {
 			form[k][i] = Fingerprint(v)
+		}
+	}
+	return form
+}
+
+// jsonForm is an object as a form: a list becomes several values, an object
+// below it one value for each member.
+func jsonForm(text []byte) url.Values {
+	var fields map[string]any
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if dec.Decode(&fields) != nil {
+		return nil
+	}
+	form := url.Values{}
+	for k, v := range fields {
+		switch v := v.(type) {
+		case nil:
+		case []any:
+			for _, item := range v {
+				form.Add(k, fmt.Sprint(item))
+			}
+		case map[string]any:
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				form.Add(k, name+": "+fmt.Sprint(v[name]))
+			}
+		default:
+			form.Set(k, fmt.Sprint(v))
 		}
 	}
 	return form
