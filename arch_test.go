@@ -19,6 +19,7 @@ const module = "github.com/daypass-dev/daypass"
 // is given its place on purpose.
 var layers = map[string][]string{
 	"":                           {},
+	"api":                        {""},
 	"gitcred":                    {""},
 	"internal/sha256":            {},
 	"wallet":                     {"", "internal/sha256"},
