@@ -26,6 +26,7 @@ var layers = map[string][]string{
 	"gitconf":                    {""},
 	"doctor":                     {"", "gitconf"},
 	"provider/github":            {""},
+	"hub":                        {""},
 	"fake":                       {},
 	"cmd/git-credential-daypass": {"", "gitcred", "wallet"},
 	"cmd/daypass":                {"", "gitcred", "wallet", "gitconf", "doctor", "provider/github"},
