@@ -40,6 +40,7 @@ func (e Error) Problem(status int) *daypass.Problem {
 const (
 	StatusUnknownToken = 401 // the token is none of the hub's, or has ended
 	StatusNotConnected = 409 // the person is known and has to connect: see Link
+	StatusNotServed    = 404 // the service has nothing to do with that host: git asks elsewhere
 )
 
 // Status is the HTTP status for a problem of a kind: 400 for wrong usage, 409
@@ -70,7 +71,7 @@ func Kind(status int) error {
 		return daypass.ErrUsage
 	case StatusUnknownToken, StatusNotConnected:
 		return daypass.ErrNoLogin
-	case 403, 404:
+	case 403, StatusNotServed:
 		return daypass.ErrRefused
 	case 429, 502, 503, 504:
 		return daypass.ErrUnreachable
