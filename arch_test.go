@@ -22,6 +22,7 @@ var layers = map[string][]string{
 	"api":                        {""},
 	"gitcred":                    {""},
 	"internal/sha256":            {},
+	"store":                      {""},
 	"wallet":                     {"", "internal/sha256"},
 	"gitconf":                    {""},
 	"doctor":                     {"", "gitconf"},
