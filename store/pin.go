@@ -7,8 +7,11 @@ import (
 	"github.com/daypass-dev/daypass"
 )
 
-// A PinnedRepo is a name and the repository that bore it at first use.
+// A PinnedRepo is a name and the repository that bore it at first use, by one
+// person or, where Person is 0, by the hub itself. Each has pins of their own: a
+// person may confirm that a name now means another repository, for themselves.
 type PinnedRepo struct {
+	Person            int64  // 0: the hub itself
 	Host, Owner, Name string // in lower case
 	ID                int64
 	At                time.Time
@@ -21,7 +24,7 @@ type PinFilter struct {
 }
 
 // Pinned returns the repository that a name is pinned to.
-func (db *DB) Pinned(ctx context.Context, host, owner, name string) (int64, bool, error) {
+func (db *DB) Pinned(ctx context.Context, person int64, host, owner, name string) (int64, bool, error) {
 	return 0, false, errTodo
 }
 
@@ -30,10 +33,10 @@ func (db *DB) Pins(ctx context.Context, f PinFilter) ([]PinnedRepo, error) { ret
 
 // Pin pins a name to a repository at first use and returns what it is pinned
 // to: where that is not id, somebody else bears the name now.
-func (tx *Tx) Pin(host, owner, name string, id int64) (have int64, err error) { return 0, errTodo }
+func (tx *Tx) Pin(person int64, host, owner, name string, id int64) (have int64, err error) { return 0, errTodo }
 
 // Unpin takes a pin away; false where there was none. It writes a Change.
-func (tx *Tx) Unpin(host, owner, name string) (bool, error) { return false, errTodo }
+func (tx *Tx) Unpin(person int64, host, owner, name string) (bool, error) { return false, errTodo }
 
 // A RepoKey names a repository for good.
 type RepoKey struct {
