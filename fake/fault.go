@@ -2,6 +2,7 @@ package fake
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -260,4 +261,32 @@ func reset(w http.ResponseWriter) {
 		tcp.SetLinger(0)
 	}
 	raw.Close()
+}
+
+// RateSpent is GitHub's answer to whoever has used up the requests of the
+// hour, until reset: docs.github.com, "Rate limits for the REST API".
+func RateSpent(reset time.Time) Fault {
+	return Fault{
+		Kind: FaultStatus, Status: http.StatusForbidden,
+		Header: http.Header{
+			"Content-Type": {"application/json; charset=utf-8"}, "X-Ratelimit-Limit": {"5000"}, "X-Ratelimit-Remaining": {"0"},
+			"X-Ratelimit-Used": {"5000"}, "X-Ratelimit-Reset": {strconv.FormatInt(reset.Unix(), 10)}, "X-Ratelimit-Resource": {"core"},
+		},
+		Body: `{"message":"API rate limit exceeded for user ID 1.","documentation_url":"https://docs.github.com/rest/overview/rate-limits-for-the-rest-api","status":"403"}`,
+	}
+}
+
+// TooFast is GitHub's answer to whoever asks too much at once: a secondary
+// rate limit, with status 403 or 429, to be retried after a while. A wait of 0
+// leaves Retry-After out, which GitHub does too.
+func TooFast(status int, wait time.Duration) Fault {
+	f := Fault{
+		Kind: FaultStatus, Status: status, Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}},
+		Body: fmt.Sprintf(`{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",`+
+			`"documentation_url":"https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits","status":"%d"}`, status),
+	}
+	if wait > 0 {
+		f.Header.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+	}
+	return f
 }

@@ -211,12 +211,15 @@ type GitHub struct {
 	devices  map[string]*device  // by device code
 	codes    map[string]*webCode // by code
 	tokens   tokens
-	revoked  int
-	submits  map[string]*bucket // code submissions, by client id
-	buckets  map[string]*bucket // API requests, by user or address
-	faults   faults
-	log      []Request
-	requests int
+	// authorised are the users, by ownerKey, who have authorised an App and
+	// not taken that back, whether or not a token of theirs still lives.
+	authorised map[string]bool
+	revoked    int
+	submits    map[string]*bucket // code submissions, by client id
+	buckets    map[string]*bucket // API requests, by user or address
+	faults     faults
+	log        []Request
+	requests   int
 
 	making sync.Mutex   // held while a bare repository is made
 	ahead  atomic.Int64 // how far Advance has moved the clock
@@ -228,7 +231,7 @@ func NewGitHub(c GitHubConfig) *GitHub {
 		kind: c.Kind, host: c.Host, git: c.Git, gitRoot: c.GitRoot, rand: c.Rand, sw: c.Switches,
 		renames: map[string]string{},
 		nextID:  90_000_000,
-		devices: map[string]*device{}, codes: map[string]*webCode{}, tokens: newTokens(), submits: map[string]*bucket{}, buckets: map[string]*bucket{},
+		devices: map[string]*device{}, codes: map[string]*webCode{}, tokens: newTokens(), authorised: map[string]bool{}, submits: map[string]*bucket{}, buckets: map[string]*bucket{},
 	}
 	if g.host == "" && g.kind == GitHubCom {
 		g.host = "github.com"

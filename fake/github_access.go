@@ -109,6 +109,16 @@ func (g *GitHub) tokenAccess(t *token, r *Repo) Access {
 	return public
 }
 
+// visible reports whether a token shows that a repository exists. For that it
+// needs no access to the contents.
+func (g *GitHub) visible(t *token, r *Repo) bool {
+	if g.tokenAccess(t, r) > AccessNone {
+		return true
+	}
+	return t != nil && t.app.Kind == GitHubApp && g.ssoMissing(t, r.Owner) == nil &&
+		(t.install != 0 || userAccess(t.user, r, true) > AccessNone) && g.permissions(t, r)["metadata"] != ""
+}
+
 // permissions is what a GitHub App's token lets the App do in a repository,
 // whatever its user may: nothing where the App is not installed.
 func (g *GitHub) permissions(t *token, r *Repo) map[string]string {

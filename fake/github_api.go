@@ -1,6 +1,9 @@
 package fake
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -23,7 +26,14 @@ type call struct {
 	web  string // address of the web face
 	tok  *token // nil without credentials
 	user *User  // whose token it is
+	app  *App   // which App came as itself, with its JWT or its secret
+
+	counted *bucket // against which it was counted, if any
+	limit   int
 }
+
+// reads reports whether the call changes nothing.
+func (c *call) reads() bool { return c.r.Method == http.MethodGet || c.r.Method == http.MethodHead }
 
 // serveAPI answers a request whose path, below the API's address, is path.
 // It holds g.mu until the answer is written: answers are small.
@@ -44,19 +54,12 @@ func (g *GitHub) serveAPI(w http.ResponseWriter, r *http.Request, path string) {
 		g.serveRevoke(c)
 		return
 	}
-	scheme, _, secret := authorization(r)
-	if scheme != "" {
-		if c.tok = g.live(secret); c.tok == nil {
-			g.countAnonymous(c)
-			c.fail(http.StatusUnauthorized, "Bad credentials", docsURL)
-			return
-		}
-		c.user = g.userNamed(c.tok.user)
-		if c.tok.app.Kind == OAuthApp {
-			h.Set("X-OAuth-Scopes", strings.Join(c.tok.scopes, ", "))
-			h.Set("X-Accepted-OAuth-Scopes", "")
-			h.Set("X-OAuth-Client-Id", c.tok.app.ClientID)
-		}
+	if parts := pathParts(path); parts[0] == "applications" {
+		g.serveApplication(c, parts)
+		return
+	}
+	if !g.authenticated(c) {
+		return
 	}
 	if path == "/rate_limit" {
 		g.serveRateLimit(c)
@@ -67,6 +70,40 @@ func (g *GitHub) serveAPI(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	g.routeAPI(c, path)
 }
+
+// authenticated finds out who calls, and answers where the credentials are
+// bad. A call without any is authenticated as nobody.
+func (g *GitHub) authenticated(c *call) bool {
+	scheme, _, secret := authorization(c.r)
+	if scheme == "" {
+		return true
+	}
+	if looksLikeJWT(secret) {
+		app, wrong := g.appOfJWT(secret)
+		if wrong != "" {
+			g.countAnonymous(c)
+			c.failJWT(wrong)
+			return false
+		}
+		c.app = app
+		return true
+	}
+	if c.tok = g.live(secret); c.tok == nil {
+		g.countAnonymous(c)
+		c.fail(http.StatusUnauthorized, "Bad credentials", docsURL)
+		return false
+	}
+	c.user = g.userNamed(c.tok.user)
+	if c.tok.app.Kind == OAuthApp {
+		h := c.w.Header()
+		h.Set("X-OAuth-Scopes", strings.Join(c.tok.scopes, ", "))
+		h.Set("X-Accepted-OAuth-Scopes", "")
+		h.Set("X-OAuth-Client-Id", c.tok.app.ClientID)
+	}
+	return true
+}
+
+func pathParts(path string) []string { return strings.Split(strings.TrimPrefix(path, "/"), "/") }
 
 // acceptable refuses what GitHub refuses before it looks at the path:
 // docs.github.com, "Getting started with the REST API" and "API Versions".
@@ -89,10 +126,12 @@ func (c *call) acceptable() bool {
 }
 
 func (g *GitHub) routeAPI(c *call, path string) {
-	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	read := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
+	parts := pathParts(path)
 	switch {
-	case !read:
+	case parts[0] == "app" && g.routeApp(c, parts):
+	case len(parts) == 2 && parts[0] == "installation":
+		g.serveInstallation(c, parts[1])
+	case !c.reads():
 		c.notFound("")
 	case path == "/user":
 		g.serveUser(c)
@@ -100,10 +139,20 @@ func (g *GitHub) routeAPI(c *call, path string) {
 		g.serveInstallations(c)
 	case len(parts) == 4 && parts[0] == "user" && parts[1] == "installations" && parts[3] == "repositories":
 		g.serveInstallationRepos(c, parts[2])
-	case len(parts) == 3 && parts[0] == "repos":
-		g.serveRepo(c, parts[1]+"/"+parts[2])
-	case len(parts) == 2 && parts[0] == "repositories":
-		g.serveRepoByID(c, parts[1])
+	case len(parts) >= 3 && parts[0] == "repos":
+		r, moved := g.repoNamed(parts[1]+"/"+parts[2]), false
+		if r == nil {
+			r, moved = g.renamed(parts[1]+"/"+parts[2]), true
+		}
+		g.routeRepo(c, r, moved, parts[3:])
+	case len(parts) >= 2 && parts[0] == "repositories":
+		var r *Repo
+		if n, err := strconv.ParseInt(parts[1], 10, 64); err == nil {
+			r = g.repoWith(n)
+		}
+		g.routeRepo(c, r, false, parts[2:])
+	case len(parts) == 3 && (parts[0] == "orgs" || parts[0] == "users") && parts[2] == "installation":
+		g.serveAccountInstallation(c, parts[1], parts[0] == "orgs")
 	case len(parts) == 2 && parts[0] == "apps":
 		g.serveApp(c, parts[1])
 	case path == "/meta":
@@ -113,9 +162,62 @@ func (g *GitHub) routeAPI(c *call, path string) {
 	}
 }
 
+// routeRepo answers what is asked of a repository; r is nil where there is
+// none, and moved says that it was asked for by an old name.
+func (g *GitHub) routeRepo(c *call, r *Repo, moved bool, rest []string) {
+	switch {
+	case len(rest) == 0:
+		g.serveRepo(c, r, moved)
+	case len(rest) == 1 && rest[0] == "installation":
+		g.serveRepoInstallation(c, r, moved)
+	case len(rest) == 3 && rest[0] == "collaborators" && rest[2] == "permission":
+		g.serveCollaborator(c, r, rest[1], moved)
+	default:
+		c.notFound("")
+	}
+}
+
+// reply answers with v. What is read carries an ETag; who shows it again and
+// is known gets 304, which does not count: docs.github.com, "Best practices
+// for using the REST API", "Use conditional requests if appropriate".
 func (c *call) reply(status int, v any) {
-	c.w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	writeJSON(c.w, status, v)
+	h := c.w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	if !c.reads() || status != http.StatusOK {
+		writeJSON(c.w, status, v)
+		return
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		http.Error(c.w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	sum := sha256.Sum256(body)
+	tag := `W/"` + hex.EncodeToString(sum[:]) + `"`
+	h.Set("ETag", tag)
+	if matches(c.r.Header.Get("If-None-Match"), tag) {
+		if c.counted != nil && (c.tok != nil || c.app != nil) {
+			c.counted.used--
+			c.limitHeaders(c.counted, c.limit)
+		}
+		h.Del("Content-Type")
+		c.w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(status)
+	c.w.Write(body)
+}
+
+// matches is the weak comparison of RFC 9110, section 13.1.2.
+func matches(header, tag string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		one = strings.TrimSpace(one)
+		if one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *call) fail(status int, message, docs string) {
@@ -126,8 +228,13 @@ func (c *call) notFound(docs string) {
 	c.fail(http.StatusNotFound, "Not Found", docsURL+docs)
 }
 
-// needUser answers 401 where nobody has authenticated.
+// needUser answers 401 where nobody has authenticated, and 403 where an App
+// has that acts for nobody.
 func (c *call) needUser(docs string) bool {
+	if c.tok != nil && c.tok.install != 0 {
+		c.fail(http.StatusForbidden, "Resource not accessible by integration", docsURL+docs)
+		return false
+	}
 	if c.user == nil {
 		c.fail(http.StatusUnauthorized, "Requires authentication", docsURL+docs)
 		return false
@@ -172,7 +279,7 @@ func (g *GitHub) serveInstallations(c *call) {
 			hidden = append(hidden, strconv.FormatInt(o.ID, 10))
 			continue
 		}
-		list = append(list, g.installationJSON(c, i))
+		list = append(list, g.installationJSON(c, g.appOf(c.tok), i))
 	}
 	if len(hidden) > 0 {
 		c.w.Header().Set("X-GitHub-SSO", "partial-results; organizations="+strings.Join(hidden, ","))
@@ -216,47 +323,24 @@ func (g *GitHub) failSSO(c *call, o *Org, docs string) {
 		docsURL+docs)
 }
 
-func (g *GitHub) serveRepo(c *call, full string) {
+func (g *GitHub) serveRepo(c *call, r *Repo, moved bool) {
 	const docs = "/repos/repos#get-a-repository"
-	r := g.repoNamed(full)
-	if r != nil {
-		g.showRepo(c, r)
-		return
-	}
-	if r = g.renamed(full); r == nil || g.tokenAccess(c.tok, r) == AccessNone {
+	switch {
+	case r == nil:
 		c.notFound(docs)
-		return
-	}
-	to := fmt.Sprintf("%s/repositories/%d", c.api, r.ID)
-	c.w.Header().Set("Location", to)
-	c.reply(http.StatusMovedPermanently, map[string]any{
-		"message": "Moved Permanently", "url": to,
-		"documentation_url": docsURL + "/guides/best-practices-for-using-the-rest-api#follow-redirects",
-	})
-}
-
-func (g *GitHub) serveRepoByID(c *call, id string) {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if r := g.repoWith(n); err == nil && r != nil {
-		g.showRepo(c, r)
-		return
-	}
-	c.notFound("/repos/repos#get-a-repository")
-}
-
-func (g *GitHub) showRepo(c *call, r *Repo) {
-	const docs = "/repos/repos#get-a-repository"
-	if g.tokenAccess(c.tok, r) > AccessNone {
+	case g.visible(c.tok, r) && moved:
+		c.moved(r, "")
+	case g.visible(c.tok, r):
 		c.reply(http.StatusOK, g.repoJSON(c, r, true))
-		return
-	}
-	if c.tok != nil && userAccess(c.tok.user, r, true) > AccessNone {
-		if o := g.ssoMissing(c.tok, r.Owner); o != nil {
-			g.failSSO(c, o, docs)
-			return
+	default:
+		if c.tok != nil && !moved && userAccess(c.tok.user, r, true) > AccessNone {
+			if o := g.ssoMissing(c.tok, r.Owner); o != nil {
+				g.failSSO(c, o, docs)
+				return
+			}
 		}
+		c.notFound(docs)
 	}
-	c.notFound(docs)
 }
 
 // page cuts a list to the page asked for, and sets the Link header:
@@ -323,7 +407,12 @@ func (g *GitHub) bucketFor(c *call) (key string, limit int) {
 	if g.kind == EnterpriseServer && g.sw.RateLimit == 0 {
 		return "", 0
 	}
-	if c.user == nil {
+	switch {
+	case c.app != nil:
+		return "app " + c.app.ClientID, orElse(g.sw.RateLimit, 5000)
+	case c.tok != nil && c.tok.install != 0:
+		return "installation " + strconv.FormatInt(c.tok.install, 10), orElse(g.sw.RateLimit, 5000)
+	case c.user == nil:
 		return "address " + remoteHost(c.r), orElse(g.sw.AnonymousLimit, 60)
 	}
 	return "user " + c.user.Login, orElse(g.sw.RateLimit, 5000)
@@ -354,8 +443,10 @@ func (g *GitHub) limited(c *call) bool {
 	c.limitHeaders(b, limit)
 	if !ok {
 		g.failLimit(c)
+		return true
 	}
-	return !ok
+	c.counted, c.limit = b, limit
+	return false
 }
 
 // countAnonymous counts a call whose credentials are bad against its address.
@@ -370,6 +461,10 @@ func (g *GitHub) failLimit(c *call) {
 	who := remoteHost(c.r)
 	if c.user != nil {
 		who = fmt.Sprintf("user ID %d", c.user.ID)
+	} else if c.tok != nil {
+		who = fmt.Sprintf("installation ID %d", c.tok.install)
+	} else if c.app != nil {
+		who = fmt.Sprintf("app ID %d", c.app.ID)
 	}
 	c.fail(http.StatusForbidden, "API rate limit exceeded for "+who+".",
 		"https://docs.github.com/rest/overview/rate-limits-for-the-rest-api")

@@ -166,6 +166,9 @@ func (g *GitHub) decideGit(r *http.Request, full string, s gitService) gitDecisi
 
 // refuseGit chooses the words for a token that may not.
 func (g *GitHub) refuseGit(t *token, repo *Repo, s gitService) gitDecision {
+	if t.install != 0 && g.tokenAccess(t, repo) > AccessNone {
+		return gitDecision{status: http.StatusForbidden, message: gitNoAccess}
+	}
 	may := userAccess(t.user, repo, false)
 	if may == AccessNone {
 		return gitDecision{status: http.StatusNotFound, message: gitNotFound}

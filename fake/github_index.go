@@ -2,6 +2,7 @@ package fake
 
 import (
 	"cmp"
+	"crypto/rsa"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,8 +17,11 @@ type index struct {
 	users    map[string]*User
 	orgs     map[string]*Org
 	apps     map[string]*App // by client id
+	appIDs   map[int64]*App
 	slugs    map[string]*App
-	repos    map[string]*Repo // by OWNER/NAME
+	keys     map[string][]*rsa.PublicKey // by client id
+	accounts map[int64]string            // logins by number
+	repos    map[string]*Repo            // by OWNER/NAME
 	repoIDs  map[int64]*Repo
 	owned    map[string][]*Repo // by owner
 	shared   map[string][]*Repo // by login of those in the Repo's Access
@@ -32,18 +36,18 @@ func installKey(clientID, account string) string { return clientID + " " + strin
 func (g *GitHub) reindex() {
 	g.index = index{
 		users: map[string]*User{}, orgs: map[string]*Org{}, apps: map[string]*App{}, slugs: map[string]*App{},
+		appIDs: map[int64]*App{}, keys: map[string][]*rsa.PublicKey{}, accounts: map[int64]string{},
 		repos: map[string]*Repo{}, repoIDs: map[int64]*Repo{}, owned: map[string][]*Repo{}, shared: map[string][]*Repo{},
 		installs: map[string]*Installation{}, numbers: map[int64]*Installation{}, ofApp: map[string][]*Installation{},
 	}
 	for _, u := range g.users {
-		putFirst(g.index.users, strings.ToLower(u.Login), u)
+		g.indexUser(u)
 	}
 	for _, o := range g.orgs {
-		putFirst(g.index.orgs, strings.ToLower(o.Login), o)
+		g.indexOrg(o)
 	}
 	for _, a := range g.apps {
-		putFirst(g.index.apps, a.ClientID, a)
-		putFirst(g.index.slugs, strings.ToLower(a.Slug), a)
+		g.indexApp(a)
 	}
 	for _, r := range g.repos {
 		g.indexRepo(r)
@@ -57,6 +61,28 @@ func (g *GitHub) reindex() {
 func putFirst[K comparable, V any](m map[K]V, k K, v V) {
 	if _, taken := m[k]; !taken {
 		m[k] = v
+	}
+}
+
+func (g *GitHub) indexUser(u *User) {
+	putFirst(g.index.users, strings.ToLower(u.Login), u)
+	putFirst(g.index.accounts, u.ID, u.Login)
+}
+
+func (g *GitHub) indexOrg(o *Org) {
+	putFirst(g.index.orgs, strings.ToLower(o.Login), o)
+	putFirst(g.index.accounts, o.ID, o.Login)
+}
+
+func (g *GitHub) indexApp(a *App) {
+	putFirst(g.index.apps, a.ClientID, a)
+	putFirst(g.index.appIDs, a.ID, a)
+	putFirst(g.index.slugs, strings.ToLower(a.Slug), a)
+	g.index.keys[a.ClientID] = nil
+	for _, text := range a.Keys {
+		if k := publicKey(text); k != nil {
+			g.index.keys[a.ClientID] = append(g.index.keys[a.ClientID], k)
+		}
 	}
 }
 

@@ -105,8 +105,7 @@ func (g *GitHub) installationURL(web string, i *Installation) string {
 	return fmt.Sprintf("%s/settings/installations/%d", web, i.ID)
 }
 
-func (g *GitHub) installationJSON(c *call, i *Installation) map[string]any {
-	app := g.appOf(c.tok)
+func (g *GitHub) installationJSON(c *call, app *App, i *Installation) map[string]any {
 	account := g.accountJSON(c, i.Account)
 	out := map[string]any{
 		"id": i.ID, "client_id": app.ClientID, "app_id": app.ID, "app_slug": app.Slug,
@@ -180,7 +179,11 @@ func (g *GitHub) repoJSON(c *call, r *Repo, full bool) map[string]any {
 		out[k] = v
 	}
 	if c.tok != nil {
-		out["permissions"] = permissionsJSON(userAccess(c.tok.user, r, false))
+		a := userAccess(c.tok.user, r, false)
+		if c.tok.install != 0 {
+			a = g.tokenAccess(c.tok, r)
+		}
+		out["permissions"] = permissionsJSON(a)
 	}
 	if full {
 		out["network_count"], out["subscribers_count"] = 0, 0
@@ -192,7 +195,8 @@ func (g *GitHub) repoJSON(c *call, r *Repo, full bool) map[string]any {
 }
 
 // permissionsJSON is what the user may do, not what the token may: the
-// description says "the access the user has to each repository".
+// description says "the access the user has to each repository". An
+// installation's own token has no user, so there it is the token's.
 func permissionsJSON(a Access) map[string]any {
 	return map[string]any{
 		"admin": a >= AccessAdmin, "maintain": a >= AccessAdmin, "push": a >= AccessWrite,
@@ -206,12 +210,16 @@ func (g *GitHub) serveApp(c *call, slug string) {
 		c.notFound("/apps/apps#get-an-app")
 		return
 	}
-	c.reply(http.StatusOK, map[string]any{
+	c.reply(http.StatusOK, g.appJSON(c, app))
+}
+
+func (g *GitHub) appJSON(c *call, app *App) map[string]any {
+	return map[string]any{
 		"id": app.ID, "slug": app.Slug, "node_id": nodeID("Integration", app.ID), "client_id": app.ClientID,
 		"owner": g.accountJSON(c, app.Owner), "name": app.Name, "description": nil,
 		"external_url": c.web + "/apps/" + app.Slug, "html_url": c.web + "/apps/" + app.Slug,
 		"created_at": born, "updated_at": born, "permissions": app.Permissions, "events": []string{},
-	})
+	}
 }
 
 func (g *GitHub) serveMeta(c *call) {

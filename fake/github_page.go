@@ -187,7 +187,7 @@ func (g *GitHub) pageConfirm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *GitHub) hasAuthorised(a *App, u *User) bool {
-	return slices.ContainsFunc(g.tokens.held(a.ClientID, u.Login), func(t *token) bool { return t.access != "" || t.refresh != "" })
+	return g.authorised[ownerKey(a.ClientID, u.Login)]
 }
 
 func permissionWords(app *App, scopes []string) []string {

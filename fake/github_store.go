@@ -38,7 +38,11 @@ func (s *tokens) add(t *token, now time.Time) {
 		s.refresh[t.refresh] = t
 	}
 	key := ownerKey(t.app.ClientID, t.user)
-	s.owners[key] = append(s.owners[key], t)
+	list := append(s.owners[key], t)
+	if len(list)%64 == 0 {
+		list = slices.DeleteFunc(list, func(t *token) bool { return t.over(now) })
+	}
+	s.owners[key] = list
 	if len(s.all) > 4096 && len(s.all) > 2*s.kept {
 		s.sweep(now)
 	}

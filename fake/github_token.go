@@ -85,6 +85,7 @@ func (g *GitHub) issue(app *App, user string, limit int64, scopes []string) (*to
 		t.refreshEnds = t.made.Add(orElse(g.sw.RefreshLife, refreshLife))
 	}
 	g.tokens.add(t, t.made)
+	g.authorised[ownerKey(app.ClientID, user)] = true
 	return t, nil
 }
 
@@ -276,6 +277,7 @@ func (g *GitHub) Disconnect(clientID, login string) int {
 }
 
 func (g *GitHub) disconnect(clientID, login string) int {
+	delete(g.authorised, ownerKey(clientID, login))
 	n := 0
 	for _, t := range g.tokens.held(clientID, login) {
 		if g.tokens.endAccess(t) {

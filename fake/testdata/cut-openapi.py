@@ -11,16 +11,29 @@ extensions are left out.
 import json
 import sys
 
-PATHS = [
-    "/apps/{app_slug}",
-    "/credentials/revoke",
-    "/meta",
-    "/rate_limit",
-    "/repos/{owner}/{repo}",
-    "/user",
-    "/user/installations",
-    "/user/installations/{installation_id}/repositories",
-]
+PATHS = {
+    "/app": ["get"],
+    "/app/installations": ["get"],
+    "/app/installations/{installation_id}": ["get"],
+    "/app/installations/{installation_id}/access_tokens": ["post"],
+    "/applications/{client_id}/grant": ["delete"],
+    "/applications/{client_id}/token": ["post", "patch", "delete"],
+    "/applications/{client_id}/token/scoped": ["post"],
+    "/apps/{app_slug}": ["get"],
+    "/credentials/revoke": ["post"],
+    "/installation/repositories": ["get"],
+    "/installation/token": ["delete"],
+    "/meta": ["get"],
+    "/orgs/{org}/installation": ["get"],
+    "/rate_limit": ["get"],
+    "/repos/{owner}/{repo}": ["get"],
+    "/repos/{owner}/{repo}/collaborators/{username}/permission": ["get"],
+    "/repos/{owner}/{repo}/installation": ["get"],
+    "/user": ["get"],
+    "/user/installations": ["get"],
+    "/user/installations/{installation_id}/repositories": ["get"],
+    "/users/{username}/installation": ["get"],
+}
 SOURCES = {"github.com": "api.github.com.json", "ghes": "ghes-3.19.json", "ghe.com": "ghec.json"}
 DROP = {"examples", "example", "description", "summary", "externalDocs", "tags"}
 
@@ -59,15 +72,13 @@ def cut(doc):
         "components": {},
     }
     todo = []
-    for path in PATHS:
+    for path, wanted in PATHS.items():
         if path not in doc["paths"]:
             continue
-        methods = {m: strip(o) for m, o in doc["paths"][path].items() if m in ("get", "post")}
+        methods = {m: strip(o) for m, o in doc["paths"][path].items() if m in wanted}
         for o in methods.values():
             for r in o["responses"].values():  # prose, but required by OpenAPI
                 r.setdefault("description", "") if "$ref" not in r else None
-        if path == "/repos/{owner}/{repo}" or "credentials" not in path:
-            methods.pop("post", None)
         out["paths"][path] = methods
         todo += refs(methods)
     seen = set()
