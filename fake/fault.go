@@ -38,6 +38,9 @@ const (
 	// FaultLost does what was asked and then cuts the connection without an
 	// answer, as when the network fails at the worst moment.
 	FaultLost
+	// FaultLate does what was asked at once and sends the true answer Delay
+	// later (0 means a minute): time in which a program can be killed.
+	FaultLate
 )
 
 // A Fault is one failure.
@@ -198,6 +201,13 @@ func (f *Fault) spoil(w http.ResponseWriter, r *http.Request, next http.Handler)
 	next.ServeHTTP(b, r)
 	if f.Kind == FaultLost {
 		panic(http.ErrAbortHandler)
+	}
+	if f.Kind == FaultLate {
+		if !sleep(r.Context(), orElse(f.Delay, time.Minute)) {
+			panic(http.ErrAbortHandler)
+		}
+		b.send(w)
+		return
 	}
 	half := b.body[:len(b.body)/2]
 	if f.Kind == FaultCutJSON {

@@ -79,6 +79,16 @@ var faultCases = []struct {
 			t.Errorf("err = %v, want the end of the connection", err)
 		}
 	}},
+	{"late", Fault{Kind: FaultLate, Delay: time.Millisecond}, func(t *testing.T, res *http.Response, body string, err error) {
+		if err != nil || res.StatusCode != 200 || !strings.HasSuffix(body, "}") {
+			t.Errorf("= %v, %v", res, err)
+		}
+	}},
+	{"too late", Fault{Kind: FaultLate}, func(t *testing.T, res *http.Response, body string, err error) {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("err = %v, want the deadline", err)
+		}
+	}},
 }
 
 func ask(ctx context.Context, rt http.RoundTripper, target, token string) (*http.Response, string, error) {

@@ -252,6 +252,9 @@ func (g *GitHub) serveUser(c *call) {
 // explicit access to and the token reaches.
 func (g *GitHub) seen(t *token, i *Installation) []*Repo {
 	var out []*Repo
+	if t.target != "" && !strings.EqualFold(t.target, i.Account) {
+		return nil
+	}
 	for _, r := range g.index.owned[strings.ToLower(i.Account)] {
 		if covers(i, r) && userAccess(t.user, r, true) > AccessNone && t.within(r.ID) {
 			out = append(out, r)

@@ -273,3 +273,59 @@ func TestRewriteReport(t *testing.T) {
 		}
 	}
 }
+
+// TestGitNarrowTokens pushes and fetches with scoped tokens and an
+// installation's own.
+func TestGitNarrowTokens(t *testing.T) {
+	h := newGitHost(t, nil)
+	keys, err := appKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Update(func(s *Seed) { s.Apps[5].Keys = []string{keys[1]} })
+	b := &bench{GitHub: h.GitHub, t: t, clock: h.clock, hc: http.DefaultClient, web: h.server.URL, api: h.server.URL + "/api/v3"}
+	parent := b.push(CampusUser)
+	scoped := func(level string, repo int64) string {
+		return b.ask("POST", "/token/scoped", fields{"access_token": parent, "target": "river-lab", "repository_ids": []int64{repo}, "permissions": fields{"contents": level}}).text("token")
+	}
+	write, read, wrong := scoped("write", CampusDataRepo), scoped("read", CampusDataRepo), scoped("write", CampusReadRepo)
+	for _, c := range []struct {
+		name, repo, token string
+		fetch, push       int
+	}{
+		{"write", "river-lab/data", write, 200, 200},
+		{"read", "river-lab/data", read, 200, 403},
+		{"another repository's", "river-lab/data", wrong, 404, 403},
+		{"write where the user only reads", "river-lab/handbook", wrong, 200, 403},
+		{"another account's", "octo-researcher/notes", write, 404, 403},
+		{"parent", "octo-researcher/notes", parent, 200, 200},
+		{"installation's", "uni-course/homework", b.mint(b.signed(keys[0]), "").text("token"), 200, 403},
+		{"installation's, elsewhere", "uni-course/solutions", b.mint(b.signed(keys[0]), "").text("token"), 404, 404},
+		{"installation's, no contents", "uni-course/homework", b.mint(b.signed(keys[0]), `{"permissions":{"metadata":"read"}}`).text("token"), 404, 404},
+	} {
+		for service, want := range map[string]int{"git-upload-pack": c.fetch, "git-receive-pack": c.push} {
+			req, _ := http.NewRequest("GET", h.server.URL+"/"+c.repo+".git/info/refs?service="+service, nil)
+			req.SetBasicAuth("x-access-token", c.token)
+			if a := send(t, http.DefaultClient, req); a.status != want {
+				t.Errorf("%s: %s = %d %q, want %d", c.name, service, a.status, a.body, want)
+			}
+		}
+	}
+	w := h.clone("river-lab/data", write)
+	h.commit(w, "note", "x")
+	if out, err := h.run(w, "push"); err != nil {
+		t.Errorf("push: %v\n%s", err, out)
+	}
+	h.Update(func(s *Seed) {
+		s.Apps[4].Permissions = map[string]string{"contents": "write", "metadata": "read", "workflows": "write"}
+	})
+	// The App may now change workflows, but this token was made without.
+	h.commit(w, ".github/workflows/ci.yml", "on: push\n")
+	out, err := h.run(w, "push")
+	if err == nil || !strings.Contains(out, "refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission") {
+		t.Errorf("push of a workflow: %v\n%s", err, out)
+	}
+	if out, err := h.run(w, "push", h.url("river-lab/data", parent)); err != nil {
+		t.Errorf("push of a workflow with the parent: %v\n%s", err, out)
+	}
+}

@@ -128,12 +128,14 @@ func TestConnectedPage(t *testing.T) {
 func TestPagesHaveNames(t *testing.T) {
 	b := newBench(t, EnterpriseServer, Switches{})
 	b.login(CampusApp, CampusUser)
+	b.SetCallbacks(CampusPushApp, webBack)
 	for path, want := range map[string]int{
 		"/": 200, "/login/device": 200, "/apps/hub-push": 200, "/apps/old-tool": 404, "/apps/nothing": 404, "/apps/nothing/installations/new": 404,
 		"/apps/hub-push/installations/new": 200, "/apps/hub-push/installations/new?login=ada&account=river-lab": 200,
 		"/settings/installations": 200, "/settings/installations/7001": 200, "/settings/installations/1": 404,
 		"/organizations/river-lab/settings/installations/7001": 200, "/settings/applications": 200,
 		"/settings/connections/applications/" + CampusApp: 200, "/orgs/sso-org/sso": 200, "/orgs/none/sso": 404,
+		"/login/oauth/authorize?state=%22%3E%3Cscript%3E&login=ada&client_id=" + CampusPushApp: 200, "/login/oauth/authorize?client_id=none": 404,
 		"/river-lab/data": 200, "/river-lab/data.git": 200, "/river-lab/nothing": 404, "/no/such/page": 404,
 	} {
 		a := b.do("GET", b.web+path, "", "")

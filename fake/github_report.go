@@ -118,7 +118,10 @@ func (b *bufferedResponse) Write(p []byte) (int, error) {
 // send copies the answer to w.
 func (b *bufferedResponse) send(w http.ResponseWriter) {
 	maps.Copy(w.Header(), b.header)
-	w.Header().Set("Content-Length", strconv.Itoa(len(b.body)))
-	w.WriteHeader(orElse(b.status, http.StatusOK))
+	status := orElse(b.status, http.StatusOK)
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		w.Header().Set("Content-Length", strconv.Itoa(len(b.body)))
+	}
+	w.WriteHeader(status)
 	w.Write(b.body)
 }

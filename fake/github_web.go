@@ -29,7 +29,7 @@ const (
 type webCode struct {
 	app       *App
 	user      string
-	redirect  string // as it was asked for; empty: the App's first
+	redirect  string // where it was sent
 	challenge string
 	scopes    []string
 	sso       []string
@@ -187,7 +187,7 @@ func (g *GitHub) newCode(a asking, u *User) (location string, err error) {
 			delete(g.codes, old)
 		}
 	}
-	c := &webCode{app: a.app, user: u.Login, redirect: a.Redirect, challenge: a.Challenge, sso: slices.Clone(u.SSO), ends: now.Add(webCodeLife)}
+	c := &webCode{app: a.app, user: u.Login, redirect: a.target, challenge: a.Challenge, sso: slices.Clone(u.SSO), ends: now.Add(webCodeLife)}
 	if a.app.Kind == OAuthApp {
 		c.scopes = fieldsOf(a.Scope)
 	}
@@ -227,7 +227,7 @@ func (g *GitHub) exchange(app *App, form url.Values) ([]field, error) {
 	if c == nil || c.app.ClientID != app.ClientID {
 		return bad, nil
 	}
-	if given := form.Get("redirect_uri"); given != "" && given != orElse(c.redirect, c.app.CallbackURLs[0]) {
+	if given := form.Get("redirect_uri"); given != "" && given != c.redirect {
 		return oauthError("redirect_uri_mismatch", "The redirect_uri MUST match the registered callback URL for this application."), nil
 	}
 	delete(g.codes, code)

@@ -223,6 +223,24 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// TestCallbackTakenAway changes the App between the page and the exchange.
+func TestCallbackTakenAway(t *testing.T) {
+	b := webBench(t, GitHubCom, Switches{})
+	code := b.webCode("", "")
+	if err := b.SetCallbacks(CampusApp); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.swap("code", code, "client_secret", webSecret, "redirect_uri", webBack); a.text("access_token") == "" {
+		t.Errorf("= %s", a.body)
+	}
+	if _, err := b.Authorize(CampusApp, CampusUser, webBack, "s", ""); err == nil {
+		t.Error("a code without an address to send it to")
+	}
+	if err := b.SetCallbacks("nothing", webBack); err == nil {
+		t.Error("addresses of no App")
+	}
+}
+
 func TestExchangeLimitsToRepository(t *testing.T) {
 	b := webBench(t, GitHubCom, Switches{})
 	a := b.swap("code", b.webCode(webBack, ""), "client_secret", webSecret, "repository_id", "5001")
