@@ -7,11 +7,12 @@ BINDIR  ?= $(PREFIX)/bin
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
 BINS     = bin/daypass bin/daypassd bin/git-credential-daypass
 
-.PHONY: build demo test test-quick soak bench lint install uninstall fuzz clean help
+.PHONY: build demo test test-hubs test-quick soak bench lint install uninstall fuzz clean help
 
 help:
 	@echo 'make demo     see it work: a log-in and a push on a stand-in for GitHub (under 15 s)'
 	@echo 'make test     all tests'
+	@echo 'make test-hubs   the tests of hubs, against JupyterHub 6, 5, 4 and 3'
 	@echo 'make build    the three programs, in bin/'
 	@echo 'make install  put them into PREFIX/bin ($(PREFIX)/bin), with the old names'
 	@echo 'make lint     format, vet, staticcheck'
@@ -27,7 +28,12 @@ demo: build
 
 test: build
 	@scripts/tools.sh test
-	DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) $(GO) test -race -timeout 14m ./...
+	@scripts/tools.sh hub
+	eval "$$(scripts/tools.sh hub-env)"; DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) $(GO) test -race -timeout 14m ./...
+
+test-hubs:
+	@scripts/tools.sh hubs
+	eval "$$(scripts/tools.sh hubs-env)"; $(GO) test -count=1 -timeout 14m ./hub/ ./internal/hubtest/ -run Hubs
 
 test-quick:
 	$(GO) test -short -timeout 5m ./...
@@ -52,7 +58,7 @@ install: build
 	install -d $(DESTDIR)$(BINDIR)
 	install -m 0755 $(BINS) $(DESTDIR)$(BINDIR)/
 	install -d $(DESTDIR)$(PREFIX)/share/daypass/python
-	install -m 0644 python/gh_scoped_creds.py $(DESTDIR)$(PREFIX)/share/daypass/python/
+	install -m 0644 python/gh_scoped_creds.py python/daypass_hub.py $(DESTDIR)$(PREFIX)/share/daypass/python/
 	for name in gh-scoped-creds github-app-user-auth; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
 
 uninstall:

@@ -2,10 +2,15 @@
 # Installs what a target needs on a fresh Debian machine that has Go and git.
 # Usage: scripts/tools.sh test|bench
 #        scripts/tools.sh ipython   prints the Python that has IPython
+#        scripts/tools.sh hub       installs a JupyterHub 6 and its proxy, once
+#        scripts/tools.sh hubs      installs 5, 4 and Debian's 3 too
+#        scripts/tools.sh hub-env|hubs-env   prints the variables that lead the tests to them, for eval
 set -eu
 
+here=$(cd "$(dirname "$0")" && pwd)
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/daypass-test"
 # An IPython of our own, for the test of the notebook magic, made once.
-ipython="${XDG_CACHE_HOME:-$HOME/.cache}/daypass-test/ipython"
+ipython="$cache/ipython"
 missing=
 
 need() { # need COMMAND PACKAGE
@@ -22,6 +27,33 @@ install_missing() {
 	apt-get update -qq
 	# shellcheck disable=SC2086
 	apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# alone waits until no other run installs the same.
+alone() {
+	mkdir -p "$cache"
+	exec 9>"$cache/installing"
+	flock 9
+}
+
+install_proxy() {
+	chp="$cache/chp"
+	cmp -s "$here/hub/chp/package-lock.json" "$chp/installed" && return 0
+	rm -rf "$chp"
+	mkdir -p "$chp"
+	cp "$here/hub/chp/package.json" "$here/hub/chp/package-lock.json" "$chp"
+	(cd "$chp" && npm ci --silent --ignore-scripts --no-audit --no-fund >/dev/null)
+	cp "$chp/package-lock.json" "$chp/installed"
+}
+
+install_hub() { # install_hub 6
+	hub="$cache/hub-$1"
+	cmp -s "$here/hub/$1.lock" "$hub/installed" && return 0
+	rm -rf "$hub"
+	python3 -m venv "$hub"
+	"$hub/bin/pip" --quiet --disable-pip-version-check install --no-deps -r "$here/hub/$1.lock"
+	"$hub/bin/pip" --disable-pip-version-check check >/dev/null
+	cp "$here/hub/$1.lock" "$hub/installed"
 }
 
 case "${1:-}" in
@@ -44,8 +76,31 @@ bench)
 ipython)
 	echo "$ipython/bin/python"
 	;;
+hub | hubs)
+	need flock util-linux
+	need python3 python3
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+	need node nodejs
+	need npm npm
+	# Debian's own hub brings a unit for systemd, which containers do not start.
+	[ "$1" = hub ] || [ -x /usr/bin/jupyterhub ] || missing="$missing jupyterhub"
+	install_missing
+	alone
+	install_proxy
+	install_hub 6
+	[ "$1" = hub ] && exit 0
+	install_hub 5
+	install_hub 4
+	;;
+hub-env)
+	echo "export DAYPASS_TEST_HUB='$cache/hub-6' DAYPASS_TEST_CHP='$cache/chp/node_modules/.bin/configurable-http-proxy'"
+	;;
+hubs-env)
+	"$0" hub-env
+	echo "export DAYPASS_TEST_HUBS='$cache/hub-6:$cache/hub-5:$cache/hub-4:/usr'"
+	;;
 *)
-	echo "usage: $0 test|bench|ipython" >&2
+	echo "usage: $0 test|bench|ipython|hub|hubs|hub-env|hubs-env" >&2
 	exit 2
 	;;
 esac

@@ -1,0 +1,76 @@
+package hubtest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/hub"
+)
+
+func TestRealHub(t *testing.T) {
+	Suite(t, Start(t, Config{}).Peer())
+}
+
+// TestHubs runs the suite against each hub of DAYPASS_TEST_HUBS, a list of
+// prefixes; "make test-hubs" sets it.
+func TestHubs(t *testing.T) {
+	list := os.Getenv("DAYPASS_TEST_HUBS")
+	if list == "" {
+		t.Skip("DAYPASS_TEST_HUBS names no hubs; make test-hubs does")
+	}
+	for _, prefix := range filepath.SplitList(list) {
+		t.Run(filepath.Base(prefix), func(t *testing.T) {
+			h := Start(t, Config{Prefix: prefix, Base: "/base/"})
+			t.Logf("JupyterHub %d", h.Major)
+			Suite(t, h.Peer())
+			outage(t, h)
+		})
+	}
+}
+
+// outage: the hub dies without warning and comes back.
+func outage(t *testing.T, h *Hub) {
+	c := h.Peer().Client()
+	h.CreateUser(t, "olga")
+	h.StartServer(t, "olga", "gpu")
+	token := daypass.NewSecret(h.ServerToken("olga", "gpu"))
+	ask := func(fresh bool) (hub.Identity, error) { return c.Whoami(t.Context(), token, "", fresh) }
+	before, err := ask(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Kill()
+	begun := time.Now()
+	if _, err := ask(true); !errors.Is(err, daypass.ErrUnreachable) || time.Since(begun) > 3*time.Second {
+		t.Fatalf("%v after %v", err, time.Since(begun))
+	}
+	if who, err := ask(false); err != nil || who.Caller.User != before.Caller.User {
+		t.Fatal(who, err)
+	}
+	h.StartHub()
+	wait(t, 10*time.Second, "the hub is asked again", func() bool { who, err := ask(true); return err == nil && !who.Stale })
+}
+
+func TestServer(t *testing.T) {
+	h := Start(t, Config{Broker: "http://127.0.0.1:9/services/daypass/"})
+	h.CreateUser(t, "ann")
+	h.StartServer(t, "ann", "gpu")
+	out, err := h.Command("ann", "gpu", "/usr/bin/env").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"DAYPASS_URL=http://127.0.0.1:9/services/daypass/\n", "JUPYTERHUB_API_URL=" + h.API + "\n", "JUPYTERHUB_SERVER_NAME=gpu\n", "JUPYTERHUB_API_TOKEN="} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(string(out), h.Hook) || strings.Contains(string(out), h.Service) {
+		t.Error("a secret of the hub's is in the server")
+	}
+	outage(t, h)
+}
