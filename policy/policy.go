@@ -6,6 +6,10 @@ package policy
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -17,50 +21,43 @@ import (
 // As is whose right a credential carries: the person's, or the content App's.
 type As uint8
 
-// A ServerKind is what a server is for. Only [Own] gets Write, NoKind nothing.
+// A ServerKind is what a server is for. Only Own gets Write, and NoKind nothing.
 type ServerKind uint8
 
-// The values of As and of ServerKind, and the words for them.
+// The values of As and of ServerKind.
 const (
-	AsUser As = iota
-	AsHub
+	AsUser As         = 0
+	AsHub  As         = 1
 	NoKind ServerKind = iota - 2
 	Own
 	Shared
 	Dashboard
 )
 
-var asWords, kindWords = []string{"user", "hub", "none"}, []string{"none", "own", "shared", "dashboard", "none"}
-
 // String returns "user" or "hub".
-func (a As) String() string { return asWords[min(a, AsHub+1)] }
+func (a As) String() string { return []string{"user", "hub", "none"}[min(a, 2)] }
 
-// String returns "own", "shared" or "dashboard".
-func (k ServerKind) String() string { return kindWords[min(k, Dashboard+1)] }
-
-// A Request is one question. For is how long is asked for; 0 is no wish.
+// A Request is one question. Repo is by its name: its id is not looked at. For
+// is how long is asked for; 0 is no wish.
 type Request struct {
-	User   string
-	Groups []string
-	Server daypass.Server
-	Kind   ServerKind
-	Host   string
-	Repo   daypass.Repo // by its name; the id is not looked at
-	Access daypass.Access
-	As     As
-	For    time.Duration
+	User, Host string
+	Groups     []string
+	Server     daypass.Server
+	Kind       ServerKind
+	Repo       daypass.Repo
+	Access     daypass.Access
+	As         As
+	For        time.Duration
 }
 
 // A Verdict is the answer. Rule is the one that decided, or one of the names
 // below. Where Allowed, Access is what was asked and Max the longest that a rule
-// gives, cut to Request.For. Where not, Access is Read where Read would have
-// been allowed, and Max is 0. Why is a sentence without its full stop.
+// gives, cut to Request.For; else both are zero. Why lacks its full stop.
 type Verdict struct {
-	Allowed bool
-	Rule    string
-	Access  daypass.Access
-	Max     time.Duration
-	Why     string
+	Allowed   bool
+	Rule, Why string
+	Access    daypass.Access
+	Max       time.Duration
 }
 
 // What Verdict.Rule is where no rule of the admin's decided.
@@ -70,117 +67,238 @@ const (
 	ReadOnly  = "read-only-server" // Write in a shared server or a dashboard
 )
 
-// A Set is rules made ready. It never changes. Without rules, or nil, it allows
-// nothing.
-type Set struct{ rules, ranked []*compiled }
-
-// asked is a request that is well-formed, with host and names in lower case.
-type asked struct {
-	Request
-	repo string // HOST/OWNER/NAME
+// A Rule allows an access (Write includes Read) for at most Max, 1 minute to 365
+// days; or it forbids one to both As: Write, or with Read or none everything. As
+// the hub it only reads, and names users or groups, host, owner and some of the
+// name. Names are unique.
+type Rule struct {
+	Name   string
+	Forbid bool
+	Who    Who
+	What   []Pattern
+	Access daypass.Access
+	As     As
+	Max    time.Duration
 }
 
-func clean(q Request) (asked, string) {
+// Who is whom a rule is for: the user, a group of theirs and the server each have
+// to be in its list; no list is everybody, every server. "*" is all; else *
+// stands for any characters and ? for one, neither for a slash. "default" is the
+// default server. Nobody slips past a rule that forbids by spelling: it ignores
+// ASCII case, its * takes slashes, and a server unknown is in every list.
+type Who struct{ Users, Groups, Servers []string }
+
+// Preset is the rules of a hub whose admin wrote none: people use their own
+// connections, to write, an hour at a time.
+func Preset() []Rule {
+	return []Rule{{Name: "own-connections", What: []Pattern{{"*/*/*"}}, Access: daypass.Write, Max: time.Hour}}
+}
+
+// A Set is rules made ready. It never changes; an empty or nil one allows nothing.
+type Set struct{ rules, ranked []*compiled }
+
+// Decide answers a request. The order of the rules plays no part.
+func (s *Set) Decide(q Request) Verdict {
+	repo, v := clean(q)
+	for i := 0; s != nil && v.Rule == Default && i < len(s.ranked); i++ {
+		if c := s.ranked[i]; c.miss(&q, repo) == "" {
+			v = Verdict{!c.Forbid, c.Name, c.gist, q.Access, c.Max}
+		}
+	}
+	if v.Max = min(v.Max, cmp.Or(q.For, v.Max)); !v.Allowed {
+		v.Access, v.Max = daypass.NoAccess, 0
+	}
+	return v
+}
+
+// clean returns HOST/OWNER/NAME in lower case, and the verdict without rules.
+func clean(q Request) (string, Verdict) {
 	repo := daypass.FoldASCII(q.Host + "/" + q.Repo.Owner + "/" + q.Repo.Name)
 	_, named := daypass.ParseRepo(repo[len(q.Host)+1:])
 	unnamed := func(s string) bool { return s == "" || !utf8.ValidString(s) }
 	switch {
 	case unnamed(q.User) || !utf8.ValidString(q.Server.Name) || slices.ContainsFunc(q.Groups, unnamed):
-		return asked{}, "the user, the server or a group has no proper name"
+		return "", Verdict{Rule: Malformed, Why: "the user, the server or a group has no proper name"}
 	case !daypass.CleanHost(repo[:len(q.Host)]) || !named || strings.HasSuffix(repo, ".git"):
-		return asked{}, "the repository is no OWNER/NAME at a host"
-	case q.Access == daypass.NoAccess || q.Access > daypass.Write || q.Kind == NoKind || q.Kind > Dashboard:
-		return asked{}, "the access, or the kind of server, is none that there is"
-	case q.As > AsHub || q.For < 0:
-		return asked{}, "as whom or for how long makes no sense"
+		return "", Verdict{Rule: Malformed, Why: "the repository is no OWNER/NAME at a host"}
+	case q.Access-1 > daypass.Write-1 || q.As > AsHub || q.Kind-1 > Dashboard-1 || q.For < 0:
+		return "", Verdict{Rule: Malformed, Why: "the access, as whom, the server's kind or how long is nothing that there is"}
+	case q.Access == daypass.Write && q.Kind != Own:
+		return repo, Verdict{Rule: ReadOnly, Why: "shared servers and dashboards only read"}
 	}
-	return asked{q, repo}, ""
+	return repo, Verdict{Rule: Default, Why: "no rule allows it"}
 }
 
-// Decide answers a request. The order of the rules plays no part.
-func (s *Set) Decide(request Request) Verdict {
-	q, bad := clean(request)
-	if bad != "" {
-		return Verdict{Rule: Malformed, Why: bad}
-	}
-	v := Verdict{Rule: ReadOnly, Why: "shared servers and dashboards only read"}
-	if q.Access == daypass.Read || q.Kind == Own {
-		v = s.decide(&q)
-	}
-	if !v.Allowed && q.Access == daypass.Write {
-		q.Access = daypass.Read
-		v.Access = s.decide(&q).Access
-	}
-	return v
-}
-
-func (s *Set) decide(q *asked) Verdict {
-	for i := 0; s != nil && i < len(s.ranked); i++ {
-		switch c := s.ranked[i]; {
-		case c.miss(q) != "":
-		case c.Forbid:
-			return Verdict{Rule: c.Name, Why: c.gist}
-		case q.For > 0:
-			return Verdict{true, c.Name, q.Access, min(c.Max, q.For), c.gist}
-		default:
-			return Verdict{true, c.Name, q.Access, c.Max, c.gist}
-		}
-	}
-	return Verdict{Rule: Default, Why: "no rule allows it"}
-}
-
-// miss says why a rule is not about a request; "" where it is. It returns
-// sentences that are there already, as Decide asks it for every rule.
-func (c *compiled) miss(q *asked) string {
-	name := cmp.Or(q.Server.Name, "default")
-	if q.Server.Name == "default" && !c.Forbid {
-		name = "" // anybody may call a server so: that makes it no default server
-	}
-	onServer := func(g glob) bool {
-		return g.all || q.Server.Known && g.match(name) || !q.Server.Known && c.Forbid
-	}
+// miss says why a rule is not about a request; "" where it is.
+func (c *compiled) miss(q *Request, repo string) string {
 	switch {
 	case c.Forbid && c.Access == daypass.Write && q.Access == daypass.Read:
 		return "it forbids writing only, and this is to read"
 	case !c.Forbid && c.Access < q.Access:
 		return "it allows reading only, and this is to write"
 	case !c.Forbid && c.As != q.As:
-		return c.notAs
-	case c.users != nil && !slices.ContainsFunc(c.users, func(g glob) bool { return g.match(q.User) }):
-		return c.notUser
-	case c.groups != nil && !slices.ContainsFunc(c.groups, func(g glob) bool { return g.all || slices.ContainsFunc(q.Groups, g.match) }):
-		return c.notGroup
-	case c.servers != nil && !slices.ContainsFunc(c.servers, onServer):
-		return c.notServer
-	case !slices.ContainsFunc(c.What, func(p Pattern) bool { return p.match(q.repo) }):
-		return c.notRepo
+		return "it is for credentials as the other of user and hub"
+	case c.users != nil && !has(c.users, q.User):
+		return "the user is not among its users"
+	case c.groups != nil && !has(c.groups, q.Groups...) && !slices.Contains(c.Who.Groups, "*"):
+		return "no group of the user's is among its groups"
+	case c.servers != nil && !c.onServer(q.Server):
+		return "the server is not among its servers"
+	case !has(c.repos, repo):
+		return "the repository is not among what it is for"
 	}
 	return ""
 }
 
-// A Step is what one rule says to a request.
+// A Step is what one rule says to a request. Exactly one of them decides.
 type Step struct {
-	Rule    string
-	Forbid  bool
-	Matched bool
-	Decides bool   // exactly one step does
-	Why     string // as in Verdict
+	Rule, Why                string
+	Forbid, Matched, Decides bool
 }
 
-// Explain goes through the rules in the order they were given in. Where none of
-// them decides, a step for what Verdict.Rule says stands last, or, if it made
-// the rules idle, alone.
-func (s *Set) Explain(request Request) []Step {
+// Explain goes through the rules as they were given. Where none of them decides,
+// what does stands last; it stands alone where the request is malformed.
+func (s *Set) Explain(q Request) []Step {
 	var steps []Step
-	v := s.Decide(request)
-	q, bad := clean(request)
-	for i := 0; s != nil && bad == "" && i < len(s.rules); i++ {
+	v, decided := s.Decide(q), false
+	repo, _ := clean(q)
+	for i := 0; s != nil && repo != "" && i < len(s.rules); i++ {
 		c := s.rules[i]
-		why := c.miss(&q)
-		steps = append(steps, Step{c.Name, c.Forbid, why == "", c.Name == v.Rule, cmp.Or(why, c.gist)})
+		why, decides := c.miss(&q, repo), c.Name == v.Rule
+		steps = append(steps, Step{c.Name, cmp.Or(why, c.gist), c.Forbid, why == "", decides})
+		decided = decided || decides
 	}
-	if !slices.ContainsFunc(steps, func(t Step) bool { return t.Decides }) {
-		steps = append(steps, Step{v.Rule, true, true, true, v.Why})
+	if !decided {
+		steps = append(steps, Step{v.Rule, v.Why, true, true, true})
 	}
 	return steps
+}
+
+type compiled struct {
+	Rule
+	gist                          string
+	users, groups, servers, repos []glob
+}
+
+func (c *compiled) onServer(s daypass.Server) bool {
+	if !s.Known || s.Name == "default" && !c.Forbid { // anybody may call a server so
+		return c.Forbid || slices.Contains(c.Who.Servers, "*")
+	}
+	return has(c.servers, s.String())
+}
+
+// Compile makes rules ready. Its error has a line for every rule that is wrong,
+// with the field and how to mend it.
+func Compile(rules []Rule) (*Set, error) {
+	s, errs := &Set{}, []error(nil)
+	for i, r := range rules {
+		bad := r.fault()
+		if slices.ContainsFunc(rules[:i], func(o Rule) bool { return o.Name == r.Name }) {
+			bad = cmp.Or(bad, "name: another rule has it: give each its own")
+		}
+		if bad != "" {
+			errs = append(errs, fmt.Errorf("rule %d, %q: %s", i+1, r.Name, bad))
+		}
+		c := &compiled{r, fmt.Sprintf("it allows to %v as the %v", r.Access, r.As), globs(r.Who.Users, r.Forbid),
+			globs(r.Who.Groups, r.Forbid), globs(r.Who.Servers, r.Forbid), globs(r.What, false)}
+		if r.Forbid {
+			c.Max, c.gist = math.MaxInt64, "it forbids to "+max(r.Access, daypass.Read).String()
+		}
+		s.rules = append(s.rules, c)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	// The first to match decides: of those that forbid, then of the longest Max.
+	s.ranked = slices.SortedFunc(slices.Values(s.rules), func(a, b *compiled) int {
+		return cmp.Or(cmp.Compare(b.Max, a.Max), cmp.Compare(a.Name, b.Name))
+	})
+	return s, nil
+}
+
+// fault says what is wrong with a rule; "" where nothing is.
+func (r Rule) fault() string {
+	noName := func(s string) bool { return s == "" || strings.TrimSpace(s) != s || !utf8.ValidString(s) }
+	noList := func(l []string) bool { return l != nil && len(l) == 0 || slices.ContainsFunc(l, noName) }
+	vague := func(s string) bool { return strings.Trim(s, "*?") == "" }
+	anybody := func(l []string) bool { return l == nil || slices.ContainsFunc(l, vague) }
+	broad := func(p Pattern) bool {
+		owner, name := path.Split(p.text)
+		return strings.ContainsAny(owner, "*?") || vague(name)
+	}
+	_, proper := daypass.ParseRepo("rule/" + r.Name)
+	switch {
+	case !proper || r.Name == Default || r.Name == Malformed || r.Name == ReadOnly:
+		return "name: write letters, digits, hyphens and dots, and nothing that has a meaning already, such as default"
+	case noList(r.Who.Users) || noList(r.Who.Groups) || noList(r.Who.Servers):
+		return "who: a list or a name in it is empty, or has spaces around it: leave a list out to mean all"
+	case len(r.What) == 0 || slices.Contains(r.What, Pattern{}):
+		return "what: name the repositories: github.com/uni/course-*, say, or */*/*"
+	case r.Access > daypass.Write || r.Access == daypass.NoAccess && !r.Forbid:
+		return "access: write read or write"
+	case r.As > AsHub || r.As == AsHub && r.Forbid:
+		return "as: write user or hub, and nothing in a rule that forbids: it does to both"
+	case r.Forbid && r.Max != 0 || !r.Forbid && (r.Max < time.Minute || r.Max > 365*24*time.Hour):
+		return "max: write how long a token may last, 1m to 365d, and nothing in a rule that forbids"
+	case r.As == AsHub && r.Access != daypass.Read:
+		return "access: write read: as the hub nobody writes"
+	case r.As == AsHub && anybody(r.Who.Users) && anybody(r.Who.Groups):
+		return "who: as the hub, name users or groups, by more than * and ?"
+	case r.As == AsHub && slices.ContainsFunc(r.What, broad):
+		return "what: as the hub, name host and owner without * and ?, and some of the name: github.com/uni/course-*"
+	}
+	return ""
+}
+
+// A Pattern is a set of repositories; the zero one is empty.
+type Pattern struct{ text string }
+
+// String returns what ParsePattern read, in lower case.
+func (p Pattern) String() string { return p.text }
+
+// ParsePattern reads HOST/OWNER/NAME, in ASCII of either case. In each part * and
+// ? may stand, neither for a slash.
+func ParsePattern(s string) (Pattern, error) {
+	host, repo, _ := strings.Cut(strings.NewReplacer("*", "x", "?", "x").Replace(daypass.FoldASCII(s)), "/")
+	if _, ok := daypass.ParseRepo(repo); !ok || !daypass.CleanHost(host) || strings.HasSuffix(repo, ".git") {
+		return Pattern{}, fmt.Errorf("%q is not HOST/OWNER/NAME: write it like github.com/uni/course-*, without https:// and .git", s)
+	}
+	return Pattern{daypass.FoldASCII(s)}, nil
+}
+
+type glob struct {
+	text             string
+	all, wild, loose bool
+}
+
+func globs[T ~struct{ text string } | ~string](list []T, loose bool) (out []glob) {
+	for _, entry := range list {
+		s := fmt.Sprint(entry)
+		g := glob{s, s == "*", strings.ContainsAny(s, "*?"), loose}
+		if loose {
+			g.text = loosely(s)
+		}
+		if g.wild {
+			g.text = strings.NewReplacer(`\`, `\\`, "[", `\[`).Replace(g.text)
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
+func loosely(s string) string { return strings.ReplaceAll(daypass.FoldASCII(s), "/", "\x00") }
+
+func has(list []glob, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		return slices.ContainsFunc(list, func(g glob) bool {
+			if g.loose {
+				name = loosely(name)
+			}
+			if !g.wild || g.all {
+				return g.all || g.text == name
+			}
+			ok, _ := path.Match(g.text, name)
+			return ok
+		})
+	})
 }
