@@ -282,24 +282,20 @@ type Right struct {
 	Admin   bool   `json:"admin,omitempty"`
 }
 
-// HookUser is a user as a hub names them to the service's hooks.
-type HookUser struct {
-	Name    string    `json:"name"`
-	Created time.Time `json:"created"`
-}
-
-// HookLogin hands over the tokens of a login at the hub. Encoding it by
-// encoding/json fails; use Encode.
+// HookLogin hands over the tokens of a login at the hub, as the hub's OAuth
+// client got them. Encoding it by encoding/json fails; use Encode.
 type HookLogin struct {
-	User         HookUser       `json:"user"`
-	Host         string         `json:"host"`      // the git host that was logged in with
-	ClientID     string         `json:"client_id"` // of the App that the hub logs in with
-	AccountID    int64          `json:"account_id"`
-	Login        string         `json:"login"`
-	Access       daypass.Secret `json:"access_token"`
-	Until        *time.Time     `json:"access_until,omitempty"` // nil: the host sets no end
-	Refresh      daypass.Secret `json:"refresh_token,omitempty"`
-	RefreshUntil *time.Time     `json:"refresh_until,omitempty"`
+	User             string         `json:"user"`              // at the hub
+	Created          *time.Time     `json:"created,omitempty"` // when the hub made the user, where the hook knows
+	Host             string         `json:"host"`              // the git host that was logged in with
+	ClientID         string         `json:"client_id"`         // of the App that the hub logs in with
+	Account          Account        `json:"account"`
+	Access           daypass.Secret `json:"access_token"`
+	Refresh          daypass.Secret `json:"refresh_token,omitempty"`
+	ExpiresIn        int64          `json:"expires_in,omitempty"` // seconds from the login on; 0: the host sets no end
+	RefreshExpiresIn int64          `json:"refresh_token_expires_in,omitempty"`
+	Scope            string         `json:"scope,omitempty"` // of a classic OAuth App
+	TokenType        string         `json:"token_type,omitempty"`
 }
 
 type hookLogin HookLogin
@@ -327,8 +323,9 @@ func DecodeHookLogin(b []byte) (HookLogin, error) {
 
 // HookStopped tells that one of a user's servers has stopped.
 type HookStopped struct {
-	User   HookUser `json:"user"`
-	Server string   `json:"server"` // "" is the default server
+	User    string     `json:"user"`              // at the hub
+	Created *time.Time `json:"created,omitempty"` // when the hub made the user, where the hook knows
+	Server  string     `json:"server"`            // "" is the default server
 }
 
 var errMalformed = errors.New("not the JSON that belongs here")

@@ -51,8 +51,8 @@ func TestCredentialReplyKeepsItsSecretFromEncoders(t *testing.T) {
 func TestHookLoginKeepsItsSecretsFromEncoders(t *testing.T) {
 	until := time.Unix(1800000000, 0).UTC()
 	login := api.HookLogin{
-		User: api.HookUser{Name: "jo", Created: until}, Host: "github.com", ClientID: "Iv23", AccountID: 7, Login: "mona",
-		Access: daypass.NewSecret("ghu_0123456789abcdef"), Until: &until, Refresh: daypass.NewSecret("ghr_0123456789abcdef"),
+		User: "jo", Created: &until, Host: "github.com", ClientID: "Iv23", Account: api.Account{ID: 7, Login: "mona"},
+		Access: daypass.NewSecret("ghu_0123456789abcdef"), ExpiresIn: 28800, Refresh: daypass.NewSecret("ghr_0123456789abcdef"),
 	}
 	if b, err := json.Marshal(login); err == nil {
 		t.Errorf("encoding/json wrote %s", b)
@@ -65,10 +65,10 @@ func TestHookLoginKeepsItsSecretsFromEncoders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !got.Access.Equal(login.Access) || !got.Refresh.Equal(login.Refresh) || got.User != login.User || !got.Until.Equal(until) {
+	if !got.Access.Equal(login.Access) || !got.Refresh.Equal(login.Refresh) || got.User != login.User || !got.Created.Equal(until) || got.ExpiresIn != 28800 {
 		t.Errorf("came back as %+v", got)
 	}
-	if _, err := api.DecodeHookLogin([]byte(strings.Replace(string(b), `"login"`, `"scopes"`, 1))); err == nil {
+	if _, err := api.DecodeHookLogin([]byte(strings.Replace(string(b), `"host"`, `"hosts"`, 1))); err == nil {
 		t.Error("took a key that it does not know")
 	}
 }
