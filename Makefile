@@ -60,10 +60,11 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/share/daypass/python
 	install -m 0644 python/gh_scoped_creds.py python/daypass_hub.py $(DESTDIR)$(PREFIX)/share/daypass/python/
 	for name in gh-scoped-creds github-app-user-auth; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
+	ln -sf git-credential-daypass $(DESTDIR)$(BINDIR)/git-credential-github-app
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/daypass
-	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd git-credential-daypass gh-scoped-creds github-app-user-auth
+	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd git-credential-daypass gh-scoped-creds github-app-user-auth git-credential-github-app
 
 clean:
 	rm -rf bin

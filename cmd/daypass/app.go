@@ -27,7 +27,9 @@ type app struct {
 	now            func() time.Time
 	uid            int               // effective user id
 	transport      http.RoundTripper // verifies certificates, honours HTTPS_PROXY and SSL_CERT_FILE
+	direct         http.RoundTripper // to the access service: through no proxy; nil means client.NewTransport
 	etcConfig      string            // the admin's configuration
+	rootDir        string            // where an image's files are written; "" means /
 	terminal       bool              // stderr is a terminal
 	readable       bool              // stdin is a terminal
 }
@@ -91,7 +93,7 @@ func (a *app) root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "first", Title: "Every day:"}, &cobra.Group{ID: "more", Title: "More:"})
 	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand()}
 	more := []*cobra.Command{
-		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.setupCommand(), a.walletCommand(),
+		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.envCommand(), a.setupCommand(), a.walletCommand(),
 		a.serverCommand("demo", "See it work on a GitHub that runs on this machine only"),
 		a.serverCommand("admin", "For admins: make the GitHub App"),
 	}
@@ -102,9 +104,10 @@ func (a *app) root() *cobra.Command {
 		c.GroupID = "more"
 	}
 	root.AddCommand(append(first, more...)...)
-	forGit := a.credentialCommand()
-	forGit.GroupID = "more"
-	root.AddCommand(forGit)
+	for _, hidden := range []*cobra.Command{a.credentialCommand(), a.identityCommand()} {
+		hidden.GroupID = "more"
+		root.AddCommand(hidden)
+	}
 	root.SetCompletionCommandGroupID("more")
 	cobra.EnableCommandSorting = false
 	root.SetHelpCommandGroupID("more")
@@ -143,7 +146,19 @@ func (a *app) presenting() (wallet.Authority, error) {
 	if err != nil {
 		return "", walletProblem(err)
 	}
-	return auth, nil
+	hub := a.getenv("JUPYTERHUB_API_TOKEN")
+	if auth != wallet.Login || hub == "" {
+		return auth, nil
+	}
+	// The hub said nothing of an access service; the admin's file may.
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return "", err
+	}
+	if cfg.admin.Broker == "" {
+		return auth, nil
+	}
+	return wallet.PresentedBy(cfg.admin.Broker, hub), nil
 }
 
 // client returns a client of the host; clientID may be empty where no login is made.

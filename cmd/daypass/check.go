@@ -107,6 +107,9 @@ func (a *app) checkPush(ctx context.Context, h github.Host, at here) error {
 	if err != nil {
 		return err
 	}
+	if e.Origin == fromService {
+		return a.checkService(ctx, h, at, e)
+	}
 	c := a.client(h, e.ClientID)
 	if _, err := c.Account(ctx, e.Credential.Token); err != nil {
 		return err
@@ -132,6 +135,32 @@ func (a *app) checkPush(ctx context.Context, h github.Host, at here) error {
 		return err
 	}
 	s.result("A push to %s would work: as %s, until %s.", at.Repo, e.Credential.Account, s.moment(e.Credential.Scope.Until))
+	return nil
+}
+
+// checkService judges what the access service gave: it has looked already, at
+// the person's right and at the rules.
+func (a *app) checkService(ctx context.Context, h github.Host, at here, e wallet.Entry) error {
+	s := a.screen(false)
+	if e.Credential.Scope.Access != daypass.Write {
+		return &daypass.Problem{
+			Code: "DP-862", What: "the access service lets you read " + at.Repo.String() + " and not push to it",
+			Why: "your own right at " + h.Title() + ", or its rules, allow no more", Next: "Ask the repository's admins for write access, or push to a fork.",
+			Who: "The hub's admins see which rule decided.", Kind: daypass.ErrRefused,
+		}
+	}
+	if at.dir != "" {
+		if changed, err := a.workflows(ctx, at); err == nil && changed {
+			return &daypass.Problem{
+				Code: "DP-607", What: "your commits change files below .github/workflows, and the App may not",
+				Next: "Make that change on " + h.Title() + "'s pages, and leave it out of what you push.", Kind: daypass.ErrRefused,
+			}
+		}
+	}
+	if err := a.checkAsked(ctx, h, at); err != nil {
+		return err
+	}
+	s.result("A push to %s would work: as %s, until %s, by the access service.", at.Repo, first(e.Credential.Account, "the hub"), s.moment(e.Credential.Scope.Until))
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/client"
 	"github.com/daypass-dev/daypass/provider/github"
 )
 
@@ -41,16 +42,26 @@ type fileConfig struct {
 	Host        string                `yaml:"host"` // the default host
 	Hosts       map[string]hostConfig `yaml:"hosts"`
 	FallThrough *bool                 `yaml:"fallthrough"`
+
+	// Admin keys too: where the hub's token may go.
+	Broker           string   `yaml:"broker"`             // the access service's URL
+	BrokerOrigins    []string `yaml:"broker_origins"`     // further origins of access services
+	PlainHTTPOrigins []string `yaml:"plain_http_origins"` // may be asked by plain http
 }
 
-// adminKeys may stand in root-owned /etc only.
-var adminKeys = []string{"max_renew", "max_selection", "allow_tokens", "refresh_revocation"}
+// adminKeys and adminLines, which stand outside of hosts, may stand in
+// root-owned /etc only.
+var (
+	adminKeys  = []string{"max_renew", "max_selection", "allow_tokens", "refresh_revocation"}
+	adminLines = []string{"broker", "broker_origins", "plain_http_origins"}
+)
 
 // A config is what all sources say together: /etc, the user's file, environment.
 type config struct {
 	host        github.Host
 	hosts       map[string]hostConfig
 	fallThrough bool
+	admin       client.Admin // what /etc says about the access service
 }
 
 // forHost returns the configuration of a host; none is the zero value.
@@ -71,6 +82,9 @@ func (a *app) loadConfig() (config, error) {
 		}
 		if fc.FallThrough != nil {
 			out.fallThrough = *fc.FallThrough
+		}
+		if file.admin {
+			out.admin = client.Admin{Broker: fc.Broker, Origins: fc.BrokerOrigins, PlainHTTP: fc.PlainHTTPOrigins}
 		}
 		for _, name := range slices.Sorted(maps.Keys(fc.Hosts)) {
 			if err := mergeHost(out.hosts, file.path, name, fc.Hosts[name]); err != nil {
@@ -273,7 +287,32 @@ func (f configFile) parse(text []byte) (fileConfig, error) {
 	if err := f.checkUnderstood(out); err != nil {
 		return fileConfig{}, err
 	}
-	return out, nil
+	return out, f.checkService(tree, out)
+}
+
+// checkService checks what the file says about the access service. Only the
+// admin may say it: it decides where the hub's token goes.
+func (f configFile) checkService(tree *yaml.Node, fc fileConfig) error {
+	lines := map[string]int{}
+	eachPair(tree, func(key, _ *yaml.Node) { lines[key.Value] = key.Line })
+	for _, key := range adminLines {
+		if line, ok := lines[key]; ok && !f.admin {
+			return configProblem(f.path, line, key, "only the admin's /etc/daypass/config.yaml may set it", nil)
+		}
+	}
+	if fc.Broker != "" {
+		if why := client.BaseMistake(fc.Broker); why != "" {
+			return configProblem(f.path, lines["broker"], "broker", why, nil)
+		}
+	}
+	for key, list := range map[string][]string{"broker_origins": fc.BrokerOrigins, "plain_http_origins": fc.PlainHTTPOrigins} {
+		for _, v := range list {
+			if !client.Origin(v) {
+				return configProblem(f.path, lines[key], key, "it lists origins, such as https://HOST or http://HOST:8000, with nothing behind them", nil)
+			}
+		}
+	}
+	return nil
 }
 
 // tree returns the one document of a file, of which every part is plain.

@@ -38,7 +38,7 @@ func (a *app) credentialCommand() *cobra.Command {
 			case "get":
 				return a.credentialGet(ctx, req)
 			case "erase":
-				return a.credentialErase(req)
+				return a.credentialErase(ctx, req)
 			}
 			return nil
 		},
@@ -66,6 +66,9 @@ func (a *app) credentialGet(ctx context.Context, req gitcred.Request) error {
 	e, err := a.candidate(ctx, w, auth, h, req)
 	if err == nil {
 		return a.answer(req, e)
+	}
+	if done, err := a.askService(ctx, cfg, w, auth, h, req); done {
+		return err
 	}
 	if a.asksForAnother(w, h, req.Username) || !a.setUpFor(ctx, cfg, w, h) {
 		return nil
@@ -250,7 +253,7 @@ func pushAgain(next string) string {
 
 // credentialErase: the host did not take a credential. It is dropped if it is
 // the very one that git names; an old one that fails must not end a new one.
-func (a *app) credentialErase(req gitcred.Request) error {
+func (a *app) credentialErase(ctx context.Context, req gitcred.Request) error {
 	if req.Password.IsZero() && req.Credential.IsZero() {
 		return nil
 	}
@@ -274,7 +277,12 @@ func (a *app) credentialErase(req gitcred.Request) error {
 	if err != nil || changed {
 		return err
 	}
-	_, err = w.Remove(match, wallet.Rejected)
+	gone, err := w.Remove(match, wallet.Rejected)
+	for _, e := range gone {
+		if e.Origin == fromService {
+			a.rejected(ctx, e)
+		}
+	}
 	return err
 }
 

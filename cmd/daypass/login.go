@@ -22,7 +22,10 @@ at most). Nothing is kept on a disk.
   daypass login                         GitHub
   daypass login ghes.example            a GitHub Enterprise Server
   daypass login --repo OWNER/NAME       good for that one repository only
-  daypass login --renew 7d              renewed by itself for a week, in memory only`
+  daypass login --renew 7d              renewed by itself for a week, in memory only
+
+Where your hub has an access service, login names the page to connect at, once for all
+your servers, and waits; --device types a code all the same.`
 
 // loginOptions are login's flags.
 type loginOptions struct {
@@ -90,6 +93,9 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) (err err
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
+	if done, err := l.connect(ctx, args); done {
+		return err
+	}
 	if err := l.prepare(ctx, args); err != nil {
 		return err
 	}
@@ -112,7 +118,7 @@ func (l *login) prepare(ctx context.Context, args []string) error {
 		return err
 	}
 	l.hc = l.cfg.forHost(l.host)
-	if err := l.chooseApp(); err != nil {
+	if err := l.chooseApp(ctx); err != nil {
 		return err
 	}
 	if err := l.checkRequest(); err != nil {
@@ -136,7 +142,7 @@ func (l *login) prepare(ctx context.Context, args []string) error {
 
 // chooseApp takes the client id and the App's page from flags, else the
 // environment (old names too), else the files.
-func (l *login) chooseApp() error {
+func (l *login) chooseApp(ctx context.Context) error {
 	env := l.app.getenv
 	id, from := l.o.clientID, "--client-id"
 	for _, name := range []string{"DAYPASS_CLIENT_ID", "GH_SCOPED_CREDS_CLIENT_ID", "GITHUB_APP_CLIENT_ID"} {
@@ -162,6 +168,9 @@ func (l *login) chooseApp() error {
 			}
 		}
 		l.hc.AppURL = url
+	}
+	if l.hc.ClientID == "" {
+		l.hc.ClientID = l.serviceClientID(ctx)
 	}
 	if l.hc.ClientID == "" {
 		return noClientID(l.host)

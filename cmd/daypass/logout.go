@@ -16,32 +16,49 @@ host can do that. git's configuration stays ("daypass setup --undo" takes that b
 
   daypass logout                 the default host
   daypass logout ghes.example    another host
-  daypass logout --all           every host`
+  daypass logout --all           every host
+
+Where your hub connects you, this empties this machine's store, and git gets new access
+when it asks again. --disconnect ends the connection too, for all your servers.`
 
 func (a *app) logoutCommand() *cobra.Command {
-	var all bool
+	var all, disconnect bool
 	c := &cobra.Command{
 		Use: "logout [HOST]", Short: "End your access, here and at the host", Long: logoutHelp, Args: atMost(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.logout(c.Context(), args, all) },
+		RunE: func(c *cobra.Command, args []string) error { return a.logout(c.Context(), args, all, disconnect) },
 	}
 	c.Flags().BoolVar(&all, "all", false, "every host")
+	c.Flags().BoolVar(&disconnect, "disconnect", false, "end the connection at the access service too, everywhere")
 	return c
 }
 
-func (a *app) logout(ctx context.Context, args []string, all bool) error {
+func (a *app) logout(ctx context.Context, args []string, all, disconnect bool) error {
+	cfg, host, err := a.logoutHere(ctx, args, all)
+	if err != nil || !disconnect {
+		return err
+	}
+	return a.disconnect(ctx, cfg, all, host)
+}
+
+// logoutHere empties this machine's store of what is for the host, or for all.
+func (a *app) logoutHere(ctx context.Context, args []string, all bool) (config, github.Host, error) {
 	if all && len(args) > 0 {
-		return usageText("logout", "give a host or --all, not both")
+		return config{}, github.Host{}, usageText("logout", "give a host or --all, not both")
 	}
 	cfg, err := a.loadConfig()
 	if err != nil && !all {
-		return err
+		return cfg, github.Host{}, err
 	}
 	host := cfg.host
 	if !all {
 		if host, err = a.hostNamed(cfg, first(args...)); err != nil {
-			return err
+			return cfg, host, err
 		}
 	}
+	return cfg, host, a.empty(ctx, all, host)
+}
+
+func (a *app) empty(ctx context.Context, all bool, host github.Host) error {
 	w, err := a.openWallet()
 	if err != nil {
 		return err
@@ -71,16 +88,27 @@ func (a *app) logout(ctx context.Context, args []string, all bool) error {
 }
 
 // ownTokens leaves out what setup --from-env took over: that token is the hub's,
-// which goes on giving it to the servers that it starts.
+// which goes on giving it to the servers that it starts; and what the access
+// service gave, which must know what it ended.
 func (a *app) ownTokens(s *screen, origin string, list []wallet.Entry) []wallet.Entry {
 	var out []wallet.Entry
+	given := 0
 	for _, e := range list {
-		if e.Origin != "env" {
+		switch e.Origin {
+		case fromService: // its own to end, and to give again
+			given++
+			continue
+		case "env":
+		default:
 			out = append(out, e)
 			continue
 		}
 		s.result("Erased the token taken from GITHUB_TOKEN for %s. It is the hub's own and stays valid there; to end it: %s",
 			e.Credential.Scope.Host, origin+"/settings/applications")
+	}
+	if given > 0 {
+		s.result("Erased on this machine: access to %d of your repositories at %s. You stay connected at the access service; \"daypass logout --disconnect\" ends that.",
+			given, origin)
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/daypass-dev/daypass/client"
 	"github.com/daypass-dev/daypass/provider/github"
 )
 
@@ -19,7 +20,7 @@ func main() {
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, environ: os.Environ, now: time.Now, uid: os.Geteuid(),
-		transport: github.NewTransport(), etcConfig: "/etc/daypass/config.yaml",
+		transport: github.NewTransport(), direct: client.NewTransport(), etcConfig: "/etc/daypass/config.yaml",
 		terminal: term.IsTerminal(int(os.Stderr.Fd())),
 		readable: term.IsTerminal(int(os.Stdin.Fd())),
 	}

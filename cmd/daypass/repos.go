@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/client"
 	"github.com/daypass-dev/daypass/provider/github"
 	"github.com/daypass-dev/daypass/wallet"
 )
@@ -32,6 +33,9 @@ func (a *app) repos(ctx context.Context, args []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	if done, err := a.serviceRepos(ctx, cfg, h, asJSON); done {
+		return err
+	}
 	e, err := a.current(ctx, h, daypass.Repo{})
 	if err != nil {
 		return err
@@ -42,6 +46,39 @@ func (a *app) repos(ctx context.Context, args []string, asJSON bool) error {
 	}
 	a.showRepos(a.screen(asJSON), e, reach)
 	return nil
+}
+
+// serviceRepos lists what the connection reaches; done is false where there is
+// no access service for the host, or nothing is connected there.
+func (a *app) serviceRepos(ctx context.Context, cfg config, h github.Host, asJSON bool) (done bool, err error) {
+	svc, err := a.service(cfg)
+	if err != nil || svc == nil {
+		return err != nil, err
+	}
+	list, err := svc.Repos(ctx, h.Name)
+	if client.NotServed(err) {
+		return false, nil
+	}
+	if err != nil {
+		return true, told(err, h)
+	}
+	rows := []repoRow{}
+	for _, r := range list.Repos {
+		row := repoRow{Repository: r.Repo.Repo().String(), ID: r.ID, Private: r.Private, Push: r.Access == "write"}
+		if !row.Push {
+			row.Why = "you may only read it"
+		}
+		rows = append(rows, row)
+	}
+	s := a.screen(asJSON)
+	s.repos(rows)
+	if !list.Complete {
+		s.say("There are more, or some could not be seen.")
+	}
+	if pageLink(list.Change) {
+		s.say("To change that: %s", list.Change)
+	}
+	return true, nil
 }
 
 type repoRow struct {
@@ -68,19 +105,9 @@ func (a *app) showRepos(s *screen, e wallet.Entry, reach github.Reach) {
 			rows = append(rows, row)
 		}
 	}
+	s.repos(rows)
 	if s.json {
-		s.object(rows)
 		return
-	}
-	for _, r := range rows {
-		mark := "push"
-		if !r.Push {
-			mark = "read only: " + r.Why
-		}
-		s.result("%-40s %s", r.Repository, mark)
-	}
-	if len(rows) == 0 {
-		s.result("The App is installed on no repository that you can see.")
 	}
 	for _, in := range reach.Installations {
 		if in.Suspended {
@@ -95,9 +122,33 @@ func (a *app) showRepos(s *screen, e wallet.Entry, reach github.Reach) {
 	}
 }
 
+// repos shows a list of repositories.
+func (s *screen) repos(rows []repoRow) {
+	if s.json {
+		s.object(rows)
+		return
+	}
+	for _, r := range rows {
+		mark := "push"
+		if !r.Push {
+			mark = "read only: " + r.Why
+		}
+		s.result("%-40s %s", r.Repository, mark)
+	}
+	if len(rows) == 0 {
+		s.result("The App is installed on no repository that you can see.")
+	}
+}
+
 // current is the credential that this process would use at the host for the
 // repository, or, for the zero Repo, the widest one; renewed where it is due.
 func (a *app) current(ctx context.Context, h github.Host, repo daypass.Repo) (wallet.Entry, error) {
+	return a.currentFor(ctx, h, repo, "git")
+}
+
+// currentFor is current, which for a repository asks the access service where the
+// wallet has nothing; purpose is for its activity.
+func (a *app) currentFor(ctx context.Context, h github.Host, repo daypass.Repo, purpose string) (wallet.Entry, error) {
 	w, err := a.openWallet()
 	if err != nil {
 		return wallet.Entry{}, err
@@ -119,7 +170,7 @@ func (a *app) current(ctx context.Context, h github.Host, repo daypass.Repo) (wa
 		if e, ok := a.renewableFor(w, auth, h, repo); ok {
 			return a.renewed(ctx, w, e)
 		}
-		return wallet.Entry{}, a.noLogin(w, auth, h)
+		return a.wanted(ctx, w, auth, h, repo, purpose, a.noLogin(w, auth, h))
 	}
 	return a.widest(ctx, w, auth, h)
 }

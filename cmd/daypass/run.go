@@ -22,6 +22,7 @@ GH_TOKEN (on a GitHub Enterprise Server GH_HOST and GH_ENTERPRISE_TOKEN instead)
 type runOptions struct {
 	host, repo string
 	all        bool
+	purpose    string // for the access service's activity
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -55,6 +56,7 @@ func (a *app) runChild(c *cobra.Command, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	o.purpose = "run"
 	e, err := a.runEntry(c, h, o)
 	if err != nil {
 		return err
@@ -71,13 +73,14 @@ func (a *app) runChild(c *cobra.Command, o runOptions, args []string) error {
 // runEntry: --repo takes a token that reaches nothing else, and no other.
 func (a *app) runEntry(c *cobra.Command, h github.Host, o runOptions) (wallet.Entry, error) {
 	if o.all {
-		return a.current(c.Context(), h, daypass.Repo{})
+		e, err := a.current(c.Context(), h, daypass.Repo{})
+		return e, a.noneForAll(h, err)
 	}
 	repo, ok := daypass.ParseRepo(strings.TrimSuffix(o.repo, ".git"))
 	if !ok {
 		return wallet.Entry{}, usageProblem(c, "--repo is OWNER/NAME, such as octocat/hello-world")
 	}
-	e, err := a.current(c.Context(), h, repo)
+	e, err := a.currentFor(c.Context(), h, repo, o.purpose)
 	if err == nil {
 		s := e.Credential.Scope
 		only := daypass.Scope{Host: h.Name, Repos: []daypass.Repo{repo}, Access: s.Access, Until: s.Until}
@@ -85,13 +88,33 @@ func (a *app) runEntry(c *cobra.Command, h github.Host, o runOptions) (wallet.En
 			return e, nil
 		}
 	}
-	if err != nil && !errors.Is(err, daypass.ErrNoLogin) {
+	var p *daypass.Problem
+	if err != nil && (!errors.Is(err, daypass.ErrNoLogin) || errors.As(err, &p) && p.Code == "DP-851") {
 		return wallet.Entry{}, err
 	}
 	return wallet.Entry{}, &daypass.Problem{
 		Code: "DP-103", What: "there is no access here that reaches " + repo.String() + " and nothing else",
 		Next: `Run "daypass login` + a.loginArg(h) + " --repo " + repo.String() + `" first, or use --all.`,
 		Kind: daypass.ErrNoLogin, Err: err,
+	}
+}
+
+// noneForAll says why --all has nothing where the access service is what gives
+// access: it does so for one repository at a time.
+func (a *app) noneForAll(h github.Host, err error) error {
+	if !errors.Is(err, daypass.ErrNoLogin) {
+		return err
+	}
+	cfg, cerr := a.loadConfig()
+	if cerr != nil {
+		return cerr
+	}
+	if s, serr := a.service(cfg); serr != nil || s == nil {
+		return errors.Join(serr, err)
+	}
+	return &daypass.Problem{
+		Code: "DP-861", What: "the access service gives access to one repository at a time, never to all of " + h.Title(),
+		Next: "Say --repo OWNER/NAME.", Kind: daypass.ErrRefused, Err: err,
 	}
 }
 
@@ -119,6 +142,12 @@ func childVariables(h github.Host, e wallet.Entry) []string {
 	default:
 		out = []string{"GH_HOST=" + h.Name, "GH_ENTERPRISE_TOKEN=" + token}
 	}
+	return append(out, personVariables(h, e)...)
+}
+
+// personVariables say who acts at which host. None of them is a secret.
+func personVariables(h github.Host, e wallet.Entry) []string {
+	var out []string
 	add := func(name, value string) {
 		if value != "" {
 			out = append(out, name+"="+value)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +21,8 @@ where it is needed.
 
   daypass setup                 your ~/.gitconfig
   daypass setup --system        for everybody on this machine (as root)
-  daypass setup --hub           for a hub's image: --system and --ssh, conda's git too
+  daypass setup --hub [HOST…]   for a hub's image: --system and --ssh, conda's git too,
+                                and what tells git who commits when a server starts
   daypass setup --ssh           also turn git@HOST: and ssh:// remotes into https
   daypass setup --from-env      keep GITHUB_TOKEN from the environment in memory for git
   daypass setup --undo          take away exactly what setup added
@@ -33,13 +36,19 @@ type setupOptions struct {
 func (a *app) setupCommand() *cobra.Command {
 	var o setupOptions
 	c := &cobra.Command{
-		Use: "setup", Short: "Make git ask daypass, or no longer", Long: setupHelp, Args: atMost(0),
-		RunE: func(c *cobra.Command, _ []string) error { return a.setup(c, o) },
+		Use: "setup", Short: "Make git ask daypass, or no longer", Long: setupHelp,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 && !o.hub {
+				return usageProblem(c, "hosts can be given with --hub only; else say --host")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return a.setup(c, o, args) },
 	}
 	f := c.Flags()
 	f.BoolVar(&o.system, "system", false, "git's configuration for everybody on this machine")
 	f.BoolVar(&o.global, "global", false, "your own git configuration (the default)")
-	f.BoolVar(&o.hub, "hub", false, "for a hub's image: --system and --ssh, every git found")
+	f.BoolVar(&o.hub, "hub", false, "for a hub's image: --system and --ssh, every git found, start scripts")
 	f.BoolVar(&o.ssh, "ssh", false, "turn ssh remotes of the host into https")
 	f.BoolVar(&o.fromEnv, "from-env", false, "keep GITHUB_TOKEN in memory, bound to GITHUB_HOST")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done")
@@ -49,7 +58,7 @@ func (a *app) setupCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) setup(c *cobra.Command, o setupOptions) error {
+func (a *app) setup(c *cobra.Command, o setupOptions, args []string) error {
 	if o.hub {
 		o.system, o.ssh = true, true
 	}
@@ -59,6 +68,9 @@ func (a *app) setup(c *cobra.Command, o setupOptions) error {
 	if o.system && o.fromEnv {
 		return usageProblem(c, "--from-env is for one person: say it without --system and --hub")
 	}
+	if o.undo && len(args) > 0 {
+		return usageProblem(c, "--undo takes a host by --host")
+	}
 	ctx := c.Context()
 	if o.undo {
 		return a.undo(ctx, o)
@@ -67,7 +79,7 @@ func (a *app) setup(c *cobra.Command, o setupOptions) error {
 	if err != nil {
 		return err
 	}
-	h, err := a.hostNamed(cfg, o.host)
+	hosts, err := a.setupHosts(cfg, o, args)
 	if err != nil {
 		return err
 	}
@@ -76,17 +88,48 @@ func (a *app) setup(c *cobra.Command, o setupOptions) error {
 		return err
 	}
 	warnExposed(a.screen(false), helper)
-	req := gitconf.Request{
-		Origin: h.Web, Helper: helper, System: o.system, SSH: o.ssh, KeepHelpers: o.keepHelpers, PushDefault: true,
-	}
-	if o.fromEnv {
-		if err := a.fromEnv(ctx, h, o.dryRun, &req); err != nil {
+	for _, h := range hosts {
+		req := gitconf.Request{
+			Origin: h.Web, Helper: helper, System: o.system, SSH: o.ssh, KeepHelpers: o.keepHelpers, PushDefault: true,
+		}
+		if o.fromEnv {
+			if err := a.fromEnv(ctx, h, o.dryRun, &req); err != nil {
+				return err
+			}
+		} else if !o.system {
+			a.identity(ctx, h, &req)
+		}
+		if err := a.applySetup(ctx, o, h, req); err != nil {
 			return err
 		}
-	} else if !o.system {
-		a.identity(ctx, h, &req)
 	}
-	return a.applySetup(ctx, o, h, req)
+	if o.hub {
+		return a.startScripts(o)
+	}
+	return nil
+}
+
+// setupHosts are the hosts to set up: the one named, else the default; for an
+// image those named, else the default and each that is configured.
+func (a *app) setupHosts(cfg config, o setupOptions, args []string) ([]github.Host, error) {
+	names := args
+	if o.hub && len(args) == 0 && o.host == "" {
+		names = append([]string{""}, slices.Sorted(maps.Keys(cfg.hosts))...)
+	}
+	if o.host != "" || len(names) == 0 {
+		names = append([]string{o.host}, names...)
+	}
+	var out []github.Host
+	for _, name := range names {
+		h, err := a.hostNamed(cfg, name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, h) {
+			out = append(out, h)
+		}
+	}
+	return out, nil
 }
 
 // identity fills in who commits, from a login that there is; without one git
@@ -188,6 +231,9 @@ func (a *app) undo(ctx context.Context, o setupOptions) error {
 	}
 	if err == nil && len(list) == 0 {
 		out.result("There was nothing to take back.")
+	}
+	if err == nil && o.hub {
+		return a.startScripts(o)
 	}
 	return err
 }

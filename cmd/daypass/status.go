@@ -55,10 +55,14 @@ func (a *app) status(c *cobra.Command, asJSON bool) error {
 	}
 	entries = slices.DeleteFunc(entries, func(e wallet.Entry) bool { return !e.Credential.Usable(a.now(), 0) })
 	s := a.screen(asJSON)
+	connections, connected := a.connections(c.Context(), s)
 	if asJSON {
-		rows := []statusRow{}
+		rows := []any{}
 		for _, e := range entries {
 			rows = append(rows, a.statusRow(w, e, auth))
+		}
+		for _, row := range connections {
+			rows = append(rows, row)
 		}
 		s.object(rows)
 	} else {
@@ -66,7 +70,7 @@ func (a *app) status(c *cobra.Command, asJSON bool) error {
 			a.showEntry(s, w, e, auth)
 		}
 	}
-	if len(entries) > 0 {
+	if len(entries) > 0 || connected {
 		return nil
 	}
 	if !asJSON {
