@@ -29,6 +29,7 @@ var layers = map[string][]string{
 	"gitconf":                    {""},
 	"doctor":                     {"", "gitconf"},
 	"policy":                     {""},
+	"policy/rulefile":            {"", "policy"},
 	"provider/github":            {""},
 	"provider/providertest":      {""},
 	"broker":                     {"", "policy", "store"},

@@ -27,6 +27,9 @@ func (i *Issuer) Exchange(ctx context.Context, code, verifier, redirect string) 
 // Refresh spends a refresh token (docs: "Refreshing user access tokens"): it
 // and the old access token are dead once the host has it.
 func (i *Issuer) Refresh(ctx context.Context, refresh daypass.Secret) (daypass.Grant, error) {
+	if refresh.IsZero() {
+		return daypass.Grant{}, i.spent("to renew")
+	}
 	return i.grant(ctx, map[string]any{"grant_type": "refresh_token"}, map[string]daypass.Secret{"refresh_token": refresh})
 }
 

@@ -104,9 +104,12 @@ func NewIssuer(c IssuerConfig) (*Issuer, error) {
 		return nil, misfit("one App is named for pushing and for content",
 			"Make a second App for content: whoever has its private key reads without anybody's yes, so it must never be able to write.")
 	}
-	var err error
-	i.content, err = newContentApp(c.Host, *c.Content)
-	return i, err
+	app, err := newContentApp(c.Host, *c.Content)
+	if err != nil {
+		return nil, err
+	}
+	i.content = app
+	return i, nil
 }
 
 func checkPush(h Host, p PushApp) error {

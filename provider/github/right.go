@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strconv"
 
-
 	"github.com/daypass-dev/daypass"
 )
 
@@ -251,4 +250,3 @@ func (i *Issuer) Reach(ctx context.Context, access daypass.Secret, limit int) ([
 	}
 	return out, t.whole && !t.hidden && !t.suspended && !full, nil
 }
-
