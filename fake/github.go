@@ -158,6 +158,13 @@ type Switches struct {
 	// RefreshLatency is how long the answer to a refresh takes, after the old
 	// tokens have died: the window in which a program can be killed.
 	RefreshLatency time.Duration
+	// ReuseRevokes ends all that has come of a refresh token when the token is
+	// shown a second time, as RFC 6819, section 5.2.2.3, has it. What GitHub
+	// does is not documented. It counts for refreshes after it is set.
+	ReuseRevokes bool
+	// ReplicaLag is for how long a new access token is answered as if it did
+	// not exist, because not all of GitHub has heard of it yet.
+	ReplicaLag time.Duration
 	// Stateless makes installation tokens of the long form, unless a request's
 	// X-GitHub-Stateless-S2S-Token says otherwise.
 	Stateless bool

@@ -153,8 +153,12 @@ func (g *GitHub) granting(c *call, w wish, i *Installation, docs string, may fun
 	}
 	perms = map[string]string{"metadata": "read"} // GitHub always adds it
 	for name, level := range w.Permissions {
-		if rank := permissionRank(level); rank == 0 || rank > permissionRank(granted[name]) {
+		switch rank := permissionRank(level); {
+		case rank == 0 || granted[name] == "":
 			c.unprocessable("The permissions requested are not granted to this installation.", docs)
+			return nil, nil, false
+		case rank > permissionRank(granted[name]):
+			c.unprocessable("The level of access for permissions requested are not granted to this installation.", docs)
 			return nil, nil, false
 		}
 		perms[name] = level
@@ -208,7 +212,8 @@ func (g *GitHub) serveInstallationToken(c *call, id string) {
 
 // installationSecret makes the value of an installation's token, in the short
 // form of old or in the long one that has the App's number and a JWT in it:
-// GitHub's changelog of April 2026. A client has no business looking inside,
+// GitHub's changelog of 15 May 2026. Other values of the header than its two
+// are ignored. A client has no business looking inside,
 // and this world does not either: the signature is random.
 func (g *GitHub) installationSecret(c *call, t *token) (string, error) {
 	long := g.sw.Stateless

@@ -235,7 +235,7 @@ func TestInstallationTokenForms(t *testing.T) {
 		usual  bool
 		header string
 		long   bool
-	}{{false, "", false}, {false, "enabled", true}, {true, "", true}, {true, "disabled", false}, {true, "enabled", true}} {
+	}{{false, "", false}, {false, "enabled", true}, {true, "", true}, {true, "disabled", false}, {true, "enabled", true}, {false, "true", false}, {true, "0", true}} {
 		b.Set(func(s *Switches) { s.Stateless = c.usual })
 		tok := b.mint(jwt, "", "X-GitHub-Stateless-S2S-Token", c.header).text("token")
 		if long := strings.HasPrefix(tok, "ghs_3006_eyJ") && strings.Count(tok, ".") == 2 && len(tok) > 480 && len(tok) < 560; long != c.long || !c.long && len(tok) != 40 {
@@ -261,6 +261,11 @@ func TestInstallationTokenRefused(t *testing.T) {
 	} {
 		if a := b.mint(jwt, body); a.status != want {
 			t.Errorf("%.60s = %d %s, want %d", body, a.status, a.body, want)
+		}
+	}
+	for body, want := range map[string]string{`{"permissions":{"contents":"write"}}`: "The level of access", `{"permissions":{"issues":"read"}}`: "The permissions requested"} {
+		if a := b.mint(jwt, body); !strings.HasPrefix(a.text("message"), want) {
+			t.Errorf("%s = %s", body, a.body)
 		}
 	}
 	if a := b.do("POST", b.api+"/app/installations/7001/access_tokens", jwt, ""); a.status != 404 {

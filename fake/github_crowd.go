@@ -10,8 +10,8 @@ func (g *GitHub) SetCallbacks(clientID string, urls ...string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.appWith(clientID)
-	if a == nil {
-		return fmt.Errorf("fake: no App %q", clientID)
+	if a == nil || len(urls) > 10 {
+		return fmt.Errorf("fake: no App %q, or more than ten addresses", clientID)
 	}
 	a.CallbackURLs = append([]string{}, urls...)
 	return nil

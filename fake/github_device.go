@@ -178,6 +178,7 @@ func (g *GitHub) renew(app *App, form url.Values) ([]field, error) {
 		return badClient(), nil
 	}
 	if t == nil {
+		g.reused(form.Get("refresh_token"))
 		return oauthError("bad_refresh_token", "The refresh token passed is incorrect or expired."), nil
 	}
 	n, err := g.refreshed(t)

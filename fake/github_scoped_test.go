@@ -333,29 +333,62 @@ func TestSecretsAreNotRemembered(t *testing.T) {
 	}
 }
 
-// BenchmarkScoped is one scoped token where ten thousand users have
-// repositories and tokens.
-func BenchmarkScoped(b *testing.B) {
+// BenchmarkCrowd is one request of each kind where ten thousand users have
+// eight repositories each, and tokens.
+func BenchmarkCrowd(b *testing.B) {
 	g := NewGitHub(GitHubConfig{Kind: EnterpriseServer, Seed: Campus()})
 	if err := g.Add(Crowd(CampusPushApp, 10_000, 8)); err != nil {
 		b.Fatal(err)
 	}
-	tokens := make([]string, 10_000)
+	tokens, refresh := make([]string, 10_000), make([]string, 10_000)
 	for i := range tokens {
-		tokens[i], _, _ = g.Issue(CampusPushApp, fmt.Sprintf("user%d", i), 0)
+		tokens[i], refresh[i], _ = g.Issue(CampusPushApp, fmt.Sprintf("user%d", i), 0)
 	}
-	n := 0
-	for b.Loop() {
-		u := n % len(tokens)
-		n++
-		req, _ := http.NewRequest("POST", "http://127.0.0.1/api/v3/applications/"+CampusPushApp+"/token/scoped", strings.NewReader(fmt.Sprintf(
-			`{"access_token":%q,"target":"user%d","repository_ids":[%d],"permissions":{"contents":"write"}}`, tokens[u], u, 10_000_000+u*8+3)))
-		req.SetBasicAuth(CampusPushApp, CampusPushSecret)
+	serve := func(method, path, kind, body string, auth func(*http.Request)) *bufferedResponse {
+		req, _ := http.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
 		req.Header.Set("User-Agent", "bench")
+		req.Header.Set("Content-Type", kind)
+		req.Header.Set("Accept", "application/json")
+		auth(req)
 		res := &bufferedResponse{header: http.Header{}}
 		g.ServeHTTP(res, req)
-		if res.status != 200 {
-			b.Fatalf("%d %s", res.status, res.body)
+		if res.status != 200 || strings.Contains(string(res.body), `"error"`) {
+			b.Fatalf("%s: %d %s", path, res.status, res.body)
 		}
+		return res
+	}
+	basic := func(r *http.Request) { r.SetBasicAuth(CampusPushApp, CampusPushSecret) }
+	for _, c := range []struct {
+		name string
+		do   func(u int)
+	}{
+		{"scoped", func(u int) {
+			serve("POST", "/api/v3/applications/"+CampusPushApp+"/token/scoped", "application/json", fmt.Sprintf(
+				`{"access_token":%q,"target":"user%d","repository_ids":[%d],"permissions":{"contents":"write"}}`, tokens[u], u, 10_000_000+u*8+3), basic)
+		}},
+		{"check", func(u int) {
+			serve("POST", "/api/v3/applications/"+CampusPushApp+"/token", "application/json", fmt.Sprintf(`{"access_token":%q}`, tokens[u]), basic)
+		}},
+		{"repository", func(u int) {
+			serve("GET", fmt.Sprintf("/api/v3/repos/user%d/repo5", u), "", "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+tokens[u]) })
+		}},
+		{"installations", func(u int) {
+			serve("GET", "/api/v3/user/installations", "", "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+tokens[u]) })
+		}},
+		{"refresh", func(u int) { // last: it changes the tokens
+			res := serve("POST", "/login/oauth/access_token", "application/x-www-form-urlencoded",
+				"client_id="+CampusPushApp+"&grant_type=refresh_token&refresh_token="+refresh[u], func(*http.Request) {})
+			var pair map[string]any
+			json.Unmarshal(res.body, &pair)
+			refresh[u] = pair["refresh_token"].(string)
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				c.do(n % len(tokens))
+				n++
+			}
+		})
 	}
 }

@@ -13,12 +13,13 @@ type tokens struct {
 	access  map[string]*token
 	refresh map[string]*token
 	owners  map[string][]*token // by client id and login
+	used    map[string]*token   // by a refresh token of the past
 	kept    int                 // how many the last sweep left
 	lastID  int64
 }
 
 func newTokens() tokens {
-	return tokens{access: map[string]*token{}, refresh: map[string]*token{}, owners: map[string][]*token{}}
+	return tokens{access: map[string]*token{}, refresh: map[string]*token{}, owners: map[string][]*token{}, used: map[string]*token{}}
 }
 
 func ownerKey(clientID, login string) string { return clientID + " " + strings.ToLower(login) }
@@ -58,6 +59,15 @@ func (s *tokens) sweep(now time.Time) {
 		t.children = slices.DeleteFunc(t.children, over)
 	}
 	s.all = slices.DeleteFunc(s.all, over)
+	for value, t := range s.used {
+		last := t
+		for last.heir != nil {
+			last = last.heir
+		}
+		if last.over(now) {
+			delete(s.used, value)
+		}
+	}
 	for key, list := range s.owners {
 		if list = slices.DeleteFunc(list, over); len(list) == 0 {
 			delete(s.owners, key)

@@ -32,6 +32,7 @@ type token struct {
 	perms           map[string]string // what it may do at most; nil: all that the rest allows
 	scoped          bool              // made from another
 	children        []*token          // scoped tokens made from it
+	heir            *token            // the token that a refresh put in its place, if that is remembered
 	sso             []string          // organisations with a SAML session when it was authorised
 	made            time.Time
 	accessEnds      time.Time // zero: never
@@ -107,10 +108,11 @@ func orElse[T comparable](v, usual T) T {
 
 // live returns the token with this access value, if it still works.
 func (g *GitHub) live(access string) *token {
-	if t := g.tokens.access[access]; t != nil && g.alive(t) {
-		return t
+	t := g.tokens.access[access]
+	if t == nil || !g.alive(t) || g.now().Before(t.made.Add(g.sw.ReplicaLag)) {
+		return nil
 	}
-	return nil
+	return t
 }
 
 // alive reports whether an access token works. An installation's own ends with
@@ -138,6 +140,7 @@ func (g *GitHub) refreshed(t *token) (*token, error) {
 	if g.sw.RefreshWidens {
 		limit = 0
 	}
+	used := t.refresh
 	g.tokens.endAccess(t)
 	g.tokens.endRefresh(t)
 	n, err := g.issue(g.appOf(t), t.user, limit, t.scopes)
@@ -146,7 +149,26 @@ func (g *GitHub) refreshed(t *token) (*token, error) {
 	}
 	n.sso, n.web = t.sso, t.web
 	g.orphan(t, n)
+	if g.sw.ReuseRevokes {
+		t.heir = n
+		g.tokens.used[used] = t
+	}
 	return n, nil
+}
+
+// reused ends what has come of a refresh token that is shown again.
+func (g *GitHub) reused(refresh string) {
+	t := g.tokens.used[refresh]
+	if t == nil || !g.sw.ReuseRevokes {
+		return
+	}
+	for t = t.heir; t != nil; t = t.heir {
+		g.tokens.endAccess(t)
+		g.tokens.endRefresh(t)
+		for _, c := range t.children {
+			g.tokens.endAccess(c)
+		}
+	}
 }
 
 // orphan decides what becomes of the scoped tokens of a token that another
@@ -225,7 +247,7 @@ func (g *GitHub) LiveRefreshTokens() []string {
 func (g *GitHub) Token(access string) (info TokenInfo, live bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if t := g.live(access); t != nil {
+	if t := g.tokens.access[access]; t != nil && g.alive(t) {
 		return t.info(), true
 	}
 	return TokenInfo{}, false

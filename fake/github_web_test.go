@@ -305,3 +305,36 @@ func TestRefreshLatency(t *testing.T) {
 		t.Error("the old token must be gone before the answer comes")
 	}
 }
+
+func TestReuseRevokes(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		b := webBench(t, GitHubCom, Switches{ReuseRevokes: on})
+		first := b.login(CampusApp, CampusUser).text("refresh_token")
+		second := b.refresh(CampusApp, first).text("refresh_token")
+		third := b.refresh(CampusApp, second)
+		other := b.login(CampusApp, CampusUser)
+		if a := b.refresh(CampusApp, first); a.text("error") != "bad_refresh_token" {
+			t.Errorf("%t: again = %s", on, a.body)
+		}
+		if _, live := b.Token(third.text("access_token")); live == on {
+			t.Errorf("%t: the newest access token lives: %t", on, live)
+		}
+		if a := b.refresh(CampusApp, third.text("refresh_token")); (a.text("error") == "bad_refresh_token") != on {
+			t.Errorf("%t: the newest refresh token = %s", on, a.body)
+		}
+		if _, live := b.Token(other.text("access_token")); !live {
+			t.Errorf("%t: another login's token died", on)
+		}
+	}
+}
+
+func TestReplicaLag(t *testing.T) {
+	b := webBench(t, GitHubCom, Switches{ReplicaLag: 300 * time.Millisecond})
+	tok := b.push(CampusUser)
+	for _, want := range [][2]int{{401, 404}, {200, 200}} {
+		if a, c := b.get("/user", tok), b.ask("POST", "/token", fields{"access_token": tok}); a.status != want[0] || c.status != want[1] {
+			t.Errorf("= %d and %d, want %v", a.status, c.status, want)
+		}
+		b.clock.pass(300 * time.Millisecond)
+	}
+}
