@@ -109,6 +109,38 @@ func (b *Browser) Cookie(name string) string {
 	return ""
 }
 
+// Submit sends the first form of the page that is open, filled in further.
+func (b *Browser) Submit(page string, fill url.Values) (int, string) {
+	b.t.Helper()
+	form := url.Values{}
+	for _, input := range inputs.FindAllString(page, -1) {
+		if m := inputName.FindStringSubmatch(input); m != nil && strings.Contains(input, `type="hidden"`) {
+			form.Set(m[1], field(input, m[1]))
+		}
+	}
+	for k, v := range fill {
+		form[k] = v
+	}
+	to := b.at
+	if m := action.FindStringSubmatch(page); m != nil {
+		next, err := b.at.Parse(html.UnescapeString(m[1]))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		to = next
+	}
+	return b.Post(to.String(), form)
+}
+
+// At is the address of the page that is open.
+func (b *Browser) At() string { return b.at.String() }
+
+var (
+	inputs    = regexp.MustCompile(`<input[^>]*>`)
+	inputName = regexp.MustCompile(`name="([^"]*)"`)
+	action    = regexp.MustCompile(`<form[^>]*action="([^"]*)"`)
+)
+
 // Login logs in by the hub's form, which takes any password.
 func (b *Browser) Login(user string) {
 	b.t.Helper()

@@ -57,17 +57,13 @@ func (h *Hub) login() []string {
 	if g == nil {
 		return []string{`c.JupyterHub.authenticator_class = "dummy"`}
 	}
-	class := g.Class
-	if class == "" {
-		class = "GitHubOAuthenticator"
-	}
 	return []string{
-		`from oauthenticator.github import GitHubOAuthenticator, LocalGitHubOAuthenticator`,
+		`from oauthenticator.github import GitHubOAuthenticator`,
 		`c.GitHubOAuthenticator.oauth_callback_url = ` + python(h.Public+"hub/oauth_callback"),
 		`c.GitHubOAuthenticator.client_id = ` + python(g.ClientID),
 		`c.GitHubOAuthenticator.client_secret = ` + python(g.Secret),
 		`c.GitHubOAuthenticator.enable_auth_state = True`,
-		`c.JupyterHub.authenticator_class = ` + class,
+		`c.JupyterHub.authenticator_class = GitHubOAuthenticator`,
 	}
 }
 

@@ -58,7 +58,6 @@ type Config struct {
 type GitHub struct {
 	URL              string // such as "http://127.0.0.1:41234"
 	ClientID, Secret string
-	Class            string // the authenticator, as Python text; "" means GitHubOAuthenticator
 }
 
 // A Hub is one that runs.
@@ -85,16 +84,7 @@ type Hub struct {
 // the test.
 func Start(t testing.TB, c Config) *Hub {
 	t.Helper()
-	chp := os.Getenv("DAYPASS_TEST_CHP")
-	if c.Prefix == "" {
-		c.Prefix = os.Getenv("DAYPASS_TEST_HUB")
-	}
-	if c.Prefix == "" || chp == "" {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("make test installs a JupyterHub, and it is not there")
-		}
-		t.Skip(`DAYPASS_TEST_HUB and DAYPASS_TEST_CHP name no JupyterHub; eval "$(scripts/tools.sh hub-env)" does`)
-	}
+	c.Prefix = prefix(t, c.Prefix)
 	if c.Broker == "" {
 		c.Broker = "http://" + freeAddress(t)
 	}
@@ -108,9 +98,26 @@ func Start(t testing.TB, c Config) *Hub {
 	}
 	t.Cleanup(func() { os.RemoveAll(h.Dir) })
 	h.prepare()
-	h.startProxy(chp)
+	h.startProxy(os.Getenv("DAYPASS_TEST_CHP"))
 	h.StartHub()
 	return h
+}
+
+// prefix is the folder of the hub to run. Without one the test is skipped, and
+// fails where "make test" should have made one.
+func prefix(t testing.TB, given string) string {
+	t.Helper()
+	if given == "" {
+		given = os.Getenv("DAYPASS_TEST_HUB")
+	}
+	if given != "" && os.Getenv("DAYPASS_TEST_CHP") != "" {
+		return given
+	}
+	if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
+		t.Fatal("make test installs a JupyterHub, and it is not there")
+	}
+	t.Skip(`DAYPASS_TEST_HUB and DAYPASS_TEST_CHP name no JupyterHub; eval "$(scripts/tools.sh hub-env)" does`)
+	return ""
 }
 
 // prepare chooses addresses and secrets, and writes the files.

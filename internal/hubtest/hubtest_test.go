@@ -3,6 +3,7 @@ package hubtest
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ func TestHubs(t *testing.T) {
 			t.Logf("JupyterHub %d", h.Major)
 			Suite(t, h.Peer())
 			outage(t, h)
+			testPython(t, prefix)
 		})
 	}
 }
@@ -73,4 +75,16 @@ func TestServer(t *testing.T) {
 		t.Error("a secret of the hub's is in the server")
 	}
 	outage(t, h)
+}
+
+// TestPython runs the tests of python/daypass_hub.py with the Pythons of hubs.
+func TestPython(t *testing.T) { testPython(t, prefix(t, "")) }
+
+func testPython(t *testing.T, prefix string) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(prefix, "bin", "python3"), filepath.Join(pythonFolder(), "test_daypass_hub.py"))
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "\nOK") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
