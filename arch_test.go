@@ -34,10 +34,12 @@ var layers = map[string][]string{
 	"provider/providertest":      {""},
 	"broker":                     {"", "policy", "store"},
 	"hub":                        {""},
+	"web":                        {},
+	"server":                     {"", "api", "web"},
 	"fake":                       {},
 	"cmd/git-credential-daypass": {"", "gitcred", "wallet"},
 	"cmd/daypass":                {"", "api", "client", "gitcred", "wallet", "gitconf", "doctor", "provider/github"},
-	"cmd/daypassd":               {"", "provider/github", "fake"},
+	"cmd/daypassd":               {"", "api", "broker", "fake", "hub", "policy", "provider/github", "server", "store"},
 	"bench/helper":               {"", "gitconf", "wallet"},
 }
 

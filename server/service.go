@@ -1,0 +1,256 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/api"
+)
+
+// Identify asks the hub whose a token is. session is the browser's session at
+// the hub, or "". fresh: what is remembered will not do. An error that is
+// [daypass.ErrRefused] means nobody, [daypass.ErrUnreachable] that the hub cannot
+// be asked.
+type Identify func(ctx context.Context, token daypass.Secret, session string, fresh bool) (Identity, error)
+
+// An Identity is who asks.
+type Identity struct {
+	Caller daypass.Caller
+	Stale  bool // the hub cannot be reached; this is what it said a while ago
+}
+
+// SignIn is the hub's OAuth for browsers, with the redirect to "oauth_callback"
+// below the service's URL.
+type SignIn struct {
+	AuthCodeURL func(state, verifier string) string
+	Exchange    func(ctx context.Context, code, verifier string) (daypass.Secret, error)
+}
+
+// States keeps what a sign-in has to find again. Take deletes what it returns;
+// false where there is none, or where it is older than ten minutes.
+type States struct {
+	Put  func(ctx context.Context, id string, s SignInState) error
+	Take func(ctx context.Context, id string) (SignInState, bool, error)
+}
+
+// A SignInState is one sign-in that was begun.
+type SignInState struct {
+	Browser  string // SHA-256 of the cookie that the browser got, in hex
+	Verifier string
+	Next     string
+	Created  time.Time
+}
+
+// Broker is what is asked of the broker. Functions that may be nil say so. Each
+// error may hold a [Refusal].
+type Broker struct {
+	Hosts []Host // in the order of the pages
+
+	Credential func(context.Context, daypass.Caller, Ask) (api.CredentialReply, error)
+	Rejected   func(context.Context, daypass.Caller, api.Rejected) error
+	// Connections returns one for each host, in the order of Hosts.
+	Connections func(context.Context, daypass.Caller) ([]Connection, error)
+	// Wait returns true once the host is connected, false when ctx ends before.
+	Wait       func(ctx context.Context, caller daypass.Caller, host string) (bool, error)
+	Reach      func(ctx context.Context, caller daypass.Caller, host string) (Reach, error)
+	Start      func(ctx context.Context, caller daypass.Caller, session, host string) (address string, err error)
+	Finish     func(ctx context.Context, caller daypass.Caller, session, host string, query url.Values) (daypass.Account, error)
+	Disconnect func(ctx context.Context, caller daypass.Caller, host string) (Ended, error)
+	Activity   func(context.Context, daypass.Caller, ActivityQuery) (list []Activity, next string, err error)
+	Approvals  func(context.Context, daypass.Caller) ([]Approval, error)
+	Approve    func(ctx context.Context, caller daypass.Caller, server daypass.Server) error
+	Sharing    func(context.Context, daypass.Caller) (Sharing, error)
+	Share      func(context.Context, daypass.Caller, NewShare) error
+	EndShare   func(ctx context.Context, caller daypass.Caller, id int64) error
+	// Changed gives a signal after each change that the caller's pages would
+	// show, until the returned function is called.
+	Changed func(daypass.Caller) (<-chan struct{}, func())
+
+	// For admins. All nil in shared mode.
+	People func(ctx context.Context, query string, after int64) (list []Person, next int64, err error)
+	Person func(ctx context.Context, id int64) (PersonDetail, error)
+	CutOff func(ctx context.Context, admin daypass.Caller, id int64) (Ended, error)
+	Health func(context.Context) ([]Check, error)
+	// Ready is what /readyz says: every check must be good.
+	Ready func(context.Context) []Check
+
+	HookLogin   func(context.Context, api.HookLogin) error
+	HookStopped func(context.Context, api.HookStopped) error
+}
+
+func (b *Broker) check() error {
+	if b.Credential == nil || b.Rejected == nil || b.Connections == nil || b.Wait == nil || b.Reach == nil || b.Start == nil || b.Finish == nil ||
+		b.Disconnect == nil || b.Activity == nil || b.Approvals == nil || b.Approve == nil || b.Sharing == nil || b.Share == nil ||
+		b.EndShare == nil || b.Changed == nil || b.Ready == nil {
+		return errors.New("the server lacks a part of the broker")
+	}
+	return nil
+}
+
+// A Refusal is a no with what helps a person on. It wraps its problem.
+type Refusal struct {
+	Problem    *daypass.Problem
+	Event      string        // the line of the activity; may be empty
+	Rule       string        // the rule that decided; may be empty
+	Link       string        // where to go next, below the service's URL: "connect/github.com"; may be empty
+	RetryAfter time.Duration // 0: not by waiting
+}
+
+// Error is the problem's message.
+func (r *Refusal) Error() string { return r.Problem.Error() }
+
+// Unwrap returns the problem.
+func (r *Refusal) Unwrap() error { return r.Problem }
+
+// A Host is a git host that is served.
+type Host struct {
+	Host       string
+	Name       string // "GitHub"
+	ConsentURL string // any address of the place where people say yes, for its origin
+	ClientID   string
+	ReachURL   string // where people change what the App reaches
+}
+
+// An App is what a public page tells organisation owners.
+type App struct {
+	Host    string
+	Name    string // "push from Campus Hub"
+	URL     string // its page at the host
+	Content bool   // the read-only App for course content
+	Hours   int    // how long one of its tokens lasts at most
+}
+
+// An Ask is a request for a credential that was read and is well-formed.
+type Ask struct {
+	Host        string
+	Repo        daypass.Repo
+	Most, Least daypass.Access
+	Purpose     string // "git", "run", "env"
+	Stale       bool   // the hub cannot be reached: only what was made before
+	Request     string // the request's id
+}
+
+// A Connection is how a person stands at a host.
+type Connection struct {
+	Host    string
+	State   string // api.StateNone, StateLive, StateConsent
+	Why     string // of StateConsent, in words
+	Account daypass.Account
+	Since   time.Time
+	Used    time.Time // zero: never
+	Until   time.Time // when it ends of itself; zero: no end
+	Idle    time.Time // when it ends if it is not used; zero: never
+	How     string    // "app", "login", "oauth-app"
+	Memory  bool      // it is kept in memory only
+}
+
+// Reach is what a connection reaches.
+type Reach struct {
+	Rights   []daypass.Right
+	Complete bool
+}
+
+// Ended is what ending something did, in sentences.
+type Ended struct {
+	Done    []string
+	Pending []string
+	Event   string
+}
+
+// ActivityQuery is which lines of the activity are wanted.
+type ActivityQuery struct {
+	Since   time.Time
+	Before  string // the cursor of an earlier answer; "" is the newest
+	Outcome string // "", "ok", "refused", "failed"
+	Host    string
+	Limit   int
+}
+
+// An Activity is one line of it.
+type Activity struct {
+	ID      string
+	At      time.Time
+	Kind    string // "credential", "refusal", "connect" …
+	Outcome string // "ok", "refused", "failed"
+	Server  string
+	Via     string
+	Host    string
+	Repo    string
+	Access  string
+	As      string
+	Rule    string
+	Code    string
+	Why     string
+	Until   time.Time
+}
+
+// An Approval is a server that has used as many repositories today as it may
+// without a click.
+type Approval struct {
+	Server daypass.Server
+	Count  int
+	Limit  int
+}
+
+// Sharing is what a person may share, and what is shared.
+type Sharing struct {
+	May    bool
+	Why    string // why not
+	Groups []string
+	Rights []SharedRepo // what their connections show they administer
+	Shares []Share
+	Max    time.Duration
+}
+
+// A SharedRepo is a repository at a host.
+type SharedRepo struct{ Host, Repo string }
+
+// A Share is a repository that a group may read.
+type Share struct {
+	ID      int64
+	Host    string
+	Repo    string
+	Group   string
+	Until   time.Time
+	Created time.Time
+	Mine    bool
+}
+
+// A NewShare is one to be made. Until is the end of that day, UTC.
+type NewShare struct {
+	Host  string
+	Repo  daypass.Repo
+	Group string
+	Until time.Time
+}
+
+// A Person is a line of the list of people.
+type Person struct {
+	ID        int64
+	Name      string
+	Seen      time.Time
+	CutOff    time.Time
+	Connected []string // "GitHub as ada-l"
+	Refused   int      // in the last 24 hours
+}
+
+// PersonDetail is all about one person.
+type PersonDetail struct {
+	Person
+	Created     time.Time
+	Connections []Connection
+	Activity    []Activity
+	// Reply is a sentence to paste as the answer to this person's question.
+	Reply string
+}
+
+// A Check is one thing that is well or not.
+type Check struct {
+	Name string // "hub"
+	Good bool
+	Says string // "answers within 3 ms"
+	Fix  string // what to do where it is not
+}
