@@ -1,6 +1,7 @@
 package github_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -8,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -448,5 +452,122 @@ func TestEvents(t *testing.T) {
 	found, err := b.issuer.AppSettings(t.Context())
 	if err != nil || !strings.Contains(fmt.Sprint(found), "is sent events") {
 		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// TestShortPages: a host may show fewer entries than were asked for.
+func TestShortPages(t *testing.T) {
+	pages := 0
+	i := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+		switch {
+		case r.URL.Path == "/user/installations":
+			io.WriteString(w, installed("1", oneInstall))
+		case page <= 3:
+			pages++
+			io.WriteString(w, holding("3", strings.NewReplacer(`"id":5`, fmt.Sprintf(`"id":%d`, page), "data", fmt.Sprintf("data%d", page)).Replace(oneRepo)))
+		default:
+			t.Errorf("page %d was asked for", page)
+		}
+	})
+	all, complete, err := i.Reach(t.Context(), daypass.NewSecret("ghu_x"), 100)
+	if err != nil || len(all) != 3 || !complete || pages != 3 {
+		t.Errorf("%d repositories in %d pages, complete %v, %v", len(all), pages, complete, err)
+	}
+}
+
+// TestNotSpent: a parent that works is not called spent because narrowing it
+// finds nothing.
+func TestNotSpent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, fake.GitHubCom, "github.com", fake.Switches{}, nil)
+		b.Fault(fake.PathIs("/applications/"+fake.CampusPushApp+"/token/scoped"),
+			fake.Fault{Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: `{"message":"Not Found"}`})
+		_, err := b.issuer.Narrow(t.Context(), b.grant(t).Access, reading("github.com", dataRepo))
+		if problem(err) != "DP-848" || errors.Is(err, daypass.ErrSpent) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRenamedLater: what is remembered of an owner does not hide a new name.
+func TestRenamedLater(t *testing.T) {
+	b := newBench(t, fake.GitHubCom, "github.com", fake.Switches{}, nil)
+	old := daypass.Repo{Owner: "uni-course", Name: "homework"}
+	if _, err := b.issuer.LookAsHub(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Rename("uni-course/homework", "uni-course/exercises"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := b.issuer.LookAsHub(t.Context(), old); err != nil || r.Repo.Name != "exercises" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestNobodyWaits: a child that was made for somebody who has gone is ended.
+func TestNobodyWaits(t *testing.T) {
+	b := newBench(t, fake.GitHubCom, "github.com", fake.Switches{}, nil)
+	g := b.grant(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b.Fault(func(r *http.Request) bool {
+		if r.URL.Path == "/user/installations" {
+			cancel()
+		}
+		return false
+	}, fake.Fault{})
+	if _, err := b.issuer.Narrow(ctx, g.Access, reading("github.com", dataRepo)); !errors.Is(err, context.Canceled) || !errors.Is(err, daypass.ErrUnreachable) {
+		t.Error(err)
+	}
+	if n := len(b.LiveTokens()); n != 1 {
+		t.Errorf("%d tokens are alive, want the parent alone", n)
+	}
+}
+
+// TestNotEnded: where a wider child cannot be ended, the message says so.
+func TestNotEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := through(t, &tampered{suffix: "/token/scoped", answer: func(m map[string]any) { of(m, "installation")["repository_selection"] = "all" }})
+		b.Fault(func(r *http.Request) bool { return r.Method == http.MethodDelete }, fake.Fault{Kind: fake.FaultHTML502})
+		_, err := b.issuer.Narrow(t.Context(), b.grant(t).Access, reading("github.com", dataRepo))
+		if problem(err) != "DP-846" || !strings.Contains(err.Error(), "ending it failed") {
+			t.Error(err)
+		}
+	})
+}
+
+// TestConnections: requests one after the other share a connection, over a
+// real network, also where the answers are errors.
+func TestConnections(t *testing.T) {
+	var opened atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `{"message":"`+strings.Repeat("no", 40_000)+`"}`)
+	}))
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	host, err := github.ParseHost(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := github.NewIssuer(github.IssuerConfig{
+		Host: host, Now: time.Now, Push: github.PushApp{ClientID: fake.CampusPushApp, ClientSecrets: []daypass.Secret{daypass.NewSecret("x")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := i.Whose(t.Context(), daypass.NewSecret("ghu_x")); problem(err) != "DP-848" {
+			t.Fatal(err)
+		}
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections for 20 requests", n)
 	}
 }

@@ -26,6 +26,7 @@ type atOneOwner struct {
 	id    int64
 	reads bool // it may read contents there
 	until time.Time
+	known bool // from memory, not asked just now
 }
 
 func (i *Issuer) noContent() error {
@@ -95,7 +96,9 @@ func (i *Issuer) at(ctx context.Context, repo daypass.Repo) (in atOneOwner, numb
 	known := app.owners[key]
 	app.mu.Unlock()
 	if known != nil && i.now().Before(known.until) {
-		return *known, repo.ID, nil
+		in = *known
+		in.known = true
+		return in, repo.ID, nil
 	}
 	path, ok := repoPath(daypass.Repo{Owner: repo.Owner, Name: repo.Name})
 	if !ok {
@@ -194,13 +197,13 @@ func (i *Issuer) mint(ctx context.Context, repo daypass.Repo, permissions map[st
 	said.Expires = a.atOurs(said.Expires, i.now())
 	one, err := i.proveMint(ctx, said, repo, permissions)
 	if err != nil {
-		i.discard(ctx, token)
-		return machineToken{}, repoAnswer{}, err
+		return machineToken{}, repoAnswer{}, ended(err, i.discard(ctx, token))
 	}
 	return said, one, nil
 }
 
-// askMint asks once more where the installation that was remembered is gone.
+// askMint asks once more where what was remembered of the owner is not so any
+// more, or an old name has to be looked up.
 func (i *Issuer) askMint(ctx context.Context, repo daypass.Repo, permissions map[string]string) (answer, error) {
 	for try := 1; ; try++ {
 		in, number, err := i.at(ctx, repo)
@@ -218,9 +221,9 @@ func (i *Issuer) askMint(ctx context.Context, repo daypass.Repo, permissions map
 		})
 		gone := err == nil && a.says(http.StatusNotFound, http.StatusForbidden, http.StatusUnprocessableEntity) && !a.limited()
 		if gone {
-			i.forget(repo) // also where an old name or a changed choice is behind it
+			i.forget(repo)
 		}
-		if !gone || try == 2 || a.status != http.StatusNotFound {
+		if !gone || try == 2 || !in.known {
 			return a, err
 		}
 	}

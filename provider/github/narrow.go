@@ -79,7 +79,7 @@ func (i *Issuer) Narrow(ctx context.Context, access daypass.Secret, scope daypas
 	}
 	switch {
 	case a.says(http.StatusNotFound):
-		return daypass.Child{}, i.spent("to narrow a token")
+		return daypass.Child{}, i.notKnown(ctx, access, a)
 	case a.says(http.StatusUnprocessableEntity):
 		return daypass.Child{}, i.notInstalled(owner, scope.Repos[0].String())
 	case a.status != http.StatusOK:
@@ -90,10 +90,30 @@ func (i *Issuer) Narrow(ctx context.Context, access daypass.Secret, scope daypas
 		err = i.proveReach(ctx, child.Token, scope)
 	}
 	if err != nil {
-		i.discard(ctx, others(access, append(findTokens(a.body), child.Token))...)
-		return daypass.Child{}, err
+		done := i.discard(ctx, others(access, append(findTokens(a.body), child.Token))...)
+		return daypass.Child{}, ended(err, done)
 	}
 	return child, nil
+}
+
+// notKnown: the host knows no such parent, or says so of something else. A
+// parent that it takes elsewhere is not spent.
+func (i *Issuer) notKnown(ctx context.Context, access daypass.Secret, a answer) error {
+	if _, err := i.Whose(ctx, access); err != nil {
+		return err
+	}
+	return i.no("to narrow a token", a)
+}
+
+// ended says of a token that had to go what became of it.
+func ended(err error, done bool) error {
+	var p *daypass.Problem
+	if done || !errors.As(err, &p) || p.Code != "DP-846" {
+		return err
+	}
+	said := *p
+	said.Why += "; nobody has it, but ending it failed"
+	return &said
 }
 
 // askNarrow asks once more where the parent is not known: it may be new.

@@ -128,7 +128,7 @@ func (i *Issuer) notInstalled(owner, what string) error {
 // wider: what the host made was more than asked for, and was ended.
 func (i *Issuer) wider(why string) error {
 	return &daypass.Problem{
-		Code: "DP-846", What: i.host.Title() + " made a token that is not what was asked for, so it was ended at once", Why: why,
+		Code: "DP-846", What: i.host.Title() + " made a token that is not what was asked for, so nobody is given it", Why: why,
 		Next: "Tell whoever runs the access service.", Who: "They report it to the host's support.", Kind: daypass.ErrRefused,
 	}
 }

@@ -173,7 +173,7 @@ func (i *Issuer) visit(ctx context.Context, access daypass.Secret, see func(Inst
 				return out, nil
 			}
 		}
-		if len(list.Installations) < pageSize {
+		if len(list.Installations) == 0 || len(count.seen) >= count.total {
 			out.whole = out.whole && count.whole()
 			return out, nil
 		}
@@ -207,7 +207,7 @@ func (i *Issuer) visitOne(ctx context.Context, access daypass.Secret, in Install
 				return false, false, nil
 			}
 		}
-		if len(list.Repositories) < pageSize {
+		if len(list.Repositories) == 0 || len(count.seen) >= count.total {
 			return true, count.whole(), nil
 		}
 	}
