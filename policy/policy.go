@@ -26,9 +26,8 @@ type ServerKind uint8
 
 // The values of As and of ServerKind.
 const (
-	AsUser As         = 0
-	AsHub  As         = 1
-	NoKind ServerKind = iota - 2
+	AsUser, AsHub As         = 0, 1
+	NoKind        ServerKind = iota - 1
 	Own
 	Shared
 	Dashboard
@@ -67,6 +66,8 @@ const (
 	ReadOnly  = "read-only-server" // Write in a shared server or a dashboard
 )
 
+func builtin(rule string) bool { return rule == Default || rule == Malformed || rule == ReadOnly }
+
 // A Rule allows an access (Write includes Read) for at most Max, 1 minute to 365
 // days; or it forbids one to both As: Write, or with Read or none everything. As
 // the hub it only reads, and names users or groups, host, owner and some of the
@@ -88,8 +89,7 @@ type Rule struct {
 // ASCII case, its * takes slashes, and a server unknown is in every list.
 type Who struct{ Users, Groups, Servers []string }
 
-// Preset is the rules of a hub whose admin wrote none: people use their own
-// connections, to write, an hour at a time.
+// Preset is for admins who write none: people use their own connections.
 func Preset() []Rule {
 	return []Rule{{Name: "own-connections", What: []Pattern{{"*/*/*"}}, Access: daypass.Write, Max: time.Hour}}
 }
@@ -102,11 +102,9 @@ func (s *Set) Decide(q Request) Verdict {
 	repo, v := clean(q)
 	for i := 0; s != nil && v.Rule == Default && i < len(s.ranked); i++ {
 		if c := s.ranked[i]; c.miss(&q, repo) == "" {
-			v = Verdict{!c.Forbid, c.Name, c.gist, q.Access, c.Max}
+			v = c.verdict
+			v.Access, v.Max = min(v.Access, q.Access), min(v.Max, cmp.Or(q.For, v.Max))
 		}
-	}
-	if v.Max = min(v.Max, cmp.Or(q.For, v.Max)); !v.Allowed {
-		v.Access, v.Max = daypass.NoAccess, 0
 	}
 	return v
 }
@@ -140,7 +138,7 @@ func (c *compiled) miss(q *Request, repo string) string {
 		return "it is for credentials as the other of user and hub"
 	case c.users != nil && !has(c.users, q.User):
 		return "the user is not among its users"
-	case c.groups != nil && !has(c.groups, q.Groups...) && !slices.Contains(c.Who.Groups, "*"):
+	case c.groups != nil && !has(c.groups, q.Groups...) && !has(c.groups, ""): // "" is in "*" alone
 		return "no group of the user's is among its groups"
 	case c.servers != nil && !c.onServer(q.Server):
 		return "the server is not among its servers"
@@ -159,16 +157,14 @@ type Step struct {
 // Explain goes through the rules as they were given. Where none of them decides,
 // what does stands last; it stands alone where the request is malformed.
 func (s *Set) Explain(q Request) []Step {
-	var steps []Step
-	v, decided := s.Decide(q), false
+	steps, v := []Step(nil), s.Decide(q)
 	repo, _ := clean(q)
 	for i := 0; s != nil && repo != "" && i < len(s.rules); i++ {
 		c := s.rules[i]
-		why, decides := c.miss(&q, repo), c.Name == v.Rule
-		steps = append(steps, Step{c.Name, cmp.Or(why, c.gist), c.Forbid, why == "", decides})
-		decided = decided || decides
+		why := c.miss(&q, repo)
+		steps = append(steps, Step{c.Name, cmp.Or(why, c.verdict.Why), c.Forbid, why == "", c.Name == v.Rule})
 	}
-	if !decided {
+	if builtin(v.Rule) {
 		steps = append(steps, Step{v.Rule, v.Why, true, true, true})
 	}
 	return steps
@@ -176,13 +172,13 @@ func (s *Set) Explain(q Request) []Step {
 
 type compiled struct {
 	Rule
-	gist                          string
-	users, groups, servers, repos []glob
+	verdict                       Verdict
+	users, groups, servers, repos []*glob
 }
 
 func (c *compiled) onServer(s daypass.Server) bool {
 	if !s.Known || s.Name == "default" && !c.Forbid { // anybody may call a server so
-		return c.Forbid || slices.Contains(c.Who.Servers, "*")
+		return c.Forbid || has(c.servers, "")
 	}
 	return has(c.servers, s.String())
 }
@@ -193,20 +189,20 @@ func Compile(rules []Rule) (*Set, error) {
 	s, errs := &Set{}, []error(nil)
 	for i, r := range rules {
 		bad := r.fault()
-		if slices.ContainsFunc(rules[:i], func(o Rule) bool { return o.Name == r.Name }) {
-			bad = cmp.Or(bad, "name: another rule has it: give each its own")
+		if bad == "" && slices.ContainsFunc(rules[:i], func(o Rule) bool { return o.Name == r.Name }) {
+			bad = "name: another rule has it: give each its own"
 		}
 		if bad != "" {
 			errs = append(errs, fmt.Errorf("rule %d, %q: %s", i+1, r.Name, bad))
 		}
-		c := &compiled{r, fmt.Sprintf("it allows to %v as the %v", r.Access, r.As), globs(r.Who.Users, r.Forbid),
-			globs(r.Who.Groups, r.Forbid), globs(r.Who.Servers, r.Forbid), globs(r.What, false)}
+		c := &compiled{r, Verdict{true, r.Name, fmt.Sprintf("it allows %v as the %v", r.Access, r.As), r.Access, r.Max},
+			globs(r.Who.Users, r.Forbid), globs(r.Who.Groups, r.Forbid), globs(r.Who.Servers, r.Forbid), globs(r.What, false)}
 		if r.Forbid {
-			c.Max, c.gist = math.MaxInt64, "it forbids to "+max(r.Access, daypass.Read).String()
+			c.Max, c.verdict = math.MaxInt64, Verdict{Rule: r.Name, Why: "it forbids this"}
 		}
 		s.rules = append(s.rules, c)
 	}
-	if len(errs) > 0 {
+	if errs != nil {
 		return nil, errors.Join(errs...)
 	}
 	// The first to match decides: of those that forbid, then of the longest Max.
@@ -219,18 +215,15 @@ func Compile(rules []Rule) (*Set, error) {
 // fault says what is wrong with a rule; "" where nothing is.
 func (r Rule) fault() string {
 	noName := func(s string) bool { return s == "" || strings.TrimSpace(s) != s || !utf8.ValidString(s) }
-	noList := func(l []string) bool { return l != nil && len(l) == 0 || slices.ContainsFunc(l, noName) }
+	odd := func(l []string) bool { return l != nil && len(l) == 0 || slices.ContainsFunc(l, noName) }
 	vague := func(s string) bool { return strings.Trim(s, "*?") == "" }
 	anybody := func(l []string) bool { return l == nil || slices.ContainsFunc(l, vague) }
-	broad := func(p Pattern) bool {
-		owner, name := path.Split(p.text)
-		return strings.ContainsAny(owner, "*?") || vague(name)
-	}
+	broad := func(p Pattern) bool { return strings.ContainsAny(path.Dir(p.text), "*?") || vague(path.Base(p.text)) }
 	_, proper := daypass.ParseRepo("rule/" + r.Name)
 	switch {
-	case !proper || r.Name == Default || r.Name == Malformed || r.Name == ReadOnly:
+	case !proper || builtin(r.Name):
 		return "name: write letters, digits, hyphens and dots, and nothing that has a meaning already, such as default"
-	case noList(r.Who.Users) || noList(r.Who.Groups) || noList(r.Who.Servers):
+	case odd(r.Who.Users) || odd(r.Who.Groups) || odd(r.Who.Servers):
 		return "who: a list or a name in it is empty, or has spaces around it: leave a list out to mean all"
 	case len(r.What) == 0 || slices.Contains(r.What, Pattern{}):
 		return "what: name the repositories: github.com/uni/course-*, say, or */*/*"
@@ -267,19 +260,19 @@ func ParsePattern(s string) (Pattern, error) {
 }
 
 type glob struct {
-	text             string
-	all, wild, loose bool
+	text, prefix string // prefix: what stands before the first * or ?
+	wild, loose  bool
 }
 
-func globs[T ~struct{ text string } | ~string](list []T, loose bool) (out []glob) {
+func globs[T ~struct{ text string } | ~string](list []T, loose bool) (out []*glob) {
 	for _, entry := range list {
 		s := fmt.Sprint(entry)
-		g := glob{s, s == "*", strings.ContainsAny(s, "*?"), loose}
 		if loose {
-			g.text = loosely(s)
+			s = loosely(s)
 		}
-		if g.wild {
-			g.text = strings.NewReplacer(`\`, `\\`, "[", `\[`).Replace(g.text)
+		g := &glob{text: s, loose: loose}
+		if n := strings.IndexAny(s, "*?"); n >= 0 { // [ and \ mean nothing here
+			g.text, g.prefix, g.wild = strings.NewReplacer(`\`, `\\`, "[", `\[`).Replace(s), s[:n], true
 		}
 		out = append(out, g)
 	}
@@ -288,17 +281,19 @@ func globs[T ~struct{ text string } | ~string](list []T, loose bool) (out []glob
 
 func loosely(s string) string { return strings.ReplaceAll(daypass.FoldASCII(s), "/", "\x00") }
 
-func has(list []glob, names ...string) bool {
+func has(list []*glob, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
-		return slices.ContainsFunc(list, func(g glob) bool {
-			if g.loose {
-				name = loosely(name)
-			}
-			if !g.wild || g.all {
-				return g.all || g.text == name
-			}
-			ok, _ := path.Match(g.text, name)
-			return ok
-		})
+		return slices.ContainsFunc(list, func(g *glob) bool { return g.match(name) })
 	})
+}
+
+func (g *glob) match(name string) bool {
+	if g.loose {
+		name = loosely(name)
+	}
+	if g.text == "*" || !g.wild || !strings.HasPrefix(name, g.prefix) {
+		return g.text == "*" || !g.wild && g.text == name
+	}
+	ok, _ := path.Match(g.text, name)
+	return ok
 }
