@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +28,12 @@ var appKey = sync.OnceValues(func() ([2]string, error) {
 // signJWT signs claims with a private key in PEM.
 func signJWT(t *testing.T, private string, claims map[string]any) string {
 	t.Helper()
+	return signAs(t, private, "RS256", claims)
+}
+
+// signAs does so with an algorithm named that need not be the one used.
+func signAs(t *testing.T, private, alg string, claims map[string]any) string {
+	t.Helper()
 	block, _ := pem.Decode([]byte(private))
 	if block == nil {
 		t.Fatal("no PEM")
@@ -41,7 +46,7 @@ func signJWT(t *testing.T, private string, claims map[string]any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(raw)
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(raw)
 	sum := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
 	if err != nil {
@@ -106,6 +111,7 @@ func TestJWT(t *testing.T) {
 		"OAuth App":        {signJWT(t, key, fields{"iss": 3004, "iat": now - 60, "exp": now + 60}), jwtNoApp, 404},
 		"App without key":  {signJWT(t, key, fields{"iss": CampusPushApp, "iat": now - 60, "exp": now + 60}), jwtNoKey, 401},
 		"no signature":     {none, jwtDecode, 401},
+		"algorithm":        {signAs(t, key, "HS256", fields{"iss": 3006, "iat": now - 60, "exp": now + 60}), jwtDecode, 401},
 		"changed":          {good[:len(good)-4] + "AAAA", jwtDecode, 401},
 		"not a JWT at all": {"a.b.c", jwtDecode, 401},
 	} {
@@ -250,14 +256,11 @@ func TestInstallationTokenForms(t *testing.T) {
 func TestInstallationTokenRefused(t *testing.T) {
 	b, key := appBench(t, GitHubCom, Switches{})
 	jwt := b.signed(key)
-	many := make([]string, 501)
-	for i := range many {
-		many[i] = strconv.Itoa(i)
-	}
+	many := strings.Repeat("5008,", 500) + "5008"
 	for body, want := range map[string]int{
 		``: 201, `{}`: 201, `{"repositories":["homework"]}`: 201, `{"repositories":["solutions"]}`: 422, `{"repositories":["nothing"]}`: 422,
 		`{"repository_ids":[5009]}`: 422, `{"repository_ids":[5001]}`: 422, `{"permissions":{"contents":"write"}}`: 422,
-		`{"permissions":{"metadata":"read"}}`: 201, `{"permissions":{"issues":"read"}}`: 422, `{`: 400, `{"repository_ids":[` + strings.Join(many, ",") + `]}`: 422,
+		`{"permissions":{"metadata":"read"}}`: 201, `{"permissions":{"issues":"read"}}`: 422, `{`: 400, `{"repository_ids":[` + many + `]}`: 422,
 	} {
 		if a := b.mint(jwt, body); a.status != want {
 			t.Errorf("%.60s = %d %s, want %d", body, a.status, a.body, want)
@@ -288,6 +291,43 @@ func TestInstallationTokenRefused(t *testing.T) {
 	}
 	if a := b.mint(jwt, ""); a.status != 404 {
 		t.Errorf("uninstalled = %d", a.status)
+	}
+}
+
+// TestInstallationTokenStaysInside has the App on two accounts, one of which
+// takes a permission back.
+func TestInstallationTokenStaysInside(t *testing.T) {
+	b, key := appBench(t, GitHubCom, Switches{})
+	b.Update(func(s *Seed) {
+		s.Installations = append(s.Installations, Installation{ID: 7008, App: CampusContentApp, Account: "river-lab", All: true})
+		for i := range s.Apps {
+			if s.Apps[i].ClientID == CampusContentApp {
+				s.Apps[i].Permissions["contents"] = "write"
+				s.Apps[i].ClientSecrets = []string{CampusPushSecret}
+			}
+		}
+	})
+	tok := b.mint(b.signed(key), `{"permissions":{"contents":"write"}}`).text("token")
+	may := func(full string) Access {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.tokenAccess(b.live(tok), b.repoNamed(full))
+	}
+	if may("uni-course/homework") != AccessWrite || may("river-lab/data") != AccessNone {
+		t.Errorf("%v and %v", may("uni-course/homework"), may("river-lab/data"))
+	}
+	b.Update(func(s *Seed) {
+		for i := range s.Installations {
+			s.Installations[i].Permissions = map[string]string{"contents": "read", "metadata": "read"}
+		}
+	})
+	if got := may("uni-course/homework"); got != AccessRead {
+		t.Errorf("after the account took it back: %v", got)
+	}
+	req, _ := http.NewRequest("POST", b.api+"/applications/"+CampusContentApp+"/token", strings.NewReader(`{"access_token":"`+tok+`"}`))
+	req.SetBasicAuth(CampusContentApp, CampusPushSecret)
+	if a := send(t, b.hc, req); a.status != 404 {
+		t.Errorf("an installation's token is no authorisation: %d %s", a.status, a.body)
 	}
 }
 

@@ -200,6 +200,12 @@ func TestScopedRefuses(t *testing.T) {
 			t.Errorf("%s = %d %s, want %d", name, a.status, a.body, c.want)
 		}
 	}
+	b.Update(func(s *Seed) {
+		s.Installations = append(s.Installations, Installation{ID: 7009, App: CampusPushApp, Account: "sso-org", All: true})
+	})
+	if a := b.ask("POST", "/token/scoped", fields{"access_token": parent, "target": "sso-org"}); a.status != 403 || a.header.Get("X-GitHub-SSO") == "" {
+		t.Errorf("without single sign-on = %d %s", a.status, a.body)
+	}
 	// Somebody without access gets none by naming a repository.
 	b.Update(func(s *Seed) { s.Repos[0].Access = map[string]Access{CampusOther: AccessAdmin} })
 	if a := b.ask("POST", "/token/scoped", fields{"access_token": parent, "target": "river-lab", "repository_ids": data}); a.status != 422 {

@@ -190,6 +190,14 @@ func TestExchange(t *testing.T) {
 		{name: "too late", challenge: challenge, want: "bad_verification_code", change: func(b *bench, _ map[string]string) { b.clock.pass(10 * time.Minute) }},
 		{name: "just in time", challenge: challenge, change: func(b *bench, _ map[string]string) { b.clock.pass(10*time.Minute - time.Second) }},
 		{name: "wrong code", want: "bad_verification_code", reusable: true, change: func(_ *bench, v map[string]string) { v["code"] = "0123456789" }},
+		{name: "another App's code", want: "bad_verification_code", reusable: true, change: func(b *bench, v map[string]string) {
+			b.SetCallbacks(CampusPushApp, webBack)
+			to, err := b.Authorize(CampusPushApp, CampusUser, webBack, "s", "")
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			v["code"] = query(b.t, to).Get("code")
+		}},
 		{name: "secret taken back", want: "incorrect_client_credentials", change: func(b *bench, _ map[string]string) {
 			b.Update(func(s *Seed) { s.Apps[0].ClientSecrets = []string{webSecret2} })
 		}},
@@ -336,5 +344,21 @@ func TestReplicaLag(t *testing.T) {
 			t.Errorf("= %d and %d, want %v", a.status, c.status, want)
 		}
 		b.clock.pass(300 * time.Millisecond)
+	}
+}
+
+func TestWebFlowOfOAuthApp(t *testing.T) {
+	b := newBench(t, GitHubCom, Switches{})
+	b.Update(func(s *Seed) {
+		s.Apps[3].ClientSecrets, s.Apps[3].CallbackURLs = []string{webSecret}, []string{webBack}
+	})
+	b.hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	a := b.submit("/login/oauth/authorize", "client_id", CampusOAuthApp, "scope", "repo user", "login", CampusUser, "action", "authorize")
+	a = b.form("/login/oauth/access_token", "client_id", CampusOAuthApp, "client_secret", webSecret, "code", query(t, a.header.Get("Location")).Get("code"))
+	if !strings.HasPrefix(a.text("access_token"), "gho_") || a.text("scope") != "repo,user" || a.text("refresh_token") != "" {
+		t.Errorf("= %s", a.body)
+	}
+	if a := b.submit("/login/oauth/authorize", "client_id", CampusOAuthApp, "login", "nobody", "action", "authorize"); a.status != 404 {
+		t.Errorf("as nobody = %d", a.status)
 	}
 }
