@@ -10,11 +10,20 @@ type Change struct {
 	Person, Connection, Child int64
 }
 
-// Changes lists changes after a number, oldest first; at most 1000.
-func (db *DB) Changes(ctx context.Context, after int64) ([]Change, error) { return nil, errTodo }
+func scanChange(s scanner) (c Change, err error) {
+	return c, s.Scan(&c.N, &c.Kind, &c.Person, &c.Connection, &c.Child)
+}
+
+// Changes lists changes after a number, oldest first; at most 1000. They are
+// kept for an hour: who has not asked for longer forgets all it has cached.
+func (db *DB) Changes(ctx context.Context, after int64) ([]Change, error) {
+	return list(ctx, db.readers, scanChange, `SELECT id, kind, person, connection, child FROM changes WHERE id > $1 ORDER BY id LIMIT 1000`, after)
+}
 
 // LastChange is the number of the newest change, or 0.
-func (db *DB) LastChange(ctx context.Context) (int64, error) { return 0, errTodo }
+func (db *DB) LastChange(ctx context.Context) (int64, error) {
+	return one(ctx, db.readers, scanInt, `SELECT coalesce(max(id), 0) FROM changes`)
+}
 
 // Change writes a change, for those that no other method writes. N is not used.
-func (tx *Tx) Change(c Change) {}
+func (tx *Tx) Change(c Change) { tx.g.changes = append(tx.g.changes, c) }

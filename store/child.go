@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -41,34 +44,227 @@ type ChildFilter struct {
 	Limit      int       // 0: 10000
 }
 
-// Children lists children, newest first.
-func (db *DB) Children(ctx context.Context, f ChildFilter) ([]Child, error) { return nil, errTodo }
+const childColumns = `c.id, c.connection, c.person, c.server, c.host, c.owner, c.name, c.repo, c.access, c.as_hub, c.username, c.account,
+	c.until, c.ends, c.created, c.used, c.epoch, c.ending`
+
+func childFields(c *Child, w *childWords) []any {
+	return []any{&c.ID, &c.Connection, &c.Person, &w.server, &c.Host, &c.Repo.Owner, &c.Repo.Name, &c.Repo.ID, &w.access, &w.asHub,
+		&c.Username, &c.Account, &w.until, &w.ends, &w.created, &w.used, &c.Epoch, &w.ending}
+}
+
+// childWords are the fields that are stored in another form.
+type childWords struct {
+	server, access             string
+	asHub, ending              int64
+	until, ends, created, used int64
+}
+
+func (c *Child) take(w childWords) {
+	c.Server, c.Access, c.AsHub, c.Ending = parseServer(w.server), daypass.ParseAccess(w.access), w.asHub != 0, w.ending != 0
+	c.Until, c.Ends, c.Created, c.Used = moment(w.until), moment(w.ends), moment(w.created), moment(w.used)
+}
+
+func scanChild(s scanner) (c Child, err error) {
+	var w childWords
+	err = s.Scan(childFields(&c, &w)...)
+	c.take(w)
+	return c, err
+}
+
+type sealedChild struct {
+	Child
+	box []byte
+}
+
+func scanSealedChild(s scanner) (c sealedChild, err error) {
+	var w childWords
+	err = s.Scan(append(childFields(&c.Child, &w), &c.box)...)
+	c.take(w)
+	return c, err
+}
+
+// serverText is a server as it is stored: a server named "unknown" is another
+// than one that is not known.
+func serverText(s daypass.Server) string {
+	if !s.Known {
+		return "?"
+	}
+	return "/" + s.Name
+}
+
+func parseServer(s string) daypass.Server {
+	name, known := strings.CutPrefix(s, "/")
+	if !known {
+		return daypass.Server{}
+	}
+	return daypass.Server{Known: true, Name: name}
+}
+
+func (c Child) place() place {
+	return place{"children", strconv.FormatInt(c.ID, 10), c.Person, micro(c.Created), c.Host}
+}
+
+// Children lists children, newest first; those of an earlier epoch are listed,
+// but never as live.
+func (db *DB) Children(ctx context.Context, f ChildFilter) ([]Child, error) {
+	w, rest := f.where(db.epoch)
+	return list(ctx, db.readers, scanChild, `SELECT `+childColumns+` FROM children c`+w.String()+rest, w.args...)
+}
+
+// Children is [DB.Children] inside the transaction.
+func (tx *Tx) Children(f ChildFilter) ([]Child, error) {
+	w, rest := f.where(tx.g.db.epoch)
+	return txList(tx, scanChild, `SELECT `+childColumns+` FROM children c`+w.String()+rest, w.args...)
+}
+
+func (f ChildFilter) where(epoch int64) (w where, rest string) {
+	if f.ID != 0 {
+		w.and(`c.id = ?`, f.ID)
+	}
+	switch {
+	case f.Person != 0 && f.Held && f.Server != nil:
+		w.and(`(c.person = ? AND c.server = ? OR c.id IN (SELECT h.child FROM holders h WHERE h.person = ? AND h.server = ?))`,
+			f.Person, serverText(*f.Server), f.Person, serverText(*f.Server))
+	case f.Person != 0 && f.Held:
+		w.and(`(c.person = ? OR c.id IN (SELECT h.child FROM holders h WHERE h.person = ?))`, f.Person, f.Person)
+	case f.Person != 0:
+		w.and(`c.person = ?`, f.Person)
+	}
+	if f.Server != nil && !(f.Person != 0 && f.Held) {
+		w.and(`c.server = ?`, serverText(*f.Server))
+	}
+	if f.Connection != 0 {
+		w.and(`c.connection = ?`, f.Connection)
+	}
+	if f.Host != "" {
+		w.and(`c.host = ?`, f.Host)
+	}
+	if f.AsHub {
+		w.and(`c.person = 0 AND c.as_hub = 1`)
+	}
+	if !f.LiveAt.IsZero() {
+		w.and(`c.until > ? AND c.ending = 0 AND c.epoch = ?`, micro(f.LiveAt), epoch)
+	}
+	if f.Limit <= 0 {
+		f.Limit = 10000
+	}
+	return w, ` ORDER BY c.id DESC LIMIT ` + strconv.Itoa(f.Limit)
+}
 
 // ChildToken unseals a child's token. ErrNone: it is gone. ErrSeal: the row
 // was swapped or damaged.
 func (db *DB) ChildToken(ctx context.Context, c Child) (daypass.Secret, error) {
-	return daypass.Secret{}, errTodo
+	row, err := one(ctx, db.readers, scanSealedChild, `SELECT `+childColumns+`, c.box FROM children c WHERE c.id = $1`, c.ID)
+	if err != nil {
+		return daypass.Secret{}, err
+	}
+	text, err := db.open(row.place(), row.box)
+	return daypass.NewSecret(string(text)), err
 }
 
-// Children is [DB.Children] inside the transaction.
-func (tx *Tx) Children(f ChildFilter) ([]Child, error) { return nil, errTodo }
-
-// PutChild stores a child. Where Ends is more than a minute after Until, a
-// to-do "revoke-child" is due at Until.
-func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) { return Child{}, errTodo }
+// PutChild stores a child; ID, Created, Used, Epoch and Ending are filled in.
+// Where Ends is more than a minute after Until, a to-do "revoke-child" is due at
+// Until.
+func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
+	at := micro(tx.Now())
+	c.Created, c.Used, c.Epoch, c.Ending = moment(at), moment(at), tx.g.db.epoch, false
+	c.Repo.Owner, c.Repo.Name = daypass.FoldASCII(c.Repo.Owner), daypass.FoldASCII(c.Repo.Name)
+	if c.AsHub && (c.Person != 0 || c.Connection != 0) {
+		return Child{}, errors.New("store: a child made as the hub is nobody's")
+	}
+	var err error
+	c.ID, err = txOne(tx, scanInt, `INSERT INTO children (connection, person, server, host, owner, name, repo, access, as_hub, username, account,
+		until, ends, created, used, epoch, sealed_by, box)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, '', $16) RETURNING id`,
+		c.Connection, c.Person, serverText(c.Server), c.Host, c.Repo.Owner, c.Repo.Name, c.Repo.ID, c.Access.String(), flag(c.AsHub),
+		c.Username, c.Account, micro(c.Until), micro(c.Ends), at, c.Epoch, []byte{})
+	if err != nil {
+		return Child{}, err
+	}
+	box, by, err := tx.g.db.seal(c.place(), []byte(token.Reveal())) // sealed here
+	if err != nil {
+		return Child{}, err
+	}
+	if _, err := tx.exec(`UPDATE children SET sealed_by = $1, box = $2 WHERE id = $3`, by, box, c.ID); err != nil {
+		return Child{}, err
+	}
+	if c.Ends.After(c.Until.Add(time.Minute)) {
+		err = tx.AddTodo(Todo{Kind: RevokeChild, Host: c.Host, Child: c.ID, Person: c.Person, AsHub: c.AsHub, Due: c.Until, Why: "its time was over"})
+	}
+	return c, err
+}
 
 // TouchChild notes the last use.
-func (tx *Tx) TouchChild(id int64, at time.Time) error { return errTodo }
+func (tx *Tx) TouchChild(id int64, at time.Time) error {
+	_, err := tx.exec(`UPDATE children SET used = $1 WHERE id = $2 AND used < $1`, micro(at), id)
+	return err
+}
 
-// HoldChild notes who was given a child made as the hub.
-func (tx *Tx) HoldChild(child, person int64, server daypass.Server) error { return errTodo }
+// HoldChild notes who was given a child made as the hub. ErrNone: it is gone.
+func (tx *Tx) HoldChild(child, person int64, server daypass.Server) error {
+	n, err := txOne(tx, scanInt, `SELECT count(*) FROM children WHERE id = $1`, child)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return ErrNone
+	}
+	_, err = tx.exec(`INSERT INTO holders (child, person, server) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, child, person, serverText(server))
+	return err
+}
 
-// DropHolds forgets what a person (nil: all their servers) holds, and returns
-// the hub children that nobody holds any more.
+// DropHolds forgets what a person holds at a server (nil: at all of theirs),
+// and returns the hub children that nobody holds any more.
 func (tx *Tx) DropHolds(person int64, server *daypass.Server) (orphans []int64, err error) {
-	return nil, errTodo
+	text, args := `DELETE FROM holders WHERE person = $1 RETURNING child`, []any{person}
+	if server != nil {
+		text, args = `DELETE FROM holders WHERE person = $1 AND server = $2 RETURNING child`, append(args, serverText(*server))
+	}
+	dropped, err := txList(tx, scanInt, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[int64]bool{}
+	for _, id := range dropped {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		n, err := txOne(tx, scanInt, `SELECT count(*) FROM holders WHERE child = $1`, id)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			orphans = append(orphans, id)
+		}
+	}
+	return orphans, nil
 }
 
 // EndChildren stops children from being served; to-dos "revoke-child" are due
-// at once. It writes a Change for each. Numbers that are gone are no error.
-func (tx *Tx) EndChildren(ids []int64, why string) error { return errTodo }
+// at once. It writes a Change for each. Numbers that are gone, or ending
+// already, are no error.
+func (tx *Tx) EndChildren(ids []int64, why string) error {
+	for _, id := range ids {
+		c, err := txOne(tx, scanChild, `UPDATE children AS c SET ending = 1 WHERE c.id = $1 AND c.ending = 0 RETURNING `+childColumns, id)
+		if errors.Is(err, ErrNone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		// The one that waits for its time, if any, is this one now.
+		n, err := tx.exec(`UPDATE todos SET due = $1, why = $2 WHERE child = $3 AND kind = 'revoke-child'`, micro(tx.Now()), cleanText(why), id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			err = tx.AddTodo(Todo{Kind: RevokeChild, Host: c.Host, Child: id, Person: c.Person, AsHub: c.AsHub, Why: why})
+			if err != nil {
+				return err
+			}
+		}
+		tx.Change(Change{Kind: "child", Person: c.Person, Connection: c.Connection, Child: id})
+	}
+	return nil
+}

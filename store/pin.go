@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -23,20 +24,59 @@ type PinFilter struct {
 	Limit       int // 0: 10000
 }
 
+func scanPin(s scanner) (p PinnedRepo, err error) {
+	var at int64
+	err = s.Scan(&p.Host, &p.Owner, &p.Name, &p.ID, &at)
+	p.At = moment(at)
+	return p, err
+}
+
 // Pinned returns the repository that a name is pinned to.
-func (db *DB) Pinned(ctx context.Context, person int64, host, owner, name string) (int64, bool, error) {
-	return 0, false, errTodo
+func (db *DB) Pinned(ctx context.Context, host, owner, name string) (int64, bool, error) {
+	return found(one(ctx, db.readers, scanInt, `SELECT repo FROM pins WHERE host = $1 AND owner = $2 AND name = $3`,
+		host, daypass.FoldASCII(owner), daypass.FoldASCII(name)))
 }
 
 // Pins lists pins by name.
-func (db *DB) Pins(ctx context.Context, f PinFilter) ([]PinnedRepo, error) { return nil, errTodo }
+func (db *DB) Pins(ctx context.Context, f PinFilter) ([]PinnedRepo, error) {
+	var w where
+	if f.Host != "" {
+		w.and(`host = ?`, f.Host)
+	}
+	if f.Owner != "" {
+		w.and(`owner = ?`, daypass.FoldASCII(f.Owner))
+	}
+	if f.Limit <= 0 {
+		f.Limit = 10000
+	}
+	return list(ctx, db.readers, scanPin, `SELECT host, owner, name, repo, at FROM pins`+w.String()+` ORDER BY host, owner, name LIMIT `+strconv.Itoa(f.Limit), w.args...)
+}
 
 // Pin pins a name to a repository at first use and returns what it is pinned
-// to: where that is not id, somebody else bears the name now.
-func (tx *Tx) Pin(person int64, host, owner, name string, id int64) (have int64, err error) { return 0, errTodo }
+// to: where that is not id, the name is another repository's now. A first use
+// writes a Change.
+func (tx *Tx) Pin(host, owner, name string, id int64) (have int64, err error) {
+	owner, name = daypass.FoldASCII(owner), daypass.FoldASCII(name)
+	n, err := tx.exec(`INSERT INTO pins (host, owner, name, repo, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		host, owner, name, id, micro(tx.Now()))
+	if err != nil {
+		return 0, err
+	}
+	if n == 1 {
+		tx.Change(Change{Kind: "pin"})
+		return id, nil
+	}
+	return txOne(tx, scanInt, `SELECT repo FROM pins WHERE host = $1 AND owner = $2 AND name = $3`, host, owner, name)
+}
 
 // Unpin takes a pin away; false where there was none. It writes a Change.
-func (tx *Tx) Unpin(person int64, host, owner, name string) (bool, error) { return false, errTodo }
+func (tx *Tx) Unpin(host, owner, name string) (bool, error) {
+	n, err := tx.exec(`DELETE FROM pins WHERE host = $1 AND owner = $2 AND name = $3`, host, daypass.FoldASCII(owner), daypass.FoldASCII(name))
+	if n == 1 {
+		tx.Change(Change{Kind: "pin"})
+	}
+	return n == 1, err
+}
 
 // A RepoKey names a repository for good.
 type RepoKey struct {
@@ -46,21 +86,35 @@ type RepoKey struct {
 
 // Visits returns which repositories a server was given on a day ("2006-01-02").
 func (db *DB) Visits(ctx context.Context, person int64, server daypass.Server, day string) (map[RepoKey]bool, error) {
-	return nil, errTodo
+	keys, err := list(ctx, db.readers, func(s scanner) (k RepoKey, err error) { return k, s.Scan(&k.Host, &k.ID) },
+		`SELECT host, repo FROM visits WHERE person = $1 AND server = $2 AND day = $3`, person, serverText(server), day)
+	out := make(map[RepoKey]bool, len(keys))
+	for _, k := range keys {
+		out[k] = true
+	}
+	return out, err
 }
 
 // Visit notes that a server was given a repository on a day.
 func (tx *Tx) Visit(person int64, server daypass.Server, day, host string, repo int64) error {
-	return errTodo
+	_, err := tx.exec(`INSERT INTO visits (person, server, day, host, repo) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		person, serverText(server), day, host, repo)
+	return err
 }
 
 // Approved reports whether a person allowed a server more repositories that day.
 func (db *DB) Approved(ctx context.Context, person int64, server daypass.Server, day string) (bool, error) {
-	return false, errTodo
+	n, err := one(ctx, db.readers, scanInt, `SELECT count(*) FROM approvals WHERE person = $1 AND server = $2 AND day = $3`,
+		person, serverText(server), day)
+	return n > 0, err
 }
 
 // Approve notes that they did. It writes a Change.
-func (tx *Tx) Approve(person int64, server daypass.Server, day string) error { return errTodo }
+func (tx *Tx) Approve(person int64, server daypass.Server, day string) error {
+	_, err := tx.exec(`INSERT INTO approvals (person, server, day) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, person, serverText(server), day)
+	tx.Change(Change{Kind: "approve", Person: person})
+	return err
+}
 
 // A Share lets a group of a hub read a repository, until a date.
 type Share struct {
@@ -83,11 +137,53 @@ type ShareFilter struct {
 	LiveAt           time.Time // only those that hold then
 }
 
-// Shares lists shares, newest first; at most 10000.
-func (db *DB) Shares(ctx context.Context, f ShareFilter) ([]Share, error) { return nil, errTodo }
+const shareColumns = `id, person, hub, host, owner, name, repo, audience, until, created, ended`
 
-// PutShare stores a share. It writes a Change.
-func (tx *Tx) PutShare(s Share) (Share, error) { return Share{}, errTodo }
+func scanShare(s scanner) (h Share, err error) {
+	var until, created, ended int64
+	err = s.Scan(&h.ID, &h.Person, &h.Hub, &h.Host, &h.Repo.Owner, &h.Repo.Name, &h.Repo.ID, &h.Group, &until, &created, &ended)
+	h.Until, h.Created, h.Ended = moment(until), moment(created), moment(ended)
+	return h, err
+}
+
+// Shares lists shares, newest first; at most 10000.
+func (db *DB) Shares(ctx context.Context, f ShareFilter) ([]Share, error) {
+	var w where
+	for _, c := range []struct {
+		text string
+		n    int64
+	}{{`id = ?`, f.ID}, {`person = ?`, f.Person}, {`repo = ?`, f.Repo}} {
+		if c.n != 0 {
+			w.and(c.text, c.n)
+		}
+	}
+	for _, c := range []struct{ text, s string }{{`hub = ?`, f.Hub}, {`host = ?`, f.Host}, {`audience = ?`, f.Group}} {
+		if c.s != "" {
+			w.and(c.text, c.s)
+		}
+	}
+	if !f.LiveAt.IsZero() {
+		w.and(`ended = 0 AND until > ?`, micro(f.LiveAt))
+	}
+	return list(ctx, db.readers, scanShare, `SELECT `+shareColumns+` FROM shares`+w.String()+` ORDER BY id DESC LIMIT 10000`, w.args...)
+}
+
+// PutShare stores a share; ID and Created are filled in. It writes a Change.
+func (tx *Tx) PutShare(s Share) (Share, error) {
+	s.Created, s.Ended = moment(micro(tx.Now())), time.Time{}
+	id, err := txOne(tx, scanInt, `INSERT INTO shares (person, hub, host, owner, name, repo, audience, until, created, ended)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0) RETURNING id`,
+		s.Person, s.Hub, s.Host, s.Repo.Owner, s.Repo.Name, s.Repo.ID, s.Group, micro(s.Until), micro(s.Created))
+	s.ID = id
+	tx.Change(Change{Kind: "share", Person: s.Person})
+	return s, err
+}
 
 // EndShare ends a share; false where it had ended. It writes a Change.
-func (tx *Tx) EndShare(id int64, at time.Time) (bool, error) { return false, errTodo }
+func (tx *Tx) EndShare(id int64, at time.Time) (bool, error) {
+	n, err := tx.exec(`UPDATE shares SET ended = $1 WHERE id = $2 AND ended = 0`, micro(at), id)
+	if n == 1 {
+		tx.Change(Change{Kind: "share"})
+	}
+	return n == 1, err
+}

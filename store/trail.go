@@ -1,0 +1,124 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// Trails say which events concern a person. They are written some seconds after
+// the events, sorted, so that one page of the index takes many entries at once:
+// written with each event they would cost three times what the event does.
+// Readers look at the events that are not in the trails yet as well.
+
+const (
+	trailEvery  = 2 * time.Second
+	trailOthers = time.Minute // for what processes that died left behind
+	trailPage   = 4096        // events read at once
+)
+
+func (db *DB) runTrails() {
+	defer close(db.trailsDone)
+	tick := time.NewTicker(trailEvery)
+	defer tick.Stop()
+	var others time.Time
+	var seen int64
+	for stopped := false; !stopped; {
+		select {
+		case <-tick.C:
+		case <-db.stop:
+			stopped = true
+		}
+		all := time.Since(others) >= trailOthers
+		if n := db.committer.commits.Load(); n == seen && !all {
+			continue
+		}
+		if all {
+			others = time.Now()
+		}
+		if err := db.trail(context.Background(), all); err != nil {
+			db.c.Log.Warn("the index of events by person is late", "problem", plain(err))
+		}
+		seen = db.committer.commits.Load()
+	}
+}
+
+// trail brings the trails of this process's chain up to date, or of all chains.
+func (db *DB) trail(ctx context.Context, all bool) error {
+	var own string
+	if h := db.committer.head.Load(); h != nil {
+		own = h.Chain
+	}
+	type mark struct {
+		chain string
+		n     int64
+	}
+	marks, err := list(ctx, db.readers, func(s scanner) (m mark, err error) { return m, s.Scan(&m.chain, &m.n) },
+		`SELECT chain, trailed FROM chains WHERE chain = $1 OR $2 = 1 AND EXISTS (SELECT 1 FROM events e WHERE e.chain = chains.chain AND e.n > chains.trailed)`,
+		own, flag(all))
+	if err != nil {
+		return err
+	}
+	for _, m := range marks {
+		for {
+			rows, err := list(ctx, db.readers, func(s scanner) (r eventRow, err error) { return r, s.Scan(&r.n, &r.at, &r.person) },
+				`SELECT n, at, person FROM events WHERE chain = $1 AND n > $2 ORDER BY n LIMIT $3`, m.chain, m.n, trailPage)
+			if err != nil {
+				return err
+			}
+			if len(rows) == 0 {
+				break
+			}
+			m.n = rows[len(rows)-1].n
+			if err := db.putTrails(ctx, m.chain, rows, m.n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// putTrails writes a page in small transactions, so that no caller waits long,
+// and moves the mark last: what is interrupted is written again, to no effect.
+func (db *DB) putTrails(ctx context.Context, chain string, rows []eventRow, mark int64) error {
+	rows = slices.DeleteFunc(rows, func(r eventRow) bool { return r.person == 0 })
+	slices.SortFunc(rows, func(a, b eventRow) int {
+		return cmp.Or(cmp.Compare(a.person, b.person), cmp.Compare(a.at, b.at), cmp.Compare(a.n, b.n))
+	})
+	for len(rows) > 0 {
+		n := min(len(rows), 256)
+		err := db.Write(ctx, func(tx *Tx) error { return tx.putTrails(chain, rows[:n]) })
+		if err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return db.Write(ctx, func(tx *Tx) error {
+		_, err := tx.exec(`UPDATE chains SET trailed = $1 WHERE chain = $2 AND trailed < $1`, mark, chain)
+		return err
+	})
+}
+
+var trailTexts = map[int]string{
+	64: insertText("trails (person, at, chain, n)", 4, 64) + " ON CONFLICT DO NOTHING",
+	1:  insertText("trails (person, at, chain, n)", 4, 1) + " ON CONFLICT DO NOTHING",
+}
+
+func (tx *Tx) putTrails(chain string, rows []eventRow) error {
+	for len(rows) > 0 {
+		n := 1
+		if len(rows) >= 64 {
+			n = 64
+		}
+		args := make([]any, 0, 4*n)
+		for _, r := range rows[:n] {
+			args = append(args, r.person, r.at, chain, r.n)
+		}
+		if _, err := tx.exec(trailTexts[n], args...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
