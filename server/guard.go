@@ -38,7 +38,7 @@ func (s *Server) navigated(r *http.Request, rt route) error {
 		return nil
 	}
 	switch {
-	case rt.kind == stream && site != "same-origin":
+	case rt.kind == stream && (site != "same-origin" || dest != "empty"):
 		return notFromHere("a stream is for the pages' own script")
 	case site == "" || window:
 		return nil

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -449,4 +450,24 @@ func start(t *testing.T, w *world, address string, shared bool) *Server {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func answerWith(reply api.CredentialReply) func(context.Context, daypass.Caller, Ask) (api.CredentialReply, error) {
+	return func(context.Context, daypass.Caller, Ask) (api.CredentialReply, error) { return reply, nil }
+}
+
+func blockUntil(hold, entered chan struct{}) func(context.Context, daypass.Caller, api.Rejected) error {
+	return func(context.Context, daypass.Caller, api.Rejected) error {
+		entered <- struct{}{}
+		<-hold
+		return nil
+	}
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
 }
