@@ -141,7 +141,7 @@ func TestChecks(t *testing.T) {
 			m.git(m.home, "config", "--global", "user.name", "")
 			m.git(m.home, "config", "--global", "url.https://mona:"+gho+"@github.com.insteadOf", "https://github.com")
 			m.git(m.home, "config", "--global", "url.https://mona:"+gho+"@github.com/.insteadOf", "git@github.com:")
-		}, []string{"bad:insteadof-token", "bad:insteadof-token", "bad:config-token", "warn:identity-empty"}, []string{"warn:identity-empty"}, "https://github.com/settings/applications"},
+		}, []string{"bad:insteadof-token", "bad:insteadof-token", "bad:config-token", "warn:identity-empty"}, []string{"warn:identity-unset"}, "https://github.com/settings/applications"},
 		{"https becomes ssh", func(m *machine) {
 			m.git(m.home, "config", "--global", "url.git@github.com:.insteadOf", "https://github.com/")
 		}, []string{"warn:insteadof-ssh"}, []string{"warn:insteadof-ssh"}, "become ssh for github.com"},

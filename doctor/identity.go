@@ -10,10 +10,10 @@ import (
 func (s *scan) identity(context.Context) []Finding {
 	var out []Finding
 	for _, key := range []string{"user.name", "user.email"} {
-		set, value := "", ""
+		set, value, file := "", "", ""
 		for _, e := range s.entries {
 			if e.Key == key {
-				set, value = s.at(e), strings.TrimSpace(e.Reveal())
+				set, value, file = s.at(e), strings.TrimSpace(e.Reveal()), e.File
 			}
 		}
 		if value != "" {
@@ -24,6 +24,9 @@ func (s *scan) identity(context.Context) []Finding {
 		if set != "" {
 			f.Code, f.Title = "identity-empty", key+" is empty"
 			f.Detail = "Set so in " + set + "; git makes no commit with it."
+			if file != "" {
+				f = f.fixed(s.rewrite(file, func(k, value string) (string, bool) { return value, k != key || strings.TrimSpace(value) != "" }))
+			}
 		}
 		if key == "user.name" && s.Getenv("GIT_AUTHOR_NAME") != "" || key == "user.email" && (s.Getenv("GIT_AUTHOR_EMAIL") != "" || s.Getenv("EMAIL") != "") {
 			f.Level = Note

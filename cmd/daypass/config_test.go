@@ -52,6 +52,14 @@ func TestConfigMistakes(t *testing.T) {
 		{"a host twice", "", "hosts: {ghes.example: {client_id: Iv23liABCDEF}, GHES.example: {client_id: Iv23liABCDEG}}\n", "the same host"},
 		{"a key twice", "", "hosts: {ghes.example: {client_id: Iv23liABCDEF}}\nhosts: {}\n", "user.yaml"},
 		{"escaped admin key", "", "hosts: {ghes.example: {\"max\\x5frenew\": 3650d}}\n", "max_renew in"},
+		{"a user's access service", "", "host: github.com\nbroker: https://daypass.example/\n", "user.yaml, line 2"},
+		{"a user's origins", "", "broker_origins: [https://evil.example]\n", "broker_origins in"},
+		{"a user's plain http", "", "plain_http_origins: [\"http://evil.example\"]\n", "plain_http_origins in"},
+		{"escaped key of the admin's", "", "\"bro\\x6ber\": https://evil.example/\n", "broker in"},
+		{"no address", "broker: daypass.example\n", "", "etc.yaml, line 1"},
+		{"an address with a user", "broker: https://x@daypass.example/\n", "", "broker in"},
+		{"an origin with a path", "broker_origins:\n - https://daypass.example/x\n", "", "broker_origins in"},
+		{"every origin", "plain_http_origins: [\"*\"]\n", "", "plain_http_origins in"},
 		{"a list for a map", "hosts:\n - github.com\n", "", "etc.yaml, line 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

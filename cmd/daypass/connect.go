@@ -271,5 +271,8 @@ func (a *app) wanted(ctx context.Context, w *wallet.Wallet, auth wallet.Authorit
 	if client.NotServed(err) {
 		return wallet.Entry{}, none
 	}
-	return e, err
+	if err != nil {
+		return wallet.Entry{}, told(err, h)
+	}
+	return e, nil
 }

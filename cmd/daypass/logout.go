@@ -33,7 +33,7 @@ func (a *app) logoutCommand() *cobra.Command {
 }
 
 func (a *app) logout(ctx context.Context, args []string, all, disconnect bool) error {
-	cfg, host, err := a.logoutHere(ctx, args, all)
+	cfg, host, err := a.logoutHere(ctx, args, all, disconnect)
 	if err != nil || !disconnect {
 		return err
 	}
@@ -41,7 +41,7 @@ func (a *app) logout(ctx context.Context, args []string, all, disconnect bool) e
 }
 
 // logoutHere empties this machine's store of what is for the host, or for all.
-func (a *app) logoutHere(ctx context.Context, args []string, all bool) (config, github.Host, error) {
+func (a *app) logoutHere(ctx context.Context, args []string, all, disconnect bool) (config, github.Host, error) {
 	if all && len(args) > 0 {
 		return config{}, github.Host{}, usageText("logout", "give a host or --all, not both")
 	}
@@ -55,10 +55,10 @@ func (a *app) logoutHere(ctx context.Context, args []string, all bool) (config, 
 			return cfg, host, err
 		}
 	}
-	return cfg, host, a.empty(ctx, all, host)
+	return cfg, host, a.empty(ctx, all, disconnect, host)
 }
 
-func (a *app) empty(ctx context.Context, all bool, host github.Host) error {
+func (a *app) empty(ctx context.Context, all, disconnect bool, host github.Host) error {
 	w, err := a.openWallet()
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (a *app) empty(ctx context.Context, all bool, host github.Host) error {
 		s.result("Emptied %s.", printable(a.tilde(f)))
 	}
 	for origin, list := range byHost(gone) {
-		if list = a.ownTokens(s, origin, list); len(list) > 0 {
+		if list = a.ownTokens(s, origin, list, disconnect); len(list) > 0 {
 			a.endAtHost(ctx, s, origin, list)
 		}
 	}
@@ -90,7 +90,7 @@ func (a *app) empty(ctx context.Context, all bool, host github.Host) error {
 // ownTokens leaves out what setup --from-env took over: that token is the hub's,
 // which goes on giving it to the servers that it starts; and what the access
 // service gave, which must know what it ended.
-func (a *app) ownTokens(s *screen, origin string, list []wallet.Entry) []wallet.Entry {
+func (a *app) ownTokens(s *screen, origin string, list []wallet.Entry, disconnect bool) []wallet.Entry {
 	var out []wallet.Entry
 	given := 0
 	for _, e := range list {
@@ -107,8 +107,10 @@ func (a *app) ownTokens(s *screen, origin string, list []wallet.Entry) []wallet.
 			e.Credential.Scope.Host, origin+"/settings/applications")
 	}
 	if given > 0 {
-		s.result("Erased on this machine: access to %d of your repositories at %s. You stay connected at the access service; \"daypass logout --disconnect\" ends that.",
-			given, origin)
+		s.result("Erased on this machine: access to %d of your repositories at %s.", given, origin)
+		if !disconnect {
+			s.result("You stay connected at the access service; \"daypass logout --disconnect\" ends that.")
+		}
 	}
 	return out
 }

@@ -74,7 +74,10 @@ func (a *app) runChild(c *cobra.Command, o runOptions, args []string) error {
 func (a *app) runEntry(c *cobra.Command, h github.Host, o runOptions) (wallet.Entry, error) {
 	if o.all {
 		e, err := a.current(c.Context(), h, daypass.Repo{})
-		return e, a.noneForAll(h, err)
+		if err == nil && e.Origin != fromService {
+			return e, nil
+		}
+		return wallet.Entry{}, a.noneForAll(h, err)
 	}
 	repo, ok := daypass.ParseRepo(strings.TrimSuffix(o.repo, ".git"))
 	if !ok {
@@ -102,14 +105,14 @@ func (a *app) runEntry(c *cobra.Command, h github.Host, o runOptions) (wallet.En
 // noneForAll says why --all has nothing where the access service is what gives
 // access: it does so for one repository at a time.
 func (a *app) noneForAll(h github.Host, err error) error {
-	if !errors.Is(err, daypass.ErrNoLogin) {
+	if err != nil && !errors.Is(err, daypass.ErrNoLogin) {
 		return err
 	}
 	cfg, cerr := a.loadConfig()
 	if cerr != nil {
 		return cerr
 	}
-	if s, serr := a.service(cfg); serr != nil || s == nil {
+	if s, serr := a.service(cfg); err != nil && (serr != nil || s == nil) {
 		return errors.Join(serr, err)
 	}
 	return &daypass.Problem{

@@ -85,7 +85,7 @@ func (a *app) obtain(ctx context.Context, s *service, w *wallet.Wallet, auth wal
 	repo, _ := r.Repo()
 	reply, err := s.Credential(ctx, r)
 	if err != nil {
-		return wallet.Entry{}, told(err, h)
+		return wallet.Entry{}, err
 	}
 	account := reply.Account.Account()
 	// The number pins it: the name may be another's tomorrow. It is kept under the
@@ -121,10 +121,13 @@ func (a *app) notToTheEnd(until time.Time) time.Time {
 
 // told turns what the service said into a problem for people: the way to
 // connect, and the event's id, by which its admins find what happened.
-func told(err error, h github.Host) error {
+func told(err error, h github.Host) error { return toldFor(err, h, "try again") }
+
+// toldFor is told for whoever waits to do again what failed.
+func toldFor(err error, h github.Host, again string) error {
 	if e, ok := client.NotConnected(err); ok && e.Link != "" {
 		return &daypass.Problem{
-			Code: "DP-851", What: h.Title() + " is not connected yet", Next: "Open " + e.Link + ", then push again.",
+			Code: "DP-851", What: h.Title() + " is not connected yet", Next: "Open " + e.Link + ", then " + again + ".",
 			Kind: daypass.ErrNoLogin, Err: err,
 		}
 	}
@@ -168,7 +171,7 @@ func (a *app) askService(ctx context.Context, cfg config, w *wallet.Wallet, auth
 	case client.Unreachable(err) && !a.setUpFor(ctx, cfg, w, h):
 		return false, nil // it may have nothing to do with this host
 	case err != nil:
-		return true, a.explain(err, cfg)
+		return true, a.explain(toldFor(err, h, "push again"), cfg)
 	case !e.Named(req.Username):
 		return true, nil // as https://other@HOST/: another helper may know that one
 	}

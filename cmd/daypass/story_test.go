@@ -30,7 +30,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"approve": cmdApprove, "deny": cmdDeny, "live": cmdLive, "switch": cmdSwitch, "world": cmdWorld,
 			"nosecret": cmdNoSecret, "requests": cmdRequests, "fault": cmdFault, "code": cmdCode, "later": cmdLater,
-			"install": cmdInstall, "issue": cmdIssue,
+			"install": cmdInstall, "issue": cmdIssue, "broker": cmdBroker, "took": cmdTook,
 		},
 		RequireUniqueNames: true,
 		Deadline:           time.Now().Add(5 * time.Minute),
@@ -46,8 +46,10 @@ func programs(t testing.TB) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the programs: %v\n%s", err, out)
 	}
-	for _, name := range []string{"gh-scoped-creds", "github-app-user-auth"} {
-		if err := os.Symlink("daypass", filepath.Join(dir, name)); err != nil {
+	for name, program := range map[string]string{
+		"gh-scoped-creds": "daypass", "github-app-user-auth": "daypass", "git-credential-github-app": "git-credential-daypass",
+	} {
+		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,6 +61,8 @@ type stage struct {
 	mu    sync.Mutex
 	world *fake.World
 	skew  time.Duration // the stand-ins' clock is ahead by this
+
+	broker *broker
 }
 
 func (s *stage) now() time.Time {
@@ -85,6 +89,10 @@ func setUp(t testing.TB, e *testscript.Env, bin string) error {
 		}
 	})
 	st.world = w
+	if st.broker, err = newBroker(t, w.Local, strings.TrimPrefix(w.URL, "http://"), w.Recorder.URL); err != nil {
+		return err
+	}
+	e.Defer(func() { st.broker.down() })
 	e.Values["stage"] = st
 	e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	for k, v := range map[string]string{
@@ -92,6 +100,7 @@ func setUp(t testing.TB, e *testscript.Env, bin string) error {
 		"USER": "researcher", "TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8",
 		"GIT_CONFIG_SYSTEM": filepath.Join(e.WorkDir, "gitconfig-system"), "GIT_TERMINAL_PROMPT": "0",
 		"RECORDER": w.Recorder.URL, "URL": w.URL, "GITHUB_URL": w.URL, "HOSTPORT": strings.TrimPrefix(w.URL, "http://"),
+		"BROKER": st.broker.base, "HUB_TOKEN": hubToken,
 		"DAYPASS_CLIENT_ID": fake.CampusApp, "FOREVER_APP": fake.CampusForeverApp, "OFF_APP": fake.CampusOffApp, "OAUTH_APP": fake.CampusOAuthApp,
 	} {
 		e.Setenv(k, v)
@@ -291,7 +300,7 @@ func cmdRequests(ts *testscript.TestScript, neg bool, args []string) {
 
 // world recorder: nothing arrived at the host that should get nothing.
 func cmdWorld(ts *testscript.TestScript, neg bool, args []string) {
-	if got := stageOf(ts).world.Recorder.Heard(); len(secrets.FindAll(got, -1)) > 0 {
+	if got := stageOf(ts).world.Recorder.Heard(); len(secrets.FindAll(got, -1)) > 0 || strings.Contains(string(got), hubToken) {
 		ts.Fatalf("a token arrived where none belongs")
 	}
 }
@@ -322,6 +331,9 @@ func cmdNoSecret(ts *testscript.TestScript, neg bool, args []string) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
+		}
+		if strings.Contains(string(text), hubToken) {
+			return fmt.Errorf("%s holds the hub's token", rel)
 		}
 		if m := secrets.Find(text); m != nil {
 			return fmt.Errorf("%s holds a token (%s…)", rel, m[:8])
