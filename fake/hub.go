@@ -155,7 +155,7 @@ func (h *Hub) Count(path string) int {
 	return h.asked[path]
 }
 
-// ServerToken returns the token of a server that runs, or ran last, or "".
+// ServerToken returns the token of a server that runs, or "".
 func (h *Hub) ServerToken(user, server string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -16,6 +16,7 @@ const (
 )
 
 func (h *Hub) serveAPI(w http.ResponseWriter, r *http.Request, path string) {
+	w.Header().Set("Content-Type", "application/json")
 	parts := strings.Split(path, "/")
 	for i := range parts {
 		var err error

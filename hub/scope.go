@@ -79,9 +79,10 @@ func (h *holder) mayAccess(service string) bool {
 	return h.has(func(name string) bool { return strings.HasPrefix(name, "custom:daypass:") }, service)
 }
 
-// server says which one server the scopes are for; several are none. wide is a
-// token that may enter all of the person's servers.
-func (h *holder) server() (s daypass.Server, wide bool) {
+// server says which one server the scopes are for; several are none, and so is a
+// right to enter all of the person's servers.
+func (h *holder) server() daypass.Server {
+	var s daypass.Server
 	for _, text := range h.scopes {
 		f := parseScope(text)
 		if f.name != "access:servers" && f.name != "custom:daypass:mint" {
@@ -89,7 +90,9 @@ func (h *holder) server() (s daypass.Server, wide bool) {
 		}
 		if f.kind != "server" {
 			// The mint scope may be everybody's; a right to enter is not.
-			wide = wide || f.name == "access:servers"
+			if f.name == "access:servers" {
+				return daypass.Server{}
+			}
 			continue
 		}
 		user, name, ok := strings.Cut(f.value, "/")
@@ -97,20 +100,17 @@ func (h *holder) server() (s daypass.Server, wide bool) {
 			continue // somebody's server that is shared with this person
 		}
 		if s.Known && s.Name != name {
-			return daypass.Server{}, false
+			return daypass.Server{}
 		}
 		s = daypass.Server{Known: true, Name: name}
 	}
-	if wide {
-		return daypass.Server{}, true
-	}
-	return s, false
+	return s
 }
 
-// serverRole reports whether the token holds what hubs before 6.0 give to
-// servers and not what a person's own token has beside it: the right to report
-// activity, and none to make tokens or start servers.
+// serverRole reports whether the token holds what hubs give to servers and not
+// what a person's own token has beside it: the right to report activity, and none
+// to make tokens or start servers.
 func (h *holder) serverRole() bool {
 	own := func(name string) bool { return h.has(named(name), "") }
-	return own("users:activity") && own("access:servers") && !own("tokens") && !own("servers")
+	return own("users:activity") && !own("tokens") && !own("servers")
 }

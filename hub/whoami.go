@@ -223,13 +223,13 @@ func (c *Client) identity(ctx context.Context, m model, created time.Time) Ident
 		TokenID: m.TokenID, Scopes: m.Scopes,
 	}
 	h := holder{m.Name, m.Groups, m.Scopes}
-	server, wide := h.server()
+	server := h.server()
 	switch {
 	case m.SessionID != nil && *m.SessionID != "":
 		who.Caller.Via = daypass.ViaBrowser
 	case server.Known:
 		who.Caller.Via, who.Caller.Server = daypass.ViaServer, server
-	case wide && h.serverRole():
+	case h.serverRole():
 		who.Caller.Via = daypass.ViaServer
 		who.Caller.Server = c.serverByNote(ctx, m)
 	}
@@ -239,7 +239,9 @@ func (c *Client) identity(ctx context.Context, m model, created time.Time) Ident
 // serverByNote reads the server's name from the note that the hub writes on its
 // token ("Server at /user/alice/gpu/"), where the hub is 5.0 or later and our
 // service may read such records (read:tokens). It is for hubs whose admins gave
-// servers a role for all of a person's servers; any doubt leaves the server unknown.
+// servers a role for all of a person's servers. Any doubt leaves the server
+// unknown, and so does a rename while it runs: hubs then drop the server's scope,
+// and the note has the old name.
 func (c *Client) serverByNote(ctx context.Context, m model) daypass.Server {
 	if m.TokenID == "" {
 		return daypass.Server{}

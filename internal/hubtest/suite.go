@@ -101,8 +101,9 @@ func suiteServers(t *testing.T, p Peer) {
 	}
 
 	// A server's end ends its token, and no other.
+	ended := p.ServerToken("ann", "gpu")
 	p.StopServer(t, "ann", "gpu")
-	p.refused(t, p.ServerToken("ann", "gpu"), "DP-802")
+	p.refused(t, ended, "DP-802")
 	p.who(t, p.ServerToken("ann", ""))
 	if running, _, _ = c.ServersOf(t.Context(), "ann"); !slices.Equal(running, []string{""}) {
 		t.Fatal(running)
@@ -217,6 +218,19 @@ func suiteRenamed(t *testing.T, p Peer) {
 	}
 	if other == before || other.Created.Equal(before.Created) {
 		t.Errorf("the new dora is the old one: %+v", other)
+	}
+
+	// A server that ran meanwhile goes on as its person's, but hubs no longer say
+	// which it is: its scope names the old name.
+	p.CreateUser(t, "drew")
+	p.StartServer(t, "drew", "gpu")
+	token = p.ServerToken("drew", "gpu")
+	before = p.who(t, token).Caller.User
+	p.RenameUser(t, "drew", "andrew")
+	p.CreateUser(t, "drew")
+	who := p.who(t, token).Caller
+	if who.User.Name != "andrew" || !who.User.Created.Equal(before.Created) || who.Via != daypass.ViaServer || who.Server.Known {
+		t.Errorf("%+v became %+v", before, who)
 	}
 }
 
