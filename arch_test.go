@@ -25,6 +25,7 @@ var layers = map[string][]string{
 	"internal/sha256":            {},
 	"internal/hubtest":           {"", "hub"},
 	"store":                      {""},
+	"store/storetest":            {"", "store"},
 	"wallet":                     {"", "internal/sha256"},
 	"gitconf":                    {""},
 	"doctor":                     {"", "gitconf"},
@@ -39,7 +40,7 @@ var layers = map[string][]string{
 	"fake":                       {},
 	"cmd/git-credential-daypass": {"", "gitcred", "wallet"},
 	"cmd/daypass":                {"", "api", "client", "gitcred", "wallet", "gitconf", "doctor", "provider/github"},
-	"cmd/daypassd":               {"", "api", "broker", "fake", "hub", "policy", "provider/github", "server", "store"},
+	"cmd/daypassd":               {"", "api", "broker", "fake", "hub", "policy", "policy/rulefile", "provider/github", "server", "store"},
 	"bench/helper":               {"", "gitconf", "wallet"},
 }
 

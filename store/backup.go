@@ -53,7 +53,7 @@ type backupTable struct{ name, order string }
 
 var backupTables = []backupTable{
 	{"people", "id"}, {"connections", "id"}, {"children", "id"}, {"holders", "child, person, server"}, {"todos", "id"},
-	{"pins", "host, owner, name"}, {"visits", "person, server, day, host, repo"}, {"approvals", "person, server, day"},
+	{"pins", "person, host, owner, name"}, {"visits", "person, server, day, host, repo"}, {"approvals", "person, server, day"},
 	{"shares", "id"}, {"chains", "chain"}, {"links", "chain, g"}, {"events", "chain, n"},
 }
 

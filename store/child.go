@@ -47,6 +47,10 @@ type ChildFilter struct {
 const childColumns = `c.id, c.connection, c.person, c.server, c.host, c.owner, c.name, c.repo, c.access, c.as_hub, c.username, c.account,
 	c.until, c.ends, c.created, c.used, c.epoch, c.ending`
 
+// childReturned are the same for RETURNING, where SQLite knows no alias.
+const childReturned = `id, connection, person, server, host, owner, name, repo, access, as_hub, username, account,
+	until, ends, created, used, epoch, ending`
+
 func childFields(c *Child, w *childWords) []any {
 	return []any{&c.ID, &c.Connection, &c.Person, &w.server, &c.Host, &c.Repo.Owner, &c.Repo.Name, &c.Repo.ID, &w.access, &w.asHub,
 		&c.Username, &c.Account, &w.until, &w.ends, &w.created, &w.used, &c.Epoch, &w.ending}
@@ -162,7 +166,24 @@ func (db *DB) ChildToken(ctx context.Context, c Child) (daypass.Secret, error) {
 	return daypass.NewSecret(string(text)), err
 }
 
-// PutChild stores a child; ID, Created, Used, Epoch and Ending are filled in.
+// alive returns ErrNone where a person was cut off, or a connection ended, while
+// a child was made.
+func (tx *Tx) alive(person, connection int64) error {
+	if person != 0 {
+		if _, err := txOne(tx, scanInt, `SELECT id FROM people WHERE id = $1 AND cut_at = 0`, person); err != nil {
+			return err
+		}
+	}
+	if connection != 0 {
+		if _, err := txOne(tx, scanInt, `SELECT id FROM connections WHERE id = $1 AND state NOT IN ('ended', 'needs-consent')`, connection); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PutChild stores a child of a person and a connection that are still there,
+// else the error is ErrNone; ID, Created, Used, Epoch and Ending are filled in.
 // Where Ends is more than a minute after Until, a to-do "revoke-child" is due at
 // Until.
 func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
@@ -171,6 +192,9 @@ func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
 	c.Repo.Owner, c.Repo.Name = daypass.FoldASCII(c.Repo.Owner), daypass.FoldASCII(c.Repo.Name)
 	if c.AsHub && (c.Person != 0 || c.Connection != 0) {
 		return Child{}, errors.New("store: a child made as the hub is nobody's")
+	}
+	if err := tx.alive(c.Person, c.Connection); err != nil {
+		return Child{}, err
 	}
 	var err error
 	c.ID, err = txOne(tx, scanInt, `INSERT INTO children (connection, person, server, host, owner, name, repo, access, as_hub, username, account,
@@ -202,14 +226,13 @@ func (tx *Tx) TouchChild(id int64, at time.Time) error {
 
 // HoldChild notes who was given a child made as the hub. ErrNone: it is gone.
 func (tx *Tx) HoldChild(child, person int64, server daypass.Server) error {
-	n, err := txOne(tx, scanInt, `SELECT count(*) FROM children WHERE id = $1`, child)
-	if err != nil {
+	if err := tx.alive(person, 0); err != nil {
 		return err
 	}
-	if n == 0 {
-		return ErrNone
+	if _, err := txOne(tx, scanInt, `SELECT id FROM children WHERE id = $1 AND ending = 0`, child); err != nil {
+		return err
 	}
-	_, err = tx.exec(`INSERT INTO holders (child, person, server) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, child, person, serverText(server))
+	_, err := tx.exec(`INSERT INTO holders (child, person, server) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, child, person, serverText(server))
 	return err
 }
 
@@ -241,12 +264,31 @@ func (tx *Tx) DropHolds(person int64, server *daypass.Server) (orphans []int64, 
 	return orphans, nil
 }
 
+// ForgetChildren erases children whose tokens are dead at the provider already,
+// with their to-dos. It writes a Change for each.
+func (tx *Tx) ForgetChildren(ids []int64) error {
+	for _, id := range ids {
+		c, err := txOne(tx, scanChild, `DELETE FROM children WHERE id = $1 RETURNING `+childReturned, id)
+		if errors.Is(err, ErrNone) {
+			continue
+		}
+		if err == nil {
+			_, err = tx.exec(`DELETE FROM todos WHERE child = $1 AND kind = 'revoke-child'`, id)
+		}
+		if err != nil {
+			return err
+		}
+		tx.Change(Change{Kind: "child", Person: c.Person, Connection: c.Connection, Child: id})
+	}
+	return nil
+}
+
 // EndChildren stops children from being served; to-dos "revoke-child" are due
 // at once. It writes a Change for each. Numbers that are gone, or ending
 // already, are no error.
 func (tx *Tx) EndChildren(ids []int64, why string) error {
 	for _, id := range ids {
-		c, err := txOne(tx, scanChild, `UPDATE children AS c SET ending = 1 WHERE c.id = $1 AND c.ending = 0 RETURNING `+childColumns, id)
+		c, err := txOne(tx, scanChild, `UPDATE children SET ending = 1 WHERE id = $1 AND ending = 0 RETURNING `+childReturned, id)
 		if errors.Is(err, ErrNone) {
 			continue
 		}

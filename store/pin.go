@@ -26,15 +26,15 @@ type PinFilter struct {
 
 func scanPin(s scanner) (p PinnedRepo, err error) {
 	var at int64
-	err = s.Scan(&p.Host, &p.Owner, &p.Name, &p.ID, &at)
+	err = s.Scan(&p.Person, &p.Host, &p.Owner, &p.Name, &p.ID, &at)
 	p.At = moment(at)
 	return p, err
 }
 
-// Pinned returns the repository that a name is pinned to.
-func (db *DB) Pinned(ctx context.Context, host, owner, name string) (int64, bool, error) {
-	return found(one(ctx, db.readers, scanInt, `SELECT repo FROM pins WHERE host = $1 AND owner = $2 AND name = $3`,
-		host, daypass.FoldASCII(owner), daypass.FoldASCII(name)))
+// Pinned returns the repository that a person's name (0: the hub's) is pinned to.
+func (db *DB) Pinned(ctx context.Context, person int64, host, owner, name string) (int64, bool, error) {
+	return found(one(ctx, db.readers, scanInt, `SELECT repo FROM pins WHERE person = $1 AND host = $2 AND owner = $3 AND name = $4`,
+		person, host, daypass.FoldASCII(owner), daypass.FoldASCII(name)))
 }
 
 // Pins lists pins by name.
@@ -49,31 +49,31 @@ func (db *DB) Pins(ctx context.Context, f PinFilter) ([]PinnedRepo, error) {
 	if f.Limit <= 0 {
 		f.Limit = 10000
 	}
-	return list(ctx, db.readers, scanPin, `SELECT host, owner, name, repo, at FROM pins`+w.String()+` ORDER BY host, owner, name LIMIT `+strconv.Itoa(f.Limit), w.args...)
+	return list(ctx, db.readers, scanPin, `SELECT person, host, owner, name, repo, at FROM pins`+w.String()+` ORDER BY host, owner, name, person LIMIT `+strconv.Itoa(f.Limit), w.args...)
 }
 
 // Pin pins a name to a repository at first use and returns what it is pinned
 // to: where that is not id, the name is another repository's now. A first use
 // writes a Change.
-func (tx *Tx) Pin(host, owner, name string, id int64) (have int64, err error) {
+func (tx *Tx) Pin(person int64, host, owner, name string, id int64) (have int64, err error) {
 	owner, name = daypass.FoldASCII(owner), daypass.FoldASCII(name)
-	n, err := tx.exec(`INSERT INTO pins (host, owner, name, repo, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-		host, owner, name, id, micro(tx.Now()))
+	n, err := tx.exec(`INSERT INTO pins (person, host, owner, name, repo, at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+		person, host, owner, name, id, micro(tx.Now()))
 	if err != nil {
 		return 0, err
 	}
 	if n == 1 {
-		tx.Change(Change{Kind: "pin"})
+		tx.Change(Change{Kind: "pin", Person: person})
 		return id, nil
 	}
-	return txOne(tx, scanInt, `SELECT repo FROM pins WHERE host = $1 AND owner = $2 AND name = $3`, host, owner, name)
+	return txOne(tx, scanInt, `SELECT repo FROM pins WHERE person = $1 AND host = $2 AND owner = $3 AND name = $4`, person, host, owner, name)
 }
 
 // Unpin takes a pin away; false where there was none. It writes a Change.
-func (tx *Tx) Unpin(host, owner, name string) (bool, error) {
-	n, err := tx.exec(`DELETE FROM pins WHERE host = $1 AND owner = $2 AND name = $3`, host, daypass.FoldASCII(owner), daypass.FoldASCII(name))
+func (tx *Tx) Unpin(person int64, host, owner, name string) (bool, error) {
+	n, err := tx.exec(`DELETE FROM pins WHERE person = $1 AND host = $2 AND owner = $3 AND name = $4`, person, host, daypass.FoldASCII(owner), daypass.FoldASCII(name))
 	if n == 1 {
-		tx.Change(Change{Kind: "pin"})
+		tx.Change(Change{Kind: "pin", Person: person})
 	}
 	return n == 1, err
 }

@@ -115,12 +115,13 @@ CREATE TABLE changes (
 );
 
 CREATE TABLE pins (
-	host  TEXT NOT NULL,
-	owner TEXT NOT NULL,
-	name  TEXT NOT NULL,
-	repo  BIGINT NOT NULL,
-	at    BIGINT NOT NULL,
-	PRIMARY KEY (host, owner, name)
+	person BIGINT NOT NULL, -- 0: the hub's own
+	host   TEXT NOT NULL,
+	owner  TEXT NOT NULL,
+	name   TEXT NOT NULL,
+	repo   BIGINT NOT NULL,
+	at     BIGINT NOT NULL,
+	PRIMARY KEY (person, host, owner, name)
 ) {rowless};
 
 CREATE TABLE visits (

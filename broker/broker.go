@@ -1,0 +1,315 @@
+// Package broker decides. It is the only code that reads a connection, calls an
+// issuer, makes a credential and writes an event; every face of the access
+// service goes through it, so that none can forget to ask the rules or to leave
+// a trace.
+//
+// It does not know HTTP, JupyterHub, GitHub or SQL: who is asking is handed in
+// as a [daypass.Caller], issuers as [daypass.Issuer] values, the hub as a few
+// functions, and what lasts is kept by package store.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/policy"
+	"github.com/daypass-dev/daypass/store"
+)
+
+// Limits are what an admin may set. A zero field means the default beside it.
+type Limits struct {
+	MaxAge       time.Duration // of a connection: 30 days
+	Idle         time.Duration // of a connection that nobody uses: 7 days
+	Session      bool          // keep connections in memory only, for SessionAge
+	SessionAge   time.Duration // 8 hours
+	ReposPerDay  int           // from one server without a click: 20
+	MaxShare     time.Duration // how long a share may last: 180 days
+	RightTTL     time.Duration // how long a look at a person's right counts: 5 minutes, and not more
+	ProviderTime time.Duration // what one request for a credential may spend at a provider: 4.5 s
+}
+
+func (l Limits) filled() Limits {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	set(&l.MaxAge, 30*24*time.Hour)
+	set(&l.Idle, 7*24*time.Hour)
+	set(&l.SessionAge, 8*time.Hour)
+	set(&l.MaxShare, 180*24*time.Hour)
+	set(&l.ProviderTime, 4500*time.Millisecond)
+	if l.RightTTL <= 0 || l.RightTTL > 5*time.Minute {
+		l.RightTTL = 5 * time.Minute
+	}
+	if l.ReposPerDay <= 0 {
+		l.ReposPerDay = 20
+	}
+	return l
+}
+
+// A HubUser is one line of a hub's list of users.
+type HubUser struct {
+	Name    string
+	Created time.Time
+	Servers []string // running; nil and Running false where the hub does not tell
+	Running bool     // Servers is known
+}
+
+// HubFuncs are what the broker asks a hub, beside who is calling.
+type HubFuncs struct {
+	ID string // the hub's id in the configuration
+	// User says when the user of that name was made; false: there is none.
+	User func(ctx context.Context, name string) (HubUser, bool, error)
+	// Users lists all; an error means that nothing is known.
+	Users func(ctx context.Context) ([]HubUser, error)
+	// ServerKind says whether a server is its owner's own, or shared with
+	// others. Nil means that every server is its owner's own.
+	ServerKind func(ctx context.Context, c daypass.Caller) policy.ServerKind
+}
+
+// Observe is told what happened, for metrics. A nil function is not called.
+type Observe struct {
+	Credential func(host, outcome string, cached bool) // outcome: ok, refused, failed
+	Provider   func(host, call, outcome string, took time.Duration)
+	Breaker    func(host string, open bool)
+}
+
+// A Config is what New needs.
+type Config struct {
+	Log     *slog.Logger // nil: silent
+	Store   *store.DB
+	Issuers []daypass.Issuer // one per host
+	Hub     HubFuncs
+	Rules   *policy.Set
+	Audit   *policy.Set // evaluated beside the rules, never changes a verdict; nil: none
+	Sharing []string    // hub groups whose members may share; empty: nobody
+	// AcceptForever lists the hosts where the admin takes tokens without an end.
+	AcceptForever []string
+	// Bridges are classic OAuth Apps that the hub logs in with.
+	Bridges []Bridge
+	Limits  Limits
+	Now     func() time.Time // nil: time.Now
+	Rand    io.Reader        // nil: crypto/rand
+	Observe Observe
+	// Process names this process in leases; it must be its own.
+	Process string
+}
+
+// A Broker decides, refreshes, narrows, makes, records and revokes. It is safe
+// for concurrent use.
+type Broker struct {
+	Config
+	issuers  map[string]*guarded
+	people   people
+	children children
+	rights   rights
+	flights  flights
+	memory   *memory // connections that are never stored
+	bridged  *bridged
+	restored *rate.Limiter // first uses after a restore
+	wake     chan struct{} // to-dos wait
+	changed  int64         // the last change seen; Run's alone
+}
+
+// New returns a broker. Nothing runs in the background until [Broker.Run].
+func New(c Config) (*Broker, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = randomness{}
+	}
+	c.Limits = c.Limits.filled()
+	b := &Broker{
+		Config: c, issuers: map[string]*guarded{}, wake: make(chan struct{}, 1),
+		memory: newMemory(), bridged: newBridged(), restored: rate.NewLimiter(2, 5),
+	}
+	b.people.byUser = map[daypass.User]store.Person{}
+	b.children.init()
+	b.rights.init()
+	b.flights.init()
+	for _, is := range c.Issuers {
+		if _, twice := b.issuers[is.Host()]; twice {
+			return nil, fmt.Errorf("two Apps for %s: one host has one", is.Host())
+		}
+		b.issuers[is.Host()] = b.guard(is)
+	}
+	if c.Rules == nil {
+		return nil, errors.New("no rules: an access service without rules gives nothing to anybody")
+	}
+	return b, nil
+}
+
+// Hosts lists the hosts that are served, in order.
+func (b *Broker) Hosts() []string {
+	var out []string
+	for h := range b.issuers {
+		out = append(out, h)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ReachURL is the page where people change what an App reaches, or "".
+func (b *Broker) ReachURL(host string) string {
+	if g, ok := b.issuers[host]; ok {
+		return g.Issuer.ReachURL()
+	}
+	return ""
+}
+
+// Run does what is done beside requests, until ctx ends: it revokes what has
+// ended, follows what other processes changed, ends connections that are too
+// old, and compares people with the hub's list.
+func (b *Broker) Run(ctx context.Context) error {
+	last, err := b.Store.LastChange(ctx)
+	if err != nil {
+		return fmt.Errorf("read the store: %w", err)
+	}
+	b.changed = last
+	var wg sync.WaitGroup
+	for _, loop := range []func(context.Context){b.followChanges, b.workTodos, b.sweep, b.reconcile} {
+		wg.Go(func() { loop(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// every calls f at once and then in every period, until ctx ends.
+func every(ctx context.Context, period time.Duration, f func(context.Context)) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		f(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// person finds who the caller is in the store, and makes the row the first time.
+// One who was cut off is refused.
+func (b *Broker) person(ctx context.Context, u daypass.User) (store.Person, error) {
+	p, err := b.personRow(ctx, u)
+	if err != nil {
+		return p, err
+	}
+	if !p.CutAt.IsZero() {
+		return p, &daypass.Problem{
+			Code: "DP-811", What: "your access was ended by an admin on " + stamp(p.CutAt),
+			Next: "Ask the hub's admins.", Who: `An admin can allow it again with "daypass admin user allow NAME".`, Kind: daypass.ErrRefused,
+		}
+	}
+	return p, nil
+}
+
+func (b *Broker) personRow(ctx context.Context, u daypass.User) (store.Person, error) {
+	if p, ok := b.people.get(u); ok {
+		return p, nil
+	}
+	if u.Name == "" || u.Hub == "" || u.Created.IsZero() {
+		return store.Person{}, &daypass.Problem{
+			Code: "DP-812", What: "the hub does not say who you are well enough",
+			Why:  "it gave no creation time, without which a name that changed hands could not be told apart",
+			Next: "Ask the hub's admins.", Who: `Admins: the service needs the scope read:users; "daypass admin check" shows it.`, Kind: daypass.ErrRefused,
+		}
+	}
+	p, ok, err := b.Store.Person(ctx, u)
+	if err != nil {
+		return p, storeProblem(err)
+	}
+	if !ok {
+		if p, err = b.newPerson(ctx, u); err != nil {
+			return p, err
+		}
+	}
+	b.people.put(u, p)
+	return p, nil
+}
+
+// newPerson takes over the row of somebody who was renamed, or makes a new one.
+// A rename is: the hub made both at the same moment, and nobody bears the old
+// name with that creation time any more.
+func (b *Broker) newPerson(ctx context.Context, u daypass.User) (store.Person, error) {
+	same, err := b.Store.People(ctx, store.PeopleFilter{Hub: u.Hub, Created: u.Created, Limit: 3})
+	if err != nil {
+		return store.Person{}, storeProblem(err)
+	}
+	if len(same) == 1 && b.Hub.User != nil {
+		now, exists, err := b.Hub.User(ctx, same[0].User.Name)
+		if err != nil {
+			return store.Person{}, hubProblem(err)
+		}
+		if !exists || !now.Created.Equal(u.Created) {
+			return b.renamed(ctx, same[0], u)
+		}
+	}
+	var p store.Person
+	err = b.Store.Write(ctx, func(tx *store.Tx) error {
+		var err error
+		p, err = tx.PutPerson(u, b.Now())
+		return err
+	})
+	return p, storeProblem(err)
+}
+
+func (b *Broker) renamed(ctx context.Context, p store.Person, u daypass.User) (store.Person, error) {
+	err := b.Store.Write(ctx, func(tx *store.Tx) error { return tx.RenamePerson(p.ID, u.Name) })
+	if err != nil {
+		return p, storeProblem(err)
+	}
+	b.people.drop(p.ID)
+	b.Log.Info("a user was renamed", "hub", u.Hub, "from", p.User.Name, "to", u.Name)
+	p.User = u
+	return p, nil
+}
+
+// people remembers rows; they change through [store.Change] only.
+type people struct {
+	mu     sync.RWMutex
+	byUser map[daypass.User]store.Person
+}
+
+// maxPeople bounds what is remembered.
+const maxPeople = 20_000
+
+func (p *people) get(u daypass.User) (store.Person, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	row, ok := p.byUser[u]
+	return row, ok
+}
+
+func (p *people) put(u daypass.User, row store.Person) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.byUser) >= maxPeople {
+		clear(p.byUser)
+	}
+	p.byUser[u] = row
+}
+
+func (p *people) drop(id int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for u, row := range p.byUser {
+		if row.ID == id {
+			delete(p.byUser, u)
+		}
+	}
+}

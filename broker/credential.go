@@ -1,0 +1,269 @@
+package broker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/policy"
+	"github.com/daypass-dev/daypass/store"
+)
+
+// An Ask is what a caller wants at a host.
+type Ask struct {
+	Host    string
+	Repo    daypass.Repo
+	Access  daypass.Access // the most that is of use; git does not say whether it fetches or pushes
+	Least   daypass.Access // the least that will do; NoAccess means Read
+	Stale   bool           // the hub could not be asked just now: only what was made before is given again
+	Request string         // the request's id, for the activity
+}
+
+// An Answer is a credential and how it came about.
+type Answer struct {
+	Credential daypass.Credential
+	Account    daypass.Account // zero when as the hub
+	As         policy.As
+	Rule       string
+	Event      store.EventID
+	Cached     bool
+}
+
+// A way is one of the ways in which a request may be allowed.
+type way struct {
+	as      policy.As
+	verdict policy.Verdict
+}
+
+// Credential gives the caller a credential for one repository, or a [Refusal].
+// The event is durable before the credential is returned.
+func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Answer, error) {
+	p, err := b.person(ctx, c.User)
+	if err != nil {
+		return Answer{}, b.refuse(ctx, c, p, ask, "", err)
+	}
+	g, ok := b.issuers[ask.Host]
+	if !ok {
+		return Answer{}, b.refuse(ctx, c, p, ask, "", unknownHost(ask.Host))
+	}
+	if c.Via != daypass.ViaServer && c.Via != daypass.ViaUser {
+		return Answer{}, b.refuse(ctx, c, p, ask, "", &daypass.Problem{
+			Code: "DP-818", What: "a browser is given no token", Next: "Ask from a server of yours.", Kind: daypass.ErrRefused,
+		})
+	}
+	if ask.Repo.Owner == "" || ask.Repo.Name == "" || ask.Access == daypass.NoAccess {
+		return Answer{}, b.refuse(ctx, c, p, ask, "", &daypass.Problem{
+			Code: "DP-819", What: "the request names no repository",
+			Next: `Run "daypass setup": git has to send the repository's path (credential.useHttpPath).`, Kind: daypass.ErrRefused,
+		})
+	}
+	ways, no := b.ways(ctx, c, ask)
+	b.audit(ctx, c, p, ask, ways)
+	ways = slices.DeleteFunc(ways, func(w way) bool { return w.verdict.Access < ask.Least })
+	if len(ways) == 0 {
+		return Answer{}, b.refuse(ctx, c, p, ask, no.Rule, denied(ask.Host, no.Rule, no.Why))
+	}
+	var first error
+	for _, w := range ways {
+		a, err := b.by(ctx, g, c, p, ask, w)
+		if err == nil && a.Credential.Scope.Access < ask.Least {
+			err = onlyRead(ask)
+		}
+		if err == nil {
+			b.observed(ask.Host, "ok", a.Cached)
+			return a, nil
+		}
+		if first == nil || w.as == policy.AsHub && !errors.Is(err, daypass.ErrNoSuchRepo) {
+			first = err
+		}
+		if !elsewhere(err) {
+			break
+		}
+	}
+	return Answer{}, b.refuse(ctx, c, p, ask, ways[0].verdict.Rule, first)
+}
+
+func onlyRead(ask Ask) error {
+	return &daypass.Problem{
+		Code: "DP-837", What: "you may read " + ask.Repo.String() + " at " + ask.Host + ", and not push to it",
+		Next: "Ask the repository's owner for write access, or fork it.", Kind: daypass.ErrRefused, Err: daypass.ErrNoSuchRepo,
+	}
+}
+
+// elsewhere reports whether another way may still do: the person has no
+// connection, or none that reaches the repository.
+func elsewhere(err error) bool {
+	return errors.Is(err, daypass.ErrNoSuchRepo) || errors.Is(err, daypass.ErrNoLogin)
+}
+
+func (b *Broker) by(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, w way) (Answer, error) {
+	if w.as == policy.AsHub {
+		return b.asHub(ctx, g, c, p, ask, w.verdict)
+	}
+	return b.asUser(ctx, g, c, p, ask, w.verdict)
+}
+
+// ways asks the rules: first as the person, for as much as is of use, then as
+// the hub. Where nothing is allowed the verdict says why.
+func (b *Broker) ways(ctx context.Context, c daypass.Caller, ask Ask) ([]way, policy.Verdict) {
+	kind := policy.Own
+	if b.Hub.ServerKind != nil {
+		kind = b.Hub.ServerKind(ctx, c)
+	}
+	q := policy.Request{
+		User: c.User.Name, Groups: c.Groups, Server: c.Server, Kind: kind,
+		Host: ask.Host, Repo: ask.Repo, Access: ask.Access, As: policy.AsUser,
+	}
+	if kind != policy.Own {
+		q.Access = daypass.Read
+	}
+	var out []way
+	v := b.Rules.Decide(q)
+	if !v.Allowed && q.Access == daypass.Write {
+		q.Access = daypass.Read
+		if r := b.Rules.Decide(q); r.Allowed {
+			v = r
+		}
+	}
+	no := v
+	if v.Allowed {
+		out = append(out, way{policy.AsUser, v})
+	}
+	q.As, q.Access = policy.AsHub, daypass.Read
+	v = b.Rules.Decide(q)
+	if !v.Allowed && v.Rule == policy.Default {
+		v = b.shared(ctx, c, ask, v)
+	}
+	if v.Allowed {
+		out = append(out, way{policy.AsHub, v})
+	}
+	return out, no
+}
+
+// audit evaluates the second set of rules and tells where it would have
+// answered otherwise. It never changes an answer.
+func (b *Broker) audit(ctx context.Context, c daypass.Caller, p store.Person, ask Ask, ways []way) {
+	if b.Audit == nil {
+		return
+	}
+	second := &Broker{Config: b.Config}
+	second.Rules = b.Audit
+	others, no := second.ways(ctx, c, ask)
+	if same(ways, others) {
+		return
+	}
+	rule := no.Rule
+	if len(others) > 0 {
+		rule = others[0].verdict.Rule
+	}
+	e := b.event(c, p, ask, store.AuditDifference)
+	e.Outcome, e.Rule, e.Why = "ok", rule, "the audit rules would have decided otherwise"
+	if _, err := b.Store.Record(ctx, e); err != nil {
+		b.Log.Warn("the audit rules' difference was not recorded", "err", err)
+	}
+}
+
+func same(a, b []way) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].as != b[i].as || a[i].verdict.Access != b[i].verdict.Access {
+			return false
+		}
+	}
+	return true
+}
+
+// refuse records a refusal and returns it, with its event and rule.
+func (b *Broker) refuse(ctx context.Context, c daypass.Caller, p store.Person, ask Ask, rule string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var r *Refusal
+	if !errors.As(err, &r) {
+		var problem *daypass.Problem
+		if !errors.As(err, &problem) {
+			problem = providerProblem(ask.Host, err).(*Refusal).Problem
+		}
+		r = &Refusal{Problem: problem}
+	}
+	out := *r
+	if out.Rule == "" {
+		out.Rule = rule
+	}
+	e := b.event(c, p, ask, store.Refusal)
+	e.Outcome, e.Rule, e.Code, e.Why = store.Refused, out.Rule, out.Problem.Code, out.Problem.What
+	if errors.Is(out.Problem, daypass.ErrUnreachable) {
+		e.Outcome = store.Failed
+	}
+	b.observed(ask.Host, e.Outcome, false)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if id, rerr := b.Store.Record(ctx, e); rerr == nil {
+		out.Event = id
+	} else {
+		b.Log.Error("a refusal was not recorded", "code", e.Code, "err", rerr)
+	}
+	return &out
+}
+
+func (b *Broker) observed(host, outcome string, cached bool) {
+	if _, known := b.issuers[host]; !known {
+		host = "other"
+	}
+	if b.Observe.Credential != nil {
+		b.Observe.Credential(host, outcome, cached)
+	}
+}
+
+// event fills in what every line about a request has.
+func (b *Broker) event(c daypass.Caller, p store.Person, ask Ask, kind store.Kind) store.Event {
+	return store.Event{
+		At: b.Now(), Kind: kind, Person: p.ID, Hub: c.User.Hub, User: c.User.Name, Server: c.Server.String(), Via: c.Via.String(),
+		Host: ask.Host, Repo: ask.Repo.String(), RepoID: ask.Repo.ID, Access: ask.Access.String(), Request: ask.Request,
+	}
+}
+
+// given describes a credential in the activity. The token itself is never
+// there: the first half of its SHA-256 recognises one that was found somewhere.
+func given(e store.Event, w policy.As, rule string, k *kept) store.Event {
+	s := k.Credential.Scope
+	e.Outcome, e.As, e.Rule, e.Account, e.Until = "ok", w.String(), rule, k.Account, s.Until
+	e.Access, e.Token = s.Access.String(), k.mark
+	if len(s.Repos) == 1 {
+		e.RepoID = s.Repos[0].ID
+	}
+	return e
+}
+
+// Fingerprint names a token without showing it: the first half of its SHA-256,
+// in hexadecimal.
+func Fingerprint(token daypass.Secret) string {
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	return hex.EncodeToString(sum[:16])
+}
+
+func unknownHost(host string) error {
+	return &daypass.Problem{
+		Code: "DP-820", What: "this access service gives nothing for " + printableHost(host),
+		Next: `Use "daypass login" for that host.`, Kind: daypass.ErrRefused,
+	}
+}
+
+func printableHost(host string) string {
+	if !daypass.CleanHost(host) || len(host) > 255 {
+		return "that host"
+	}
+	return host
+}
+
+// folded is a repository's name as GitHub compares it.
+func folded(r daypass.Repo) string {
+	return strings.ToLower(r.Owner) + "/" + strings.ToLower(r.Name)
+}

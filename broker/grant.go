@@ -1,0 +1,260 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/store"
+)
+
+const (
+	// refreshTime bounds one request to refresh; it is under half of the lease,
+	// so that nobody takes over while a request is still under way.
+	refreshTime  = 10 * time.Second
+	refreshLease = 25 * time.Second
+	// childEnd is how long before its parent a child ends: refreshing kills the
+	// parent, and perhaps its children with it.
+	childEnd = 2 * time.Minute
+	// maxHubLife is how long GitHub lets an installation token live.
+	maxHubLife = time.Hour
+)
+
+// slot is when children of a grant have to have ended.
+func slot(g *guarded, grant daypass.Grant) time.Time {
+	if !grant.Until.Before(daypass.Forever) || g.Traits().ChildrenSurvive && !grant.Refresh.IsZero() {
+		return grant.Until
+	}
+	return grant.Until.Add(-childEnd)
+}
+
+// due reports whether a connection's access token has to be refreshed before
+// anything is made of it: when no child of it has more than a minute left.
+func due(now, until time.Time) bool {
+	return until.Before(daypass.Forever) && !now.Before(until.Add(-childEnd-margin))
+}
+
+// access returns the connection with an access token that is good for a while.
+func (b *Broker) access(ctx context.Context, g *guarded, led ledger, conn store.Connection) (store.Connection, daypass.Grant, error) {
+	conn, err := led.byID(ctx, conn)
+	if err != nil {
+		return conn, daypass.Grant{}, gone(conn.Host, err)
+	}
+	if conn.State == store.NeedsConsent {
+		return conn, daypass.Grant{}, notConnected(conn.Host, conn.Why)
+	}
+	grant, err := led.grant(ctx, conn)
+	if err != nil {
+		return conn, grant, storeProblem(err)
+	}
+	if conn.State == store.Live && !due(b.Now(), conn.AccessUntil) {
+		return conn, grant, nil
+	}
+	if conn.State == store.Restored && !b.restored.Allow() {
+		return conn, grant, providerProblem(conn.Host, errors.New("many connections come back at once after a restore"))
+	}
+	return b.refresh(ctx, g, led, conn)
+}
+
+func gone(host string, err error) error {
+	if errors.Is(err, store.ErrNone) {
+		return notConnected(host, "")
+	}
+	return storeProblem(err)
+}
+
+// refresh renews a connection, or waits for whoever does. It goes on when the
+// caller goes away: a refresh that was sent has to be finished.
+func (b *Broker) refresh(ctx context.Context, g *guarded, led ledger, conn store.Connection) (store.Connection, daypass.Grant, error) {
+	type result struct {
+		conn  store.Connection
+		grant daypass.Grant
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*refreshLease)
+		defer cancel()
+		c, gr, err := b.refreshLeased(whole, g, led, conn)
+		done <- result{c, gr, err}
+	}()
+	select {
+	case r := <-done:
+		return r.conn, r.grant, r.err
+	case <-ctx.Done():
+		return conn, daypass.Grant{}, providerProblem(conn.Host, ctx.Err())
+	}
+}
+
+// refreshLeased takes the lease, or waits until whoever has it is done or dead.
+func (b *Broker) refreshLeased(ctx context.Context, g *guarded, led ledger, conn store.Connection) (store.Connection, daypass.Grant, error) {
+	pause := 20 * time.Millisecond
+	for {
+		now, err := led.byID(ctx, conn)
+		if err != nil {
+			return conn, daypass.Grant{}, gone(conn.Host, err)
+		}
+		switch {
+		case now.State == store.NeedsConsent:
+			return now, daypass.Grant{}, notConnected(now.Host, now.Why)
+		case now.State == store.Live && !due(b.Now(), now.AccessUntil):
+			grant, err := led.grant(ctx, now)
+			return now, grant, storeProblem(err)
+		}
+		ok, err := led.lease(ctx, now, b.Process, refreshLease)
+		if err != nil {
+			return conn, daypass.Grant{}, storeProblem(err)
+		}
+		if ok {
+			return b.refreshOwned(ctx, g, led, now)
+		}
+		select {
+		case <-ctx.Done():
+			return conn, daypass.Grant{}, providerProblem(conn.Host, ctx.Err())
+		case <-time.After(pause):
+			pause = min(2*pause, 500*time.Millisecond)
+		}
+	}
+}
+
+// refreshOwned spends the refresh token. What comes back is stored before it is
+// used or even looked at: the old pair is dead, and the new one is all there is.
+func (b *Broker) refreshOwned(ctx context.Context, g *guarded, led ledger, conn store.Connection) (store.Connection, daypass.Grant, error) {
+	interrupted := conn.State == store.Refreshing // somebody began, and did not finish
+	old, err := led.grant(ctx, conn)
+	if err != nil {
+		return conn, old, storeProblem(err)
+	}
+	if old.Refresh.IsZero() {
+		return b.consentNeeded(ctx, led, conn, "it has ended, and the provider gave nothing to renew it with")
+	}
+	var last error
+	for attempt := range 2 {
+		grant, err := b.askRefresh(ctx, g, old.Refresh)
+		switch {
+		case err == nil:
+			return b.keepGrant(ctx, led, conn, grant)
+		case errors.Is(err, daypass.ErrSpent):
+			why := "the provider ended it"
+			if interrupted || attempt > 0 {
+				why = "a refresh was interrupted, and the provider's answer was lost"
+			}
+			return b.consentNeeded(ctx, led, conn, why)
+		case errors.Is(err, daypass.ErrRefused), errors.Is(err, daypass.ErrLimited):
+			return conn, old, b.release(ctx, led, conn, err)
+		}
+		last = err // unknown: the provider may have done it, or not
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	return conn, old, b.release(ctx, led, conn, last)
+}
+
+func (b *Broker) askRefresh(ctx context.Context, g *guarded, token daypass.Secret) (daypass.Grant, error) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	var grant daypass.Grant
+	err := g.call(ctx, "refresh", func(ctx context.Context) error {
+		var err error
+		grant, err = g.Refresh(ctx, token)
+		return err
+	})
+	return grant, err
+}
+
+// keepGrant stores a new pair, and does not give up easily: without it the
+// connection is lost.
+func (b *Broker) keepGrant(ctx context.Context, led ledger, conn store.Connection, grant daypass.Grant) (store.Connection, daypass.Grant, error) {
+	event := connEvent(conn, store.Refresh, b.Now())
+	event.Outcome, event.Until = "ok", grant.Until
+	var err error
+	for pause := 10 * time.Millisecond; ; pause *= 3 {
+		var ok bool
+		if ok, err = led.keep(ctx, conn, b.Process, grant, event); err == nil && ok {
+			break
+		}
+		if err == nil {
+			// The row went on without us: ended, or connected anew. The pair is nobody's.
+			b.discard(b.issuers[conn.Host], grant.Access)
+			return conn, grant, notConnected(conn.Host, "it was ended while it was renewed")
+		}
+		if pause > 10*time.Second || ctx.Err() != nil {
+			b.Log.Error("a renewed connection could not be stored and is lost", "connection", conn.ID, "err", err)
+			return conn, grant, storeProblem(err)
+		}
+		time.Sleep(pause)
+	}
+	b.forgetChildren(conn)
+	now, err := led.byID(ctx, conn)
+	return now, grant, storeProblem(err)
+}
+
+// forgetChildren: refreshing may have ended the children that had a minute left.
+func (b *Broker) forgetChildren(conn store.Connection) {
+	if g := b.issuers[conn.Host]; g != nil && g.Traits().ChildrenSurvive {
+		return
+	}
+	b.children.drop(func(_ childKey, k *kept) bool { return k.Connection == conn.ID })
+}
+
+// consentNeeded marks a connection as dead, unless somebody else has renewed it
+// in the meantime: then theirs is used.
+func (b *Broker) consentNeeded(ctx context.Context, led ledger, conn store.Connection, why string) (store.Connection, daypass.Grant, error) {
+	event := connEvent(conn, store.ConsentNeeded, b.Now())
+	event.Outcome, event.Why = "failed", why
+	ok, err := led.needConsent(ctx, conn, why, event)
+	if err != nil {
+		return conn, daypass.Grant{}, storeProblem(err)
+	}
+	if ok {
+		b.forgetChildren(conn)
+		return conn, daypass.Grant{}, notConnected(conn.Host, why)
+	}
+	now, err := led.byID(ctx, conn)
+	if err != nil {
+		return conn, daypass.Grant{}, gone(conn.Host, err)
+	}
+	if now.State != store.Live {
+		return now, daypass.Grant{}, notConnected(conn.Host, now.Why)
+	}
+	grant, err := led.grant(ctx, now)
+	return now, grant, storeProblem(err)
+}
+
+// release gives the lease back with the same token: nothing is known, or the
+// provider wants us to wait.
+func (b *Broker) release(ctx context.Context, led ledger, conn store.Connection, cause error) error {
+	if err := led.release(ctx, conn, b.Process); err != nil {
+		b.Log.Warn("a lease was not given back; it ends by itself", "connection", conn.ID, "err", err)
+	}
+	return providerProblem(conn.Host, cause)
+}
+
+// spent looks again at a connection whose access token the provider refused. A
+// proxy or an outage may have answered in the provider's place, so the provider
+// is asked about the token itself before anybody has to connect again.
+func (b *Broker) spent(ctx context.Context, g *guarded, led ledger, conn store.Connection, grant daypass.Grant) error {
+	var live bool
+	err := g.call(ctx, "live", func(ctx context.Context) error {
+		var err error
+		live, err = g.Live(ctx, grant.Access)
+		return err
+	})
+	if err != nil || live {
+		return providerProblem(conn.Host, errors.Join(err, errors.New("it refused a token that it says is good")))
+	}
+	_, _, err = b.consentNeeded(context.WithoutCancel(ctx), led, conn, "the provider no longer takes it; it may have been ended there")
+	if err == nil { // renewed by another process just now
+		return providerProblem(conn.Host, errors.New("the token was replaced meanwhile"))
+	}
+	return err
+}
+
+// connEvent is a line about a connection that nobody asked for.
+func connEvent(conn store.Connection, kind store.Kind, now time.Time) store.Event {
+	return store.Event{At: now, Kind: kind, Person: conn.Person, Host: conn.Host, Account: conn.Account.Login, Request: fmt.Sprint("connection-", conn.ID)}
+}

@@ -1,0 +1,392 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/store"
+)
+
+// Disconnect ends the caller's connection at a host everywhere: here, in all
+// servers and at the provider. It returns what was done, in words.
+func (b *Broker) Disconnect(ctx context.Context, c daypass.Caller, host, request string) ([]string, error) {
+	p, err := b.personRow(ctx, c.User)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := b.issuers[host]; !ok {
+		return nil, unknownHost(host)
+	}
+	conn, err := b.ledger().find(ctx, p.ID, host)
+	if errors.Is(err, store.ErrNone) {
+		b.bridged.drop(p.ID, host)
+		return nil, notConnected(host, "")
+	}
+	if err != nil {
+		return nil, storeProblem(err)
+	}
+	e := b.event(c, p, Ask{Host: host, Request: request}, store.Disconnected)
+	return b.end(ctx, conn, "disconnected by "+c.User.Name, e)
+}
+
+// end ends one connection: first here, durably, with the to-do to end it at the
+// provider; then at the provider, at once if it answers.
+func (b *Broker) end(ctx context.Context, conn store.Connection, why string, e store.Event) ([]string, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	e.Outcome, e.Why, e.Account = store.OK, why, conn.Account.Login
+	led := b.ledger()
+	g := b.issuers[conn.Host]
+	// A grant can only be ended at the provider with a token that still works.
+	if g != nil && due(b.Now(), conn.AccessUntil) && conn.State == store.Live {
+		if _, _, err := b.refresh(ctx, g, led, conn); err != nil {
+			b.Log.Info("a connection could not be renewed to be ended", "connection", conn.ID, "err", err)
+		}
+	}
+	grant, ok, err := led.end(ctx, conn, why, e)
+	if err != nil {
+		return nil, storeProblem(err)
+	}
+	if !ok {
+		return []string{conn.Host + ": it had ended already"}, nil
+	}
+	b.children.drop(func(_ childKey, k *kept) bool { return k.Connection == conn.ID })
+	done := []string{conn.Host + ": the connection of " + conn.Account.Login + " is erased here, and no server is given a token by it any more"}
+	if b.Limits.Session && g != nil {
+		err := g.call(ctx, "disconnect", func(ctx context.Context) error { return g.Disconnect(ctx, grant.Access) })
+		return append(done, told(conn.Host, err)), nil
+	}
+	left, err := b.Settle(ctx, conn.Person)
+	if err != nil {
+		return append(done, told(conn.Host, err)), nil
+	}
+	if left > 0 {
+		return append(done, fmt.Sprintf("%s: %d revocations are noted and are tried again until they are done", conn.Host, left)), nil
+	}
+	return append(done, told(conn.Host, nil)), nil
+}
+
+func told(host string, err error) string {
+	if err != nil {
+		return host + ": it could not be told yet; that is noted and tried again until it is done"
+	}
+	return host + ": the consent and every token made by it are revoked there"
+}
+
+// ServerStopped ends what one server of a user was given. A credential of the
+// hub's own that others hold too goes on until the last of them ends.
+func (b *Broker) ServerStopped(ctx context.Context, user, server string) error {
+	people, err := b.Store.People(ctx, store.PeopleFilter{Hub: b.Hub.ID, Name: user})
+	if err != nil {
+		return storeProblem(err)
+	}
+	for _, p := range people {
+		if err := b.serverEnded(ctx, p, daypass.Server{Known: true, Name: server}, "its server was stopped"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Broker) serverEnded(ctx context.Context, p store.Person, server daypass.Server, why string) error {
+	n := 0
+	err := b.Store.Write(ctx, func(tx *store.Tx) error {
+		list, err := tx.Children(store.ChildFilter{Person: p.ID, Server: &server})
+		if err != nil {
+			return err
+		}
+		orphans, err := tx.DropHolds(p.ID, &server)
+		if err != nil {
+			return err
+		}
+		ids := append(living(list), orphans...)
+		if n = len(ids); n == 0 {
+			return nil
+		}
+		e := store.Event{
+			At: b.Now(), Kind: store.ServerStopped, Person: p.ID, Hub: p.User.Hub, User: p.User.Name, Server: server.String(),
+			Outcome: store.OK, Why: fmt.Sprintf("%s; %d tokens end", why, n),
+		}
+		tx.Record(e)
+		return tx.EndChildren(ids, why)
+	})
+	if err != nil {
+		return storeProblem(err)
+	}
+	b.children.drop(func(k childKey, _ *kept) bool { return k.person == p.ID && k.server == server })
+	b.dropHolder(holder{p.ID, server})
+	if n > 0 {
+		b.work()
+	}
+	return nil
+}
+
+// dropHolder forgets that somebody holds credentials of the hub's own.
+func (b *Broker) dropHolder(h holder) {
+	b.children.drop(func(k childKey, v *kept) bool {
+		if k.person != 0 {
+			return false
+		}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.holders, h)
+		return len(v.holders) == 0
+	})
+}
+
+// RevokeUser cuts everybody of that name at the hub off: no further credential,
+// every connection and session ended, everything revoked at the providers. It
+// says what was done, one line each.
+func (b *Broker) RevokeUser(ctx context.Context, name, by string) ([]string, error) {
+	people, err := b.Store.People(ctx, store.PeopleFilter{Hub: b.Hub.ID, Name: name})
+	if err != nil {
+		return nil, storeProblem(err)
+	}
+	if len(people) == 0 {
+		return nil, &daypass.Problem{
+			Code: "DP-832", What: "nobody called " + name + " has used the access service", Next: `"daypass admin user show" finds people by a part of their name.`,
+		}
+	}
+	var done []string
+	for _, p := range people {
+		lines, err := b.cutOff(ctx, p, by)
+		done = append(done, lines...)
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (b *Broker) cutOff(ctx context.Context, p store.Person, by string) ([]string, error) {
+	now := b.Now()
+	err := b.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.CutPerson(p.ID, now, by); err != nil {
+			return err
+		}
+		if err := tx.EndSessions(p.ID); err != nil {
+			return err
+		}
+		list, err := tx.Children(store.ChildFilter{Person: p.ID, Held: true})
+		if err != nil {
+			return err
+		}
+		if _, err := tx.DropHolds(p.ID, nil); err != nil {
+			return err
+		}
+		// Also the hub's own that this person holds with others: those get
+		// another on their next request.
+		tx.Record(store.Event{At: now, Kind: store.CutOff, Person: p.ID, Hub: p.User.Hub, User: p.User.Name, Outcome: store.OK, Why: "by " + by})
+		return tx.EndChildren(living(list), "cut off")
+	})
+	if err != nil {
+		return nil, storeProblem(err)
+	}
+	b.people.drop(p.ID)
+	b.bridged.drop(p.ID, "")
+	b.children.drop(func(k childKey, v *kept) bool { return k.person == p.ID || k.person == 0 && v.holds(p.ID) })
+	done := []string{p.User.Name + ": cut off; sessions of the pages ended; no further tokens"}
+	conns, err := b.ledger().list(ctx, p.ID)
+	if err != nil {
+		return done, storeProblem(err)
+	}
+	for _, c := range conns {
+		e := connEvent(c, store.Disconnected, now)
+		e.Hub, e.User = p.User.Hub, p.User.Name
+		lines, err := b.end(ctx, c, "cut off by "+by, e)
+		done = append(done, lines...)
+		if err != nil {
+			return done, err
+		}
+	}
+	left, err := b.Settle(ctx, p.ID)
+	if err == nil && left > 0 {
+		done = append(done, fmt.Sprintf("%d revocations are noted and are tried again until they are done", left))
+	}
+	return done, nil
+}
+
+func (k *kept) holds(person int64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for h := range k.holders {
+		if h.person == person {
+			return true
+		}
+	}
+	return false
+}
+
+// AllowUser takes a cut-off back. Connections have to be made anew.
+func (b *Broker) AllowUser(ctx context.Context, name, by string) (int, error) {
+	people, err := b.Store.People(ctx, store.PeopleFilter{Hub: b.Hub.ID, Name: name, Cut: true})
+	if err != nil {
+		return 0, storeProblem(err)
+	}
+	for _, p := range people {
+		err := b.Store.Write(ctx, func(tx *store.Tx) error {
+			tx.Record(store.Event{At: b.Now(), Kind: store.Allowed, Person: p.ID, Hub: p.User.Hub, User: p.User.Name, Outcome: store.OK, Why: "by " + by})
+			return tx.AllowPerson(p.ID)
+		})
+		if err != nil {
+			return 0, storeProblem(err)
+		}
+		b.people.drop(p.ID)
+	}
+	return len(people), nil
+}
+
+// Rejected is told that a host refused a token that was given: it is not given
+// again, and the connection is looked at, at most once a minute.
+func (b *Broker) Rejected(ctx context.Context, c daypass.Caller, host, mark, request string) error {
+	p, err := b.person(ctx, c.User)
+	if err != nil {
+		return err
+	}
+	var hit *kept
+	b.children.drop(func(k childKey, v *kept) bool {
+		mine := k.person == p.ID || k.person == 0 && v.holds(p.ID)
+		if !mine || k.host != host || v.mark != mark {
+			return false
+		}
+		hit = v
+		return true
+	})
+	if hit == nil {
+		return nil // unknown, or dropped already: nothing to learn from it
+	}
+	e := b.event(c, p, Ask{Host: host, Repo: hit.Repo, Access: hit.Access, Request: request}, store.Erased)
+	e.Outcome, e.Token, e.Why = store.OK, mark, "the host refused it"
+	if hit.ID < 0 {
+		_, err = b.Store.Record(ctx, e)
+		return storeProblem(err)
+	}
+	err = b.Store.Write(ctx, func(tx *store.Tx) error {
+		tx.Record(e)
+		return tx.EndChildren([]int64{hit.ID}, "the host refused it")
+	})
+	b.work()
+	return storeProblem(err)
+}
+
+// work wakes whoever does the to-dos.
+func (b *Broker) work() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	todoLease = 30 * time.Second
+	todoBatch = 32
+)
+
+// workTodos does what is due, until ctx ends. What is due in a moment is not
+// waited for longer than that moment.
+func (b *Broker) workTodos(ctx context.Context) {
+	for {
+		n, err := b.doTodos(ctx, 0)
+		if err != nil && ctx.Err() == nil {
+			b.Log.Warn("to-dos", "err", err)
+		}
+		pause := time.Second
+		if n == todoBatch {
+			pause = 0
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.wake:
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Settle does now what is to be done for one person, and returns how much is
+// left after one try each.
+func (b *Broker) Settle(ctx context.Context, person int64) (left int, err error) {
+	for range 8 {
+		n, err := b.doTodos(ctx, person)
+		if err != nil {
+			return 0, err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	all, err := b.Store.Todos(ctx)
+	for _, t := range all {
+		if t.Person == person && !t.Due.After(b.Now().Add(time.Hour)) && t.Attempts > 0 {
+			left++
+		}
+	}
+	return left, storeProblem(err)
+}
+
+// doTodos claims what is due and does it, several at a time.
+func (b *Broker) doTodos(ctx context.Context, person int64) (int, error) {
+	list, err := b.Store.ClaimTodos(ctx, b.Process, b.Now(), todoBatch, todoLease)
+	if err != nil {
+		return 0, err
+	}
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, 8)
+	for _, t := range list {
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			b.doTodo(ctx, t)
+		})
+	}
+	wg.Wait()
+	return len(list), nil
+}
+
+func (b *Broker) doTodo(ctx context.Context, t store.Todo) {
+	err := b.attempt(ctx, t)
+	done := err == nil
+	werr := b.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		if done {
+			tx.Record(store.Event{
+				At: b.Now(), Kind: store.Revoke, Person: t.Person, Host: t.Host, Outcome: store.OK, Why: t.Kind + ": " + t.Why,
+			})
+			return tx.DoneTodo(t.ID)
+		}
+		wait := min(time.Hour, 2*time.Second<<min(t.Attempts, 12))
+		return tx.RetryTodo(t.ID, b.Now().Add(wait), err.Error())
+	})
+	if werr != nil {
+		b.Log.Warn("a to-do was not noted; it is done again", "todo", t.ID, "err", werr)
+	}
+}
+
+// attempt does one to-do. What a provider says no to will not become a yes, and
+// a token that is dead is what was wanted.
+func (b *Broker) attempt(ctx context.Context, t store.Todo) error {
+	g, ok := b.issuers[t.Host]
+	if !ok {
+		return errors.New("no App is configured for this host any more")
+	}
+	if t.Token.IsZero() {
+		return nil // it cannot be opened: its key or its row is gone, and so is whoever could use it
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return g.call(ctx, t.Kind, func(ctx context.Context) error {
+		err := error(nil)
+		if t.Kind == store.Disconnect {
+			err = g.Disconnect(ctx, t.Token)
+		} else {
+			err = g.Revoke(ctx, t.Token)
+		}
+		if errors.Is(err, daypass.ErrSpent) {
+			return nil
+		}
+		return err
+	})
+}
