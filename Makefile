@@ -29,7 +29,7 @@ demo: build
 test: build
 	@scripts/tools.sh test
 	@scripts/tools.sh hub
-	eval "$$(scripts/tools.sh hub-env)"; DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) $(GO) test -race -timeout 14m ./...
+	eval "$$(scripts/tools.sh hub-env)"; DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -race -timeout 14m ./...
 
 test-hubs:
 	@scripts/tools.sh hubs
@@ -40,7 +40,7 @@ test-quick:
 
 soak: build
 	@scripts/tools.sh test
-	DAYPASS_SOAK=1 $(GO) test -timeout 60m -count=1 ./...
+	DAYPASS_SOAK=1 DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -timeout 60m -count=1 ./...
 	$(MAKE) fuzz FUZZTIME=2m
 
 FUZZTIME ?= 20s

@@ -2,6 +2,7 @@
 # Installs what a target needs on a fresh Debian machine that has Go and git.
 # Usage: scripts/tools.sh test|bench
 #        scripts/tools.sh ipython   prints the Python that has IPython
+#        scripts/tools.sh postgres  prints the folder of PostgreSQL's programs
 #        scripts/tools.sh hub       installs a JupyterHub 6 and its proxy, once
 #        scripts/tools.sh hubs      installs 5, 4 and Debian's 3 too
 #        scripts/tools.sh hub-env|hubs-env   prints the variables that lead the tests to them, for eval
@@ -27,6 +28,11 @@ install_missing() {
 	apt-get update -qq
 	# shellcheck disable=SC2086
 	apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# postgres prints the folder of the newest PostgreSQL's programs, or nothing.
+postgres() {
+	find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1 | xargs -r dirname
 }
 
 # alone waits until no other run installs the same.
@@ -61,6 +67,7 @@ test)
 	need cc "gcc libc6-dev" # the race detector links with it
 	need strace strace      # the test that looks for secrets in argv
 	need python3 python3
+	[ -n "$(postgres)" ] || missing="$missing postgresql"
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 	install_missing
 	"$ipython/bin/python" -c 'import IPython' 2>/dev/null && exit 0
@@ -72,6 +79,9 @@ bench)
 	need gh gh
 	need git-credential-oauth git-credential-oauth
 	install_missing
+	;;
+postgres)
+	postgres
 	;;
 ipython)
 	echo "$ipython/bin/python"
@@ -100,7 +110,7 @@ hubs-env)
 	echo "export DAYPASS_TEST_HUBS='$cache/hub-6:$cache/hub-5:$cache/hub-4:/usr'"
 	;;
 *)
-	echo "usage: $0 test|bench|ipython|hub|hubs|hub-env|hubs-env" >&2
+	echo "usage: $0 test|bench|postgres|ipython|hub|hubs|hub-env|hubs-env" >&2
 	exit 2
 	;;
 esac
