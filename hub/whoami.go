@@ -277,7 +277,11 @@ func serverInNote(note, user string) daypass.Server {
 }
 
 // Forget drops what is remembered about a person's tokens, and about what is
-// being asked just now: call it where a server ended or somebody was cut off.
-func (c *Client) Forget(name string) {
-	c.cache.forget(c.elapsed(), func(i *Identity) bool { return i.Caller.User.Name == name })
+// being asked just now: call it where a server ended or somebody was cut off. Who
+// was renamed a moment ago is known by the time of creation.
+func (c *Client) Forget(u daypass.User) {
+	c.cache.forget(c.elapsed(), func(i *Identity) bool {
+		known := i.Caller.User
+		return known.Name == u.Name || known.Created.Equal(u.Created)
+	})
 }

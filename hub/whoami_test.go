@@ -423,9 +423,9 @@ func TestForget(t *testing.T) {
 		c, s := scripted(map[string]string{"/user x": server61})
 		expect(t, ask(t, c, false), "alice")
 		s.set("/hub/api/user x", "")
-		c.Forget("bob")
+		c.Forget(daypass.User{Name: "bob"})
 		expect(t, ask(t, c, false), "alice")
-		c.Forget("alice")
+		c.Forget(daypass.User{Name: "alice"})
 		expect(t, ask(t, c, false), "DP-802")
 	})
 	// An answer under way when the server ended is not kept.
@@ -434,7 +434,7 @@ func TestForget(t *testing.T) {
 		s.wait = time.Second
 		go ask(t, c, false)
 		time.Sleep(2500 * time.Millisecond)
-		c.Forget("alice")
+		c.Forget(daypass.User{Name: "alicia", Created: aliceMade})
 		time.Sleep(time.Minute / 2)
 		s.set("/hub/api/user x", "")
 		expect(t, ask(t, c, false), "DP-802")

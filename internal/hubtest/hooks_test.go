@@ -110,9 +110,11 @@ func says(t *testing.T, h *Hub, c call, user, want string) {
 	}
 }
 
-func TestHookStopped(t *testing.T) {
+func TestHookStopped(t *testing.T) { hookStopped(t, "") }
+
+func hookStopped(t *testing.T, prefix string) {
 	l := newListener(t)
-	h := Start(t, Config{Broker: l.URL, Extra: `
+	h := Start(t, Config{Prefix: prefix, Broker: l.URL, Extra: `
 def own_hook(spawner):
     open(spawner.home_dir + "/own-hook", "w").close()
 
@@ -209,9 +211,11 @@ func noTokens(t *testing.T, h *Hub, user string) {
 	}
 }
 
-func TestLoginHandedOver(t *testing.T) {
+func TestLoginHandedOver(t *testing.T) { loginHandedOver(t, "") }
+
+func loginHandedOver(t *testing.T, prefix string) {
 	l := newListener(t)
-	h, w := gitHubHub(t, Config{Broker: l.URL, Late: "c.Authenticator.auth_refresh_age = 1"}, fake.CampusPushApp, fake.CampusPushSecret)
+	h, w := gitHubHub(t, Config{Prefix: prefix, Broker: l.URL, Late: "c.Authenticator.auth_refresh_age = 1"}, fake.CampusPushApp, fake.CampusPushSecret)
 	b := NewBrowser(t, h.Public)
 	logIn(t, h, b, fake.CampusUser)
 	c := l.next(t, "login")
@@ -315,9 +319,11 @@ c.MyGitHubAuthenticator.admin_users = {"ada"}
 
 // TestContainDS: a hub that gave servers their person's token is switched by
 // daypass's lines alone, and logs in with an OAuth App, whose tokens do not end.
-func TestContainDS(t *testing.T) {
+func TestContainDS(t *testing.T) { switchContainDS(t, "") }
+
+func switchContainDS(t *testing.T, prefix string) {
 	l := newListener(t)
-	h, _ := gitHubHub(t, Config{Broker: l.URL, Extra: containDS}, fake.CampusOAuthApp, fake.CampusPushSecret)
+	h, _ := gitHubHub(t, Config{Prefix: prefix, Broker: l.URL, Extra: containDS}, fake.CampusOAuthApp, fake.CampusPushSecret)
 	asked := logIn(t, h, NewBrowser(t, h.Public), fake.CampusOther)
 	if u := address(t, asked); u.Query().Get("scope") != "read:org user:email" {
 		t.Errorf("the log-in asked for %q", u.Query().Get("scope"))

@@ -2,6 +2,7 @@ package hubtest
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,12 @@ func TestHubs(t *testing.T) {
 			Suite(t, h.Peer())
 			outage(t, h)
 			testPython(t, prefix)
+			t.Run("stopped", func(t *testing.T) { hookStopped(t, prefix) })
+			if exec.Command(filepath.Join(prefix, "bin", "python3"), "-c", "import oauthenticator").Run() != nil {
+				return // Debian has none
+			}
+			t.Run("log-in", func(t *testing.T) { loginHandedOver(t, prefix) })
+			t.Run("ContainDS", func(t *testing.T) { switchContainDS(t, prefix) })
 		})
 	}
 }
@@ -86,5 +93,56 @@ func testPython(t *testing.T, prefix string) {
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "\nOK") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestWhereTheServiceIs: on the hub's own origin, behind its proxy, which passes
+// the whole path on; or on a hostname of its own.
+func TestWhereTheServiceIs(t *testing.T) {
+	l := newListener(t)
+	h := Start(t, Config{Broker: strings.TrimSuffix(l.URL, "services/daypass/"), Base: "/base/", Proxied: true})
+	l.set(0, http.StatusTeapot)
+	b := NewBrowser(t, h.Public)
+	b.Login("ann")
+	if status, _ := b.Get(h.Public + "services/daypass/page"); status != http.StatusTeapot {
+		t.Errorf("the proxy answered %d", status)
+	}
+	l.mu.Lock()
+	if last := l.calls[len(l.calls)-1].path; last != "GET /base/services/daypass/page" {
+		t.Errorf("the proxy asked %s", last)
+	}
+	l.mu.Unlock()
+	// Service routes go on while the hub is away.
+	h.Kill()
+	if status, _ := b.Get(h.Public + "services/daypass/page"); status != http.StatusTeapot {
+		t.Errorf("without the hub the proxy answered %d", status)
+	}
+
+	h = Start(t, Config{Redirect: "http://127.0.0.1:9/oauth_callback"})
+	p := h.Peer()
+	token, err := p.signIn(t, "ann", "daypass", p.Service, p.Redirect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.who(t, token)
+}
+
+// TestServersOutliveTheHub: where the hub leaves servers running, their tokens
+// are good after a restart; where it does not, they end.
+func TestServersOutliveTheHub(t *testing.T) {
+	for _, keep := range []bool{true, false} {
+		h := Start(t, Config{KeepServers: keep})
+		h.CreateUser(t, "ann")
+		h.StartServer(t, "ann", "gpu")
+		token := h.ServerToken("ann", "gpu")
+		before := h.Peer().who(t, token).Caller
+		h.Restart()
+		if !keep {
+			h.Peer().refused(t, token, "DP-802")
+			continue
+		}
+		if after := h.Peer().who(t, token).Caller; after.User != before.User || after.Server != before.Server {
+			t.Errorf("%+v became %+v", before, after)
+		}
 	}
 }
