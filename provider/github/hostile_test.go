@@ -125,6 +125,16 @@ func TestWiderChild(t *testing.T) {
 				c.h.suffix = "/token/scoped"
 				b := through(t, &c.h)
 				g := b.grant(t)
+				if name == "the parent itself" { // whose reach alone does not betray it
+					access, _, err := b.Issue(fake.CampusPushApp, fake.CampusUser, fake.CampusDataRepo)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := b.issuer.Revoke(t.Context(), g.Access); err != nil {
+						t.Fatal(err)
+					}
+					g.Access = daypass.NewSecret(access)
+				}
 				other = g.Access.Reveal()
 				child, err := b.issuer.Narrow(t.Context(), g.Access, reading("github.com", dataRepo))
 				if !errors.Is(err, c.want) || problem(err) != c.code || !child.Token.IsZero() {
@@ -348,8 +358,14 @@ func TestGrantTimes(t *testing.T) {
 
 // TestStrayTokens: tokens in an answer that cannot be used are ended.
 func TestStrayTokens(t *testing.T) {
+	for _, odd := range []any{"never", -1} {
+		strayTokens(t, odd)
+	}
+}
+
+func strayTokens(t *testing.T, life any) {
 	synctest.Test(t, func(t *testing.T) {
-		b := through(t, &tampered{suffix: "/login/oauth/access_token", answer: func(m map[string]any) { m["expires_in"] = "never" }})
+		b := through(t, &tampered{suffix: "/login/oauth/access_token", answer: func(m map[string]any) { m["expires_in"] = life }})
 		back, err := b.Authorize(fake.CampusPushApp, fake.CampusUser, callback, "s", "")
 		if err != nil {
 			t.Fatal(err)
@@ -402,5 +418,53 @@ func TestWaits(t *testing.T) {
 		if errors.Is(err, daypass.ErrSpent) {
 			t.Errorf("%+v: taken for a dead token", c)
 		}
+	}
+}
+
+// TestChildNotTaken: a host that does not take its own new token says nothing
+// of the parent.
+func TestChildNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, fake.GitHubCom, "github.com", fake.Switches{}, nil)
+		b.Fault(fake.PathIs("/user/installations"), fake.Fault{Kind: fake.FaultStatus, Status: http.StatusUnauthorized, Body: `{"message":"Bad credentials"}`})
+		_, err := b.issuer.Narrow(t.Context(), b.grant(t).Access, reading("github.com", dataRepo))
+		if !errors.Is(err, daypass.ErrUnreachable) || errors.Is(err, daypass.ErrSpent) {
+			t.Error(err)
+		}
+		if n := len(b.LiveTokens()); n != 1 {
+			t.Errorf("%d tokens are alive, want the parent alone", n)
+		}
+	})
+}
+
+// TestOddScopes: what cannot be narrowed to is not even asked for.
+func TestOddScopes(t *testing.T) {
+	b := newBench(t, fake.GitHubCom, "github.com", fake.Switches{}, nil)
+	g := b.grant(t)
+	for _, r := range []daypass.Repo{{}, {ID: 7}, {Owner: "river-lab", Name: "data"}, {Owner: "river-lab", Name: "data", ID: -1}, {Owner: "..", Name: "..", ID: 7}} {
+		if _, err := b.issuer.Narrow(t.Context(), g.Access, reading("github.com", r)); problem(err) != "DP-848" {
+			t.Errorf("%+v: %v", r, err)
+		}
+		if _, err := b.issuer.IssueAsHub(t.Context(), reading("github.com", r)); problem(err) != "DP-848" {
+			t.Errorf("as the hub, %+v: %v", r, err)
+		}
+	}
+	if _, err := b.issuer.Narrow(t.Context(), daypass.NewSecret("gho_0123456789012345678901234567890123456"), reading("github.com", dataRepo)); problem(err) != "DP-843" {
+		t.Errorf("an OAuth App's token: %v", err)
+	}
+	if n := len(b.Requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// TestWrongSecretNotFound: a host that answers a wrong secret with "not found"
+// does not make a token seem dead while another secret is right.
+func TestWrongSecretNotFound(t *testing.T) {
+	b := newBench(t, fake.GitHubCom, "github.com", fake.Switches{}, func(c *github.IssuerConfig) {
+		c.Push.ClientSecrets = []daypass.Secret{daypass.NewSecret("old"), c.Push.ClientSecrets[0]}
+	})
+	b.FailNth(1, fake.Fault{Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: `{"message":"Not Found"}`})
+	if live, err := b.issuer.Live(t.Context(), b.grant(t).Access); err != nil || !live {
+		t.Errorf("alive: %v, %v", live, err)
 	}
 }
