@@ -268,7 +268,7 @@ type server struct {
 
 func (h *Hub) server(user, name string) server {
 	h.t.Helper()
-	path := filepath.Join(h.Dir, "servers", url.QueryEscape(user)+"@"+url.QueryEscape(name)+".json")
+	path := filepath.Join(h.Dir, "servers", escaped(user)+"@"+escaped(name)+".json")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		h.t.Fatal(err)
@@ -279,6 +279,9 @@ func (h *Hub) server(user, name string) server {
 	}
 	return s
 }
+
+// escaped writes a name as the stand-in does.
+func escaped(name string) string { return strings.ReplaceAll(url.QueryEscape(name), "+", "%20") }
 
 // ServerEnv returns the environment of a server that was started, as exec.Cmd
 // takes it.

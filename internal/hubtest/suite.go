@@ -100,6 +100,16 @@ func suiteServers(t *testing.T, p Peer) {
 		t.Fatal(running, known, err)
 	}
 
+	// Hubs before 6.0 let people name servers as they like.
+	if odd := "My GPU!server=x"; p.Major < 6 {
+		p.StartServer(t, "ann", odd)
+		who := p.who(t, p.ServerToken("ann", odd))
+		if who.Caller.Via != daypass.ViaServer || p.Major >= 4 && who.Caller.Server != (daypass.Server{Known: true, Name: odd}) {
+			t.Errorf("%+v", who)
+		}
+		p.StopServer(t, "ann", odd)
+	}
+
 	// A server's end ends its token, and no other.
 	ended := p.ServerToken("ann", "gpu")
 	p.StopServer(t, "ann", "gpu")
