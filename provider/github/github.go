@@ -1,10 +1,14 @@
 // Package github speaks to GitHub, GitHub Enterprise Server and GitHub with
-// data residency as a GitHub App's client: the device flow, renewal, what a
-// token reaches, and revocation. It does not know where credentials are kept,
-// nor what a user is told; its errors are [daypass.Problem] values.
+// data residency. A [Client] is a GitHub App on a person's machine, without a
+// secret: the device flow, renewal, what a token reaches, and revocation. An
+// [Issuer] is the access service's side, with secrets: the web flow, tokens
+// made narrower and looked at, tokens as the hub, and their end. Neither knows
+// where credentials are kept, nor who may have one.
 //
 // Sources: docs.github.com, "Generating a user access token for a GitHub App",
-// "Refreshing user access tokens", REST "Apps", "Repositories", "Revocation".
+// "Refreshing user access tokens", "Generating a JSON Web Token (JWT) for a
+// GitHub App", REST "Apps", "OAuth authorizations", "Repositories",
+// "Revocation".
 package github
 
 import (
