@@ -94,6 +94,7 @@ func (a *app) root() *cobra.Command {
 	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand()}
 	more := []*cobra.Command{
 		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.envCommand(), a.setupCommand(), a.walletCommand(),
+		a.serverCommand("serve", "Run the access service of a hub"),
 		a.serverCommand("demo", "See it work on a GitHub that runs on this machine only"),
 		a.serverCommand("admin", "For admins: make the GitHub App"),
 	}

@@ -19,7 +19,7 @@ const appNewHelp = `Make the GitHub App that logins go through: once for everybo
 your own in three minutes. A link opens GitHub's form with everything filled in that
 a link can carry; the rest is named. No key and no secret is made.`
 
-func (s *server) adminCommand() *cobra.Command {
+func (s *app) adminCommand() *cobra.Command {
 	admin := &cobra.Command{Use: "admin", Short: "For admins", RunE: s.incomplete}
 	app := &cobra.Command{Use: "app", Short: "The GitHub App", RunE: s.incomplete}
 	var o appOptions
@@ -38,7 +38,7 @@ func (s *server) adminCommand() *cobra.Command {
 }
 
 // incomplete answers a command that only has others below it.
-func (s *server) incomplete(c *cobra.Command, args []string) error {
+func (s *app) incomplete(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage(c, "there is no command "+args[0])
 	}
@@ -75,7 +75,7 @@ func appLink(h github.Host, o appOptions) string {
 	return h.Web + path + "?" + q.Encode()
 }
 
-func (s *server) appNew(c *cobra.Command, o appOptions) error {
+func (s *app) appNew(c *cobra.Command, o appOptions) error {
 	h, err := github.ParseHost(o.host)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (o *appOptions) complete(c *cobra.Command) error {
 }
 
 // askClientID takes the id and writes the user's own configuration.
-func (s *server) askClientID(h github.Host, p func(string, ...any)) error {
+func (s *app) askClientID(h github.Host, p func(string, ...any)) error {
 	var id string
 	for range 3 {
 		fmt.Fprint(s.stdout, "4. Paste the Client ID here: ")
@@ -151,7 +151,7 @@ func (s *server) askClientID(h github.Host, p func(string, ...any)) error {
 	return s.keepClientID(h, id, p)
 }
 
-func (s *server) keepClientID(h github.Host, id string, p func(string, ...any)) error {
+func (s *app) keepClientID(h github.Host, id string, p func(string, ...any)) error {
 	dir := s.getenv("XDG_CONFIG_HOME")
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(s.getenv("HOME"), ".config")

@@ -16,7 +16,7 @@ func try(t *testing.T, input string, args ...string) (code int, said, home strin
 	t.Helper()
 	home = t.TempDir()
 	var out bytes.Buffer
-	s := &server{
+	s := &app{
 		stdin: bufio.NewReader(strings.NewReader(input)), stdout: &out, stderr: &out, interactive: input != "",
 		getenv: func(k string) string { return map[string]string{"HOME": home}[k] },
 		own:    func() (string, error) { return t.TempDir(), nil },
@@ -111,7 +111,7 @@ func TestAppNewKeeps(t *testing.T) {
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm()&0o022 != 0 {
 		t.Errorf("others may write to it: %v", err)
 	}
-	s := &server{getenv: func(string) string { return home }}
+	s := &app{getenv: func(string) string { return home }}
 	if err := s.keepClientID(mustHost(t), "Iv23liOTHER000000000", func(string, ...any) {}); err != nil {
 		t.Error(err)
 	}

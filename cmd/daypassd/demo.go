@@ -29,7 +29,7 @@ and the real git. Nothing leaves the machine and nothing of yours is touched.
   daypass demo login            log in, clone, commit, push, be refused, log out
   daypass demo login --serve    leave that world up and try it by hand`
 
-func (s *server) demoCommand() *cobra.Command {
+func (s *app) demoCommand() *cobra.Command {
 	demo := &cobra.Command{
 		Use: "demo [login]", Short: "See it work on a GitHub that runs on this machine only", Long: demoHelp,
 		Args: none, RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), false) },
@@ -58,7 +58,7 @@ type demo struct {
 	env   []string
 }
 
-func (s *server) demoLogin(ctx context.Context, serve bool) error {
+func (s *app) demoLogin(ctx context.Context, serve bool) error {
 	d, err := s.newDemo()
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *server) demoLogin(ctx context.Context, serve bool) error {
 	return nil
 }
 
-func (s *server) newDemo() (*demo, error) {
+func (s *app) newDemo() (*demo, error) {
 	bin, err := s.own()
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func stagedDemo(t *testing.T) (*demo, *bytes.Buffer) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	var out bytes.Buffer
-	s := &server{stdout: &out, getenv: os.Getenv, own: func() (string, error) { return bin, nil }}
+	s := &app{stdout: &out, getenv: os.Getenv, own: func() (string, error) { return bin, nil }}
 	d, err := s.newDemo()
 	if err != nil {
 		t.Fatal(err)

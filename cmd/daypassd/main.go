@@ -22,7 +22,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	s := &server{
+	s := &app{
 		stdin: bufio.NewReader(os.Stdin), stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
 		interactive: term.IsTerminal(int(os.Stdin.Fd())), own: ownDir,
 	}
@@ -31,8 +31,8 @@ func main() {
 	os.Exit(code)
 }
 
-// A server is the world as the commands see it.
-type server struct {
+// An app is the world as the commands see it.
+type app struct {
 	stdin          *bufio.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
@@ -40,13 +40,13 @@ type server struct {
 	own            func() (string, error) // the folder of the programs
 }
 
-func (s *server) run(ctx context.Context, args []string) int {
+func (s *app) run(ctx context.Context, args []string) int {
 	root := &cobra.Command{
 		Use: "daypass", Short: "daypass's server side", SilenceErrors: true, SilenceUsage: true, Version: daypass.Version,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err.Error()) })
-	root.AddCommand(s.demoCommand(), s.adminCommand())
+	root.AddCommand(s.serveCommand(), s.demoCommand(), s.adminCommand())
 	root.SetArgs(args)
 	root.SetOut(s.stdout)
 	root.SetErr(s.stderr)

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/policy"
+	"github.com/daypass-dev/daypass/server"
+)
+
+// ready is what has to be well for requests to be sent here: the store, with its
+// keys. The hub and the providers are told, and do not count: a service that is
+// taken out of use because a hub is down could not even say so.
+func (svc *service) ready(ctx context.Context) []server.Check {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	c := server.Check{Name: "store", Good: true, Says: "answers"}
+	if err := svc.db.Ping(ctx); err != nil {
+		c.Good, c.Says, c.Fix = false, "does not answer", "Look at the disk, or at PostgreSQL, and at the service's log."
+	}
+	return []server.Check{c}
+}
+
+// checks is the page Health, and most of "daypass admin check": each line is
+// good or says what to do.
+func (svc *service) checks(ctx context.Context) []server.Check {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	out := svc.ready(ctx)
+	if text, err := svc.db.Durability(ctx); err == nil {
+		out = append(out, server.Check{Name: "events", Good: true, Says: "durable before a token leaves: " + text})
+	}
+	start := time.Now()
+	c := server.Check{Name: "hub", Good: true}
+	if err := svc.hub.Check(ctx); err != nil {
+		c.Good, c.Says, c.Fix = false, err.Error(), "Look at hub.api and hub.token, and at the service's role in jupyterhub_config.py."
+	} else {
+		c.Says = "answers in " + time.Since(start).Round(time.Millisecond).String() + ", and the service's role is enough"
+	}
+	out = append(out, c)
+	for _, is := range svc.issuers {
+		findings, err := is.AppSettings(ctx)
+		if err != nil {
+			out = append(out, server.Check{Name: is.Host(), Says: "cannot be asked: " + err.Error(), Fix: "Look at the way to the host, and at its status page."})
+			continue
+		}
+		for _, f := range findings {
+			out = append(out, server.Check{Name: is.Host(), Good: f.OK, Says: f.What, Fix: f.Next})
+		}
+	}
+	if n := svc.broker.Bridged(); n > 0 {
+		out = append(out, server.Check{
+			Name: "bridge", Says: fmt.Sprintf("%d whole tokens of a classic OAuth App are held in memory and handed out", n),
+			Fix: "Move the hub's login to a GitHub App, or let people connect the push App, and remove accept_unnarrowed.",
+		})
+	}
+	return append(out, svc.todoCheck(ctx))
+}
+
+func (svc *service) todoCheck(ctx context.Context) server.Check {
+	c := server.Check{Name: "revocations", Good: true, Says: "none is overdue"}
+	todos, err := svc.db.Todos(ctx)
+	late := 0
+	for _, t := range todos {
+		if svc.now().Sub(t.Due) > time.Minute {
+			late++
+		}
+	}
+	if err != nil || late > 0 {
+		c.Good = false
+		c.Says = fmt.Sprintf("%d are overdue", late)
+		c.Fix = "They are tried again until they are done; look at why the host refuses them in the service's log."
+	}
+	return c
+}
+
+// kind says whether others enter a server, by its name.
+func (s serversConfig) kind(_ context.Context, c daypass.Caller) policy.ServerKind {
+	name := c.Server.Name
+	for _, pattern := range s.Dashboard {
+		if ok, err := path.Match(pattern, name); ok && err == nil && c.Server.Known {
+			return policy.Dashboard
+		}
+	}
+	for _, pattern := range s.Shared {
+		if ok, err := path.Match(pattern, name); ok && err == nil && c.Server.Known {
+			return policy.Shared
+		}
+	}
+	return policy.Own
+}

@@ -1,0 +1,398 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/hub"
+	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/server"
+	"github.com/daypass-dev/daypass/store"
+)
+
+const serveHelp = `Run the access service of a hub: its users connect GitHub once, in a browser, and git then works in all of their
+servers, with tokens made just in time for one repository each.
+
+It runs beside the hub (recommended), or as a service that the hub starts. doc/deploy.md takes you there from nothing.`
+
+func (s *app) serveCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the access service of a hub", Long: serveHelp, Args: none,
+		RunE: func(c *cobra.Command, _ []string) error { return s.serve(c.Context(), path) },
+	}
+	c.Flags().StringVar(&path, "config", defaultConfig, "the service's configuration")
+	return c
+}
+
+// A service is everything that runs, put together.
+type service struct {
+	config  *serverConfig
+	log     *slog.Logger
+	db      *store.DB
+	hub     *hub.Client
+	broker  *broker.Broker
+	issuers []*github.Issuer
+	metrics *server.Metrics
+	heads   *heads
+	now     func() time.Time
+}
+
+func (s *app) serve(ctx context.Context, path string) error {
+	c, err := s.readConfig(path)
+	if err != nil {
+		return err
+	}
+	if err := dieWithHub(s.getenv); err != nil {
+		return err
+	}
+	ln, err := s.listen(c)
+	if err != nil {
+		return s.portTaken(ctx, c, err)
+	}
+	if ln == nil {
+		return nil // somebody serves already, and said so
+	}
+	defer ln.Close()
+	svc, err := s.open(ctx, c, true)
+	if err != nil {
+		return err
+	}
+	defer svc.close()
+	face, err := svc.face(s)
+	if err != nil {
+		return startProblem(err)
+	}
+	svc.log.Info("daypass serves", "version", daypass.Version, "at", c.URL, "listening", ln.Addr().String(),
+		"mode", face.Mode(), "store", svc.durability(ctx), "hosts", strings.Join(svc.broker.Hosts(), " "))
+	return svc.run(ctx, face, ln)
+}
+
+func startProblem(err error) error {
+	var p *daypass.Problem
+	if errors.As(err, &p) {
+		return err
+	}
+	return serveProblem("DP-905", "the access service cannot start", err.Error(), `Correct that; "daypass admin check" looks at everything.`)
+}
+
+// open puts a service together: keys, store, issuers, hub, rules, broker. The
+// admin's commands use the same one.
+func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service, error) {
+	svc := &service{config: c, now: time.Now, log: s.logger(c)}
+	keys, err := s.keys(c)
+	if err != nil {
+		return nil, serveProblem("DP-906", "the access service's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
+	}
+	svc.heads = newHeads(svc.log, c.Heads, serving)
+	svc.db, err = store.Open(ctx, store.Config{
+		URL: c.Store, Keys: keys, ReloadKeys: func() (*store.Keys, error) { return s.keys(c) }, Log: svc.log, Head: svc.heads.tell,
+	})
+	if err != nil {
+		return nil, startProblem(err)
+	}
+	if err := svc.build(s); err != nil {
+		svc.close()
+		return nil, startProblem(err)
+	}
+	return svc, nil
+}
+
+func (svc *service) build(s *app) error {
+	c := svc.config
+	token, err := s.secret("hub.token", c.Hub.Token)
+	if err != nil {
+		return err
+	}
+	svc.hub = hub.New(hub.Config{ID: c.Hub.ID, API: c.Hub.API, Public: c.Hub.URL, Service: c.Hub.Service, Token: token})
+	var hosts []string
+	var bridges []broker.Bridge
+	var forever []string
+	for _, g := range c.GitHub {
+		is, err := s.issuer(g)
+		if err != nil {
+			return fmt.Errorf("github: %s: %w", g.Host, err)
+		}
+		svc.issuers = append(svc.issuers, is)
+		hosts = append(hosts, is.Host())
+		if g.LoginApp.ClientID != "" {
+			bridges = append(bridges, broker.Bridge{Host: is.Host(), App: g.LoginApp.ClientID, AcceptUnnarrowed: g.LoginApp.AcceptUnnarrowed})
+		}
+		if g.AcceptNeverEnding {
+			forever = append(forever, is.Host())
+		}
+	}
+	svc.metrics = server.NewMetrics(hosts)
+	return svc.newBroker(bridges, forever)
+}
+
+func (s *app) issuer(g githubConfig) (*github.Issuer, error) {
+	h, err := github.ParseHost(g.Host)
+	if err != nil {
+		return nil, err
+	}
+	ic := github.IssuerConfig{
+		Host: h, Now: time.Now, ChildrenSurvive: g.ChildrenSurviveRefresh,
+		Push: github.PushApp{ClientID: g.Push.ClientID, AppURL: g.Push.AppURL},
+	}
+	for _, where := range g.Push.ClientSecrets {
+		secret, err := s.secret("push.client_secrets", where)
+		if err != nil {
+			return nil, err
+		}
+		ic.Push.ClientSecrets = append(ic.Push.ClientSecrets, secret)
+	}
+	if g.Content.ClientID != "" {
+		key, err := s.secret("content.key", g.Content.Key)
+		if err != nil {
+			return nil, err
+		}
+		ic.Content = &github.ContentApp{ClientID: g.Content.ClientID, Key: key, AppURL: g.Content.AppURL}
+	}
+	return github.NewIssuer(ic)
+}
+
+func (svc *service) newBroker(bridges []broker.Bridge, forever []string) error {
+	c := svc.config
+	rules, audit, err := c.rules()
+	if err != nil {
+		return err
+	}
+	limits, err := c.brokerLimits()
+	if err != nil {
+		return err
+	}
+	var issuers []daypass.Issuer
+	for _, is := range svc.issuers {
+		issuers = append(issuers, is)
+	}
+	svc.broker, err = broker.New(broker.Config{
+		Log: svc.log, Store: svc.db, Issuers: issuers, Rules: rules, Audit: audit, Sharing: c.Sharing.Groups, Bridges: bridges,
+		AcceptForever: forever, Limits: limits, Process: svc.db.Process(),
+		Hub: broker.HubFuncs{ID: c.Hub.ID, User: svc.hubUser, Users: svc.hubUsers, ServerKind: c.Servers.kind},
+		Observe: broker.Observe{
+			Provider: func(host, _, outcome string, took time.Duration) { svc.metrics.Upstream(host, outcome, took) },
+			Breaker:  func(host string, open bool) { svc.metrics.Up(host, !open) },
+		},
+	})
+	return err
+}
+
+func (c *serverConfig) brokerLimits() (broker.Limits, error) {
+	l := broker.Limits{ReposPerDay: c.Limits.RepositoriesPerDay, Session: c.Connections.Keep == "session"}
+	var err error
+	for _, d := range []struct {
+		to   *time.Duration
+		key  string
+		text string
+	}{
+		{&l.MaxAge, "connections.max_age", c.Connections.MaxAge}, {&l.Idle, "connections.idle", c.Connections.Idle},
+		{&l.MaxShare, "sharing.max", c.Sharing.Max},
+	} {
+		if *d.to, err = duration(d.key, d.text); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+func (svc *service) hubUser(ctx context.Context, name string) (broker.HubUser, bool, error) {
+	p, err := svc.hub.Person(ctx, name)
+	if errors.Is(err, hub.ErrNoUser) {
+		return broker.HubUser{}, false, nil
+	}
+	return hubLine(p), err == nil, err
+}
+
+func (svc *service) hubUsers(ctx context.Context) ([]broker.HubUser, error) {
+	list, err := svc.hub.Users(ctx)
+	var out []broker.HubUser
+	for _, p := range list {
+		out = append(out, hubLine(p))
+	}
+	return out, err
+}
+
+func hubLine(p hub.Person) broker.HubUser {
+	return broker.HubUser{Name: p.User.Name, Created: p.User.Created, Servers: p.Running, Running: p.ServersKnown}
+}
+
+// face puts the pages and the API in front of the broker.
+func (svc *service) face(s *app) (*server.Server, error) {
+	c := svc.config
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasSuffix(u.Path, "/") {
+		u.Path += "/"
+	}
+	hook, err := s.optionalSecret("hub.hook_token", c.Hub.HookToken)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := s.optionalSecret("metrics_token", c.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	var proxies []netip.Prefix
+	if proxies, err = c.proxies(); err != nil {
+		return nil, err
+	}
+	f := &face{b: svc.broker, db: svc.db, changed: newChanges(), now: svc.now, checks: svc.checks, ready: svc.ready}
+	f.redirect = func(host string) string { return u.String() + "oauth/github/" + url.PathEscape(host) + "/callback" }
+	for i, is := range svc.issuers {
+		f.hosts = append(f.hosts, server.Host{
+			Host: is.Host(), Name: title(is.Host()), ConsentURL: is.ConsentURL(daypass.Consent{}), ClientID: c.GitHub[i].Push.ClientID, ReachURL: is.ReachURL(),
+		})
+	}
+	return server.New(server.Config{
+		Log: svc.log, URL: u, Shared: c.shared(), Hub: server.Hub{Title: c.Hub.Title, URL: c.Hub.URL}, Version: daypass.Version,
+		Identify: svc.identify, SignIn: svc.signIn(s, u), States: svc.states(), Sessions: svc.db.Sessions(), Broker: f.broker(),
+		Admin: c.Hub.isAdmin, HookToken: hook, MetricsToken: metrics, Metrics: svc.metrics, Apps: c.apps(),
+		Limits: server.Limits{Proxies: proxies},
+	})
+}
+
+func (s *app) optionalSecret(key, where string) (daypass.Secret, error) {
+	if where == "" {
+		return daypass.Secret{}, nil
+	}
+	return s.secret(key, where)
+}
+
+func title(host string) string {
+	if host == github.DotCom {
+		return "GitHub"
+	}
+	return host
+}
+
+// apps is what the public pages for owners describe.
+func (c *serverConfig) apps() []server.App {
+	var out []server.App
+	for _, g := range c.GitHub {
+		h, err := github.ParseHost(g.Host)
+		if err != nil {
+			continue
+		}
+		out = append(out, server.App{Host: h.Name, Name: "push from " + c.Hub.Title, URL: g.Push.AppURL, Hours: 8})
+		if g.Content.ClientID != "" {
+			out = append(out, server.App{Host: h.Name, Name: "course content for " + c.Hub.Title, URL: g.Content.AppURL, Content: true, Hours: 1})
+		}
+	}
+	return out
+}
+
+func (h hubConfig) isAdmin(c daypass.Caller) bool {
+	return slices.Contains(h.Admins.Users, c.User.Name) ||
+		slices.ContainsFunc(c.Groups, func(g string) bool { return slices.Contains(h.Admins.Groups, g) })
+}
+
+func (svc *service) identify(ctx context.Context, token daypass.Secret, session string, fresh bool) (server.Identity, error) {
+	id, err := svc.hub.Whoami(ctx, token, session, fresh)
+	return server.Identity{Caller: id.Caller, Stale: id.Stale}, err
+}
+
+// signIn is the hub's OAuth. On the hub's own origin the hub has the callback as
+// a path, elsewhere as a whole address; a hub that started us says which.
+func (svc *service) signIn(s *app, u *url.URL) server.SignIn {
+	redirect := u.String() + "oauth_callback"
+	if hubURL, err := url.Parse(svc.config.Hub.URL); err == nil && hubURL.Scheme == u.Scheme && hubURL.Host == u.Host {
+		redirect = u.Path + "oauth_callback"
+	}
+	if told := s.getenv("JUPYTERHUB_OAUTH_CALLBACK_URL"); told != "" {
+		redirect = told
+	}
+	return server.SignIn{
+		AuthCodeURL: func(state, verifier string) string { return svc.hub.AuthCodeURL(state, verifier, redirect) },
+		Exchange: func(ctx context.Context, code, verifier string) (daypass.Secret, error) {
+			return svc.hub.Exchange(ctx, code, verifier, redirect)
+		},
+	}
+}
+
+func (svc *service) states() server.States {
+	return server.States{
+		Put: func(ctx context.Context, id string, st server.SignInState) error {
+			return svc.db.PutState(ctx, id, store.State{Session: st.Browser, Verifier: st.Verifier, Next: st.Next, Created: st.Created})
+		},
+		Take: func(ctx context.Context, id string) (server.SignInState, bool, error) {
+			st, ok, err := svc.db.TakeState(ctx, id, svc.now())
+			if ok && st.Host != "" { // a consent's, not a sign-in's
+				ok = false
+			}
+			return server.SignInState{Browser: st.Session, Verifier: st.Verifier, Next: st.Next, Created: st.Created}, ok, err
+		},
+	}
+}
+
+// run serves until ctx ends; then requests that are under way get ten seconds.
+func (svc *service) run(ctx context.Context, face *server.Server, ln *listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	background := make(chan error, 1)
+	go func() { background <- svc.broker.Run(ctx) }()
+	srv := face.HTTP()
+	served := make(chan error, 1)
+	go func() { served <- ln.serve(srv) }()
+	var err error
+	select {
+	case err = <-served:
+	case err = <-background:
+		background <- nil
+	case <-ctx.Done():
+	}
+	stop()
+	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if serr := srv.Shutdown(end); serr != nil {
+		srv.Close()
+	}
+	<-background
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	svc.log.Info("daypass has stopped")
+	return err
+}
+
+func (svc *service) close() {
+	if svc.db != nil {
+		if err := svc.db.Close(); err != nil {
+			svc.log.Error("the store was not closed well", "err", err)
+		}
+	}
+}
+
+func (svc *service) durability(ctx context.Context) string {
+	text, err := svc.db.Durability(ctx)
+	if err != nil {
+		return "unknown"
+	}
+	return text
+}
+
+func (s *app) logger(c *serverConfig) *slog.Logger {
+	level := slog.LevelInfo
+	switch c.Log {
+	case "debug":
+		level = slog.LevelDebug
+	case "warn":
+		level = slog.LevelWarn
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
