@@ -30,7 +30,7 @@ func TestServiceOfTheAdmin(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"username": "x-access-token", "password": "ghu_of_" + strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), "host": benchHost,
 			"repo": map[string]any{"owner": "river-lab", "name": "data", "id": 5001}, "access": "write",
-			"until": time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "as": "user", "account": map[string]any{"id": 7, "login": "octo"}, "event": "K3QF-1",
+			"until": time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "as": "user", "account": map[string]any{"id": 7, "login": "octo", "name": "O\x1b]0;x\a\n[core]", "email": "o@example.org"}, "event": "K3QF-1",
 		})
 	}))
 	defer svc.Close()

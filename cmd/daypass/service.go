@@ -98,16 +98,25 @@ func (a *app) obtain(ctx context.Context, s *service, w *wallet.Wallet, auth wal
 			Scope: daypass.Scope{
 				Host: h.Name, Repos: []daypass.Repo{repo}, Access: daypass.ParseAccess(reply.Access), Until: a.notToTheEnd(reply.Until),
 			},
-			Account: account.Login, Username: reply.Username, Token: reply.Password,
+			Account: shown(account.Login), Username: reply.Username, Token: reply.Password,
 		},
 	}
 	if account.ID != 0 {
-		e.Name, e.Email = first(account.Name, account.Login), account.Email
+		e.Name, e.Email = shown(first(account.Name, account.Login)), shown(account.Email)
 	}
 	if err := w.Put(e); err != nil {
 		a.screen(false).say("Note: %s", walletProblem(err)) // git gets its answer all the same
 	}
 	return e, nil
+}
+
+// shown is a name as it came, or nothing where it holds what does not show: the
+// wallet keeps none such, and git's configuration is no place for it.
+func shown(name string) string {
+	if printable(name) != name {
+		return ""
+	}
+	return name
 }
 
 // notToTheEnd leaves a minute of a credential unused, so that the helper, which
