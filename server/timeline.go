@@ -65,7 +65,10 @@ func draw(lines []Activity, now time.Time) timeline {
 		t.Days = append(t.Days, tick{X: at(d), Next: min(at(d.Add(24*time.Hour)), drawWidth-drawLeft), Text: d.Format("Mon 2")})
 	}
 	if n := len(t.Days); n > 0 && t.Days[n-1].Next-t.Days[n-1].X < 32 {
-		t.Days[n-1].Text = "" // no room
+		t.Days[n-1].Text = now.UTC().Format("2") // no room for more
+		if t.Days[n-1].Next-t.Days[n-1].X < 14 {
+			t.Days[n-1].Text = ""
+		}
 	}
 	lanes := map[string]int{}
 	uses := map[[3]string]int{}
@@ -111,7 +114,7 @@ func shapeOf(l Activity) string {
 }
 
 func words(l Activity, shape string) string {
-	verb := map[string]string{"read": "read", "write": "may write", "refused": "refused"}[shape]
+	verb := map[string]string{"read": "read", "write": "may write", "refused": "refused or failed"}[shape]
 	return clean(l.Repo, 80) + ": " + verb + ", " + l.At.UTC().Format("2006-01-02 15:04 MST")
 }
 
@@ -160,7 +163,7 @@ func (t *timeline) finish() {
 	}
 	t.Says = strings.Join(parts, " from ")
 	if no > 0 {
-		t.Says += fmt.Sprintf("; %d refused", no)
+		t.Says += fmt.Sprintf("; %d refused or failed", no)
 	}
 	t.Says += ". The table below says the same."
 }

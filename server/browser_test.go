@@ -1,0 +1,498 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/daypass-dev/daypass"
+)
+
+// site is the service with a hub, a git host and a neighbour, for a real browser.
+// On an own origin the hub is at another port.
+type site struct {
+	*world
+	address string // of the service
+	origin  string // of the hub
+	s       *Server
+}
+
+func openSite(t *testing.T, shared bool) *site {
+	t.Helper()
+	w := newWorld()
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	front, back := listen(), listen()
+	st := &site{world: w, address: "http://" + front.Addr().String() + "/"}
+	git := "http://" + back.Addr().String() + "/login/oauth/authorize"
+	st.origin = "http://" + back.Addr().String()
+	if shared {
+		st.origin = "http://" + front.Addr().String()
+		st.address = st.origin + "/services/daypass/"
+	}
+	c := w.config(st.address, shared)
+	c.SignIn.AuthCodeURL = func(state, _ string) string { return st.origin + "/hub/api/oauth2/authorize?state=" + state }
+	c.Broker.Hosts[0].ConsentURL, c.Broker.Hosts[1].ConsentURL = git, git
+	c.Broker.Start = func(_ context.Context, who daypass.Caller, session, host string) (string, error) {
+		w.note("start %s %s", who.User.Name, host)
+		return git + "?state=" + session + "&host=" + url.QueryEscape(host), nil
+	}
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.s = s
+	world := http.NewServeMux()
+	world.HandleFunc("/hub/api/oauth2/authorize", func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, st.address+"oauth_callback?code=code-browser-ada&state="+r.URL.Query().Get("state"), http.StatusFound)
+	})
+	world.HandleFunc("/login/oauth/authorize", func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, st.address+"oauth/github/"+r.URL.Query().Get("host")+"/callback?code=c&state="+r.URL.Query().Get("state"), http.StatusFound)
+	})
+	world.HandleFunc("/user/mallory/", func(rw http.ResponseWriter, r *http.Request) {
+		// The worst of neighbours: its page asks to stay with windows of its own origin.
+		rw.Header().Set("Content-Type", "text/html")
+		rw.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
+		_, _ = rw.Write([]byte("<!doctype html><title>mallory</title><body>notebook</body>"))
+	})
+	var handler http.Handler = s
+	if shared {
+		world.Handle("/services/daypass/", s)
+		handler = world
+	}
+	for l, h := range map[net.Listener]http.Handler{front: handler, back: world} {
+		srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+		go func() { _ = srv.Serve(l) }()
+		t.Cleanup(func() { _ = srv.Close() })
+	}
+	return st
+}
+
+// chromium opens a browser. Without one the test is left out, but where all of
+// them are asked for.
+func chromium(t *testing.T) context.Context {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a browser")
+	}
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
+			t.Fatal("no chromium: scripts/tools.sh chromium installs it")
+		}
+		t.Skip("no chromium")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-popup-blocking", true),
+		chromedp.Flag("lang", "en-GB"), chromedp.Flag("force-color-profile", "srgb"), chromedp.UserDataDir(t.TempDir()))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	do(ctx, t, chromedp.Navigate("about:blank")) // the context of the first call is the browser's life
+	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+type action = chromedp.Action[chromedp.Void]
+
+func do(ctx context.Context, t *testing.T, actions ...action) {
+	t.Helper()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get[T any](ctx context.Context, t *testing.T, a chromedp.Action[T]) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// script runs in the page, as if a person had pressed something, and waits for
+// what it promises.
+func script[T any](ctx context.Context, t *testing.T, text string) T {
+	t.Helper()
+	yes := true
+	return get(ctx, t, chromedp.Evaluate[T](text, chromedp.EvalAwaitPromise, func(p *runtime.EvaluateParams) { p.UserGesture = &yes }))
+}
+
+func heading(text string) action {
+	return chromedp.WaitVisible(chromedp.Search(`//h1[contains(., "` + text + `")]`))
+}
+
+func look(width int64, dark bool) action {
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	return chromedp.Steps(chromedp.EmulateViewport(width, 800), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+		})
+		return err
+	}))
+}
+
+// shots are the pages, by the name of their picture. The texts are what is on them.
+var shots = []struct{ name, path, want string }{
+	{"access", "", "Your access"}, {"activity", "activity", "Activity"}, {"connect", "connect/github.example.edu:8443", "Connect Campus GitHub"},
+	{"sharing", "sharing", "Sharing"}, {"app", "app/github.com", "For organisation owners"}, {"people", "people", "People"},
+	{"person", "people/1", "To answer them"}, {"health", "health", "Health"}, {"problem", "connect/evil.example", "That did not work"},
+	{"connected", "connect/github.example.edu:8443 #go", "Connected. Push again."}, {"disconnected", " #disconnect-github\\.com", "GitHub is disconnected"},
+}
+
+// TestEveryPageInABrowser: axe finds nothing, nothing is wider than the window,
+// and the browser has nothing to complain of, in light and dark, wide and phone.
+// With DAYPASS_SCREENS it also writes the pictures of doc/screens.
+func TestEveryPageInABrowser(t *testing.T) {
+	ctx := chromium(t)
+	st := openSite(t, false)
+	axe := axeScript(t)
+	complaints := complaintsOf(ctx)
+	for _, dark := range []bool{false, true} {
+		for _, width := range []int64{1280, 360} {
+			for _, shot := range shots {
+				name := fmt.Sprintf("%s-%s-%s", shot.name, map[bool]string{false: "light", true: "dark"}[dark], map[int64]string{1280: "wide", 360: "phone"}[width])
+				path, press, _ := strings.Cut(shot.path, " ")
+				do(ctx, t, look(width, dark), chromedp.Navigate(st.address+path))
+				if press != "" {
+					do(ctx, t, chromedp.Click(chromedp.CSS(press)), heading(shot.want))
+				}
+				body := get(ctx, t, chromedp.Text(chromedp.CSS("main")))
+				wide := script[bool](ctx, t, `document.documentElement.scrollWidth > window.innerWidth`)
+				if !strings.Contains(body, shot.want) {
+					t.Errorf("%s shows no %q:\n%s", name, shot.want, body)
+				}
+				if wide {
+					t.Errorf("%s is wider than the window", name)
+				}
+				if dir := os.Getenv("DAYPASS_SCREENS"); dir != "" {
+					picture(ctx, t, filepath.Join(dir, name+".png"))
+				}
+				judgeByAxe(ctx, t, name, axe)
+			}
+		}
+	}
+	for _, c := range complaints() {
+		if !strings.Contains(c, "404 (Not Found)") { // the picture of an error
+			t.Errorf("the browser says: %s", c)
+		}
+	}
+}
+
+// complaintsOf collects what the browser writes to its console: refusals by the
+// content policy, above all.
+func complaintsOf(ctx context.Context) func() []string {
+	var mu sync.Mutex
+	var found []string
+	messages := chromedp.Console(ctx)
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			found = append(found, string(m.Type)+" "+m.Text+" "+m.URL)
+			mu.Unlock()
+		}
+	}()
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(found)
+	}
+}
+
+func axeScript(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("DAYPASS_TEST_AXE")
+	if path == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Join(cache, "daypass-test", "axe", "axe.min.js")
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
+			t.Fatal("no axe-core: scripts/tools.sh chromium fetches it")
+		}
+		t.Skip("no axe-core")
+	}
+	return string(b)
+}
+
+func judgeByAxe(ctx context.Context, t *testing.T, name, axe string) {
+	t.Helper()
+	script[int](ctx, t, axe+"; 0")
+	found := script[string](ctx, t,
+		`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html.slice(0, 160) + " " + n.failureSummary).join(" | "))))`)
+	var list []string
+	if err := json.Unmarshal([]byte(found), &list); err != nil {
+		t.Fatalf("%s: %v: %s", name, err, found)
+	}
+	for _, v := range list {
+		t.Errorf("%s: %s", name, v)
+	}
+}
+
+// picture writes what the whole page looks like, with few colours so that it
+// stays small.
+func picture(ctx context.Context, t *testing.T, path string) {
+	t.Helper()
+	raw := get(ctx, t, chromedp.FullScreenshot(100))
+	img, err := png.Decode(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColours(img, 64)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fewColours(img image.Image, n int) image.Image {
+	count := map[color.RGBA]int{}
+	b := img.Bounds()
+	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(img.At(x, y)).(color.RGBA) }
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			count[at(x, y)]++
+		}
+	}
+	var all []color.RGBA
+	for c := range count {
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b color.RGBA) int {
+		if count[a] != count[b] {
+			return count[b] - count[a]
+		}
+		return int(a.R) + int(a.G)<<8 + int(a.B)<<16 - int(b.R) - int(b.G)<<8 - int(b.B)<<16
+	})
+	var p color.Palette
+	for _, c := range all[:min(n, len(all))] {
+		p = append(p, c)
+	}
+	nearest := map[color.RGBA]uint8{}
+	out := image.NewPaletted(b, p)
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := at(x, y)
+			i, ok := nearest[c]
+			if !ok {
+				i = uint8(p.Index(c))
+				nearest[c] = i
+			}
+			out.SetColorIndex(x, y, i)
+		}
+	}
+	return out
+}
+
+// TestKeyboardAlone connects, disconnects and shares without a mouse. Every
+// element that takes the keyboard's focus shows it.
+func TestKeyboardAlone(t *testing.T) {
+	ctx := chromium(t)
+	st := openSite(t, false)
+	do(ctx, t, look(1280, false), chromedp.Navigate(st.address))
+	walked := tabThrough(ctx, t)
+	if len(walked) == 0 || !strings.Contains(walked[0], "Skip to the content") {
+		t.Errorf("the first stop is not the link past the navigation: %q", walked)
+	}
+	all := script[int](ctx, t, `document.querySelectorAll("a[href],button,input:not([type=hidden]),select,textarea,summary").length`)
+	if len(walked) != all {
+		t.Errorf("the keyboard reaches %d of %d: %q", len(walked), all, walked)
+	}
+	to := func(text string, keys ...string) {
+		t.Helper()
+		reach(ctx, t, text)
+		for _, k := range keys {
+			do(ctx, t, chromedp.KeyEvent(k))
+		}
+	}
+	arrive := func(text string) {
+		t.Helper()
+		wait, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		if err := chromedp.Do(wait, heading(text)); err != nil {
+			t.Fatalf("no page %q: %v; done %q", text, err, st.deeds())
+		}
+	}
+	to("Connect Campus GitHub again", kb.Enter)
+	arrive("Connect Campus GitHub")
+	to("Go to Campus GitHub", kb.Enter)
+	arrive("Connected. Push again.")
+	to("Your access", kb.Enter)
+	arrive("Your access")
+	to("Allow more today", " ")
+	arrive("Allowed for today")
+	to("Back to your access", kb.Enter)
+	arrive("Your access")
+	to("Disconnect GitHub", kb.Enter)
+	arrive("GitHub is disconnected")
+	to("Sharing", kb.Enter)
+	arrive("Sharing")
+	to("Share, to read only", kb.Enter)
+	arrive("Shared")
+	to("Sign out", kb.Enter)
+	arrive("Signed out")
+	want := []string{
+		"start ada github.example.edu:8443", "finish ada github.example.edu:8443", "approve ada gpu", "disconnect ada github.com",
+		"share ada tidal-lab/teaching-2026 ocean-101 2027-03-22",
+	}
+	if got := st.deeds(); !slices.Equal(got, want) {
+		t.Errorf("done %q, want %q", got, want)
+	}
+}
+
+const focused = `(() => { const e = document.activeElement, s = getComputedStyle(e); if (e === document.body) return "";
+	const shown = parseFloat(s.outlineWidth) > 0 && s.outlineStyle !== "none";
+	return (shown ? "" : "UNSEEN ") + (e.getAttribute("aria-label") || e.innerText || e.id || e.name || e.tagName).trim(); })()`
+
+func tabThrough(ctx context.Context, t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for range 80 {
+		do(ctx, t, chromedp.KeyEvent(kb.Tab))
+		at := script[string](ctx, t, focused)
+		if at == "" {
+			break
+		}
+		if strings.HasPrefix(at, "UNSEEN") {
+			t.Errorf("the focus cannot be seen on %q", at)
+		}
+		out = append(out, at)
+	}
+	return out
+}
+
+// reach presses Tab until the element with that text has the focus.
+func reach(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	var seen []string
+	for range 80 {
+		do(ctx, t, chromedp.KeyEvent(kb.Tab))
+		at := script[string](ctx, t, focused)
+		if at == text {
+			return
+		}
+		seen = append(seen, at)
+	}
+	t.Fatalf("the keyboard does not reach %q: %q", text, seen)
+}
+
+// TestPageFollowsChanges: the page shows a change by itself, and keeps the place
+// of the keyboard.
+func TestPageFollowsChanges(t *testing.T) {
+	ctx := chromium(t)
+	st := openSite(t, false)
+	do(ctx, t, look(1280, false), chromedp.Navigate(st.address), chromedp.WaitVisible(chromedp.CSS("#live-inner")), chromedp.Focus(chromedp.CSS("#disconnect-github\\.com")))
+	before := script[string](ctx, t, `document.querySelector("#live-inner").dataset.old = "yes"; document.querySelector("#live-inner input[name=form]").value`)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		select {
+		case st.changed <- struct{}{}:
+		default:
+		}
+		do(ctx, t, chromedp.Sleep(100*time.Millisecond))
+		if !script[bool](ctx, t, `document.querySelector("#live-inner").dataset.old === "yes"`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the page does not follow changes")
+		}
+	}
+	after := script[string](ctx, t, `document.querySelector("#live-inner input[name=form]").value`)
+	focus := script[string](ctx, t, `document.activeElement.id`)
+	if after == before || after == "" {
+		t.Error("the form has no code of its own")
+	}
+	if focus != "disconnect-github.com" {
+		t.Errorf("the keyboard is at %q", focus)
+	}
+}
+
+// TestNeighbour is a hostile page on a shared origin, in a browser where the
+// victim is signed in: by fetch, by a frame, by a window and by forms it gets at
+// nothing, and what the victim does themself goes on working.
+func TestNeighbour(t *testing.T) {
+	ctx := chromium(t)
+	st := openSite(t, true)
+	do(ctx, t, look(1280, false), chromedp.Navigate(st.address))
+	title := get(ctx, t, chromedp.Title())
+	if !strings.HasPrefix(title, "Your access") {
+		t.Fatalf("the victim is not signed in: %q", title)
+	}
+	mallory := st.origin + "/user/mallory/lab"
+	do(ctx, t, chromedp.Navigate(mallory))
+	for path := range pagesToSee {
+		at := "/services/daypass/" + path
+		for name, try := range map[string]string{
+			"fetch":        `fetch(%q, {credentials: "include"}).then(async r => r.status + " " + await r.text()).catch(e => "none " + e)`,
+			"fetch a post": `fetch(%q, {method: "POST", credentials: "include", body: new URLSearchParams({form: "x"})}).then(async r => r.status + " " + await r.text()).catch(e => "none " + e)`,
+			"frame": `new Promise(done => { const f = document.createElement("iframe"); f.src = %q; f.onload = () => { let t = "none"; try { t = f.contentDocument.body.innerText } catch (e) { t = "none " + e }; f.remove(); done(t) };
+				document.body.append(f); setTimeout(() => done("none: no load"), 5000) })`,
+			"window": `new Promise(done => { const w = window.open(%q); let n = 0; const look = () => { let t = ""; try { if (w.document.URL !== "about:blank") t = w.document.body.innerText } catch (e) { t = "none " + e }
+				if (t || ++n > 40) { w.close(); done(t || "none: closed " + w.closed) } else setTimeout(look, 50) }; look() })`,
+		} {
+			got := script[string](ctx, t, fmt.Sprintf(try, at))
+			public := strings.HasPrefix(path, "app/") && name == "fetch"
+			if !public && !strings.HasPrefix(got, "none") && !strings.HasPrefix(got, "403") && !strings.HasPrefix(got, "405") && strings.TrimSpace(got) != "" || strings.Contains(got, "ada-l") {
+				t.Errorf("%s of %s gets %.300q", name, at, got)
+			}
+		}
+	}
+	for _, form := range []string{"disconnect/github.com", "connect/github.com", "approve", "sharing", "sharing/end", "signout", "people/1/cut-off"} {
+		for _, policy := range []string{"", "no-referrer"} {
+			do(ctx, t, chromedp.Navigate(mallory))
+			script[chromedp.Void](ctx, t, fmt.Sprintf(`(() => { if (%q) { const m = document.createElement("meta"); m.name = "referrer"; m.content = %q; document.head.append(m) }
+				const f = document.createElement("form"); f.method = "post"; f.action = %q; f.innerHTML = '<input name=form value=x><input name=id value=3>'; document.body.append(f); f.submit() })()`,
+				policy, policy, "/services/daypass/"+form))
+			do(ctx, t, heading("That did not work"))
+		}
+	}
+	if did := st.deeds(); len(did) != 0 {
+		t.Errorf("done: %q", did)
+	}
+	do(ctx, t, chromedp.Navigate(st.address), chromedp.Click(chromedp.CSS(`#disconnect-github\.com`)), heading("GitHub is disconnected"),
+		chromedp.Navigate(st.address+"connect/github.com"), chromedp.Click(chromedp.CSS("#go")), heading("Connected. Push again."))
+	if did := st.deeds(); !slices.Equal(did, []string{"disconnect ada github.com", "start ada github.com", "finish ada github.com"}) {
+		t.Errorf("the victim's own clicks did %q", did)
+	}
+}
