@@ -208,7 +208,7 @@ func (im *importer) run() error {
 // empty refuses a store that something was ever written to.
 func (im *importer) empty() error {
 	for _, t := range []string{"people", "connections", "todos", "chains", "events", "pins"} {
-		n, err := txOne(im.tx, scanInt, `SELECT count(*) FROM (SELECT 1 FROM `+t+` LIMIT 1) AS some`)
+		n, err := txOne(im.tx, scanInt, `SELECT count(*) FROM (SELECT 1 FROM `+t+` LIMIT 1) x`)
 		if err != nil {
 			return err
 		}
@@ -286,8 +286,10 @@ func (im *importer) row(line backupLine) error {
 	case "events":
 		im.out.Events++
 	}
-	_, err = im.tx.exec(insertText(line.Table+" ("+strings.Join(columns, ", ")+")", len(columns), 1), args...)
-	return err
+	if _, err = im.tx.exec(insertText(line.Table+" ("+strings.Join(columns, ", ")+")", len(columns), 1), args...); err != nil {
+		return backupProblem("a row of " + line.Table + " is not taken: " + plain(err))
+	}
+	return nil
 }
 
 // known returns the columns of a table that may be restored.

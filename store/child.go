@@ -167,15 +167,16 @@ func (db *DB) ChildToken(ctx context.Context, c Child) (daypass.Secret, error) {
 }
 
 // alive returns ErrNone where a person was cut off, or a connection ended, while
-// a child was made.
+// a child was made. Until the commit nobody else can do either: who does so
+// afterwards sees the child.
 func (tx *Tx) alive(person, connection int64) error {
 	if person != 0 {
-		if _, err := txOne(tx, scanInt, `SELECT id FROM people WHERE id = $1 AND cut_at = 0`, person); err != nil {
+		if _, err := txOne(tx, scanInt, `SELECT id FROM people WHERE id = $1 AND cut_at = 0 @share`, person); err != nil {
 			return err
 		}
 	}
 	if connection != 0 {
-		if _, err := txOne(tx, scanInt, `SELECT id FROM connections WHERE id = $1 AND state NOT IN ('ended', 'needs-consent')`, connection); err != nil {
+		if _, err := txOne(tx, scanInt, `SELECT id FROM connections WHERE id = $1 AND state NOT IN ('ended', 'needs-consent') @share`, connection); err != nil {
 			return err
 		}
 	}
@@ -189,6 +190,7 @@ func (tx *Tx) alive(person, connection int64) error {
 func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
 	at := micro(tx.Now())
 	c.Created, c.Used, c.Epoch, c.Ending = moment(at), moment(at), tx.g.db.epoch, false
+	c.Until, c.Ends = moment(micro(c.Until)), moment(micro(c.Ends)) // as they will be read
 	c.Repo.Owner, c.Repo.Name = daypass.FoldASCII(c.Repo.Owner), daypass.FoldASCII(c.Repo.Name)
 	if c.AsHub && (c.Person != 0 || c.Connection != 0) {
 		return Child{}, errors.New("store: a child made as the hub is nobody's")
@@ -229,7 +231,7 @@ func (tx *Tx) HoldChild(child, person int64, server daypass.Server) error {
 	if err := tx.alive(person, 0); err != nil {
 		return err
 	}
-	if _, err := txOne(tx, scanInt, `SELECT id FROM children WHERE id = $1 AND ending = 0`, child); err != nil {
+	if _, err := txOne(tx, scanInt, `SELECT id FROM children WHERE id = $1 AND ending = 0 @share`, child); err != nil {
 		return err
 	}
 	_, err := tx.exec(`INSERT INTO holders (child, person, server) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, child, person, serverText(server))

@@ -239,7 +239,7 @@ func (c *committer) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.s = &session{Conn: conn, clock: c.db.d.clock, known: map[string]*sql.Stmt{}}
+	c.s = &session{Conn: conn, macros: c.db.d.macros, known: map[string]*sql.Stmt{}}
 	return nil
 }
 

@@ -210,7 +210,8 @@ func (tx *Tx) PutConnection(c Connection, g daypass.Grant) (now Connection, old 
 	}
 	at := micro(tx.Now())
 	c.State, c.Why, c.Version, c.Lease, c.LeaseUntil = Live, "", 1, "", time.Time{}
-	c.Created, c.Used, c.AccessUntil, c.RenewUntil = moment(at), moment(at), g.Until, g.Renew
+	c.Created, c.Used, c.Ends = moment(at), moment(at), moment(micro(c.Ends))
+	c.AccessUntil, c.RenewUntil = moment(micro(g.Until)), moment(micro(g.Renew))
 	c.ID, err = txOne(tx, scanInt, `INSERT INTO connections (person, host, app, kind, account, login, full_name, email, state, why,
 		created, used, ends, version, access_until, renew_until, lease, lease_until, sealed_by, box)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, $10, $11, 1, $12, $13, '', 0, '', $14) RETURNING id`,

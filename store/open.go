@@ -119,7 +119,7 @@ func (db *DB) openSQLite(path string) error {
 		return err
 	}
 	db.path, db.writer, db.checkpoints = path, writer, checkpoints
-	db.readers = &pool{DB: readers, clock: db.d.clock, known: map[string]*sql.Stmt{}}
+	db.readers = &pool{DB: readers, macros: db.d.macros, known: map[string]*sql.Stmt{}}
 	return nil
 }
 
@@ -185,7 +185,7 @@ func (db *DB) openPostgres() error {
 		return pool
 	}
 	db.writer = open(2) // the session that writes, and one for migrations
-	db.readers = &pool{DB: open(8), clock: db.d.clock, known: map[string]*sql.Stmt{}}
+	db.readers = &pool{DB: open(8), macros: db.d.macros, known: map[string]*sql.Stmt{}}
 	close(db.checkpointsDone)
 	return nil
 }

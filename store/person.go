@@ -154,7 +154,7 @@ func (tx *Tx) AllowPerson(id int64) error {
 // MarkMissed notes the first absence from the hub's list. An earlier one
 // stays; the zero time takes the mark away.
 func (tx *Tx) MarkMissed(id int64, at time.Time) error {
-	_, err := tx.exec(`UPDATE people SET missed_at = CASE WHEN $1 = 0 OR missed_at = 0 THEN $1 ELSE missed_at END WHERE id = $2`, micro(at), id)
+	_, err := tx.exec(`UPDATE people SET missed_at = CASE WHEN CAST($1 AS BIGINT) = 0 OR missed_at = 0 THEN $1 ELSE missed_at END WHERE id = $2`, micro(at), id)
 	return err
 }
 
@@ -189,7 +189,7 @@ func (tx *Tx) ErasePerson(id int64) error {
 			}
 		}
 	}
-	for _, table := range []string{"connections", "holders", "visits", "approvals", "shares", "sessions"} {
+	for _, table := range []string{"connections", "holders", "visits", "approvals", "shares", "sessions", "pins"} {
 		if _, err := tx.exec(`DELETE FROM `+table+` WHERE person = $1`, id); err != nil {
 			return err
 		}

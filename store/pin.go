@@ -20,6 +20,7 @@ type PinnedRepo struct {
 
 // PinFilter chooses pins; zero fields choose all.
 type PinFilter struct {
+	Person      int64
 	Host, Owner string
 	Limit       int // 0: 10000
 }
@@ -40,6 +41,9 @@ func (db *DB) Pinned(ctx context.Context, person int64, host, owner, name string
 // Pins lists pins by name.
 func (db *DB) Pins(ctx context.Context, f PinFilter) ([]PinnedRepo, error) {
 	var w where
+	if f.Person != 0 {
+		w.and(`person = ?`, f.Person)
+	}
 	if f.Host != "" {
 		w.and(`host = ?`, f.Host)
 	}
@@ -170,7 +174,7 @@ func (db *DB) Shares(ctx context.Context, f ShareFilter) ([]Share, error) {
 
 // PutShare stores a share; ID and Created are filled in. It writes a Change.
 func (tx *Tx) PutShare(s Share) (Share, error) {
-	s.Created, s.Ended = moment(micro(tx.Now())), time.Time{}
+	s.Created, s.Until, s.Ended = moment(micro(tx.Now())), moment(micro(s.Until)), time.Time{}
 	id, err := txOne(tx, scanInt, `INSERT INTO shares (person, hub, host, owner, name, repo, audience, until, created, ended)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0) RETURNING id`,
 		s.Person, s.Hub, s.Host, s.Repo.Owner, s.Repo.Name, s.Repo.ID, s.Group, micro(s.Until), micro(s.Created))

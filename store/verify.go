@@ -156,7 +156,7 @@ func (db *DB) snapshot(ctx context.Context) (*session, func(), error) {
 	if err != nil {
 		return nil, nil, openProblem(err)
 	}
-	s := &session{Conn: conn, clock: db.d.clock, known: map[string]*sql.Stmt{}}
+	s := &session{Conn: conn, macros: db.d.macros, known: map[string]*sql.Stmt{}}
 	begin := "BEGIN"
 	if db.d.postgres {
 		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -324,11 +324,11 @@ func (v *verifier) end(c chainRow, key []byte, last linkRow) {
 	}
 }
 
-// beyond finds events after a chain's last link.
+// beyond finds events after a chain's last link, or before its first.
 func (v *verifier) beyond(c chainRow, last linkRow) error {
-	n, err := one(v.ctx, v.s, scanInt, `SELECT count(*) FROM events WHERE chain = $1 AND n > $2`, c.name, last.last)
+	n, err := one(v.ctx, v.s, scanInt, `SELECT count(*) FROM events WHERE chain = $1 AND (n > $2 OR n < 1)`, c.name, last.last)
 	if n > 0 {
-		v.fault("stray", c.name, last.g, "", "%d events stand after the chain's last link: they were added, or the links were cut", n)
+		v.fault("stray", c.name, last.g, "", "%d events stand outside the chain's links: they were added, or the links were cut", n)
 	}
 	return err
 }
