@@ -7,7 +7,7 @@ BINDIR  ?= $(PREFIX)/bin
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
 BINS     = bin/daypass bin/daypassd bin/git-credential-daypass
 
-.PHONY: build demo test test-hubs test-quick soak bench lint install uninstall fuzz clean help
+.PHONY: build demo test test-hubs test-quick screens soak bench lint install uninstall fuzz clean help
 
 help:
 	@echo 'make demo     see it work: a log-in and a push on a stand-in for GitHub (under 15 s)'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test-hubs   the tests of hubs, against JupyterHub 6, 5, 4 and 3'
 	@echo 'make build    the three programs, in bin/'
 	@echo 'make install  put them into PREFIX/bin ($(PREFIX)/bin), with the old names'
+	@echo 'make screens  pictures of all pages, into doc/screens'
 	@echo 'make lint     format, vet, staticcheck'
 	@echo 'make bench    how fast, beside its peers'
 	@echo 'make soak     the long tests: fuzzing, kill -9 rounds'
@@ -29,7 +30,8 @@ demo: build
 test: build
 	@scripts/tools.sh test
 	@scripts/tools.sh hub
-	eval "$$(scripts/tools.sh hub-env)"; DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -race -timeout 14m ./...
+	@scripts/tools.sh chromium
+	eval "$$(scripts/tools.sh hub-env)"; DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -race -timeout 14m ./...
 
 test-hubs:
 	@scripts/tools.sh hubs
@@ -37,6 +39,11 @@ test-hubs:
 
 test-quick:
 	$(GO) test -short -timeout 5m ./...
+
+screens:
+	@scripts/tools.sh chromium
+	@mkdir -p doc/screens
+	DAYPASS_SCREENS=$(CURDIR)/doc/screens DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) $(GO) test -count=1 -timeout 10m ./server -run TestEveryPageInABrowser
 
 soak: build
 	@scripts/tools.sh test

@@ -2,6 +2,7 @@
 # Installs what a target needs on a fresh Debian machine that has Go and git.
 # Usage: scripts/tools.sh test|bench
 #        scripts/tools.sh ipython   prints the Python that has IPython
+#        scripts/tools.sh chromium  installs a browser, and axe-core for it; axe prints where that is
 #        scripts/tools.sh postgres  prints the folder of PostgreSQL's programs
 #        scripts/tools.sh hub       installs a JupyterHub 6 and its proxy, once
 #        scripts/tools.sh hubs      installs 5, 4 and Debian's 3 too
@@ -62,6 +63,16 @@ install_hub() { # install_hub 6
 	cp "$here/hub/$1.lock" "$hub/installed"
 }
 
+# axe-core judges the pages' accessibility (MPL-2.0: used, not shipped).
+install_axe() {
+	sum=29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c
+	echo "$sum  $cache/axe/axe.min.js" | sha256sum --check --status 2>/dev/null && return 0
+	rm -rf "$cache/axe"
+	mkdir -p "$cache/axe"
+	(cd "$cache/axe" && npm pack --silent axe-core@4.14.1 >/dev/null && tar -xzf axe-core-4.14.1.tgz --strip-components=1 package/axe.min.js && rm axe-core-4.14.1.tgz)
+	echo "$sum  $cache/axe/axe.min.js" | sha256sum --check --status
+}
+
 case "${1:-}" in
 test)
 	need cc "gcc libc6-dev" # the race detector links with it
@@ -85,6 +96,17 @@ postgres)
 	;;
 ipython)
 	echo "$ipython/bin/python"
+	;;
+chromium)
+	need flock util-linux
+	need chromium chromium
+	need npm npm
+	install_missing
+	alone
+	install_axe
+	;;
+axe)
+	echo "$cache/axe/axe.min.js"
 	;;
 hub | hubs)
 	need flock util-linux
@@ -110,7 +132,7 @@ hubs-env)
 	echo "export DAYPASS_TEST_HUBS='$cache/hub-6:$cache/hub-5:$cache/hub-4:/usr'"
 	;;
 *)
-	echo "usage: $0 test|bench|postgres|ipython|hub|hubs|hub-env|hubs-env" >&2
+	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|hub-env|hubs-env" >&2
 	exit 2
 	;;
 esac

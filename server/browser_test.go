@@ -272,13 +272,14 @@ func judgeByAxe(ctx context.Context, t *testing.T, name, axe string) {
 // stays small.
 func picture(ctx context.Context, t *testing.T, path string) {
 	t.Helper()
+	script[chromedp.Void](ctx, t, `for (const e of document.querySelectorAll("textarea")) e.value = e.value.replaceAll(location.origin, "https://daypass.example.org"); document.activeElement.blur()`)
 	raw := get(ctx, t, chromedp.FullScreenshot(100))
 	img, err := png.Decode(bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColours(img, 64)); err != nil {
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColours(img, 160)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -455,4 +457,35 @@ func BenchmarkCredential(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestAlerts holds the shipped rules to the metrics that there are.
+func TestAlerts(t *testing.T) {
+	rules, err := os.ReadFile("../doc/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld()
+	c := w.config(ownURL, false)
+	c.Metrics = NewMetrics([]string{"github.com"})
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Metrics.Upstream("github.com", "ok", time.Second)
+	c.Metrics.Up("hub", true)
+	c.Metrics.Connections("github.com", "live", 3)
+	c.Metrics.limited.WithLabelValues("token").Inc()
+	apiDo(s, "POST", ownURL+"api/v1/credential", "", wantRepo)
+	apiDo(s, "POST", ownURL+"api/v1/credential", "server-ada", wantRepo)
+	body := text(t, apiDo(s, "GET", ownURL+"metrics", "metrics-token", ""))
+	named := regexp.MustCompile(`daypass_[a-z_]+`).FindAllString(string(rules), -1)
+	if len(named) < 10 {
+		t.Fatalf("the rules name %q", named)
+	}
+	for _, name := range named {
+		if !strings.Contains(body, "\n"+name) {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
 }

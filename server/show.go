@@ -190,7 +190,7 @@ func kindWord(kind string) string {
 }
 
 var kindWords = map[string]string{
-	"credential": "Token made", "refusal": "Refused", "connect": "Connected", "disconnect": "Disconnected",
+	"credential": "Token made", "refusal": "Access asked for", "connect": "Connected", "disconnect": "Disconnected",
 	"needs-consent": "Has to be connected again", "refresh": "Connection renewed", "revoke": "Token ended",
 	"login-handed-in": "Connected by the hub's login", "share": "Shared", "share-end": "Sharing ended", "approve": "More repositories allowed for a day",
 	"sign-in": "Signed in here", "pin": "Repository noted", "server-stopped": "Server stopped", "cut-off": "Ended by an admin",
