@@ -58,6 +58,8 @@ func (b *Broker) StartConsent(ctx context.Context, c daypass.Caller, s ConsentSt
 	login := ""
 	if conn, err := b.ledger().find(ctx, p.ID, s.Host); err == nil {
 		login = conn.Account.Login
+	} else if known, ok := b.Suggested(p.ID, s.Host); ok {
+		login = known.Login
 	}
 	return g.ConsentURL(daypass.Consent{
 		State: id, Challenge: oauth2.S256ChallengeFromVerifier(verifier), Redirect: s.Redirect, Login: login, Choose: s.Choose,
@@ -184,19 +186,9 @@ func (b *Broker) connect(ctx context.Context, g *guarded, c daypass.Caller, p st
 	if err := b.acceptable(g.Host(), grant); err != nil {
 		return conn, "", err
 	}
-	var account daypass.Account
-	err := g.call(ctx, "whose", func(ctx context.Context) error {
-		var err error
-		account, err = g.Whose(ctx, grant.Access)
-		return err
-	})
+	account, err := b.whose(ctx, g, grant, conn.Account)
 	if err != nil {
-		return conn, "", providerProblem(g.Host(), err)
-	}
-	if conn.Account.ID != 0 && conn.Account.ID != account.ID {
-		return conn, "", &daypass.Problem{
-			Code: "DP-830", What: "the token is " + account.Login + "'s, not " + conn.Account.Login + "'s", Next: "Connect once more.", Kind: daypass.ErrRefused,
-		}
+		return conn, "", err
 	}
 	now := b.Now()
 	conn.Person, conn.Host, conn.Account = p.ID, g.Host(), account
@@ -217,6 +209,26 @@ func (b *Broker) connect(ctx context.Context, g *guarded, c daypass.Caller, p st
 	b.children.drop(func(k childKey, _ *kept) bool { return k.person == p.ID && k.host == g.Host() })
 	b.work()
 	return conn, id, nil
+}
+
+// whose asks whose a token is. Where somebody said whose it should be, it has to
+// be that account's.
+func (b *Broker) whose(ctx context.Context, g *guarded, grant daypass.Grant, said daypass.Account) (daypass.Account, error) {
+	var account daypass.Account
+	err := g.call(ctx, "whose", func(ctx context.Context) error {
+		var err error
+		account, err = g.Whose(ctx, grant.Access)
+		return err
+	})
+	if err != nil {
+		return account, providerProblem(g.Host(), err)
+	}
+	if said.ID != 0 && said.ID != account.ID {
+		return account, &daypass.Problem{
+			Code: "DP-830", What: "the token is " + account.Login + "'s, not " + said.Login + "'s", Next: "Connect once more.", Kind: daypass.ErrRefused,
+		}
+	}
+	return account, nil
 }
 
 // acceptable refuses what cannot be kept as short-lived as daypass wants it.

@@ -46,7 +46,7 @@ func (b *Broker) HandIn(ctx context.Context, h HandIn) error {
 	}
 	for _, br := range b.Bridges {
 		if br.Host == h.Host && br.App == h.App {
-			return b.bridge(ctx, c, p, h, br)
+			return b.bridge(ctx, g, c, p, h, br)
 		}
 	}
 	conn := store.Connection{Kind: "login", App: h.App, Account: h.Account}
@@ -118,9 +118,13 @@ func (b *Broker) Bridged() int {
 	return len(b.bridged.byKey)
 }
 
-func (b *Broker) bridge(ctx context.Context, c daypass.Caller, p store.Person, h HandIn, br Bridge) error {
+func (b *Broker) bridge(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, h HandIn, br Bridge) error {
+	account, err := b.whose(ctx, g, h.Grant, h.Account)
+	if err != nil {
+		return b.refuse(ctx, c, p, Ask{Host: h.Host, Request: h.Request}, "", err)
+	}
 	e := b.event(c, p, Ask{Host: h.Host, Request: h.Request}, store.LoginHandedIn)
-	e.Outcome, e.Account, e.Why = store.OK, h.Account.Login, "a classic OAuth App: only the account is remembered"
+	e.Outcome, e.Account, e.Why = store.OK, account.Login, "a classic OAuth App: only the account is remembered"
 	if br.AcceptUnnarrowed {
 		e.Why = "a classic OAuth App: its token is handed out whole, as the admin accepts"
 	}
@@ -129,7 +133,7 @@ func (b *Broker) bridge(ctx context.Context, c daypass.Caller, p store.Person, h
 	}
 	b.bridged.mu.Lock()
 	defer b.bridged.mu.Unlock()
-	t := bridgedToken{account: h.Account}
+	t := bridgedToken{account: account}
 	if br.AcceptUnnarrowed {
 		t.grant = h.Grant
 	}
@@ -154,16 +158,29 @@ const bridgeLife = 15 * time.Minute
 
 // byBridge hands out a whole token of a classic OAuth App, where the admin
 // accepts that; false where there is none.
-func (b *Broker) byBridge(ctx context.Context, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict) (Answer, bool, error) {
+func (b *Broker) byBridge(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict) (Answer, bool, error) {
 	b.bridged.mu.Lock()
 	t, ok := b.bridged.byKey[bridgeKey{p.ID, ask.Host}]
 	b.bridged.mu.Unlock()
 	if !ok || t.grant.Access.IsZero() || v.Access < daypass.Write {
 		return Answer{}, false, nil // a whole token writes; a rule that lets only read gives none
 	}
+	as := store.Connection{Host: ask.Host, Account: t.account, ID: -p.ID} // not a row: it is known by this process alone
+	right, err := b.right(ctx, g, nil, as, t.grant, ask.Repo)
+	if err != nil {
+		return Answer{}, false, err
+	}
+	if right.Access < daypass.Write {
+		return Answer{}, false, nil
+	}
+	if err := b.pinned(ctx, c, p, p.ID, ask, right.Repo); err != nil {
+		return Answer{}, false, err
+	}
+	named := ask.Repo
+	named.ID = right.Repo.ID
 	cred := daypass.Credential{
 		Account: t.account.Login, Username: "x-access-token", Token: t.grant.Access,
-		Scope: daypass.Scope{Host: ask.Host, Repos: []daypass.Repo{ask.Repo}, Access: v.Access, Until: soonest(b.Now().Add(bridgeLife), t.grant.Until)},
+		Scope: daypass.Scope{Host: ask.Host, Repos: []daypass.Repo{named}, Access: v.Access, Until: soonest(b.Now().Add(bridgeLife), t.grant.Until)},
 	}
 	e := given(b.event(c, p, ask, store.Credential), policy.AsUser, v.Rule, &kept{Credential: cred, Account: t.account.Login, mark: Fingerprint(cred.Token)})
 	e.Why = "a whole token of a classic OAuth App"

@@ -34,7 +34,7 @@ func (b *Broker) asUser(ctx context.Context, g *guarded, c daypass.Caller, p sto
 	led := b.ledger()
 	conn, err := led.find(ctx, p.ID, ask.Host)
 	if errors.Is(err, store.ErrNone) {
-		if a, ok, err := b.byBridge(ctx, c, p, ask, v); ok || err != nil {
+		if a, ok, err := b.byBridge(ctx, g, c, p, ask, v); ok || err != nil {
 			return a, err
 		}
 		return Answer{}, notConnected(ask.Host, "")
@@ -278,6 +278,9 @@ func (b *Broker) right(ctx context.Context, g *guarded, led ledger, conn store.C
 		return err
 	})
 	switch {
+	case errors.Is(err, daypass.ErrSpent) && led == nil: // bridged
+		b.bridged.drop(-conn.ID, conn.Host)
+		return r, notConnected(conn.Host, "the token of the hub's login is no longer good; log in to the hub once more, or connect")
 	case errors.Is(err, daypass.ErrSpent):
 		return r, b.spent(ctx, g, led, conn, grant)
 	case errors.Is(err, daypass.ErrNoSuchRepo), err == nil && (r.Access == daypass.NoAccess || r.Repo.ID == 0):

@@ -26,7 +26,7 @@ type face struct {
 	redirect func(host string) string // the callback's address
 	checks   func(context.Context) []server.Check
 	ready    func(context.Context) []server.Check
-	hubUser  func(ctx context.Context, name string) (groups []string, ok bool)
+	forget   func(daypass.User) // what the hub's client remembers of their tokens
 	changed  *changes
 	now      func() time.Time
 }
@@ -383,5 +383,10 @@ func (f *face) hookLogin(ctx context.Context, l api.HookLogin) error {
 }
 
 func (f *face) hookStopped(ctx context.Context, s api.HookStopped) error {
+	u := daypass.User{Name: s.User}
+	if s.Created != nil {
+		u.Created = s.Created.UTC()
+	}
+	f.forget(u)
 	return told("", f.b.ServerStopped(ctx, s.User, s.Server))
 }

@@ -42,7 +42,8 @@ type site struct {
 type siteConfig struct {
 	Shared bool   // the service is reached through the hub's own origin
 	YAML   string // more of the service's configuration
-	Hub    func(*hubtest.Config)
+	Hub    func(*hubtest.Config, *fake.World)
+	Seed   *fake.Seed
 	Store  string
 }
 
@@ -55,7 +56,7 @@ func newSite(t testing.TB, c siteConfig) *site {
 			t.Fatal(err)
 		}
 	}
-	w, err := fake.NewWorld(fake.WorldConfig{Dir: world, Switches: fake.Switches{Interval: 1}})
+	w, err := fake.NewWorld(fake.WorldConfig{Dir: world, Seed: c.Seed, Switches: fake.Switches{Interval: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,13 +69,13 @@ func newSite(t testing.TB, c siteConfig) *site {
 		hc.Broker, hc.Redirect, hc.Proxied = "http://"+s.listen, "", true
 	}
 	if c.Hub != nil {
-		c.Hub(&hc)
+		c.Hub(&hc, w)
 	}
 	s.hub = hubtest.Start(t, hc)
 	if c.Shared {
 		s.url = s.hub.Public + "services/daypass/"
 	}
-	if err := w.Local.SetCallbacks(fake.CampusPushApp, s.url+"oauth/github/"+s.host()+"/callback"); err != nil {
+	if err := w.Local.SetCallbacks(fake.CampusPushApp, s.url+"oauth/github/"+s.host()+"/callback", s.hub.Public+"hub/oauth_callback"); err != nil {
 		t.Fatal(err)
 	}
 	s.writeConfig(c)
@@ -147,12 +148,13 @@ func (s *site) makeImage() {
 	if os.Getuid() != 0 {
 		s.t.Skip("an image's /etc takes root")
 	}
-	for _, d := range []string{"image", "image-work"} {
+	for _, d := range []string{"image", "image-work", "var", "var-work"} {
 		if err := os.Mkdir(filepath.Join(s.dir, d), 0o755); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 	script := `mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/image,workdir=$1/image-work" /etc
+mount -t overlay overlay -o "lowerdir=/var/lib,upperdir=$1/var,workdir=$1/var-work" /var/lib
 mkdir -p /etc/daypass
 printf 'broker: %s\n' "$2" > /etc/daypass/config.yaml
 exec daypass setup --hub --host "$3"`

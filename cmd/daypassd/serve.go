@@ -253,6 +253,7 @@ func (svc *service) face(s *app) (*server.Server, error) {
 		return nil, err
 	}
 	f := &face{b: svc.broker, db: svc.db, changed: newChanges(), now: svc.now, checks: svc.checks, ready: svc.ready}
+	f.forget = func(u daypass.User) { u.Hub = c.Hub.ID; svc.hub.Forget(u) }
 	f.redirect = func(host string) string { return u.String() + "oauth/github/" + url.PathEscape(host) + "/callback" }
 	for i, is := range svc.issuers {
 		f.hosts = append(f.hosts, server.Host{
