@@ -76,6 +76,7 @@ func (s *app) serve(ctx context.Context, path string) error {
 	if err != nil {
 		return startProblem(err)
 	}
+	profiled(s.getenv)
 	svc.log.Info("daypass serves", "version", daypass.Version, "at", c.URL, "listening", ln.Addr().String(),
 		"mode", face.Mode(), "store", svc.durability(ctx), "hosts", strings.Join(svc.broker.Hosts(), " "))
 	return svc.run(ctx, face, ln)
