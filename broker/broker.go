@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -35,6 +36,8 @@ type Limits struct {
 	MaxShare     time.Duration // how long a share may last: 180 days
 	RightTTL     time.Duration // how long a look at a person's right counts: 5 minutes, and not more
 	ProviderTime time.Duration // what one request for a credential may spend at a provider: 4.5 s
+	RefreshTime  time.Duration // what one request to refresh may take: 10 s
+	RefreshLease time.Duration // for how long nobody else refreshes: 2.5 times that, and not less
 }
 
 func (l Limits) filled() Limits {
@@ -48,6 +51,8 @@ func (l Limits) filled() Limits {
 	set(&l.SessionAge, 8*time.Hour)
 	set(&l.MaxShare, 180*24*time.Hour)
 	set(&l.ProviderTime, 4500*time.Millisecond)
+	set(&l.RefreshTime, 10*time.Second)
+	l.RefreshLease = max(l.RefreshLease, 5*l.RefreshTime/2)
 	if l.RightTTL <= 0 || l.RightTTL > 5*time.Minute {
 		l.RightTTL = 5 * time.Minute
 	}
@@ -119,6 +124,7 @@ type Broker struct {
 	restored *rate.Limiter // first uses after a restore
 	wake     chan struct{} // to-dos wait
 	changed  int64         // the last change seen; Run's alone
+	leases   atomic.Int64  // counts the attempts to refresh
 }
 
 // New returns a broker. Nothing runs in the background until [Broker.Run].

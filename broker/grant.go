@@ -11,10 +11,6 @@ import (
 )
 
 const (
-	// refreshTime bounds one request to refresh; it is under half of the lease,
-	// so that nobody takes over while a request is still under way.
-	refreshTime  = 10 * time.Second
-	refreshLease = 25 * time.Second
 	// childEnd is how long before its parent a child ends: refreshing kills the
 	// parent, and perhaps its children with it.
 	childEnd = 2 * time.Minute
@@ -75,7 +71,7 @@ func (b *Broker) refresh(ctx context.Context, g *guarded, led ledger, conn store
 	}
 	done := make(chan result, 1)
 	go func() {
-		whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*refreshLease)
+		whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*b.Limits.RefreshLease)
 		defer cancel()
 		c, gr, err := b.refreshLeased(whole, g, led, conn)
 		done <- result{c, gr, err}
@@ -103,12 +99,15 @@ func (b *Broker) refreshLeased(ctx context.Context, g *guarded, led ledger, conn
 			grant, err := led.grant(ctx, now)
 			return now, grant, storeProblem(err)
 		}
-		ok, err := led.lease(ctx, now, b.Process, refreshLease)
+		// Each attempt has a name of its own: one that was held up for longer
+		// than its lease must not be taken for the one after it.
+		l := lease{fmt.Sprint(b.Process, "-", b.leases.Add(1)), time.Now().Add(b.Limits.RefreshLease)}
+		ok, err := led.lease(ctx, now, l.owner, b.Limits.RefreshLease)
 		if err != nil {
 			return conn, daypass.Grant{}, storeProblem(err)
 		}
 		if ok {
-			return b.refreshOwned(ctx, g, led, now)
+			return b.refreshOwned(ctx, g, led, now, l)
 		}
 		select {
 		case <-ctx.Done():
@@ -119,9 +118,16 @@ func (b *Broker) refreshLeased(ctx context.Context, g *guarded, led ledger, conn
 	}
 }
 
+// A lease is the right to refresh a connection, for a time by this machine's
+// clock. One request and its answer fit into half of it.
+type lease struct {
+	owner string
+	until time.Time
+}
+
 // refreshOwned spends the refresh token. What comes back is stored before it is
 // used or even looked at: the old pair is dead, and the new one is all there is.
-func (b *Broker) refreshOwned(ctx context.Context, g *guarded, led ledger, conn store.Connection) (store.Connection, daypass.Grant, error) {
+func (b *Broker) refreshOwned(ctx context.Context, g *guarded, led ledger, conn store.Connection, l lease) (store.Connection, daypass.Grant, error) {
 	interrupted := conn.State == store.Refreshing // somebody began, and did not finish
 	old, err := led.grant(ctx, conn)
 	if err != nil {
@@ -132,10 +138,14 @@ func (b *Broker) refreshOwned(ctx context.Context, g *guarded, led ledger, conn 
 	}
 	var last error
 	for attempt := range 2 {
+		if time.Until(l.until) < b.Limits.RefreshTime {
+			last = errors.New("this process was held up, and another may refresh by now")
+			break
+		}
 		grant, err := b.askRefresh(ctx, g, old.Refresh)
 		switch {
 		case err == nil:
-			return b.keepGrant(ctx, led, conn, grant)
+			return b.keepGrant(ctx, led, conn, l, grant)
 		case errors.Is(err, daypass.ErrSpent):
 			why := "the provider ended it"
 			if interrupted || attempt > 0 {
@@ -143,19 +153,19 @@ func (b *Broker) refreshOwned(ctx context.Context, g *guarded, led ledger, conn 
 			}
 			return b.consentNeeded(ctx, led, conn, why)
 		case errors.Is(err, daypass.ErrRefused), errors.Is(err, daypass.ErrLimited):
-			return conn, old, b.release(ctx, led, conn, err)
+			return conn, old, b.release(ctx, led, conn, l, err)
 		}
 		last = err // unknown: the provider may have done it, or not
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second):
+		case <-time.After(b.Limits.RefreshTime / 10):
 		}
 	}
-	return conn, old, b.release(ctx, led, conn, last)
+	return conn, old, b.release(ctx, led, conn, l, last)
 }
 
 func (b *Broker) askRefresh(ctx context.Context, g *guarded, token daypass.Secret) (daypass.Grant, error) {
-	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	ctx, cancel := context.WithTimeout(ctx, b.Limits.RefreshTime)
 	defer cancel()
 	var grant daypass.Grant
 	err := g.call(ctx, "refresh", func(ctx context.Context) error {
@@ -168,13 +178,13 @@ func (b *Broker) askRefresh(ctx context.Context, g *guarded, token daypass.Secre
 
 // keepGrant stores a new pair, and does not give up easily: without it the
 // connection is lost.
-func (b *Broker) keepGrant(ctx context.Context, led ledger, conn store.Connection, grant daypass.Grant) (store.Connection, daypass.Grant, error) {
+func (b *Broker) keepGrant(ctx context.Context, led ledger, conn store.Connection, l lease, grant daypass.Grant) (store.Connection, daypass.Grant, error) {
 	event := connEvent(conn, store.Refresh, b.Now())
 	event.Outcome, event.Until = "ok", grant.Until
 	var err error
 	for pause := 10 * time.Millisecond; ; pause *= 3 {
 		var ok bool
-		if ok, err = led.keep(ctx, conn, b.Process, grant, event); err == nil && ok {
+		if ok, err = led.keep(ctx, conn, l.owner, grant, event); err == nil && ok {
 			break
 		}
 		if err == nil {
@@ -227,8 +237,8 @@ func (b *Broker) consentNeeded(ctx context.Context, led ledger, conn store.Conne
 
 // release gives the lease back with the same token: nothing is known, or the
 // provider wants us to wait.
-func (b *Broker) release(ctx context.Context, led ledger, conn store.Connection, cause error) error {
-	if err := led.release(ctx, conn, b.Process); err != nil {
+func (b *Broker) release(ctx context.Context, led ledger, conn store.Connection, l lease, cause error) error {
+	if err := led.release(ctx, conn, l.owner); err != nil {
 		b.Log.Warn("a lease was not given back; it ends by itself", "connection", conn.ID, "err", err)
 	}
 	return providerProblem(conn.Host, cause)

@@ -319,9 +319,9 @@ func (l inMemory) lease(_ context.Context, c store.Connection, owner string, d t
 	return ok, err
 }
 
-func (l inMemory) keep(ctx context.Context, c store.Connection, _ string, g daypass.Grant, e store.Event) (ok bool, err error) {
+func (l inMemory) keep(ctx context.Context, c store.Connection, owner string, g daypass.Grant, e store.Event) (ok bool, err error) {
 	err = l.with(c.ID, func(m *memConn) error {
-		if ok = m.Version == c.Version; ok {
+		if ok = m.Version == c.Version && m.Lease == owner; ok {
 			m.grant, m.Version, m.State, m.Lease = g, m.Version+1, store.Live, ""
 			m.AccessUntil, m.RenewUntil = g.Until, g.Renew
 		}
@@ -333,8 +333,13 @@ func (l inMemory) keep(ctx context.Context, c store.Connection, _ string, g dayp
 	return ok, err
 }
 
-func (l inMemory) release(_ context.Context, c store.Connection, _ string) error {
-	return l.with(c.ID, func(m *memConn) error { m.Lease, m.State = "", store.Live; return nil })
+func (l inMemory) release(_ context.Context, c store.Connection, owner string) error {
+	return l.with(c.ID, func(m *memConn) error {
+		if m.Lease == owner {
+			m.Lease, m.State = "", store.Live
+		}
+		return nil
+	})
 }
 
 func (l inMemory) needConsent(ctx context.Context, c store.Connection, why string, e store.Event) (ok bool, err error) {
