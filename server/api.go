@@ -141,6 +141,9 @@ func (s *Server) credential(c *call) error {
 	if why := q.Check(); why != "" {
 		return malformed(why)
 	}
+	if _, ok := s.host(q.Host); !ok {
+		return notServed(q.Host)
+	}
 	repo, _ := q.Repo()
 	most, least, _ := q.Wanted()
 	if q.Purpose == "" {
@@ -224,7 +227,7 @@ func (s *Server) host(name string) (Host, bool) {
 func (s *Server) servedHost(r *http.Request) (Host, error) {
 	h, ok := s.host(r.PathValue("host"))
 	if !ok {
-		return h, nothingHere()
+		return h, notServed(r.PathValue("host"))
 	}
 	return h, nil
 }
@@ -292,7 +295,7 @@ func waitOf(r *http.Request) (time.Duration, error) {
 
 // waitFor waits without counting as work; the places for that are bounded too.
 func (s *Server) waitFor(c *call, host string, d time.Duration) (bool, error) {
-	leave, err := s.rest(c.w)
+	leave, err := s.rest(c.w, c.who.Caller)
 	if err != nil {
 		return false, err
 	}
@@ -306,12 +309,21 @@ func (s *Server) waitFor(c *call, host string, d time.Duration) (bool, error) {
 	return ok, err
 }
 
+// maxWaits is how many requests of one person may wait at a time: a few tabs, a
+// few servers.
+const maxWaits = 24
+
 // rest gives up the place among what is worked on for one among what waits, and
 // lifts the connection's time limits. The returned function undoes it.
-func (s *Server) rest(w http.ResponseWriter) (leave func(), err error) {
+func (s *Server) rest(w http.ResponseWriter, caller daypass.Caller) (leave func(), err error) {
+	if !s.resting.enter(caller.User) {
+		s.metrics.limited.WithLabelValues("waiting").Inc()
+		return nil, tooOften(10 * time.Second)
+	}
 	select {
 	case s.waiting <- struct{}{}:
 	default:
+		s.resting.leave(caller.User)
 		s.metrics.limited.WithLabelValues("waiting").Inc()
 		return nil, tooMuchAtOnce()
 	}
@@ -320,6 +332,7 @@ func (s *Server) rest(w http.ResponseWriter) (leave func(), err error) {
 	_ = rc.SetWriteDeadline(time.Time{})
 	<-s.atOnce
 	return func() {
+		s.resting.leave(caller.User)
 		<-s.waiting
 		s.atOnce <- struct{}{}
 	}, nil

@@ -479,7 +479,7 @@ func TestNeighbour(t *testing.T) {
 			}
 		}
 	}
-	for _, form := range []string{"disconnect/github.com", "connect/github.com", "approve", "sharing", "sharing/end", "signout", "people/1/cut-off"} {
+	for _, form := range []string{"disconnect/github.com", "connect/github.com", "approve", "confirm", "sharing", "sharing/end", "signout", "people/1/cut-off"} {
 		for _, policy := range []string{"", "no-referrer"} {
 			do(ctx, t, chromedp.Navigate(mallory))
 			script[chromedp.Void](ctx, t, fmt.Sprintf(`(() => { if (%q) { const m = document.createElement("meta"); m.name = "referrer"; m.content = %q; document.head.append(m) }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
 )
 
@@ -105,6 +106,7 @@ func TestWhereRequestsComeFrom(t *testing.T) {
 			for _, how := range ways {
 				b.signIn("browser-ada", "")
 				before := len(w.deeds())
+				w.fresh = false
 				status := walk(t, s, b, rt, how)
 				want := allowed(shared, rt.method, rt.kind, rt.once, how.name)
 				if rt.kind == stream {
@@ -116,6 +118,8 @@ func TestWhereRequestsComeFrom(t *testing.T) {
 					if status != 403 || len(did) != 0 {
 						t.Errorf("%s by %s: %d, done %q", rt.name, how.name, status, did)
 					}
+				case want && rt.fresh && !w.fresh:
+					t.Errorf("%s: the hub was asked afresh: %v", rt.name, w.fresh)
 				case want && (status == 403 && rt.name != "signed-in"):
 					t.Errorf("%s by %s: refused", rt.name, how.name)
 				case !want && (status != 403 || len(did) != 0):
@@ -152,8 +156,12 @@ func walk(t *testing.T, s *Server, b *browser, rt route, how way) int {
 
 func fields(t *testing.T, s *Server, b *browser, path string) url.Values {
 	t.Helper()
+	repo := "github.com tidal-lab/teaching-2026"
+	if path == "confirm" {
+		repo = "github.com tidal-lab/archive"
+	}
 	return url.Values{
-		"form": {codeFor(t, s, b, path)}, "server": {"gpu"}, "known": {"yes"}, "repo": {"github.com tidal-lab/teaching-2026"}, "group": {"ocean-101"}, "until": {"2027-01-31"}, "id": {"3"},
+		"form": {codeFor(t, s, b, path)}, "server": {"gpu"}, "known": {"yes"}, "repo": {repo}, "group": {"ocean-101"}, "until": {"2027-01-31"}, "id": {"3"},
 	}
 }
 
@@ -225,6 +233,74 @@ func TestStream(t *testing.T) {
 		}
 	}
 	t.Errorf("no event came: %d", res.StatusCode)
+}
+
+// TestWhatActsIsFresh: whatever changes something asks the hub anew.
+func TestWhatActsIsFresh(t *testing.T) {
+	for _, rt := range routes() {
+		acts := rt.method == "POST" || rt.method == "DELETE" || rt.name == "finish"
+		mints := rt.name == "credential" || rt.name == "rejected" || rt.kind == hook || rt.name == "signout"
+		if acts && !mints && !rt.fresh {
+			t.Errorf("%s changes something by what the hub said a while ago", rt.name)
+		}
+	}
+}
+
+// TestServersToken is a server that somebody else has taken over: by its token
+// it gets what the broker gives that person's server, and nothing else anywhere.
+func TestServersToken(t *testing.T) {
+	modes(t, func(t *testing.T, address string, shared bool) {
+		w := newWorld()
+		s := start(t, w, address, shared)
+		for _, rt := range routes() {
+			if rt.kind == bearer || rt.kind == open || rt.kind == public {
+				continue
+			}
+			for _, how := range ways {
+				head := []string{"Cookie", s.sessions.Cookie.Name + "=server-ada; jupyterhub-session-id=x"}
+				for k, v := range how.head {
+					head = append(head, k, v)
+				}
+				body := ""
+				if rt.method == "POST" {
+					body = "form=x&id=3&repo=github.com+tidal-lab/thesis&group=ocean-101&until=2027-01-01&server=gpu&known=yes"
+					head = append(head, "Content-Type", "application/x-www-form-urlencoded")
+				}
+				res := apiDo(s, rt.method, address+example(rt), "server-ada", body, head...)
+				toSignIn := res.StatusCode == 303 && (rt.name == "signin" || strings.HasPrefix(res.Header.Get("Location"), s.path("signin")))
+				if !toSignIn && res.StatusCode != 401 && res.StatusCode != 403 {
+					t.Errorf("%s by %s: %d", rt.name, how.name, res.StatusCode)
+				}
+			}
+		}
+		if d := w.deeds(); len(d) != 0 {
+			t.Errorf("done: %q", d)
+		}
+		for _, more := range []string{"?user=bob", "?name=bob&server=lab"} {
+			if res := text(t, apiDo(s, "GET", address+"api/v1/me"+more, "server-ada", "", "X-User", "bob", "X-Forwarded-User", "bob", "Remote-User", "bob")); !strings.Contains(res, `"name":"ada"`) || strings.Contains(res, "bob") {
+				t.Errorf("me with %s: %s", more, res)
+			}
+		}
+	})
+}
+
+// TestFewWait: one person cannot take all places for those who wait.
+func TestFewWait(t *testing.T) {
+	r := resting{n: map[daypass.User]int{}}
+	ada, bob := daypass.User{Name: "ada"}, daypass.User{Name: "bob"}
+	for range maxWaits {
+		r.enter(ada)
+	}
+	if r.enter(ada) || !r.enter(bob) {
+		t.Error("the bound is not each person's own")
+	}
+	for range maxWaits {
+		r.leave(ada)
+	}
+	r.leave(bob)
+	if !r.enter(ada) || len(r.n) != 1 {
+		t.Errorf("what left still counts: %v", r.n)
+	}
 }
 
 // TestForms: a code is good for one use, one path, one session and one hour.

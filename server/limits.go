@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/daypass-dev/daypass"
 )
 
 // A key is the hash of a token, of a session's id or of an address.
@@ -138,6 +140,30 @@ func (s *Server) isProxy(host string) bool {
 		}
 	}
 	return false
+}
+
+// resting counts the requests of each person that wait.
+type resting struct {
+	mu sync.Mutex
+	n  map[daypass.User]int
+}
+
+func (r *resting) enter(u daypass.User) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n[u] >= maxWaits {
+		return false
+	}
+	r.n[u]++
+	return true
+}
+
+func (r *resting) leave(u daypass.User) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n[u]--; r.n[u] <= 0 {
+		delete(r.n, u)
+	}
 }
 
 // spent remembers forms that were used, until they would be too old anyway.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 type accessMain struct {
 	Cards     []card
 	Approvals []Approval
+	Moved     []SharedRepo
 	Timeline  timeline
 	Sharing   bool
 }
@@ -54,6 +56,9 @@ func (s *Server) accessPage(v *visit) error {
 		m.Cards = append(m.Cards, s.card(ctx, v.who.Caller, c))
 	}
 	if m.Approvals, err = s.c.Broker.Approvals(ctx, v.who.Caller); err != nil {
+		return err
+	}
+	if m.Moved, err = s.moved(ctx, v.who.Caller); err != nil {
 		return err
 	}
 	now := s.c.Now()
@@ -222,6 +227,33 @@ func (s *Server) approve(v *visit) error {
 	return badForm("that server does not wait for a click")
 }
 
+func (s *Server) moved(ctx context.Context, caller daypass.Caller) ([]SharedRepo, error) {
+	if s.c.Broker.Moved == nil || s.c.Broker.Confirm == nil {
+		return nil, nil
+	}
+	return s.c.Broker.Moved(ctx, caller)
+}
+
+// confirm lets a name mean the repository that bears it now. Only what is
+// waited for can be confirmed.
+func (s *Server) confirm(v *visit) error {
+	list, err := s.moved(v.r.Context(), v.who.Caller)
+	if err != nil {
+		return err
+	}
+	host, text, _ := cut(v.form.Get("repo"))
+	repo, ok := daypass.ParseRepo(text)
+	if !ok || !slices.Contains(list, SharedRepo{Host: host, Repo: text}) {
+		return badForm("that name does not wait for a click")
+	}
+	if err := s.c.Broker.Confirm(v.r.Context(), v.who.Caller, host, repo); err != nil {
+		return err
+	}
+	return s.show(v, "done", "Confirmed", done{
+		Text: "The name " + text + " at " + host + " means the repository that bears it now. Repeat the command.", Go: s.base, GoText: "Back to your access",
+	})
+}
+
 func (s *Server) sharingPage(v *visit) error {
 	m, err := s.c.Broker.Sharing(v.r.Context(), v.who.Caller)
 	if err != nil {
@@ -386,7 +418,7 @@ func (s *Server) events(v *visit) error {
 	if s.c.Shared {
 		return ownOriginOnly()
 	}
-	leave, err := s.rest(v.w)
+	leave, err := s.rest(v.w, v.who.Caller)
 	if err != nil {
 		return err
 	}

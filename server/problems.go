@@ -104,6 +104,13 @@ func nothingHere() error {
 	})
 }
 
+// notServed makes git ask elsewhere, see [api.StatusNotServed].
+func notServed(host string) error {
+	return refusal(api.StatusNotServed, 0, daypass.Problem{
+		Code: "DP-876", What: "This access service gives nothing for " + clean(host, 80), Next: `Use "daypass login" for that host.`, Kind: daypass.ErrRefused,
+	})
+}
+
 func wrongMethod(method string) error {
 	return refusal(http.StatusMethodNotAllowed, 0, daypass.Problem{
 		Code: "DP-877", What: "This address does not take " + clean(method, 16), Next: "The header Allow says what it takes.", Kind: daypass.ErrUsage,

@@ -61,6 +61,7 @@ func routes() []route {
 		{name: "finish", method: "GET", once: true, path: "oauth/github/{host}/callback", kind: person, fresh: true, visit: (*Server).finish},
 		{name: "disconnect", method: "POST", path: "disconnect/{host}", kind: person, fresh: true, visit: (*Server).disconnect},
 		{name: "approve", method: "POST", path: "approve", kind: person, fresh: true, visit: (*Server).approve},
+		{name: "confirm", method: "POST", path: "confirm", kind: person, fresh: true, visit: (*Server).confirm},
 		{name: "sharing", method: "GET", path: "sharing", kind: person, visit: (*Server).sharingPage},
 		{name: "share", method: "POST", path: "sharing", kind: person, fresh: true, visit: (*Server).share},
 		{name: "end-share", method: "POST", path: "sharing/end", kind: person, fresh: true, visit: (*Server).endShare},

@@ -113,6 +113,7 @@ type Server struct {
 	spent    *spent
 	atOnce   chan struct{}
 	waiting  chan struct{}
+	resting  resting
 	ids      requestIDs
 }
 
@@ -128,8 +129,8 @@ func New(c Config) (*Server, error) {
 		metrics: c.Metrics, cross: http.NewCrossOriginProtection(),
 		tokens:  newLimiter(c.Limits.Rate, c.Limits.Burst),
 		strange: newLimiter(c.Limits.StrangerIn, c.Limits.Strangers),
-		spent:   newSpent(),
-		atOnce:  make(chan struct{}, c.Limits.AtOnce), waiting: make(chan struct{}, c.Limits.Waiting),
+		spent:   newSpent(), resting: resting{n: map[daypass.User]int{}},
+		atOnce: make(chan struct{}, c.Limits.AtOnce), waiting: make(chan struct{}, c.Limits.Waiting),
 	}
 	s.ids.start(c.Rand)
 	var err error

@@ -213,6 +213,7 @@ func TestCredential(t *testing.T) {
 		"unknown word":  {"server-ada", strings.Replace(wantRepo, `"access"`, `"user":"bob","access"`, 1), "application/json", 400, "DP-871"},
 		"a second":      {"server-ada", wantRepo + wantRepo, "application/json", 400, "DP-871"},
 		"dots":          {"server-ada", strings.Replace(wantRepo, "ocean-models", "../../x", 1), "application/json", 400, "DP-871"},
+		"another host":  {"server-ada", strings.Replace(wantRepo, "github.com", "gitlab.com", 1), "application/json", 404, "DP-876"},
 		"plain http":    {"server-ada", strings.Replace(wantRepo, `"https"`, `"http"`, 1), "application/json", 400, "DP-871"},
 		"admin access":  {"server-ada", strings.Replace(wantRepo, `"write"`, `"admin"`, 1), "application/json", 400, "DP-871"},
 		"large":         {"server-ada", `{"host":"` + strings.Repeat("x", api.MaxBody) + `"}`, "application/json", 413, "DP-872"},

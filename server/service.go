@@ -62,9 +62,14 @@ type Broker struct {
 	Activity   func(context.Context, daypass.Caller, ActivityQuery) (list []Activity, next string, err error)
 	Approvals  func(context.Context, daypass.Caller) ([]Approval, error)
 	Approve    func(ctx context.Context, caller daypass.Caller, server daypass.Server) error
-	Sharing    func(context.Context, daypass.Caller) (Sharing, error)
-	Share      func(context.Context, daypass.Caller, NewShare) error
-	EndShare   func(ctx context.Context, caller daypass.Caller, id int64) error
+	// Moved lists names that mean another repository than they did before, and
+	// were refused for it; Confirm lets one mean the new repository. Both may be
+	// nil.
+	Moved    func(context.Context, daypass.Caller) ([]SharedRepo, error)
+	Confirm  func(ctx context.Context, caller daypass.Caller, host string, repo daypass.Repo) error
+	Sharing  func(context.Context, daypass.Caller) (Sharing, error)
+	Share    func(context.Context, daypass.Caller, NewShare) error
+	EndShare func(ctx context.Context, caller daypass.Caller, id int64) error
 	// Changed gives a signal after each change that the caller's pages would
 	// show, until the returned function is called.
 	Changed func(daypass.Caller) (<-chan struct{}, func())
@@ -205,7 +210,7 @@ type Sharing struct {
 	Max    time.Duration
 }
 
-// A SharedRepo is a repository at a host.
+// A SharedRepo is a repository at a host, by its name.
 type SharedRepo struct{ Host, Repo string }
 
 // A Share is a repository that a group may read.

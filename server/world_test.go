@@ -24,18 +24,18 @@ import (
 // world is the rest of the service as the face sees it: a hub that knows some
 // tokens, and a broker with realistic answers that notes what it was told to do.
 type world struct {
-	mu       sync.Mutex
-	now      time.Time
-	did      []string // what changed something
-	tokens   map[string]Identity
-	down     bool // the hub
-	stale    bool
-	states   map[string]SignInState
-	changed  chan struct{}
-	evil     string // a name that somebody hostile chose; "" for the realistic ones
-	asked    int    // questions to the hub
-	sessions map[string]string
-	log      strings.Builder
+	mu      sync.Mutex
+	now     time.Time
+	did     []string // what changed something
+	tokens  map[string]Identity
+	down    bool // the hub
+	stale   bool
+	states  map[string]SignInState
+	changed chan struct{}
+	evil    string // a name that somebody hostile chose; "" for the realistic ones
+	asked   int    // questions to the hub
+	fresh   bool   // the last question was not to be answered from memory
+	log     strings.Builder
 }
 
 // ctxStore gives scs's memory store the methods with a context.
@@ -95,6 +95,7 @@ func (w *world) identify(_ context.Context, token daypass.Secret, _ string, fres
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked++
+	w.fresh = fresh
 	if w.down && !w.stale {
 		return Identity{}, &daypass.Problem{Code: "DP-801", What: "The hub could not be asked", Kind: daypass.ErrUnreachable}
 	}
@@ -227,6 +228,13 @@ func (w *world) broker() Broker {
 		},
 		Approve: func(_ context.Context, c daypass.Caller, s daypass.Server) error {
 			w.note("approve %s %s", c.User.Name, s)
+			return nil
+		},
+		Moved: func(context.Context, daypass.Caller) ([]SharedRepo, error) {
+			return []SharedRepo{{"github.com", "tidal-lab/archive"}}, nil
+		},
+		Confirm: func(_ context.Context, c daypass.Caller, host string, repo daypass.Repo) error {
+			w.note("confirm %s %s %s", c.User.Name, host, repo)
 			return nil
 		},
 		Share: func(_ context.Context, c daypass.Caller, n NewShare) error {
