@@ -64,6 +64,12 @@ func gone(host string, err error) error {
 // refresh renews a connection, or waits for whoever does. It goes on when the
 // caller goes away: a refresh that was sent has to be finished.
 func (b *Broker) refresh(ctx context.Context, g *guarded, led ledger, conn store.Connection) (store.Connection, daypass.Grant, error) {
+	return b.renew(ctx, g, led, conn, false)
+}
+
+// renew is refresh; dead says that the access token does not work, whatever its
+// end is said to be.
+func (b *Broker) renew(ctx context.Context, g *guarded, led ledger, conn store.Connection, dead bool) (store.Connection, daypass.Grant, error) {
 	type result struct {
 		conn  store.Connection
 		grant daypass.Grant
@@ -73,7 +79,7 @@ func (b *Broker) refresh(ctx context.Context, g *guarded, led ledger, conn store
 	go func() {
 		whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*b.Limits.RefreshLease)
 		defer cancel()
-		c, gr, err := b.refreshLeased(whole, g, led, conn)
+		c, gr, err := b.refreshLeased(whole, g, led, conn, dead)
 		done <- result{c, gr, err}
 	}()
 	select {
@@ -85,7 +91,7 @@ func (b *Broker) refresh(ctx context.Context, g *guarded, led ledger, conn store
 }
 
 // refreshLeased takes the lease, or waits until whoever has it is done or dead.
-func (b *Broker) refreshLeased(ctx context.Context, g *guarded, led ledger, conn store.Connection) (store.Connection, daypass.Grant, error) {
+func (b *Broker) refreshLeased(ctx context.Context, g *guarded, led ledger, conn store.Connection, dead bool) (store.Connection, daypass.Grant, error) {
 	pause := 20 * time.Millisecond
 	for {
 		now, err := led.byID(ctx, conn)
@@ -95,7 +101,7 @@ func (b *Broker) refreshLeased(ctx context.Context, g *guarded, led ledger, conn
 		switch {
 		case now.State == store.NeedsConsent:
 			return now, daypass.Grant{}, notConnected(now.Host, now.Why)
-		case now.State == store.Live && !due(b.Now(), now.AccessUntil):
+		case now.State == store.Live && !due(b.Now(), now.AccessUntil) && !(dead && now.Version == conn.Version):
 			grant, err := led.grant(ctx, now)
 			return now, grant, storeProblem(err)
 		}
@@ -246,7 +252,9 @@ func (b *Broker) release(ctx context.Context, led ledger, conn store.Connection,
 
 // spent looks again at a connection whose access token the provider refused. A
 // proxy or an outage may have answered in the provider's place, so the provider
-// is asked about the token itself before anybody has to connect again.
+// is asked about the token itself. One that is dead before its time, by a clock
+// that was set or because it was revoked alone, is renewed; where that fails
+// too, the person has to connect again.
 func (b *Broker) spent(ctx context.Context, g *guarded, led ledger, conn store.Connection, grant daypass.Grant) error {
 	var live bool
 	err := g.call(ctx, "live", func(ctx context.Context) error {
@@ -257,11 +265,12 @@ func (b *Broker) spent(ctx context.Context, g *guarded, led ledger, conn store.C
 	if err != nil || live {
 		return providerProblem(conn.Host, errors.Join(err, errors.New("it refused a token that it says is good")))
 	}
-	_, _, err = b.consentNeeded(context.WithoutCancel(ctx), led, conn, "the provider no longer takes it; it may have been ended there")
-	if err == nil { // renewed by another process just now
-		return providerProblem(conn.Host, errors.New("the token was replaced meanwhile"))
+	if _, _, err = b.renew(ctx, g, led, conn, true); err != nil {
+		return err
 	}
-	return err
+	r := providerProblem(conn.Host, errors.New("the token was replaced just now")).(*Refusal)
+	r.RetryAfter = time.Second
+	return r
 }
 
 // connEvent is a line about a connection that nobody asked for.
