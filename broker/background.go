@@ -24,7 +24,7 @@ func (b *Broker) followChanges(ctx context.Context) {
 				return
 			}
 			for _, c := range list {
-				b.follow(c)
+				b.follow(ctx, c)
 				b.changed = c.N
 			}
 			if len(list) < 1000 {
@@ -34,17 +34,35 @@ func (b *Broker) followChanges(ctx context.Context) {
 	})
 }
 
-func (b *Broker) follow(c store.Change) {
+func (b *Broker) follow(ctx context.Context, c store.Change) {
 	b.people.drop(c.Person)
 	switch c.Kind {
 	case "person":
 		b.children.drop(func(k childKey, v *kept) bool { return k.person == c.Person || k.person == 0 && v.holds(c.Person) })
+		if b.Limits.Session {
+			go b.endCutOff(context.WithoutCancel(ctx), c.Person)
+		}
 	case "connection":
 		b.children.drop(func(_ childKey, v *kept) bool { return v.Connection == c.Connection && c.Connection != 0 })
 	case "child":
 		b.children.drop(func(_ childKey, v *kept) bool { return v.ID == c.Child })
 	}
 	b.work()
+}
+
+// endCutOff ends the connections in this process's memory of somebody whom
+// another process cut off.
+func (b *Broker) endCutOff(ctx context.Context, person int64) {
+	p, ok, err := b.Store.PersonByID(ctx, person)
+	if err != nil || !ok || p.CutAt.IsZero() {
+		return
+	}
+	conns, _ := b.ledger().list(ctx, person) // a memory has no errors
+	for _, c := range conns {
+		if _, err := b.end(ctx, c, "cut off by "+p.CutBy, connEvent(c, store.Disconnected, b.Now())); err != nil {
+			b.Log.Warn("a connection of somebody who was cut off", "err", err)
+		}
+	}
 }
 
 // sweep ends connections that are too old or that nobody uses, and finishes

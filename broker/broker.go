@@ -191,7 +191,27 @@ func (b *Broker) Run(ctx context.Context) error {
 		wg.Go(func() { loop(ctx) })
 	}
 	wg.Wait()
+	b.endMemory()
 	return nil
+}
+
+// endMemory ends, at a stop, what was promised to be in memory only: nobody could
+// end it afterwards.
+func (b *Broker) endMemory() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	gate := make(chan struct{}, 16)
+	var wg sync.WaitGroup
+	for _, c := range b.memory.all() {
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			if _, err := b.end(ctx, c, "the access service was stopped", connEvent(c, store.Disconnected, b.Now())); err != nil {
+				b.Log.Warn("a connection in memory was not ended", "host", c.Host, "err", err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // every calls f at once and then in every period, until ctx ends.

@@ -300,7 +300,7 @@ func TestEnds(t *testing.T) {
 	gpu := jo
 	gpu.Server.Name = "gpu"
 	a, b := r.must(jo, data), r.must(gpu, data)
-	if err := r.ServerStopped(t.Context(), "jo", "gpu"); err != nil {
+	if err := r.ServerStopped(t.Context(), "jo", time.Time{}, "gpu"); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("the stopped server's token is dead at the host", func() bool { return !r.live(b) })

@@ -113,6 +113,10 @@ func (b *Broker) FinishConsent(ctx context.Context, c daypass.Caller, e ConsentE
 	if err != nil {
 		return Connected{}, b.refuse(ctx, c, p, ask, "", err)
 	}
+	// The code is spent once it is sent: what it gives is kept or revoked, also
+	// where the browser has left meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
 	var grant daypass.Grant
 	err = g.call(ctx, "exchange", func(ctx context.Context) error {
 		var err error

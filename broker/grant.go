@@ -250,6 +250,9 @@ func (b *Broker) release(ctx context.Context, led ledger, conn store.Connection,
 	return providerProblem(conn.Host, cause)
 }
 
+// errReplaced: the access token was dead, and there is another now.
+var errReplaced = errors.New("the token was replaced just now")
+
 // spent looks again at a connection whose access token the provider refused. A
 // proxy or an outage may have answered in the provider's place, so the provider
 // is asked about the token itself. One that is dead before its time, by a clock
@@ -268,7 +271,7 @@ func (b *Broker) spent(ctx context.Context, g *guarded, led ledger, conn store.C
 	if _, _, err = b.renew(ctx, g, led, conn, true); err != nil {
 		return err
 	}
-	r := providerProblem(conn.Host, errors.New("the token was replaced just now")).(*Refusal)
+	r := providerProblem(conn.Host, errReplaced).(*Refusal)
 	r.RetryAfter = time.Second
 	return r
 }

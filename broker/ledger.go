@@ -20,7 +20,7 @@ type ledger interface {
 	// put keeps a consent. What it takes the place of is revoked by to-dos.
 	put(ctx context.Context, c store.Connection, g daypass.Grant, also func(*store.Tx) error) (store.Connection, error)
 	lease(ctx context.Context, c store.Connection, owner string, d time.Duration) (bool, error)
-	keep(ctx context.Context, c store.Connection, owner string, g daypass.Grant, e store.Event) (bool, error)
+	keep(ctx context.Context, c store.Connection, g daypass.Grant, e store.Event) (bool, error)
 	release(ctx context.Context, c store.Connection, owner string) error
 	needConsent(ctx context.Context, c store.Connection, why string, e store.Event) (bool, error)
 	// end erases a connection. What it held comes back once, for revocation.
@@ -131,11 +131,11 @@ func (s stored) lease(ctx context.Context, c store.Connection, owner string, d t
 	return ok, err
 }
 
-func (s stored) keep(ctx context.Context, c store.Connection, owner string, g daypass.Grant, e store.Event) (bool, error) {
+func (s stored) keep(ctx context.Context, c store.Connection, g daypass.Grant, e store.Event) (bool, error) {
 	var ok bool
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
 		var err error
-		if ok, err = tx.KeepGrant(c.ID, c.Version, owner, g); err == nil && ok {
+		if ok, err = tx.KeepGrant(c.ID, c.Version, g); err == nil && ok {
 			tx.Record(e)
 		}
 		return err
@@ -239,6 +239,17 @@ type memChild struct {
 
 func newMemory() *memory { return &memory{conns: map[int64]*memConn{}} }
 
+// all lists what is in memory.
+func (m *memory) all() []store.Connection {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []store.Connection
+	for _, c := range m.conns {
+		out = append(out, c.Connection)
+	}
+	return out
+}
+
 type inMemory struct {
 	m   *memory
 	db  *store.DB
@@ -319,7 +330,7 @@ func (l inMemory) lease(_ context.Context, c store.Connection, owner string, d t
 	return ok, err
 }
 
-func (l inMemory) keep(ctx context.Context, c store.Connection, owner string, g daypass.Grant, e store.Event) (ok bool, err error) {
+func (l inMemory) keep(ctx context.Context, c store.Connection, g daypass.Grant, e store.Event) (ok bool, err error) {
 	err = l.with(c.ID, func(m *memConn) error {
 		if ok = m.Version == c.Version && m.Lease == owner; ok {
 			m.grant, m.Version, m.State, m.Lease = g, m.Version+1, store.Live, ""

@@ -58,7 +58,11 @@ func (b *Broker) end(ctx context.Context, conn store.Connection, why string, e s
 	done := []string{conn.Host + ": the connection of " + conn.Account.Login + " is erased here, and no server is given a token by it any more"}
 	if b.Limits.Session && g != nil {
 		err := g.call(ctx, "disconnect", func(ctx context.Context) error { return g.Disconnect(ctx, grant.Access) })
-		return append(done, told(conn.Host, err)), nil
+		if err != nil {
+			return append(done, conn.Host+": it could not be told, and nothing is noted where connections are kept in memory only; "+
+				"what was given ends by itself within hours, and at once where the App is revoked in the account's settings there"), nil
+		}
+		return append(done, told(conn.Host, nil)), nil
 	}
 	left, err := b.Settle(ctx, conn.Person)
 	if err != nil {
@@ -78,9 +82,14 @@ func told(host string, err error) string {
 }
 
 // ServerStopped ends what one server of a user was given. A credential of the
-// hub's own that others hold too goes on until the last of them ends.
-func (b *Broker) ServerStopped(ctx context.Context, user, server string) error {
-	people, err := b.Store.People(ctx, store.PeopleFilter{Hub: b.Hub.ID, Name: user})
+// hub's own that others hold too goes on until the last of them ends. created is
+// when the hub made the user, or zero: with it somebody is found who was renamed
+// since they last asked.
+func (b *Broker) ServerStopped(ctx context.Context, user string, created time.Time, server string) error {
+	people, err := b.Store.People(ctx, store.PeopleFilter{Hub: b.Hub.ID, Name: user, Created: created})
+	if err == nil && len(people) == 0 && !created.IsZero() {
+		people, err = b.Store.People(ctx, store.PeopleFilter{Hub: b.Hub.ID, Created: created})
+	}
 	if err != nil {
 		return storeProblem(err)
 	}
@@ -122,7 +131,31 @@ func (b *Broker) serverEnded(ctx context.Context, p store.Person, server daypass
 	if n > 0 {
 		b.work()
 	}
+	b.endInMemory(ctx, p, server)
 	return nil
+}
+
+// endInMemory revokes what a server was given of connections that are in memory
+// only. What the provider does not take now stays on the list of the connection,
+// and ends with it.
+func (b *Broker) endInMemory(ctx context.Context, p store.Person, server daypass.Server) {
+	if !b.Limits.Session {
+		return
+	}
+	led := b.ledger()
+	conns, _ := led.list(ctx, p.ID) // a memory has no errors
+	for _, c := range conns {
+		list, _ := led.children(ctx, c, b.Now())
+		for _, ch := range list {
+			token, err := led.childToken(ctx, ch)
+			if ch.Server != server || err != nil || token.IsZero() || !b.discard(b.issuers[c.Host], token) {
+				continue
+			}
+			if err := led.endChildren(ctx, []int64{ch.ID}, "", true); err != nil {
+				b.Log.Warn("a child that was revoked", "err", err)
+			}
+		}
+	}
 }
 
 // dropHolder forgets that somebody holds credentials of the hub's own.

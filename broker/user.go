@@ -46,6 +46,9 @@ func (b *Broker) asUser(ctx context.Context, g *guarded, c daypass.Caller, p sto
 		return b.again(ctx, c, p, ask, policy.AsUser, v, k)
 	}
 	k, e, err := b.mint(ctx, g, led, conn, c, p, ask, v)
+	if errors.Is(err, errReplaced) {
+		k, e, err = b.mint(ctx, g, led, conn, c, p, ask, v)
+	}
 	if err != nil {
 		return Answer{}, err
 	}
@@ -169,13 +172,16 @@ func (b *Broker) born(ctx context.Context, g *guarded, led ledger, conn store.Co
 	return k, id, nil
 }
 
-// discard revokes a token that nobody was given.
-func (b *Broker) discard(g *guarded, token daypass.Secret) {
+// discard revokes a token that nobody has any more, or was ever given, and
+// reports whether the provider took it.
+func (b *Broker) discard(g *guarded, token daypass.Secret) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := g.call(ctx, "revoke", func(ctx context.Context) error { return g.Revoke(ctx, token) }); err != nil {
-		b.Log.Warn("a token that nobody was given could not be revoked", "host", g.Host(), "err", err)
+	err := g.call(ctx, "revoke", func(ctx context.Context) error { return g.Revoke(ctx, token) })
+	if err != nil {
+		b.Log.Warn("a token that nobody has could not be revoked", "host", g.Host(), "err", err)
 	}
+	return err == nil
 }
 
 // makeRoom keeps the live children of a connection under the provider's limit:

@@ -388,5 +388,5 @@ func (f *face) hookStopped(ctx context.Context, s api.HookStopped) error {
 		u.Created = s.Created.UTC()
 	}
 	f.forget(u)
-	return told("", f.b.ServerStopped(ctx, s.User, s.Server))
+	return told("", f.b.ServerStopped(ctx, u.Name, u.Created, s.Server))
 }
