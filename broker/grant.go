@@ -151,7 +151,7 @@ func (b *Broker) refreshOwned(ctx context.Context, g *guarded, led ledger, conn 
 		grant, err := b.askRefresh(ctx, g, old.Refresh)
 		switch {
 		case err == nil:
-			return b.keepGrant(ctx, led, conn, l, grant)
+			return b.keepGrant(ctx, led, conn, grant)
 		case errors.Is(err, daypass.ErrSpent):
 			why := "the provider ended it"
 			if interrupted || attempt > 0 {
@@ -184,13 +184,13 @@ func (b *Broker) askRefresh(ctx context.Context, g *guarded, token daypass.Secre
 
 // keepGrant stores a new pair, and does not give up easily: without it the
 // connection is lost.
-func (b *Broker) keepGrant(ctx context.Context, led ledger, conn store.Connection, l lease, grant daypass.Grant) (store.Connection, daypass.Grant, error) {
+func (b *Broker) keepGrant(ctx context.Context, led ledger, conn store.Connection, grant daypass.Grant) (store.Connection, daypass.Grant, error) {
 	event := connEvent(conn, store.Refresh, b.Now())
 	event.Outcome, event.Until = "ok", grant.Until
 	var err error
 	for pause := 10 * time.Millisecond; ; pause *= 3 {
 		var ok bool
-		if ok, err = led.keep(ctx, conn, l.owner, grant, event); err == nil && ok {
+		if ok, err = led.keep(ctx, conn, grant, event); err == nil && ok {
 			break
 		}
 		if err == nil {

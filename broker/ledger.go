@@ -332,7 +332,7 @@ func (l inMemory) lease(_ context.Context, c store.Connection, owner string, d t
 
 func (l inMemory) keep(ctx context.Context, c store.Connection, g daypass.Grant, e store.Event) (ok bool, err error) {
 	err = l.with(c.ID, func(m *memConn) error {
-		if ok = m.Version == c.Version && m.Lease == owner; ok {
+		if ok = m.Version == c.Version || m.Version == c.Version+1 && m.State == store.NeedsConsent; ok {
 			m.grant, m.Version, m.State, m.Lease = g, m.Version+1, store.Live, ""
 			m.AccessUntil, m.RenewUntil = g.Until, g.Renew
 		}

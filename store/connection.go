@@ -243,10 +243,13 @@ func (tx *Tx) LeaseConnection(id, version int64, owner string, d time.Duration) 
 	return n == 1, err
 }
 
-// KeepGrant stores the outcome of a refresh: version+1, Live, no lease. It
-// writes a Change. False: the lease is not the owner's any more, and nothing was
-// stored. A lease that is over but that nobody took is still the owner's.
-func (tx *Tx) KeepGrant(id, version int64, owner string, g daypass.Grant) (bool, error) {
+// KeepGrant stores the outcome of a refresh that spent the grant of a version:
+// version+1, Live, no lease. It writes a Change. The new pair is the only one
+// that is good, so it counts who has it, not who has the lease: an owner that was
+// held up may find the lease taken over, given back, or the connection marked as
+// dead by somebody to whom the provider said that the old token was spent. False:
+// the grant of that version was replaced or ended, and nothing was stored.
+func (tx *Tx) KeepGrant(id, version int64, g daypass.Grant) (bool, error) {
 	c, err := tx.ConnectionByID(id)
 	if errors.Is(err, ErrNone) {
 		return false, nil
@@ -260,8 +263,8 @@ func (tx *Tx) KeepGrant(id, version int64, owner string, g daypass.Grant) (bool,
 	}
 	n, err := tx.exec(`UPDATE connections SET state = 'live', why = '', version = version + 1, lease = '', lease_until = 0,
 		access_until = $1, renew_until = $2, sealed_by = $3, box = $4
-		WHERE id = $5 AND version = $6 AND state = 'refreshing' AND lease = $7`,
-		micro(g.Until), micro(g.Renew), by, box, id, version, owner)
+		WHERE id = $5 AND (version = $6 AND state <> 'ended' OR version = $6 + 1 AND state = 'needs-consent')`,
+		micro(g.Until), micro(g.Renew), by, box, id, version)
 	if n == 1 {
 		tx.Change(Change{Kind: "connection", Person: c.Person, Connection: id})
 	}

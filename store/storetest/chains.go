@@ -171,7 +171,7 @@ func traffic(ctx context.Context, db *store.DB, person int64, round int) error {
 			return fmt.Errorf("no lease: %w", err)
 		}
 		tx.Record(store.Event{Kind: store.Refresh, Person: person})
-		kept, err = tx.KeepGrant(c.ID, c.Version, owner, grant(owner))
+		kept, err = tx.KeepGrant(c.ID, c.Version, grant(owner))
 		return err
 	})
 	if err != nil || !kept {
