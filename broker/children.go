@@ -30,6 +30,7 @@ type kept struct {
 	whose      daypass.Account
 	mark       string       // its fingerprint
 	used       atomic.Int64 // unix seconds, for "least recently used"
+	doubted    atomic.Int64 // unix seconds: when the host was asked whether it lives
 	mu         sync.Mutex
 	holders    map[holder]bool // who was given one of the hub's own
 }
@@ -75,6 +76,18 @@ func (c *children) put(k childKey, v *kept, now time.Time) {
 		}
 	}
 	c.byKey[k] = v
+}
+
+// find returns the first that matches, and whether it is a person's own.
+func (c *children) find(match func(childKey, *kept) bool) (v *kept, own bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for k, v := range c.byKey {
+		if match(k, v) {
+			return v, k.person != 0
+		}
+	}
+	return nil, false
 }
 
 // drop forgets those that match, and returns how many.

@@ -273,25 +273,25 @@ func (b *Broker) AllowUser(ctx context.Context, name, by string) (int, error) {
 	return len(people), nil
 }
 
+// rejectedPause is how often a host is asked about one of the hub's own tokens.
+const rejectedPause = time.Minute
+
 // Rejected is told that a host refused a token that was given: it is not given
-// again, and the connection is looked at, at most once a minute.
+// again. One of the hub's own, which a whole class holds, is ended only where
+// the host says that it is dead.
 func (b *Broker) Rejected(ctx context.Context, c daypass.Caller, host, mark, request string) error {
 	p, err := b.person(ctx, c.User)
 	if err != nil {
 		return err
 	}
-	var hit *kept
-	b.children.drop(func(k childKey, v *kept) bool {
-		mine := k.person == p.ID || k.person == 0 && v.holds(p.ID)
-		if !mine || k.host != host || v.mark != mark {
-			return false
-		}
-		hit = v
-		return true
-	})
-	if hit == nil {
+	match := func(k childKey, v *kept) bool {
+		return (k.person == p.ID || k.person == 0 && v.holds(p.ID)) && k.host == host && v.mark == mark
+	}
+	hit, own := b.children.find(match)
+	if hit == nil || !own && !b.dead(ctx, host, hit) {
 		return nil // unknown, or dropped already: nothing to learn from it
 	}
+	b.children.drop(match)
 	e := b.event(c, p, Ask{Host: host, Repo: hit.Repo, Access: hit.Access, Request: request}, store.Erased)
 	e.Outcome, e.Token, e.Why = store.OK, mark, "the host refused it"
 	if hit.ID < 0 {
@@ -304,6 +304,23 @@ func (b *Broker) Rejected(ctx context.Context, c daypass.Caller, host, mark, req
 	})
 	b.work()
 	return storeProblem(err)
+}
+
+// dead asks the host about one of the hub's own tokens, once in a while.
+func (b *Broker) dead(ctx context.Context, host string, k *kept) bool {
+	now := b.Now().Unix()
+	before := k.doubted.Load()
+	g, ok := b.issuers[host]
+	if !ok || now-before < int64(rejectedPause/time.Second) && now >= before || !k.doubted.CompareAndSwap(before, now) {
+		return false
+	}
+	live := true
+	err := g.call(ctx, "live", func(ctx context.Context) error {
+		var err error
+		live, err = g.Live(ctx, k.Credential.Token)
+		return err
+	})
+	return err == nil && !live
 }
 
 // work wakes whoever does the to-dos.
