@@ -1,39 +1,49 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/daypass-dev/daypass"
-	"github.com/daypass-dev/daypass/provider/github"
+	"github.com/daypass-dev/daypass/store"
 )
 
-const appNewHelp = `Make the GitHub App that logins go through: once for everybody by an admin, or one of
-your own in three minutes. A link opens GitHub's form with everything filled in that
-a link can carry; the rest is named. No key and no secret is made.`
+const adminHelp = `For the admins of an access service, and for whoever makes the GitHub App.
+
+The commands open the service's store themselves: they work while the service runs, and while it is down. Run them
+as the service's user.`
 
 func (s *app) adminCommand() *cobra.Command {
-	admin := &cobra.Command{Use: "admin", Short: "For admins", RunE: s.incomplete}
-	app := &cobra.Command{Use: "app", Short: "The GitHub App", RunE: s.incomplete}
-	var o appOptions
-	newApp := &cobra.Command{
-		Use: "new", Short: "Make the GitHub App that logins go through", Long: appNewHelp, Args: none,
-		RunE: func(c *cobra.Command, _ []string) error { return s.appNew(c, o) },
+	admin := &cobra.Command{Use: "admin", Short: "For admins", Long: adminHelp, RunE: s.incomplete}
+	group := func(name, short string, below ...*cobra.Command) *cobra.Command {
+		c := &cobra.Command{Use: name, Short: short, RunE: s.incomplete}
+		c.AddCommand(below...)
+		return c
 	}
-	f := newApp.Flags()
-	f.StringVar(&o.host, "host", github.DotCom, "the GitHub host")
-	f.StringVar(&o.org, "org", "", "make it for this organisation instead of your own account")
-	f.StringVar(&o.name, "name", "", "the App's name, which people see when they are asked (default: \"push from NAME\")")
-	f.StringVar(&o.page, "url", "", "a page about your service, such as the hub's address")
-	app.AddCommand(newApp)
-	admin.AddCommand(app)
+	events := s.eventsCommand()
+	events.AddCommand(s.verifyCommand())
+	admin.AddCommand(
+		group("app", "The GitHub Apps", s.appNewCommand(), s.appCheckCommand()),
+		s.backupCommand(), s.restoreCommand(), s.checkCommand(), events,
+		group("keys", "The keys that seal what the store keeps", s.keysInitCommand(), s.keysRotateCommand(), s.keysShowCommand()),
+		group("policy", "The rules", s.policyCheckCommand(), s.policyExplainCommand(), s.policyTestCommand(), s.unpinCommand()),
+		group("user", "One person: see, cut off, let in again", s.userAllowCommand(), s.userRevokeCommand(), s.userShowCommand()),
+		s.whyCommand(),
+	)
 	return admin
 }
 
@@ -53,132 +63,269 @@ func none(c *cobra.Command, args []string) error {
 	return nil
 }
 
-type appOptions struct{ host, org, name, page string }
-
-// appLink is GitHub's registration form, filled in (docs: "Registering a GitHub
-// App using URL parameters").
-func appLink(h github.Host, o appOptions) string {
-	q := url.Values{
-		"name":                     {o.name},
-		"description":              {"Lets you pull from and push to the repositories that you choose, from " + o.page + ", for hours at a time. Nobody else gets access."},
-		"url":                      {o.page},
-		"public":                   {"true"},
-		"webhook_active":           {"false"},
-		"contents":                 {"write"},
-		"metadata":                 {"read"},
-		"request_oauth_on_install": {"false"},
-	}
-	path := "/settings/apps/new"
-	if o.org != "" {
-		path = "/organizations/" + url.PathEscape(o.org) + path
-	}
-	return h.Web + path + "?" + q.Encode()
-}
-
-func (s *app) appNew(c *cobra.Command, o appOptions) error {
-	h, err := github.ParseHost(o.host)
-	if err != nil {
-		return err
-	}
-	if err := o.complete(c); err != nil {
-		return err
-	}
-	p := func(format string, args ...any) { fmt.Fprintf(s.stdout, format+"\n", args...) }
-	p("1. Open this link, signed in to %s:\n", h.Title())
-	p("   %s\n", appLink(h, o))
-	p("   Filled in for you: name, description, page, no webhook, Contents: read and write,")
-	p("   and that any account may install it (so that people can choose their own repositories).")
-	p("")
-	p("2. Two settings a link cannot carry. On the same form, under \"Identifying and authorizing users\":")
-	p("   - leave \"Expire user authorization tokens\" ticked (access ends after 8 hours)")
-	p("   - tick \"Enable Device Flow\" (people log in by typing a code)")
-	p("   Then press \"Create GitHub App\". Make no client secret and no private key: daypass needs neither.")
-	p("")
-	p("3. Copy the Client ID from the page that follows (it starts with Iv), and the public link.")
-	p("")
-	if !s.interactive {
-		p("4. Put it where daypass finds it, in /etc/daypass/config.yaml for everybody or in")
-		p("   ~/.config/daypass/config.yaml for yourself:\n")
-		p("%s", snippet(h, "Iv23…", h.AppPage("NAME")))
-		p("   Then: daypass login")
+// exactly takes one argument, which what names.
+func exactly(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return usage(c, what+" is missing")
+		case len(args) > 1:
+			return usage(c, "too many arguments")
+		case args[0] == "":
+			return usage(c, what+" is empty")
+		}
 		return nil
 	}
-	return s.askClientID(h, p)
 }
 
-func (o *appOptions) complete(c *cobra.Command) error {
-	host, err := os.Hostname()
+func configFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVar(path, "config", defaultConfig, "the service's configuration")
+}
+
+func jsonFlag(c *cobra.Command, asJSON *bool, what string) {
+	c.Flags().BoolVar(asJSON, "json", false, what)
+}
+
+// A desk is what an admin's command works at: the configuration and the open
+// store, and where the command acts for the service, the service put together.
+type desk struct {
+	*service
+	app *app
+}
+
+// desk opens the store, which is enough for what only looks.
+func (s *app) desk(ctx context.Context, path string) (*desk, error) {
+	c, err := s.adminConfig(path)
 	if err != nil {
-		host = "our hub"
+		return nil, err
 	}
-	if o.name == "" {
-		o.name = "push from " + host
-	}
-	if len([]rune(o.name)) > 34 { // GitHub's limit for an App's name
-		o.name = string([]rune(o.name)[:34])
-	}
-	if o.page == "" {
-		o.page = "https://github.com/daypass-dev/daypass"
-	}
-	u, err := url.Parse(o.page)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return usage(c, "--url is the https address of a page")
-	}
-	if _, ok := daypass.ParseRepo(o.org + "/x"); o.org != "" && !ok {
-		return usage(c, "--org is an organisation's name, as in its address")
-	}
-	return nil
+	return s.deskOf(ctx, c)
 }
 
-// askClientID takes the id and writes the user's own configuration.
-func (s *app) askClientID(h github.Host, p func(string, ...any)) error {
-	var id string
-	for range 3 {
-		fmt.Fprint(s.stdout, "4. Paste the Client ID here: ")
-		line, err := s.stdin.ReadString('\n')
+func (s *app) deskOf(ctx context.Context, c *serverConfig) (*desk, error) {
+	keys, err := s.keys(c)
+	if err != nil {
+		return nil, keysProblem(err)
+	}
+	svc := &service{config: c, now: time.Now, log: s.logger(c)}
+	svc.db, err = store.Open(ctx, store.Config{
+		URL: c.Store, Keys: keys, ReloadKeys: func() (*store.Keys, error) { return s.keys(c) }, Log: svc.log,
+	})
+	if err != nil {
+		return nil, startProblem(err)
+	}
+	return &desk{service: svc, app: s}, nil
+}
+
+// wholeDesk puts the whole service together, for what acts at the hosts.
+func (s *app) wholeDesk(ctx context.Context, path string) (*desk, error) {
+	c, err := s.adminConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	svc, err := s.open(ctx, c, false)
+	if err != nil {
+		return nil, err
+	}
+	return &desk{service: svc, app: s}, nil
+}
+
+// leave closes the store, and so marks the end of this process's chain: that can
+// fail, and a command whose record is not whole has failed.
+func (d *desk) leave(err *error) {
+	if cerr := d.db.Close(); *err == nil && cerr != nil {
+		*err = cerr
+	}
+}
+
+func keysProblem(err error) error {
+	var p *daypass.Problem
+	if errors.As(err, &p) {
+		return err
+	}
+	return serveProblem("DP-906", "the access service's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
+}
+
+// adminConfig reads the configuration, quietly, and says who has to run this
+// where it is somebody else.
+func (s *app) adminConfig(path string) (*serverConfig, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := ownedByUs(path); err != nil {
+		return nil, err
+	}
+	c, err := s.readConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	c.Log = "warn"
+	files := []string{}
+	if keys, ok := strings.CutPrefix(c.Keys, "file:"); ok {
+		files = append(files, keys)
+	}
+	if db, ok := strings.CutPrefix(c.Store, "sqlite:"); ok {
+		files = append(files, filepath.Dir(db), db)
+	}
+	return c, ownedByUs(files...)
+}
+
+// ownedByUs refuses to go on where the service's files are another user's. Root
+// is refused too: what root leaves beside a SQLite file, the service cannot use.
+func ownedByUs(paths ...string) error {
+	for _, path := range paths {
+		st, err := os.Stat(path)
+		if err == nil && !st.IsDir() {
+			var f *os.File
+			if f, err = os.Open(path); err == nil {
+				f.Close()
+			}
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return wrongUser(path, "may not be read by "+userName(os.Geteuid()), "SERVICE-USER")
+		}
 		if err != nil {
-			return fmt.Errorf("nothing was typed; run this again when you have the Client ID")
+			continue // whoever reads it says it better
 		}
-		if id = strings.TrimSpace(line); github.ClientIDMistake(id) == "" && strings.HasPrefix(id, "Iv") {
-			break
+		if sys, ok := st.Sys().(*syscall.Stat_t); ok && sys.Uid != 0 && int(sys.Uid) != os.Geteuid() {
+			owner := userName(int(sys.Uid))
+			return wrongUser(path, "belongs to "+owner+", and you are "+userName(os.Geteuid()), owner)
 		}
-		p("   That is no Client ID: it starts with Iv, and is neither the App's number nor a secret.")
-		id = ""
 	}
-	if id == "" {
-		return fmt.Errorf("no Client ID was given; it is on the App's page under \"About\"")
-	}
-	return s.keepClientID(h, id, p)
-}
-
-func (s *app) keepClientID(h github.Host, id string, p func(string, ...any)) error {
-	dir := s.getenv("XDG_CONFIG_HOME")
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(s.getenv("HOME"), ".config")
-	}
-	path := filepath.Join(dir, "daypass", "config.yaml")
-	text := snippet(h, id, "")
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		p("   You have a %s already; add this to it:\n", path)
-		p("%s", text)
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("make %s: %w", filepath.Dir(path), err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	p("   Kept in %s.", path)
-	p("")
-	p("Now install the App on the repositories you want to push to (\"Install App\" on its page), then: daypass login")
 	return nil
 }
 
-func snippet(h github.Host, id, appURL string) string {
-	text := "hosts:\n  " + h.Name + ":\n    client_id: " + id + "\n"
-	if appURL != "" {
-		text += "    app_url: " + appURL + "\n"
+func wrongUser(path, why, owner string) error {
+	return &daypass.Problem{
+		Code: "DP-950", What: "this has to run as the user that the access service runs as", Why: path + " " + why,
+		Next: "Run it so: sudo -u " + owner + " daypass admin …", Kind: daypass.ErrUsage,
 	}
-	return text
+}
+
+func userName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return "#" + strconv.Itoa(uid) // sudo -u takes it so
+}
+
+// whoRuns is who the record says did something, as this machine knows them.
+func (s *app) whoRuns() string {
+	name := s.getenv("SUDO_USER")
+	if name == "" {
+		name = userName(os.Getuid())
+	}
+	return name + " on the command line"
+}
+
+// say writes a line of the result. What comes from outside is made printable.
+func (s *app) say(format string, args ...any) {
+	for i, a := range args {
+		switch v := a.(type) {
+		case string:
+			args[i] = shown(v)
+		case error:
+			args[i] = shown(v.Error())
+		}
+	}
+	fmt.Fprintf(s.stdout, format+"\n", args...)
+}
+
+// object writes one JSON value and a line end.
+func (s *app) object(v any) error {
+	enc := json.NewEncoder(s.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// table writes rows below each other, each cell made printable.
+func (s *app) table(rows [][]string) {
+	w := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = shown(cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+	}
+	w.Flush()
+}
+
+// shown makes a text safe to print: no control byte, nothing that turns the
+// direction of letters or cannot be seen.
+func shown(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n' || r == '\t':
+			b.WriteByte(' ')
+		case unicode.IsPrint(r) && r != unicode.ReplacementChar && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+			b.WriteRune(r)
+		default:
+			fmt.Fprintf(&b, "\\u%04x", r)
+		}
+	}
+	return b.String()
+}
+
+const stampLayout = "2006-01-02 15:04:05 MST"
+
+func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
+
+// ago is a time with how long it is from now, in words.
+func ago(t, now time.Time) string {
+	switch {
+	case t.IsZero():
+		return "never"
+	case !t.Before(daypass.Forever):
+		return "without an end"
+	case t.After(now):
+		return stamp(t) + " (in " + length(t.Sub(now)) + ")"
+	}
+	return stamp(t) + " (" + length(now.Sub(t)) + " ago)"
+}
+
+// length is a duration in the one unit that says enough.
+func length(d time.Duration) string {
+	count := func(n time.Duration, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return strconv.FormatInt(int64(n), 10) + " " + unit + "s"
+	}
+	switch {
+	case d >= 48*time.Hour:
+		return count(d/(24*time.Hour), "day")
+	case d >= 2*time.Hour:
+		return count(d/time.Hour, "hour")
+	case d >= 2*time.Minute:
+		return count(d/time.Minute, "minute")
+	}
+	return count(d/time.Second, "second")
+}
+
+// plural counts things: "1 event", "2 events".
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.FormatInt(n, 10) + " " + what + "s"
+}
+
+// moment reads a time as a flag has it: how long ago (90m, 24h, 7d), a day, or a
+// full time with its zone.
+func moment(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05 MST", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	d, err := duration("--"+flag, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--%s: %q is no time; write how long ago (24h, 7d), a day (2026-11-22) or a time (2026-11-22T14:00:00Z)", flag, text)
+	}
+	return now.Add(-d), nil
 }
