@@ -101,13 +101,16 @@ func (b *Broker) administers(ctx context.Context, p store.Person, ask Ask) (dayp
 	return r, nil
 }
 
-// Shares lists what the caller shares.
-func (b *Broker) Shares(ctx context.Context, c daypass.Caller) ([]store.Share, error) {
+// SharesFor lists what the caller shares and what is shared with their groups.
+func (b *Broker) SharesFor(ctx context.Context, c daypass.Caller) ([]store.Share, error) {
 	p, err := b.person(ctx, c.User)
 	if err != nil {
 		return nil, err
 	}
-	list, err := b.Store.Shares(ctx, store.ShareFilter{Person: p.ID, LiveAt: b.Now()})
+	list, err := b.Store.Shares(ctx, store.ShareFilter{Hub: c.User.Hub, LiveAt: b.Now()})
+	list = slices.DeleteFunc(list, func(s store.Share) bool {
+		return s.Person != p.ID && !slices.Contains(c.Groups, s.Group)
+	})
 	return list, storeProblem(err)
 }
 

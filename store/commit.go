@@ -213,8 +213,12 @@ func (c *committer) try(group []*request) error {
 		c.rollback()
 		return c.failed(err)
 	}
+	start := time.Now()
 	if _, err := exec(ctx, c.s, "COMMIT"); err != nil {
 		return c.unsure(g, err)
+	}
+	if c.db.c.Committed != nil {
+		c.db.c.Committed(time.Since(start))
 	}
 	c.keep(g)
 	return nil

@@ -133,6 +133,20 @@ func (db *DB) Connections(ctx context.Context, person int64) ([]Connection, erro
 	return list(ctx, db.readers, scanConnection, connectionsOf, person)
 }
 
+// A ConnectionCount is how many connections to a host are in a state.
+type ConnectionCount struct {
+	Host  string
+	State ConnectionState
+	N     int
+}
+
+// CountConnections counts connections by host and state.
+func (db *DB) CountConnections(ctx context.Context) ([]ConnectionCount, error) {
+	return list(ctx, db.readers, func(s scanner) (c ConnectionCount, err error) {
+		return c, s.Scan(&c.Host, &c.State, &c.N)
+	}, `SELECT host, state, count(*) FROM connections GROUP BY host, state`)
+}
+
 // Grant unseals the grant of a connection. ErrNone: it was erased, or the
 // version moved: read the connection again. ErrSeal: the row was swapped or
 // damaged.

@@ -33,6 +33,7 @@ type Config struct {
 	Log        *slog.Logger          // nil: nothing is logged
 	Process    string                // this process's name in leases; "": a random one
 	Head       func(Head)            // called with this process's newest head, at most once a second; nil: never
+	Committed  func(time.Duration)   // called after each commit with the time that making it durable took; nil: never
 }
 
 // DB is an open store.

@@ -238,6 +238,17 @@ func (c *serverConfig) check() error {
 	return nil
 }
 
+// hosts names what is served, as git does.
+func (c *serverConfig) hosts() []string {
+	var out []string
+	for _, g := range c.GitHub {
+		if h, err := github.ParseHost(g.Host); err == nil {
+			out = append(out, h.Name)
+		}
+	}
+	return out
+}
+
 // shared reports whether users' servers have the same origin as the pages. An
 // admin may say so; where the origins are the same there is no choice.
 func (c *serverConfig) shared() bool {

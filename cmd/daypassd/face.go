@@ -35,7 +35,7 @@ func (f *face) broker() server.Broker {
 	return server.Broker{
 		Hosts: f.hosts, Credential: f.credential, Rejected: f.rejected, Connections: f.connections, Wait: f.wait, Reach: f.reach,
 		Start: f.start, Finish: f.finish, Disconnect: f.disconnect, Activity: f.activity, Approvals: f.approvals, Approve: f.approve,
-		Sharing: f.sharing, Share: f.share, EndShare: f.endShare, Changed: f.changed.watch,
+		Moved: f.moved, Confirm: f.confirm, Sharing: f.sharing, Share: f.share, EndShare: f.endShare, Changed: f.changed.watch,
 		People: f.people, Person: f.person, CutOff: f.cutOff, Health: f.health, Ready: func(ctx context.Context) []server.Check { return f.ready(ctx) },
 		HookLogin: f.hookLogin, HookStopped: f.hookStopped,
 	}
@@ -209,6 +209,35 @@ func (f *face) approvals(ctx context.Context, c daypass.Caller) ([]server.Approv
 	return out, err
 }
 
+// moved finds names that were refused because they mean another repository than
+// they did, and that nobody has confirmed since.
+func (f *face) moved(ctx context.Context, c daypass.Caller) ([]server.SharedRepo, error) {
+	p, ok, err := f.db.Person(ctx, c.User)
+	if err != nil || !ok {
+		return nil, err
+	}
+	list, err := f.db.Events(ctx, store.EventFilter{
+		Person: p.ID, Kinds: []store.Kind{store.Refusal, store.Pinning}, Since: f.now().Add(-7 * 24 * time.Hour), Limit: 500,
+	})
+	var out []server.SharedRepo
+	seen := map[server.SharedRepo]bool{}
+	for _, e := range list { // the newest first
+		r := server.SharedRepo{Host: e.Host, Repo: strings.ToLower(e.Repo)}
+		if e.Kind == store.Refusal && e.Code != "DP-822" || seen[r] {
+			continue
+		}
+		seen[r] = true
+		if e.Kind == store.Refusal {
+			out = append(out, r)
+		}
+	}
+	return out, err
+}
+
+func (f *face) confirm(ctx context.Context, c daypass.Caller, host string, repo daypass.Repo) error {
+	return told(host, f.b.Confirm(ctx, c, host, repo, ""))
+}
+
 // serverNamed reads what daypass.Server.String writes.
 func serverNamed(s string) daypass.Server {
 	switch s {
@@ -227,18 +256,22 @@ func (f *face) approve(ctx context.Context, c daypass.Caller, s daypass.Server) 
 
 func (f *face) sharing(ctx context.Context, c daypass.Caller) (server.Sharing, error) {
 	out := server.Sharing{May: f.b.MayShare(c), Groups: c.Groups, Max: f.b.Limits.MaxShare}
-	if !out.May {
-		out.Why = "Only members of the groups that the hub's admins named may share. Ask them."
-		return out, nil
-	}
-	list, err := f.b.Shares(ctx, c)
+	list, err := f.b.SharesFor(ctx, c)
 	if err != nil {
 		return out, told("", err)
 	}
+	p, _, err := f.db.Person(ctx, c.User)
+	if err != nil {
+		return out, err
+	}
 	for _, s := range list {
 		out.Shares = append(out.Shares, server.Share{
-			ID: s.ID, Host: s.Host, Repo: s.Repo.String(), Group: s.Group, Until: s.Until, Created: s.Created, Mine: true,
+			ID: s.ID, Host: s.Host, Repo: s.Repo.String(), Group: s.Group, Until: s.Until, Created: s.Created, Mine: s.Person == p.ID && p.ID != 0,
 		})
+	}
+	if !out.May {
+		out.Why = "Only members of the groups that the hub's admins named may share. Ask them."
+		return out, nil
 	}
 	for _, h := range f.hosts {
 		rights, _, err := f.b.Reach(ctx, c, h.Host, mostRepos)

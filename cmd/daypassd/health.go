@@ -77,6 +77,33 @@ func (svc *service) todoCheck(ctx context.Context) server.Check {
 	return c
 }
 
+// measure tells the metrics what nobody asks for, every quarter of a minute.
+func (svc *service) measure(ctx context.Context) {
+	tick := time.NewTicker(15 * time.Second)
+	defer tick.Stop()
+	for {
+		counts, err := svc.db.CountConnections(ctx)
+		if err == nil {
+			for _, c := range counts {
+				svc.metrics.Connections(c.Host, string(c.State), c.N)
+			}
+		}
+		if due, ok, err := svc.db.NextTodo(ctx); err == nil {
+			delay := time.Duration(0)
+			if ok {
+				delay = svc.now().Sub(due)
+			}
+			svc.metrics.RevocationDelay(delay)
+		}
+		svc.metrics.Up("hub", svc.hub.Check(ctx) == nil)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // kind says whether others enter a server, by its name.
 func (s serversConfig) kind(_ context.Context, c daypass.Caller) policy.ServerKind {
 	name := c.Server.Name

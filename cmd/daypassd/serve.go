@@ -93,7 +93,7 @@ func startProblem(err error) error {
 // open puts a service together: keys, store, issuers, hub, rules, broker. The
 // admin's commands use the same one.
 func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service, error) {
-	svc := &service{config: c, now: time.Now, log: s.logger(c)}
+	svc := &service{config: c, now: time.Now, log: s.logger(c), metrics: server.NewMetrics(c.hosts())}
 	keys, err := s.keys(c)
 	if err != nil {
 		return nil, serveProblem("DP-906", "the access service's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
@@ -101,6 +101,7 @@ func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service
 	svc.heads = newHeads(svc.log, c.Heads, serving)
 	svc.db, err = store.Open(ctx, store.Config{
 		URL: c.Store, Keys: keys, ReloadKeys: func() (*store.Keys, error) { return s.keys(c) }, Log: svc.log, Head: svc.heads.tell,
+		Committed: func(took time.Duration) { svc.metrics.Commit(took) },
 	})
 	if err != nil {
 		return nil, startProblem(err)
@@ -119,7 +120,6 @@ func (svc *service) build(s *app) error {
 		return err
 	}
 	svc.hub = hub.New(hub.Config{ID: c.Hub.ID, API: c.Hub.API, Public: c.Hub.URL, Service: c.Hub.Service, Token: token})
-	var hosts []string
 	var bridges []broker.Bridge
 	var forever []string
 	for _, g := range c.GitHub {
@@ -128,7 +128,6 @@ func (svc *service) build(s *app) error {
 			return fmt.Errorf("github: %s: %w", g.Host, err)
 		}
 		svc.issuers = append(svc.issuers, is)
-		hosts = append(hosts, is.Host())
 		if g.LoginApp.ClientID != "" {
 			bridges = append(bridges, broker.Bridge{Host: is.Host(), App: g.LoginApp.ClientID, AcceptUnnarrowed: g.LoginApp.AcceptUnnarrowed})
 		}
@@ -136,7 +135,6 @@ func (svc *service) build(s *app) error {
 			forever = append(forever, is.Host())
 		}
 	}
-	svc.metrics = server.NewMetrics(hosts)
 	return svc.newBroker(bridges, forever)
 }
 
@@ -346,6 +344,7 @@ func (svc *service) states() server.States {
 func (svc *service) run(ctx context.Context, face *server.Server, ln *listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	go svc.measure(ctx)
 	background := make(chan error, 1)
 	go func() { background <- svc.broker.Run(ctx) }()
 	srv := face.HTTP()
