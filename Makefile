@@ -7,7 +7,7 @@ BINDIR  ?= $(PREFIX)/bin
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
 BINS     = bin/daypass bin/daypassd bin/git-credential-daypass
 
-.PHONY: build demo test test-hubs test-quick screens soak bench lint install uninstall fuzz clean help
+.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker lint install uninstall fuzz clean help
 
 help:
 	@echo 'make demo     see it work: a log-in and a push on a stand-in for GitHub (under 15 s)'
@@ -18,6 +18,7 @@ help:
 	@echo 'make screens  pictures of all pages, into doc/screens'
 	@echo 'make lint     format, vet, staticcheck'
 	@echo 'make bench    how fast, beside its peers'
+	@echo 'make bench-broker   how fast the access service is'
 	@echo 'make soak     the long tests: fuzzing, kill -9 rounds'
 
 build:
@@ -57,6 +58,12 @@ fuzz:
 bench: build
 	@scripts/tools.sh bench
 	$(GO) run ./bench/helper
+
+# make bench-broker BENCH=-check fails where a bound is missed.
+bench-broker:
+	@scripts/tools.sh test
+	@scripts/tools.sh hub
+	eval "$$(scripts/tools.sh hub-env)"; DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) run ./bench/broker $(BENCH)
 
 lint:
 	@scripts/lint.sh

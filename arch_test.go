@@ -42,6 +42,7 @@ var layers = map[string][]string{
 	"cmd/daypass":                {"", "api", "client", "gitcred", "wallet", "gitconf", "doctor", "provider/github"},
 	"cmd/daypassd":               {"", "api", "broker", "fake", "hub", "policy", "policy/rulefile", "provider/github", "server", "store"},
 	"bench/helper":               {"", "gitconf", "wallet"},
+	"bench/broker":               {"", "fake", "hub", "internal/hubtest", "store", "store/storetest"},
 }
 
 // mustNotLink names what a binary must not contain, and why.

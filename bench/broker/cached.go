@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/daypass-dev/daypass/internal/hubtest"
+	"github.com/daypass-dev/daypass/store/storetest"
+)
+
+// A pace is what a store has to keep up with.
+type pace struct {
+	name string
+	rate float64 // a second, with as many requests at once as there are clients
+	p99  float64 // in ms, at half of it
+	says string  // of its durability
+}
+
+// cached measures what most requests are: a credential that was made before, by
+// somebody whom the hub vouched for less than a minute ago, with the rules looked
+// at and the event durable before the answer.
+func (b *bench) cached(s *stage) {
+	st := newSite(b, s, people)
+	where := st.sqlite("store")
+	st.connect(where, time.Now().Add(8*time.Hour))
+	v := st.serve("serve", where)
+	v.warm()
+	rate := b.keeps(v, pace{"SQLite", 10_000, 10, "sqlite synchronous=2 journal=wal"}, where, func() {
+		for _, field := range []string{"VmRSS", "VmHWM"} {
+			b.note(figure{what: fmt.Sprintf("resident after the load, %d people, %s", people, field), got: v.memory(field), bound: 80, unit: "MiB"})
+		}
+	})
+	yard := 0.0
+	if problem := play(func(s *stage) { yard = b.yardstick(s) }); problem != "" {
+		b.say("JupyterHub: %s", problem)
+		b.must("JupyterHub beside it: not measured", false)
+		return
+	}
+	b.note(figure{what: fmt.Sprintf("cached mint beside JupyterHub's GET /hub/api/user (%.0f/s)", yard), got: rate / yard, bound: 10, atLeast: true, unit: "times"})
+}
+
+// onPostgres measures the same with PostgreSQL below.
+func (b *bench) onPostgres(s *stage) {
+	where := storetest.Postgres(s)(s)
+	st := newSite(b, s, people)
+	st.connect(where, time.Now().Add(8*time.Hour))
+	v := st.serve("serve", where)
+	v.warm()
+	b.keeps(v, pace{"PostgreSQL", 5_000, 20, "postgres synchronous_commit=on fsync=on"}, where, func() {})
+}
+
+// keeps holds a warm service to a pace, then kills it under load and looks
+// whether all that it answered is there. after is called before it is killed.
+func (b *bench) keeps(v *service, p pace, where string, after func()) (rate float64) {
+	said := v.durability()
+	b.must(fmt.Sprintf("%s, read back: %q", p.name, said), said == p.says)
+	requests := v.st.credentials(v.addr)
+	var events []string
+	wrong := ""
+	shoot := func(f func() *tally) *tally {
+		before, ours := v.cpu(), ownCPU()
+		t := f()
+		n := float64(len(t.took))
+		b.say("%-10s %8.0f/s  p50 %.2f  p99 %.2f  max %.1f ms; CPU for one: the service's %.0f us, ours %.0f us; load %s", p.name, t.rate(),
+			t.at(.5), t.at(.99), t.at(1), float64((v.cpu()-before).Microseconds())/n, float64((ownCPU()-ours).Microseconds())/n, load())
+		events = append(events, t.events...)
+		if len(t.events) != len(t.took) {
+			wrong = "an answer without an event"
+		}
+		if t.wrong() != "" {
+			wrong = t.wrong()
+		}
+		return t
+	}
+	stopProfile := v.profile(p.name)
+	f := b.best(figure{what: "cached mint, " + p.name, bound: p.rate, atLeast: true, unit: "/s"}, func() float64 {
+		return shoot(func() *tally { return closed(v.addr, requests, 8*time.Second) }).rate()
+	})
+	stopProfile()
+	b.best(figure{what: fmt.Sprintf("cached mint, %s, open loop at %.0f/s for 20 s, p99", p.name, p.rate/2), bound: p.p99, unit: "ms"}, func() float64 {
+		t := shoot(func() *tally { return open(v.addr, requests, p.rate/2, 20*time.Second) })
+		if t.rate() < .97*p.rate/2 {
+			return 1e6 // it fell behind
+		}
+		return t.at(.99)
+	})
+	b.must(p.name+": every answer was 200 "+wrong, wrong == "")
+	after()
+	killed := make(chan *tally)
+	go func() { killed <- closed(v.addr, requests, 10*time.Second) }()
+	time.Sleep(2 * time.Second)
+	v.kill()
+	events = append(events, (<-killed).events...)
+	b.allThere(v.st, where, events, p.name)
+	return f.got
+}
+
+// allThere opens a store whose service was killed, and looks for the events.
+func (b *bench) allThere(st *site, where string, events []string, name string) {
+	db := st.open(where)
+	defer db.Close()
+	report, err := db.Verify(context.Background(), nil)
+	st.s.check(err)
+	b.must(fmt.Sprintf("%s, after kill -9: %d events and %d groups verify", name, report.Events, report.Groups), report.Clean())
+	raw, err := sql.Open(driverOf(where))
+	st.s.check(err)
+	defer raw.Close()
+	rows, err := raw.Query(`SELECT chain, n FROM events`)
+	st.s.check(err)
+	defer rows.Close()
+	there := map[string]bool{}
+	for rows.Next() {
+		var chain string
+		var n int64
+		st.s.check(rows.Scan(&chain, &n))
+		there[fmt.Sprintf("%s-%d", chain, n)] = true
+	}
+	st.s.check(rows.Err())
+	missing, twice := 0, 0
+	seen := map[string]bool{}
+	for _, e := range events {
+		if !there[e] {
+			missing++
+		}
+		if seen[e] {
+			twice++
+		}
+		seen[e] = true
+	}
+	b.must(fmt.Sprintf("%s, after kill -9: of %d answered, missing %d, twice %d", name, len(events), missing, twice), missing+twice == 0 && len(events) > 0)
+}
+
+// driverOf is how database/sql opens a store's address.
+func driverOf(where string) (driver, name string) {
+	if path, ok := strings.CutPrefix(where, "sqlite:"); ok {
+		return "sqlite", "file:" + path
+	}
+	return "pgx", where
+}
+
+// yardstick is how many GET /hub/api/user a real JupyterHub answers, asked by the
+// same generator.
+func (b *bench) yardstick(s *stage) float64 {
+	h := hubtest.Start(s, hubtest.Config{})
+	var requests [][]byte
+	addr := strings.SplitN(strings.TrimPrefix(h.API, "http://"), "/", 2)
+	for i := range 50 {
+		name := fmt.Sprintf("user%d", i)
+		h.CreateUser(s, name)
+		requests = append(requests, fmt.Appendf(nil, "GET /%s/user HTTP/1.1\r\nHost: %s\r\nAuthorization: token %s\r\n\r\n", addr[1], addr[0], h.UserToken(s, name)))
+	}
+	t := closed(addr[0], requests, 5*time.Second)
+	if t.wrong() != "" {
+		s.Fatal(t.wrong())
+	}
+	b.say("JupyterHub %8.0f/s  p50 %.2f  p99 %.2f ms; load %s", t.rate(), t.at(.5), t.at(.99), load())
+	return t.rate()
+}
+
+// cpu is what the service has used.
+func (v *service) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", v.cmd.Process.Pid))
+	v.st.s.check(err)
+	_, rest, _ := strings.Cut(string(text), ") ")
+	f := strings.Fields(rest)
+	var user, system int64
+	fmt.Sscan(f[11], &user)
+	fmt.Sscan(f[12], &system)
+	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100 on all that Linux runs on
+}
+
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// profile takes a profile of the service while it is under load.
+func (v *service) profile(name string) (stop func()) {
+	dir := v.st.b.profile
+	if dir == "" {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for kind, path := range map[string]string{"cpu": "profile?seconds=6", "heap": "heap", "allocs": "allocs"} {
+			res, err := http.Get("http://" + v.profiler + "/debug/pprof/" + path)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "profile:", err)
+				return
+			}
+			text, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, name+"."+kind), text, 0o600)
+			}
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "profile:", err)
+			}
+		}
+	}()
+	return func() { <-done }
+}

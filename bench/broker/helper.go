@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// helper measures what git waits for: git-credential-daypass with the credential
+// in the wallet, and without it, where it starts "daypass credential", which asks
+// the service. Both are measured by turns.
+func (b *bench) helper(s *stage) {
+	st := newSite(b, s, 10)
+	where := st.sqlite("store")
+	st.connect(where, time.Now().Add(8*time.Hour))
+	v := st.serve("serve", where)
+	v.warm()
+	wallets, err := os.MkdirTemp("/dev/shm", "daypass-bench-")
+	if err != nil {
+		wallets = s.TempDir()
+	}
+	s.Cleanup(func() { os.RemoveAll(wallets) })
+	ask := fmt.Sprintf("protocol=http\nhost=%s\npath=user0/repo0.git\n\n", st.host())
+	n := 0
+	get := func(wallet string) (float64, string) {
+		cmd := exec.Command(filepath.Join(b.bin, "git-credential-daypass"), "get")
+		cmd.Env = []string{
+			"PATH=" + b.bin + ":" + os.Getenv("PATH"), "HOME=" + st.dir, "DAYPASS_RUNTIME_DIR=" + wallet, "LANG=C.UTF-8",
+			"JUPYTERHUB_API_TOKEN=" + st.tokens[0], "DAYPASS_URL=http://" + v.addr + "/", "JUPYTERHUB_API_URL=http://" + v.addr + "/hub/api",
+			"GITHUB_URL=" + st.world.URL,
+		}
+		cmd.Stdin = strings.NewReader(ask)
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		began := time.Now()
+		err := cmd.Run()
+		took := time.Since(began)
+		if err != nil || !strings.Contains(out.String(), "password=ghu_") {
+			s.Fatalf("the helper gave nothing: %v\n%s%s\n%s", err, out.String(), errs.String(), v.text())
+		}
+		return float64(took) / float64(time.Millisecond), out.String()
+	}
+	full := filepath.Join(wallets, "full")
+	s.check(os.Mkdir(full, 0o700))
+	get(full)
+	b.best(figure{what: "a helper's miss through the service, more than a hit, wall", bound: 8, unit: "ms"}, func() float64 {
+		var hits, misses, more []float64
+		for range 100 {
+			n++
+			empty := filepath.Join(wallets, fmt.Sprint(n))
+			s.check(os.Mkdir(empty, 0o700))
+			hit, one := get(full)
+			miss, other := get(empty)
+			if one != other {
+				s.Fatal("hit and miss differ")
+			}
+			os.RemoveAll(empty)
+			hits, misses, more = append(hits, hit), append(misses, miss), append(more, miss-hit)
+		}
+		b.say("hit %.2f ms, miss %.2f ms, medians of 100; load %s", median(hits), median(misses), load())
+		return median(more)
+	})
+}
+
+func median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[len(sorted)/2]
+}
+
+// readiness measures from the start of the process to the first 200 at /readyz,
+// with the people of a hub that is down.
+func (b *bench) readiness(s *stage) {
+	st := newSite(b, s, people)
+	where := st.sqlite("store")
+	st.connect(where, time.Now().Add(8*time.Hour))
+	st.hub.Close()
+	v := st.configured("serve", where)
+	b.best(figure{what: "exec to 200 at /readyz, hub down, best of five", bound: 150, unit: "ms"}, func() float64 {
+		var all []float64
+		for range 5 {
+			began := time.Now()
+			v.launch()
+			for !v.ready() {
+				if time.Since(began) > 10*time.Second {
+					s.Fatalf("the service is not ready:\n%s", v.text())
+				}
+				time.Sleep(200 * time.Microsecond)
+			}
+			all = append(all, float64(time.Since(began))/float64(time.Millisecond))
+			v.end()
+		}
+		b.say("ready after %.1f ms; load %s", all, load())
+		return slices.Min(all)
+	})
+}
