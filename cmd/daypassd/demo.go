@@ -27,11 +27,14 @@ GitHub on a loopback address, a home folder that is thrown away, the real progra
 and the real git. Nothing leaves the machine and nothing of yours is touched.
 
   daypass demo login            log in, clone, commit, push, be refused, log out
-  daypass demo login --serve    leave that world up and try it by hand`
+  daypass demo login --serve    leave that world up and try it by hand
+  daypass demo hub              a hub's access service: connect once, push from every
+                                server, keep nothing there; what its admin sees and stops
+  daypass demo hub --serve      leave that hub up: click through its pages, type in its servers`
 
 func (s *app) demoCommand() *cobra.Command {
 	demo := &cobra.Command{
-		Use: "demo [login]", Short: "See it work on a GitHub that runs on this machine only", Long: demoHelp,
+		Use: "demo [login|hub]", Short: "See it work on a GitHub that runs on this machine only", Long: demoHelp,
 		Args: none, RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), false) },
 	}
 	var serve bool
@@ -40,7 +43,7 @@ func (s *app) demoCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), serve) },
 	}
 	login.Flags().BoolVar(&serve, "serve", false, "leave the world up and say how to try it by hand")
-	demo.AddCommand(login)
+	demo.AddCommand(login, s.demoHubCommand())
 	return demo
 }
 
@@ -55,6 +58,7 @@ type demo struct {
 	mem   string // the wallet's place, in memory where the machine has any
 	bin   string // the folder of our programs
 	git   string
+	zone  string // TZ
 	env   []string
 }
 
@@ -88,7 +92,7 @@ func (s *app) newDemo() (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{out: s.stdout, dir: dir, bin: bin, git: git}
+	d := &demo{out: s.stdout, dir: dir, bin: bin, git: git, zone: s.getenv("TZ")}
 	if d.mem, err = os.MkdirTemp("/dev/shm", "daypass-demo-"); err != nil {
 		d.mem = filepath.Join(dir, "wallet")
 	}
@@ -106,17 +110,17 @@ func (s *app) newDemo() (*demo, error) {
 		d.close()
 		return nil, err
 	}
-	d.env = d.environment(s.getenv)
+	d.env = d.environment()
 	return d, nil
 }
 
 // environment is all that the demo's programs see: nothing of the caller's but
 // the way to git and the time zone.
-func (d *demo) environment(getenv func(string) string) []string {
+func (d *demo) environment() []string {
 	home := filepath.Join(d.dir, "home")
 	return []string{
 		"PATH=" + d.bin + string(os.PathListSeparator) + filepath.Dir(d.git) + string(os.PathListSeparator) + "/usr/bin:/bin",
-		"HOME=" + home, "USER=" + fake.CampusUser, "TZ=" + getenv("TZ"), "LANG=C.UTF-8",
+		"HOME=" + home, "USER=" + fake.CampusUser, "TZ=" + d.zone, "LANG=C.UTF-8",
 		"DAYPASS_RUNTIME_DIR=" + d.mem,
 		"DAYPASS_CLIENT_ID=" + fake.CampusApp, "DAYPASS_APP_URL=" + d.world.URL + "/apps/hub-push",
 		"GITHUB_URL=" + d.world.URL,
@@ -213,13 +217,22 @@ type want struct {
 // step runs one command, shows it with its output, and holds it to want.
 func (d *demo) step(ctx context.Context, w want, dir, name string, args ...string) func() error {
 	return func() error {
-		cmd := d.command(ctx, dir, name, args...)
-		d.say("   $ %s", d.shown(name, args))
-		var all bytes.Buffer
-		out := io.MultiWriter(&all, &indenter{w: d.out, at: true})
-		cmd.Stdout, cmd.Stderr = out, out
-		return d.judge(cmd.Run(), w, all.String(), name)
+		return d.run(d.command(ctx, dir, name, args...), w, "   $ "+d.shown(name, args), nil)
 	}
+}
+
+// run shows a line and what the command says, holds it to want, and keeps the
+// output where somebody wants it.
+func (d *demo) run(cmd *exec.Cmd, w want, line string, keep *string) error {
+	d.say("%s", line)
+	var all bytes.Buffer
+	out := io.MultiWriter(&all, &indenter{w: d.out, at: true})
+	cmd.Stdout, cmd.Stderr = out, out
+	err := cmd.Run()
+	if keep != nil {
+		*keep = all.String()
+	}
+	return d.judge(err, w, all.String(), filepath.Base(cmd.Path))
 }
 
 func (d *demo) judge(err error, w want, text, name string) error {
@@ -241,15 +254,19 @@ func (d *demo) judge(err error, w want, text, name string) error {
 }
 
 func (d *demo) command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
+	if dir == "" {
+		dir = filepath.Join(d.dir, "home")
+	}
+	return d.commandIn(ctx, d.env, dir, name, args...)
+}
+
+func (d *demo) commandIn(ctx context.Context, env []string, dir, name string, args ...string) *exec.Cmd {
 	path := d.git
 	if name != "git" {
 		path = filepath.Join(d.bin, name)
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Dir, cmd.Env = filepath.Join(d.dir, "home"), d.env
-	if dir != "" {
-		cmd.Dir = dir
-	}
+	cmd.Dir, cmd.Env = dir, env
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
@@ -326,11 +343,10 @@ func (d *demo) approve(ctx context.Context, code string) error {
 	return nil
 }
 
-// serve leaves the world up for somebody to try.
-func (d *demo) serve(ctx context.Context) error {
-	file := filepath.Join(d.dir, "demo.sh")
+// exports is a shell script that puts a shell into an environment, and goes home.
+func exports(env []string) []byte {
 	var b strings.Builder
-	for _, kv := range d.env {
+	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
 		if name == "DAYPASS_PLAIN" || name == "TZ" || name == "LANG" {
 			continue
@@ -338,7 +354,13 @@ func (d *demo) serve(ctx context.Context) error {
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
 	}
 	b.WriteString("cd \"$HOME\"\n")
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+	return []byte(b.String())
+}
+
+// serve leaves the world up for somebody to try.
+func (d *demo) serve(ctx context.Context) error {
+	file := filepath.Join(d.dir, "demo.sh")
+	if err := os.WriteFile(file, exports(d.env), 0o600); err != nil {
 		return err
 	}
 	d.say("A stand-in for GitHub runs at %s, on this machine only, until you press Ctrl-C.", d.world.URL)

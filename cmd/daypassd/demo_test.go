@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,5 +84,101 @@ func TestDemoFails(t *testing.T) {
 				t.Errorf("the demo did not notice:\n%s", out)
 			}
 		})
+	}
+}
+
+// stagedHubDemo is a demo of a hub with the programs as shipped.
+func stagedHubDemo(t *testing.T, bin string) (*hubDemo, *bytes.Buffer) {
+	t.Helper()
+	var out bytes.Buffer
+	s := &app{stdout: &out, getenv: os.Getenv, own: func() (string, error) { return bin, nil }}
+	h, err := s.newHubDemo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.close)
+	return h, &out
+}
+
+// TestHubDemo runs the demo of a hub and holds it to its bound.
+func TestHubDemo(t *testing.T) {
+	h, out := stagedHubDemo(t, builtPrograms(t))
+	began := time.Now()
+	if err := h.journey(context.Background()); err != nil {
+		t.Fatalf("%v\n%s\nthe service said:\n%s", err, out, h.log.String())
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %v, the bound is 30 s", took)
+	}
+	if anyToken.MatchString(out.String()) {
+		t.Errorf("it shows a token: %s", out)
+	}
+	service := h.service.Process
+	dir, mem := h.dir, h.mem
+	h.close()
+	for _, path := range []string{dir, mem} {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is left behind", path)
+		}
+	}
+	if err := service.Signal(syscall.Signal(0)); err == nil {
+		t.Error("the access service still runs")
+	}
+}
+
+// TestHubDemoFails: a world that behaves otherwise ends the demo with an error.
+func TestHubDemoFails(t *testing.T) {
+	bin := builtPrograms(t)
+	ends := func(r *http.Request) bool { return r.Method == http.MethodDelete }
+	for name, change := range map[string]func(*hubDemo){
+		"tokens cannot be ended": func(h *hubDemo) { h.world.Local.Fault(ends, fake.Fault{Kind: fake.FaultStatus, Status: 500}) },
+		"App installed everywhere": func(h *hubDemo) {
+			h.world.Local.Update(func(s *fake.Seed) {
+				for i := range s.Installations {
+					if s.Installations[i].ID == fake.CampusPushLabInstall {
+						s.Installations[i].Repos = append(s.Installations[i].Repos, fake.CampusPaperRepo)
+					}
+				}
+			})
+		},
+		"the hub knows no server": func(h *hubDemo) {
+			h.hub.Fault(fake.PathIs("/hub/api/user"), fake.Fault{Kind: fake.FaultStatus, Status: 403})
+		},
+		"a token on a disk": func(h *hubDemo) {
+			text := []byte("[user]\n\ttoken = ghu_" + strings.Repeat("x", 36) + "\n")
+			if err := os.WriteFile(filepath.Join(h.dir, "service", "left"), text, 0o600); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, out := stagedHubDemo(t, bin)
+			change(h)
+			if err := h.journey(context.Background()); err == nil {
+				t.Errorf("the demo did not notice:\n%s", out)
+			}
+		})
+	}
+}
+
+// TestHubDemoStays: left up, it says where, and a shell in a server works.
+func TestHubDemoStays(t *testing.T) {
+	h, out := stagedHubDemo(t, builtPrograms(t))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := h.stay(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{h.url, h.hubURL, h.world.URL, "server.sh"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("it does not say %s:\n%s", want, out)
+		}
+	}
+	for _, name := range []string{"server.sh", "server-gpu.sh"} {
+		cmd := exec.Command("/bin/sh", "-c", `. "$0" && git clone --quiet "$1"`, filepath.Join(h.dir, name), h.repo("data"))
+		cmd.Env = []string{"DAYPASS_PLAIN=1"}
+		if text, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(text), h.url+"connect/") {
+			t.Errorf("in %s: %v %s", name, err, text)
+		}
 	}
 }
