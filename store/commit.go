@@ -117,29 +117,36 @@ func (c *committer) close() {
 func (c *committer) run() {
 	defer close(c.done)
 	for first := range c.queue {
-		var group []*request
-		for r, more := first, true; more && len(group) < groupLimit; {
-			switch {
-			case !r.state.CompareAndSwap(waiting, taken):
-			case r.alone:
-				c.commit([]*request{r})
-			default:
-				group = append(group, r)
-			}
-			select {
-			case r, more = <-c.queue:
-			default:
-				more = false
-			}
-		}
-		if len(group) > 0 {
-			c.commit(group)
-		}
+		c.round(first)
 		c.finishCheckpoint()
 	}
 	c.endChain()
 	if c.s != nil {
 		c.s.close()
+	}
+}
+
+// round commits a request and those that wait behind it.
+func (c *committer) round(r *request) {
+	var group []*request
+	for r != nil {
+		switch {
+		case !r.state.CompareAndSwap(waiting, taken):
+		case r.alone:
+			c.commit([]*request{r})
+		default:
+			group = append(group, r)
+		}
+		r = nil
+		if len(group) < groupLimit { // only then may another be taken out
+			select {
+			case r = <-c.queue: // nil at the end
+			default:
+			}
+		}
+	}
+	if len(group) > 0 {
+		c.commit(group)
 	}
 }
 

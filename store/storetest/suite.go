@@ -28,7 +28,7 @@ func Run(t *testing.T, empty func(testing.TB) string) {
 		{"children", children}, {"held", held}, {"todos", todos}, {"todos are claimed once", claims},
 		{"changes", changes}, {"changes are seen in order", changesInOrder},
 		{"pins", pins}, {"visits", visits}, {"shares", shares}, {"sessions", sessions}, {"states", states}, {"sweep", sweep},
-		{"write", write}, {"one fails alone", failsAlone}, {"panic", panics}, {"cancelled", cancelled}, {"closed", closed},
+		{"write", write}, {"one fails alone", failsAlone}, {"flood", flood}, {"panic", panics}, {"cancelled", cancelled}, {"closed", closed},
 		{"events", events}, {"events of a person", personEvents}, {"hostile texts", hostileTexts},
 		{"two processes", twoProcesses}, {"sealed", sealed}, {"unknown key", unknownKey}, {"rotate", rotate},
 		{"clean", clean}, {"tampered", tampered}, {"cut tail", cutTail}, {"recomputed", recomputed},

@@ -250,6 +250,37 @@ func failsAlone(t *testing.T, w *world) {
 	wantClean(t, w.db)
 }
 
+// flood: more callers than fit into any group or queue; none is forgotten.
+func flood(t *testing.T, w *world) {
+	const n = 3000
+	var all sync.WaitGroup
+	hold := make(chan struct{})
+	go func() {
+		_ = w.db.Write(context.Background(), func(*store.Tx) error { <-hold; return nil })
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for range n {
+		all.Go(func() {
+			if _, err := w.db.Record(ctx, store.Event{Kind: store.Credential}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond) // they wait in the queue and before it
+	close(hold)
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(40 * time.Second):
+		t.Fatal("a caller was forgotten")
+	}
+	if r := wantClean(t, w.db); r.Events != n {
+		t.Errorf("%d of %d events", r.Events, n)
+	}
+}
+
 func panics(t *testing.T, w *world) {
 	func() {
 		defer func() {
