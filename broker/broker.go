@@ -38,6 +38,7 @@ type Limits struct {
 	ProviderTime time.Duration // what one request for a credential may spend at a provider: 4.5 s
 	RefreshTime  time.Duration // what one request to refresh may take: 10 s
 	RefreshLease time.Duration // for how long nobody else refreshes: 2.5 times that, and not less
+	TodoLease    time.Duration // for how long nobody else tries what is to be revoked: 30 s
 }
 
 func (l Limits) filled() Limits {
@@ -52,6 +53,7 @@ func (l Limits) filled() Limits {
 	set(&l.MaxShare, 180*24*time.Hour)
 	set(&l.ProviderTime, 4500*time.Millisecond)
 	set(&l.RefreshTime, 10*time.Second)
+	set(&l.TodoLease, 30*time.Second)
 	l.RefreshLease = max(l.RefreshLease, 5*l.RefreshTime/2)
 	if l.RightTTL <= 0 || l.RightTTL > 5*time.Minute {
 		l.RightTTL = 5 * time.Minute
@@ -78,7 +80,8 @@ type HubFuncs struct {
 	// Users lists all; an error means that nothing is known.
 	Users func(ctx context.Context) ([]HubUser, error)
 	// ServerKind says whether a server is its owner's own, or shared with
-	// others. Nil means that every server is its owner's own.
+	// others; policy.NoKind where the hub cannot say. Nil means that every server
+	// is its owner's own.
 	ServerKind func(ctx context.Context, c daypass.Caller) policy.ServerKind
 }
 

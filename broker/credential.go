@@ -62,8 +62,12 @@ func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Ans
 			Next: `Run "daypass setup": git has to send the repository's path (credential.useHttpPath).`, Kind: daypass.ErrRefused,
 		})
 	}
-	ways, no := b.ways(ctx, c, ask)
-	b.audit(ctx, c, p, ask, ways)
+	kind := b.kind(ctx, c)
+	if kind == policy.NoKind {
+		return Answer{}, b.refuse(ctx, c, p, ask, "", hubProblem(nil))
+	}
+	ways, no := b.ways(ctx, c, ask, kind)
+	b.audit(ctx, c, p, ask, kind, ways)
 	ways = slices.DeleteFunc(ways, func(w way) bool { return w.verdict.Access < ask.Least })
 	if len(ways) == 0 {
 		return Answer{}, b.refuse(ctx, c, p, ask, no.Rule, denied(ask.Host, no.Rule, no.Why))
@@ -108,13 +112,17 @@ func (b *Broker) by(ctx context.Context, g *guarded, c daypass.Caller, p store.P
 	return b.asUser(ctx, g, c, p, ask, w.verdict)
 }
 
+// kind says whether the server that asks is its owner's alone.
+func (b *Broker) kind(ctx context.Context, c daypass.Caller) policy.ServerKind {
+	if b.Hub.ServerKind == nil {
+		return policy.Own
+	}
+	return b.Hub.ServerKind(ctx, c)
+}
+
 // ways asks the rules: first as the person, for as much as is of use, then as
 // the hub. Where nothing is allowed the verdict says why.
-func (b *Broker) ways(ctx context.Context, c daypass.Caller, ask Ask) ([]way, policy.Verdict) {
-	kind := policy.Own
-	if b.Hub.ServerKind != nil {
-		kind = b.Hub.ServerKind(ctx, c)
-	}
+func (b *Broker) ways(ctx context.Context, c daypass.Caller, ask Ask, kind policy.ServerKind) ([]way, policy.Verdict) {
 	q := policy.Request{
 		User: c.User.Name, Groups: c.Groups, Server: c.Server, Kind: kind,
 		Host: ask.Host, Repo: ask.Repo, Access: ask.Access, As: policy.AsUser,
@@ -147,13 +155,13 @@ func (b *Broker) ways(ctx context.Context, c daypass.Caller, ask Ask) ([]way, po
 
 // audit evaluates the second set of rules and tells where it would have
 // answered otherwise. It never changes an answer.
-func (b *Broker) audit(ctx context.Context, c daypass.Caller, p store.Person, ask Ask, ways []way) {
+func (b *Broker) audit(ctx context.Context, c daypass.Caller, p store.Person, ask Ask, kind policy.ServerKind, ways []way) {
 	if b.Audit == nil {
 		return
 	}
 	second := &Broker{Config: b.Config}
 	second.Rules = b.Audit
-	others, no := second.ways(ctx, c, ask)
+	others, no := second.ways(ctx, c, ask, kind)
 	if same(ways, others) {
 		return
 	}

@@ -57,6 +57,7 @@ type Client struct {
 	now                      func() time.Time
 	start                    time.Time
 	cache                    cache
+	servers                  servers
 	flights                  singleflight.Group
 	down                     atomic.Int64 // until when the hub is not asked, as elapsed says
 }

@@ -219,7 +219,12 @@ def _add_service(c, name, url, token_file, redirect):
     if redirect:
         spec["oauth_redirect_uri"] = redirect
     _append(c.JupyterHub, "services", spec)
-    _append(c.JupyterHub, "load_roles", {"name": name, "services": [name], "scopes": SERVICE_SCOPES})
+    import jupyterhub
+
+    scopes = list(SERVICE_SCOPES)
+    if jupyterhub.version_info[0] >= 5:
+        scopes.append("read:shares")  # whether others may enter a server just now
+    _append(c.JupyterHub, "load_roles", {"name": name, "services": [name], "scopes": scopes})
 
 
 # Telling the access service

@@ -106,6 +106,12 @@ type sharingConfig struct {
 type serversConfig struct {
 	Shared    []string `yaml:"shared"`    // names of servers that others enter; * and ? stand for anything
 	Dashboard []string `yaml:"dashboard"` // names of servers that show something to viewers
+	// Options of a server at its start that make it a dashboard, such as
+	// {profile: dashboard}.
+	DashboardOptions map[string]string `yaml:"dashboard_options"`
+	// IgnoreShares: a server that others may enter just now, by the hub's sharing,
+	// is still its owner's own. Otherwise it only reads.
+	IgnoreShares bool `yaml:"ignore_shares"`
 }
 
 type limitsConfig struct {

@@ -104,18 +104,48 @@ func (svc *service) measure(ctx context.Context) {
 	}
 }
 
-// kind says whether others enter a server, by its name.
-func (s serversConfig) kind(_ context.Context, c daypass.Caller) policy.ServerKind {
-	name := c.Server.Name
-	for _, pattern := range s.Dashboard {
-		if ok, err := path.Match(pattern, name); ok && err == nil && c.Server.Known {
+// serverKind says whether others enter a server: by its name, by what it was
+// started with, or by the hub's sharing. What the hub has never said of a server,
+// and cannot say now, makes it nobody's: nothing is given there.
+func (svc *service) serverKind(ctx context.Context, c daypass.Caller) policy.ServerKind {
+	s := svc.config.Servers
+	if kind := s.kind(ctx, c); kind != policy.Own {
+		return kind
+	}
+	if c.Via != daypass.ViaServer || s.IgnoreShares && len(s.DashboardOptions) == 0 {
+		return policy.Own
+	}
+	info, err := svc.hub.Server(ctx, c.User.Name, c.Server.Name)
+	if err != nil {
+		return policy.NoKind
+	}
+	for name, value := range s.DashboardOptions {
+		if info.Option(name, value) {
 			return policy.Dashboard
 		}
 	}
-	for _, pattern := range s.Shared {
-		if ok, err := path.Match(pattern, name); ok && err == nil && c.Server.Known {
-			return policy.Shared
-		}
+	if info.Shared && !s.IgnoreShares {
+		return policy.Shared
 	}
 	return policy.Own
+}
+
+// kind is what the name of a server alone says.
+func (s serversConfig) kind(_ context.Context, c daypass.Caller) policy.ServerKind {
+	switch {
+	case c.Server.Known && named(s.Dashboard, c.Server.Name):
+		return policy.Dashboard
+	case c.Server.Known && named(s.Shared, c.Server.Name):
+		return policy.Shared
+	}
+	return policy.Own
+}
+
+func named(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if ok, err := path.Match(p, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
 }

@@ -181,7 +181,7 @@ func (svc *service) newBroker(bridges []broker.Bridge, forever []string) error {
 	svc.broker, err = broker.New(broker.Config{
 		Log: svc.log, Store: svc.db, Issuers: issuers, Rules: rules, Audit: audit, Sharing: c.Sharing.Groups, Bridges: bridges,
 		AcceptForever: forever, Limits: limits, Process: svc.db.Process(),
-		Hub: broker.HubFuncs{ID: c.Hub.ID, User: svc.hubUser, Users: svc.hubUsers, ServerKind: c.Servers.kind},
+		Hub: broker.HubFuncs{ID: c.Hub.ID, User: svc.hubUser, Users: svc.hubUsers, ServerKind: svc.serverKind},
 		Observe: broker.Observe{
 			Provider: func(host, _, outcome string, took time.Duration) { svc.metrics.Upstream(host, outcome, took) },
 			Breaker:  func(host string, open bool) { svc.metrics.Up(host, !open) },
