@@ -29,26 +29,26 @@ type hubDemo struct {
 	hubURL   string // of the hub, with its proxy's routes
 	url      string // of the access service
 	config   string // its server.yaml
-	log      safeBuffer
+	log      serviceLog
 	front    *http.Server
 	service  *exec.Cmd
 	ended    chan struct{} // closed when the service has ended
 	one, two *demoServer
 }
 
-// A safeBuffer is a bytes.Buffer for several goroutines.
-type safeBuffer struct {
+// A serviceLog keeps what the access service says.
+type serviceLog struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (s *safeBuffer) Write(p []byte) (int, error) {
+func (s *serviceLog) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.Write(p)
 }
 
-func (s *safeBuffer) String() string {
+func (s *serviceLog) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
