@@ -87,7 +87,7 @@ type ConsentEnd struct {
 	Host              string // of the callback's path
 	State, Code       string
 	Error, Issuer     string // OAuth's error and iss, where sent
-	Request, Redirect string
+	Request           string // the request's id, for the activity
 }
 
 // A Connected is a consent that was kept.

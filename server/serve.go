@@ -122,10 +122,23 @@ func (s *Server) note(a *answer, r *http.Request, began time.Time) {
 		slog.Int("status", a.status), slog.String("code", a.code), slog.Duration("took", took))
 }
 
+// requestKey is the key of a request's id in its context.
+type requestKey struct{}
+
+// RequestID is the id under which a request is logged, for the activity; "" where
+// the context is no request's.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey{}).(string)
+	return id
+}
+
 // serve does what a route's kind asks for first.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	a := w.(*answer)
 	a.route = rt.name
+	if rt.name != "credential" { // which hands its id on by itself
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, a.id))
+	}
 	var err error
 	switch rt.kind {
 	case open:

@@ -71,7 +71,7 @@ func (f *face) credential(ctx context.Context, c daypass.Caller, ask server.Ask)
 
 func (f *face) rejected(ctx context.Context, c daypass.Caller, r api.Rejected) error {
 	// The broker knows tokens by the first half of their SHA-256.
-	return told(r.Host, f.b.Rejected(ctx, c, r.Host, r.SHA256[:32], ""))
+	return told(r.Host, f.b.Rejected(ctx, c, r.Host, r.SHA256[:32], server.RequestID(ctx)))
 }
 
 func (f *face) connections(ctx context.Context, c daypass.Caller) ([]server.Connection, error) {
@@ -130,7 +130,7 @@ func (f *face) start(ctx context.Context, c daypass.Caller, session, host string
 
 func (f *face) finish(ctx context.Context, c daypass.Caller, session, host string, q url.Values) (daypass.Account, error) {
 	done, err := f.b.FinishConsent(ctx, c, broker.ConsentEnd{
-		Session: session, Host: host, State: q.Get("state"), Code: q.Get("code"), Error: q.Get("error"), Issuer: q.Get("iss"),
+		Session: session, Host: host, State: q.Get("state"), Code: q.Get("code"), Error: q.Get("error"), Issuer: q.Get("iss"), Request: server.RequestID(ctx),
 	})
 	if err != nil {
 		return daypass.Account{}, told(host, err)
@@ -140,7 +140,7 @@ func (f *face) finish(ctx context.Context, c daypass.Caller, session, host strin
 }
 
 func (f *face) disconnect(ctx context.Context, c daypass.Caller, host string) (server.Ended, error) {
-	done, err := f.b.Disconnect(ctx, c, host, "")
+	done, err := f.b.Disconnect(ctx, c, host, server.RequestID(ctx))
 	f.changed.tell(c.User)
 	return server.Ended{Done: done}, told(host, err)
 }
@@ -235,7 +235,7 @@ func (f *face) moved(ctx context.Context, c daypass.Caller) ([]server.SharedRepo
 }
 
 func (f *face) confirm(ctx context.Context, c daypass.Caller, host string, repo daypass.Repo) error {
-	return told(host, f.b.Confirm(ctx, c, host, repo, ""))
+	return told(host, f.b.Confirm(ctx, c, host, repo, server.RequestID(ctx)))
 }
 
 // serverNamed reads what daypass.Server.String writes.
@@ -251,7 +251,7 @@ func serverNamed(s string) daypass.Server {
 
 func (f *face) approve(ctx context.Context, c daypass.Caller, s daypass.Server) error {
 	defer f.changed.tell(c.User)
-	return told("", f.b.Approve(ctx, c, s, ""))
+	return told("", f.b.Approve(ctx, c, s, server.RequestID(ctx)))
 }
 
 func (f *face) sharing(ctx context.Context, c daypass.Caller) (server.Sharing, error) {
@@ -288,12 +288,12 @@ func (f *face) sharing(ctx context.Context, c daypass.Caller) (server.Sharing, e
 }
 
 func (f *face) share(ctx context.Context, c daypass.Caller, n server.NewShare) error {
-	_, err := f.b.Share(ctx, c, n.Host, n.Repo, n.Group, n.Until, "")
+	_, err := f.b.Share(ctx, c, n.Host, n.Repo, n.Group, n.Until, server.RequestID(ctx))
 	return told(n.Host, err)
 }
 
 func (f *face) endShare(ctx context.Context, c daypass.Caller, id int64) error {
-	return told("", f.b.EndShare(ctx, c, id, ""))
+	return told("", f.b.EndShare(ctx, c, id, server.RequestID(ctx)))
 }
 
 func (f *face) people(ctx context.Context, query string, after int64) ([]server.Person, int64, error) {
@@ -400,7 +400,7 @@ func (f *face) health(ctx context.Context) ([]server.Check, error) { return f.ch
 
 func (f *face) hookLogin(ctx context.Context, l api.HookLogin) error {
 	h := broker.HandIn{
-		User: l.User, Host: l.Host, App: l.ClientID, Account: l.Account.Account(),
+		Request: server.RequestID(ctx), User: l.User, Host: l.Host, App: l.ClientID, Account: l.Account.Account(),
 		Grant: daypass.Grant{Access: l.Access, Until: daypass.Forever, Refresh: l.Refresh, Renew: daypass.Forever},
 	}
 	if l.Created != nil {
