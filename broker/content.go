@@ -29,6 +29,9 @@ func (b *Broker) asHub(ctx context.Context, g *guarded, c daypass.Caller, p stor
 	if ask.Stale {
 		return Answer{}, hubProblem(nil)
 	}
+	// Whoever waits for another's answer waits no longer than for one of their own.
+	ctx, cancel := context.WithTimeout(ctx, b.Limits.ProviderTime)
+	defer cancel()
 	leave, ok := b.flights.enter(ctx.Done(), key)
 	if !ok {
 		return Answer{}, providerProblem(ask.Host, context.Cause(ctx))
@@ -37,8 +40,6 @@ func (b *Broker) asHub(ctx context.Context, g *guarded, c daypass.Caller, p stor
 	if k, ok := b.children.get(key, b.Now()); ok {
 		return b.hand(ctx, c, p, ask, v, k)
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.Limits.ProviderTime)
-	defer cancel()
 	right, err := b.lookAsHub(ctx, g, ask)
 	if err != nil {
 		return Answer{}, err

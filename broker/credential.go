@@ -196,10 +196,11 @@ func (b *Broker) refuse(ctx context.Context, c daypass.Caller, p store.Person, a
 	var r *Refusal
 	if !errors.As(err, &r) {
 		var problem *daypass.Problem
-		if !errors.As(err, &problem) {
-			problem = providerProblem(ask.Host, err).(*Refusal).Problem
+		if errors.As(err, &problem) {
+			r = &Refusal{Problem: problem}
+		} else {
+			r = providerProblem(ask.Host, err).(*Refusal)
 		}
-		r = &Refusal{Problem: problem}
 	}
 	out := *r
 	if out.Rule == "" {

@@ -21,6 +21,9 @@ func (b *Broker) asUser(ctx context.Context, g *guarded, c daypass.Caller, p sto
 	if ask.Stale {
 		return Answer{}, hubProblem(nil)
 	}
+	// Whoever waits for another's answer waits no longer than for one of their own.
+	ctx, cancel := context.WithTimeout(ctx, b.Limits.ProviderTime)
+	defer cancel()
 	leave, ok := b.flights.enter(ctx.Done(), key)
 	if !ok {
 		return Answer{}, providerProblem(ask.Host, context.Cause(ctx))
@@ -29,8 +32,6 @@ func (b *Broker) asUser(ctx context.Context, g *guarded, c daypass.Caller, p sto
 	if k, ok := b.children.get(key, b.Now()); ok {
 		return b.again(ctx, c, p, ask, policy.AsUser, v, k)
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.Limits.ProviderTime)
-	defer cancel()
 	led := b.ledger()
 	conn, err := led.find(ctx, p.ID, ask.Host)
 	if errors.Is(err, store.ErrNone) {
