@@ -127,16 +127,33 @@ func (b *Broker) reconcile(ctx context.Context) {
 	}
 	var last time.Time
 	every(ctx, time.Minute, func(ctx context.Context) {
-		users, err := b.Hub.Users(ctx)
-		if err != nil || len(users) == 0 {
-			return // a hub that is down, or new, says nothing about anybody
-		}
-		b.endStopped(ctx, users)
-		if b.Now().Sub(last) >= 24*time.Hour {
+		day := b.Now().Sub(last) >= 24*time.Hour
+		if b.compare(ctx, day) && day {
 			last = b.Now()
-			b.endGone(ctx, users)
 		}
 	})
+}
+
+// compare looks at the hub's list once; day also looks for people who are gone.
+// It returns false where the hub says nothing: one that is down, or new, says
+// nothing about anybody, and neither does one that lists less than half of what
+// it listed before.
+func (b *Broker) compare(ctx context.Context, day bool) bool {
+	users, err := b.Hub.Users(ctx)
+	if err != nil || len(users) == 0 {
+		return false
+	}
+	b.endStopped(ctx, users)
+	if !day {
+		return true
+	}
+	if 2*len(users) < b.listed {
+		b.Log.Error("the hub lists less than half of what it listed before; nobody is ended by it", "now", len(users), "before", b.listed)
+		return true
+	}
+	b.listed = len(users)
+	b.endGone(ctx, users)
+	return true
 }
 
 // endStopped ends what servers hold that run no more, where the hook that tells

@@ -127,6 +127,7 @@ type Broker struct {
 	restored *rate.Limiter // first uses after a restore
 	wake     chan struct{} // to-dos wait
 	changed  int64         // the last change seen; Run's alone
+	listed   int           // how many users the hub had at the last daily look; Run's alone
 	leases   atomic.Int64  // counts the attempts to refresh
 }
 

@@ -331,10 +331,7 @@ func (b *Broker) work() {
 	}
 }
 
-const (
-	todoLease = 30 * time.Second
-	todoBatch = 32
-)
+const todoBatch = 32
 
 // workTodos does what is due, until ctx ends. What is due in a moment is not
 // waited for longer than that moment.
@@ -380,7 +377,7 @@ func (b *Broker) Settle(ctx context.Context, person int64) (left int, err error)
 
 // doTodos claims what is due and does it, several at a time.
 func (b *Broker) doTodos(ctx context.Context, person int64) (int, error) {
-	list, err := b.Store.ClaimTodos(ctx, b.Process, b.Now(), todoBatch, todoLease)
+	list, err := b.Store.ClaimTodos(ctx, b.Process, b.Now(), todoBatch, b.Limits.TodoLease)
 	if err != nil {
 		return 0, err
 	}
