@@ -1,0 +1,15 @@
+# At the end of jupyterhub_config.py, for an access service behind the hub's own
+# address, at /services/daypass/: the shared mode. doc/deploy.md says what is lost.
+import sys
+
+sys.path.insert(0, "/usr/local/share/daypass/python")
+import daypass_hub
+
+daypass_hub.configure(
+    c,  # noqa: F821
+    broker_url="https://hub.example.org/services/daypass/",
+    hook_url="http://127.0.0.1:8088/services/daypass/",
+    service_url="http://127.0.0.1:8088",
+    hook_token_file="/etc/daypass/hook-token",
+    service_token_file="/etc/daypass/hub-token",
+)
