@@ -83,11 +83,11 @@ func needBrowser() error {
 
 // A ConsentEnd is what the browser brought back from the provider.
 type ConsentEnd struct {
-	Session           string
-	Host              string // of the callback's path
-	State, Code       string
-	Error, Issuer     string // OAuth's error and iss, where sent
-	Request           string // the request's id, for the activity
+	Session       string
+	Host          string // of the callback's path
+	State, Code   string
+	Error, Issuer string // OAuth's error and iss, where sent
+	Request       string // the request's id, for the activity
 }
 
 // A Connected is a consent that was kept.
@@ -126,7 +126,7 @@ func (b *Broker) FinishConsent(ctx context.Context, c daypass.Caller, e ConsentE
 	if err != nil {
 		return Connected{}, b.refuse(ctx, c, p, ask, "", exchangeProblem(e.Host, err))
 	}
-	conn, id, err := b.connect(ctx, g, c, p, grant, store.Connection{Kind: "app"}, store.Connect)
+	conn, id, err := b.connect(ctx, g, c, p, ask, grant, store.Connection{Kind: "app"}, store.Connect)
 	if err != nil {
 		b.discard(g, grant.Access)
 		return Connected{}, b.refuse(ctx, c, p, ask, "", err)
@@ -186,7 +186,7 @@ func (b *Broker) takeState(ctx context.Context, c daypass.Caller, p store.Person
 
 // connect looks whose a grant is and keeps it, in one transaction with the
 // event. What is there already is revoked afterwards.
-func (b *Broker) connect(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, grant daypass.Grant, conn store.Connection, kind store.Kind) (store.Connection, store.EventID, error) {
+func (b *Broker) connect(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, grant daypass.Grant, conn store.Connection, kind store.Kind) (store.Connection, store.EventID, error) {
 	if err := b.acceptable(g.Host(), grant); err != nil {
 		return conn, "", err
 	}
@@ -200,7 +200,7 @@ func (b *Broker) connect(ctx context.Context, g *guarded, c daypass.Caller, p st
 	if b.Limits.Session {
 		conn.Ends = now.Add(b.Limits.SessionAge)
 	}
-	e := b.event(c, p, Ask{Host: g.Host()}, kind)
+	e := b.event(c, p, ask, kind)
 	e.Outcome, e.Account, e.Until = store.OK, account.Login, conn.Ends
 	var id store.EventID
 	conn, err = b.ledger().put(context.WithoutCancel(ctx), conn, grant, func(tx *store.Tx) error {

@@ -50,7 +50,7 @@ func (b *Broker) HandIn(ctx context.Context, h HandIn) error {
 		}
 	}
 	conn := store.Connection{Kind: "login", App: h.App, Account: h.Account}
-	if _, _, err := b.connect(ctx, g, c, p, h.Grant, conn, store.LoginHandedIn); err != nil {
+	if _, _, err := b.connect(ctx, g, c, p, Ask{Host: h.Host, Request: h.Request}, h.Grant, conn, store.LoginHandedIn); err != nil {
 		b.discard(g, h.Grant.Access)
 		return b.refuse(ctx, c, p, Ask{Host: h.Host, Request: h.Request}, "", err)
 	}
