@@ -12,9 +12,9 @@ import (
 // the log anew.
 
 const (
-	checkpointEvery = 500 * time.Millisecond
-	finishPages     = 4000 // from 16 MB on the rest is copied between commits
-	restPages       = 1500 // where it is at most this much; else after the next round
+	checkpointEvery = 100 * time.Millisecond
+	finishPages     = 1000 // from 4 MB on the rest is copied between commits
+	restPages       = 300  // where it is at most this much; else after the next round
 )
 
 func (db *DB) runCheckpoints() {

@@ -60,6 +60,9 @@ type committer struct {
 	commits atomic.Int64
 	finish  atomic.Bool // see finishCheckpoint
 	head    atomic.Pointer[Head]
+
+	recentLock sync.Mutex
+	recent     []eventRow // see trail.go
 }
 
 func newCommitter(db *DB) *committer {
@@ -238,6 +241,7 @@ func (c *committer) keep(g *batch) {
 		return
 	}
 	c.chain = g.chain
+	c.remember(g)
 	h := g.chain.head(g.now)
 	c.head.Store(&h)
 }
@@ -369,7 +373,7 @@ func (g *batch) run(r *request, shared bool) error {
 		}
 	}
 	tx := &Tx{g: g}
-	r.err, r.panic = call(r.op, tx)
+	r.panic, r.err = call(r.op, tx)
 	tx.over = true
 	if r.err == nil && r.panic == nil && tx.failed != nil {
 		r.err = tx.failed
@@ -399,9 +403,9 @@ func (g *batch) run(r *request, shared bool) error {
 	return err
 }
 
-func call(op func(*Tx) error, tx *Tx) (err error, panicked any) {
+func call(op func(*Tx) error, tx *Tx) (panicked any, err error) {
 	defer func() { panicked = recover() }()
-	return op(tx), nil
+	return nil, op(tx)
 }
 
 func (g *batch) record(e eventRow) EventID {

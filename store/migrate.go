@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -40,7 +41,7 @@ func (db *DB) migrate(ctx context.Context, pool *sql.DB) error {
 	}
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.d.postgres {
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60)) // once a second, for a minute
 		if err != nil {
 			return err
 		}
@@ -50,11 +51,25 @@ func (db *DB) migrate(ctx context.Context, pool *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.Up(ctx); err != nil {
+	if err := db.up(ctx, pool, p); err != nil {
 		return &daypass.Problem{Code: "DP-933", What: "the store's tables cannot be brought up to date", Why: plain(err),
 			Next: "Nothing was changed. Check the database's messages, then start again.", Err: err}
 	}
 	return nil
+}
+
+// up runs the migrations. SQLite has no lock for it: where another process was
+// faster, this one's transaction fails, and what is left to do is looked at anew.
+func (db *DB) up(ctx context.Context, pool *sql.DB, p *goose.Provider) error {
+	for end := time.Now().Add(retryFor); ; time.Sleep(20 * time.Millisecond) {
+		_, err := p.Up(ctx)
+		if err == nil || schemaVersion(ctx, pool) == newest {
+			return nil
+		}
+		if db.d.postgres || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // schemaVersion is 0 where there are no tables yet.

@@ -14,8 +14,10 @@ import (
 
 const (
 	trailEvery  = 2 * time.Second
-	trailOthers = time.Minute // for what processes that died left behind
-	trailPage   = 4096        // events read at once
+	trailOthers = time.Minute          // for what processes that died left behind
+	trailPage   = 16384                // events read at once
+	trailRows   = 128                  // entries written at once
+	trailPause  = 2 * time.Millisecond // between two writes, for others' sake
 )
 
 func (db *DB) runTrails() {
@@ -60,8 +62,16 @@ func (db *DB) trail(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
+	recent := db.committer.takeRecent()
 	for _, m := range marks {
-		for {
+		recent := slices.DeleteFunc(slices.Clone(recent), func(r eventRow) bool { return r.chain != m.chain || r.n <= m.n })
+		if len(recent) > 0 && recent[0].n == m.n+1 {
+			if err := db.putTrails(ctx, m.chain, recent); err != nil {
+				return err
+			}
+			continue
+		}
+		for { // what is not in memory: another process's, or too much
 			rows, err := list(ctx, db.readers, func(s scanner) (r eventRow, err error) { return r, s.Scan(&r.n, &r.at, &r.person) },
 				`SELECT n, at, person FROM events WHERE chain = $1 AND n > $2 ORDER BY n LIMIT $3`, m.chain, m.n, trailPage)
 			if err != nil {
@@ -71,7 +81,7 @@ func (db *DB) trail(ctx context.Context, all bool) error {
 				break
 			}
 			m.n = rows[len(rows)-1].n
-			if err := db.putTrails(ctx, m.chain, rows, m.n); err != nil {
+			if err := db.putTrails(ctx, m.chain, rows); err != nil {
 				return err
 			}
 		}
@@ -81,18 +91,20 @@ func (db *DB) trail(ctx context.Context, all bool) error {
 
 // putTrails writes a page in small transactions, so that no caller waits long,
 // and moves the mark last: what is interrupted is written again, to no effect.
-func (db *DB) putTrails(ctx context.Context, chain string, rows []eventRow, mark int64) error {
+func (db *DB) putTrails(ctx context.Context, chain string, rows []eventRow) error {
+	mark := rows[len(rows)-1].n
 	rows = slices.DeleteFunc(rows, func(r eventRow) bool { return r.person == 0 })
 	slices.SortFunc(rows, func(a, b eventRow) int {
 		return cmp.Or(cmp.Compare(a.person, b.person), cmp.Compare(a.at, b.at), cmp.Compare(a.n, b.n))
 	})
 	for len(rows) > 0 {
-		n := min(len(rows), 256)
+		n := min(len(rows), trailRows)
 		err := db.Write(ctx, func(tx *Tx) error { return tx.putTrails(chain, rows[:n]) })
 		if err != nil {
 			return err
 		}
 		rows = rows[n:]
+		time.Sleep(trailPause)
 	}
 	return db.Write(ctx, func(tx *Tx) error {
 		_, err := tx.exec(`UPDATE chains SET trailed = $1 WHERE chain = $2 AND trailed < $1`, mark, chain)
@@ -121,4 +133,28 @@ func (tx *Tx) putTrails(chain string, rows []eventRow) error {
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// recentLimit bounds what is kept in memory until it is in the trails.
+const recentLimit = 1 << 16
+
+// remember keeps which events concern whom, so that they need not be read back.
+func (c *committer) remember(g *batch) {
+	c.recentLock.Lock()
+	defer c.recentLock.Unlock()
+	if len(c.recent) > 0 && c.recent[0].chain != g.chain.name || len(c.recent)+len(g.events) > recentLimit {
+		c.recent = nil // they will be read back
+	}
+	for _, e := range g.events {
+		c.recent = append(c.recent, eventRow{chain: g.chain.name, n: e.n, at: e.at, person: e.person})
+	}
+}
+
+// takeRecent returns the newest events, without a gap up to the last.
+func (c *committer) takeRecent() []eventRow {
+	c.recentLock.Lock()
+	defer c.recentLock.Unlock()
+	out := c.recent
+	c.recent = nil
+	return out
 }

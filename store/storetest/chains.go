@@ -104,23 +104,7 @@ func rotate(t *testing.T, w *world) {
 	for range 250 {
 		w.child(t, store.Child{})
 	}
-	stop := make(chan struct{})
-	var all sync.WaitGroup
-	for i := range people {
-		all.Go(func() {
-			for round := 1; ; round++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := traffic(t.Context(), dbs[(i+round)%2], people[i].ID, round); err != nil {
-					t.Errorf("round %d: %v", round, err)
-					return
-				}
-			}
-		})
-	}
+	finish := busy(t, dbs, people)
 	time.Sleep(100 * time.Millisecond)
 	next := must(w.keys.Rotate(rand.Reader))(t)
 	keys.Store(next)
@@ -137,8 +121,7 @@ func rotate(t *testing.T, w *world) {
 	if err := dbs[1].Rewrap(t.Context(), nil); err != nil { // what the other sealed with the old key meanwhile
 		t.Fatal(err)
 	}
-	close(stop)
-	all.Wait()
+	finish()
 	use := must(dbs[0].KeyUse(t.Context()))(t)
 	old, now := w.keys.IDs()[0], next.IDs()[0]
 	if steps < 2 || use[old] != 0 || use[now] < 256 {
@@ -156,6 +139,31 @@ func rotate(t *testing.T, w *world) {
 		t.Error(err)
 	}
 	wantClean(t, again)
+}
+
+// busy keeps refreshing everybody's connection, through both databases.
+func busy(t *testing.T, dbs []*store.DB, people []store.Person) (finish func()) {
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range people {
+		all.Go(func() {
+			for round := 1; ; round++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := traffic(t.Context(), dbs[(i+round)%2], people[i].ID, round); err != nil {
+					t.Errorf("round %d: %v", round, err)
+					return
+				}
+			}
+		})
+	}
+	return func() {
+		close(stop)
+		all.Wait()
+	}
 }
 
 // traffic refreshes a connection once and reads it back.
