@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -411,10 +412,14 @@ func (s *Server) openAPI(c *call) error {
 	return nil
 }
 
-// healthz says that the process lives, and nothing else.
+// healthz says that the process lives, and which service it is: one that finds
+// its port taken looks whether this is it already.
 func (s *Server) healthz(c *call) error {
-	c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = c.w.Write([]byte("ok\n"))
+	s.writeJSON(c.w, http.StatusOK, struct {
+		Service string `json:"service"`
+		URL     string `json:"url"`
+		Process int    `json:"process"`
+	}{"daypass", s.c.URL.String(), os.Getpid()})
 	return nil
 }
 
