@@ -119,7 +119,7 @@ func (s *app) portTaken(ctx context.Context, c *serverConfig, err error) error {
 		return problem
 	}
 	who, herr := holder(ctx, c)
-	if herr != nil || who.Service != "daypass" || who.URL != c.URL {
+	if herr != nil || who.Service != "daypass" || strings.TrimSuffix(who.URL, "/") != strings.TrimSuffix(c.URL, "/") {
 		return problem
 	}
 	fmt.Fprintf(s.stderr, "daypass: another daypass serves %s already (process %d); this one ends.\n", c.URL, who.Process)
