@@ -136,7 +136,7 @@ github:
     push: {client_id: %s, client_secrets: ["file:%s/etc/push-secret"], app_url: %s/github-apps/campus-push}
     content: {client_id: %s, key: "file:%s/etc/content-key"}
 %s
-`, s.listen, s.url, where, s.dir, s.hub.API, s.hub.Public, s.dir, s.dir, s.world.URL, fake.CampusPushApp, s.dir, s.world.URL, fake.CampusContentApp, s.dir, c.YAML))
+`, s.listen, s.url, where, s.dir, s.hub.API, s.hub.Public, s.dir, s.dir, s.world.URL, fake.CampusPushApp, s.dir, s.world.URL, fake.CampusContentApp, s.dir, strings.ReplaceAll(c.YAML, "HOST", s.host())))
 	s.makeImage()
 }
 
