@@ -294,7 +294,7 @@ func (b *Broker) right(ctx context.Context, g *guarded, led ledger, conn store.C
 		return r, &Refusal{Problem: &daypass.Problem{
 			Code: "DP-821", What: "your account " + conn.Account.Login + " reaches no repository " + repo.String() + " at " + conn.Host,
 			Why:  "it does not exist, you may not see it, or the App is not installed on it",
-			Next: "Look at which repositories the App reaches: " + g.ReachURL(),
+			Next: "Open " + g.ReachURL() + " to see which repositories the App reaches, and to add one.",
 			Who:  "The repository's owner can install the App there or invite you.", Kind: daypass.ErrRefused, Err: daypass.ErrNoSuchRepo,
 		}}
 	case err != nil:
