@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/store"
@@ -123,11 +124,33 @@ func (s *app) wholeDesk(ctx context.Context, path string) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	svc, err := s.open(ctx, c, false)
+	svc, err := s.outside().open(ctx, c, false)
 	if err != nil {
 		return nil, err
 	}
 	return &desk{service: svc, app: s}, nil
+}
+
+// hubGives is the variable in which a hub gives a service that it starts its
+// token: a new one each time, and to no admin's shell.
+const hubGives = "JUPYTERHUB_API_TOKEN"
+
+// outside is the same world for commands that do without that token.
+func (s *app) outside() *app {
+	out := *s
+	out.getenv = func(name string) string {
+		v := s.getenv(name)
+		if v == "" && name == hubGives {
+			v = "unknown-outside-of-the-hub"
+		}
+		return v
+	}
+	return &out
+}
+
+// hubSilent reports whether the hub cannot be asked from here, for want of it.
+func (s *app) hubSilent(c *serverConfig) bool {
+	return c.Hub.Token == "env:"+hubGives && s.getenv(hubGives) == ""
 }
 
 // leave closes the store, and so marks the end of this process's chain: that can
@@ -156,7 +179,7 @@ func (s *app) adminConfig(path string) (*serverConfig, error) {
 	if err := ownedByUs(path); err != nil {
 		return nil, err
 	}
-	c, err := s.readConfig(path)
+	c, err := s.outside().readConfig(path)
 	if err != nil {
 		return nil, err
 	}
@@ -176,11 +199,8 @@ func (s *app) adminConfig(path string) (*serverConfig, error) {
 func ownedByUs(paths ...string) error {
 	for _, path := range paths {
 		st, err := os.Stat(path)
-		if err == nil && !st.IsDir() {
-			var f *os.File
-			if f, err = os.Open(path); err == nil {
-				f.Close()
-			}
+		if err == nil { // not by opening it: that would drop SQLite's locks, were the store open here
+			err = unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS)
 		}
 		if errors.Is(err, fs.ErrPermission) {
 			return wrongUser(path, "may not be read by "+userName(os.Geteuid()), "SERVICE-USER")
@@ -279,6 +299,8 @@ func ago(t, now time.Time) string {
 		return "never"
 	case !t.Before(daypass.Forever):
 		return "without an end"
+	case t.Sub(now).Abs() < time.Second:
+		return stamp(t) + " (now)"
 	case t.After(now):
 		return stamp(t) + " (in " + length(t.Sub(now)) + ")"
 	}
@@ -287,21 +309,17 @@ func ago(t, now time.Time) string {
 
 // length is a duration in the one unit that says enough.
 func length(d time.Duration) string {
-	count := func(n time.Duration, unit string) string {
-		if n == 1 {
-			return "1 " + unit
+	for _, u := range []struct {
+		unit, from time.Duration
+		name       string
+	}{
+		{24 * time.Hour, 48 * time.Hour, "day"}, {time.Hour, 100 * time.Minute, "hour"}, {time.Minute, 100 * time.Second, "minute"},
+	} {
+		if d >= u.from || d >= u.unit && d%u.unit == 0 {
+			return plural(int64(d.Round(u.unit)/u.unit), u.name)
 		}
-		return strconv.FormatInt(int64(n), 10) + " " + unit + "s"
 	}
-	switch {
-	case d >= 48*time.Hour:
-		return count(d/(24*time.Hour), "day")
-	case d >= 2*time.Hour:
-		return count(d/time.Hour, "hour")
-	case d >= 2*time.Minute:
-		return count(d/time.Minute, "minute")
-	}
-	return count(d/time.Second, "second")
+	return plural(int64(d.Round(time.Second)/time.Second), "second")
 }
 
 // plural counts things: "1 event", "2 events".

@@ -266,6 +266,9 @@ func (l eventLine) row() []string {
 	if l.Why != "" {
 		why = append(why, l.Why)
 	}
+	if l.Account != "" && l.Repo == "" {
+		why = append(why, "as "+l.Account)
+	}
 	if l.Rule != "" {
 		why = append(why, "rule "+l.Rule)
 	}

@@ -76,7 +76,7 @@ func (s *app) policyCheck(config string) error {
 	}
 	s.say("\nWhat no rule allows is refused. A rule that forbids wins.")
 	if len(c.AuditRules) > 0 {
-		s.say("%s only watched (audit_rules): where they would decide otherwise, the record says so.", rulesAre(len(c.AuditRules)))
+		s.say("%s only watched (audit_rules): the record says where the answer would differ.", rulesAre(len(c.AuditRules)))
 	}
 	warnings := lint(rules, c)
 	for _, w := range warnings {
@@ -192,7 +192,7 @@ func (s *app) groupsOf(ctx context.Context, c *serverConfig, name string) []stri
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	token, err := s.secret("hub.token", c.Hub.Token)
-	if err == nil {
+	if err == nil && !s.hubSilent(c) {
 		var p hub.Person
 		client := hub.New(hub.Config{ID: c.Hub.ID, API: c.Hub.API, Public: c.Hub.URL, Service: c.Hub.Service, Token: token})
 		if p, err = client.Person(ctx, name); err == nil {

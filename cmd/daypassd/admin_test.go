@@ -125,3 +125,52 @@ func TestAppNewKeeps(t *testing.T) {
 		t.Errorf("no answer ended with %d", code)
 	}
 }
+
+// TestAppNewBroker: the App that people connect at an access service has its
+// callback, a secret and no key.
+func TestAppNewBroker(t *testing.T) {
+	_, said, _ := try(t, "x\n", "admin", "app", "new", "--broker", "https://daypass.example.org/services/daypass", "--org", "river-lab")
+	u := link(t, said)
+	for key, want := range map[string]string{
+		"callback_urls[]": "https://daypass.example.org/services/daypass/oauth/github/github.com/callback", "contents": "write", "metadata": "read", "public": "true",
+		"webhook_active": "false", "request_oauth_on_install": "false", "url": "https://daypass.example.org/services/daypass/", "name": "push from daypass.example.org",
+	} {
+		if got := u.Query().Get(key); got != want {
+			t.Errorf("%s = %q, want %q", key, got, want)
+		}
+	}
+	for _, want := range []string{"Expire user authorization tokens", "Enable Device Flow", "Generate a new client secret", "Make no private key", "client_secrets: [file:", "app check"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+	if strings.Contains(said, "Paste the Client ID") {
+		t.Error("it asks for what belongs elsewhere")
+	}
+	_, said, _ = try(t, "", "admin", "app", "new", "--broker", "https://d.example.org", "--host", "ghes.example:8443")
+	if got := link(t, said).Query().Get("callback_urls[]"); got != "https://d.example.org/oauth/github/ghes.example:8443/callback" {
+		t.Errorf("the callback is %s", got)
+	}
+	for _, bad := range []string{"http://daypass.example.org", "daypass.example.org", "https://u:p@x.example/", "https://x.example/?q", "javascript:1", ""} {
+		if code, said, _ := try(t, "", "admin", "app", "new", "--broker", bad); bad != "" && code != 2 {
+			t.Errorf("%q ended with %d: %s", bad, code, said)
+		}
+	}
+}
+
+// TestAppNewContent: the App for content reads, has a key, and nobody connects it.
+func TestAppNewContent(t *testing.T) {
+	_, said, _ := try(t, "x\n", "admin", "app", "new", "--content", "--org", "uni")
+	q := link(t, said).Query()
+	if q.Get("contents") != "read" || q.Get("metadata") != "read" || q.Get("public") != "false" || q.Has("callback_urls[]") || !strings.HasPrefix(q.Get("name"), "content for ") {
+		t.Errorf("the link has %v", q)
+	}
+	for _, want := range []string{"Generate a private key", "no client secret", "push:", "content:", "key: file:"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+	if code, _, _ := try(t, "", "admin", "app", "new", "--content", "--broker", "https://x.example"); code != 2 {
+		t.Error("both at once are taken")
+	}
+}

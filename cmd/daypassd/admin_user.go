@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,7 +170,7 @@ func (d *desk) showPerson(v *personView) {
 		rows = append(rows, []string{"  cut off", "no"})
 	}
 	if v.Todos > 0 {
-		rows = append(rows, []string{"  STILL TO REVOKE", plural(int64(v.Todos), "token") + " or consent at a host; daypass admin check says more"})
+		rows = append(rows, []string{"  STILL TO REVOKE", plural(int64(v.Todos), "revocation") + " at a host; the service tries until it is done, daypass admin user revoke " + v.Name + " at once"})
 	}
 	s.table(rows)
 	s.say("\nConnections")
@@ -266,10 +265,15 @@ func (s *app) userRevoke(ctx context.Context, config, name string) (err error) {
 		for _, k := range kids {
 			children[k.ID] = true
 		}
+		if err := d.tryNow(ctx, p.ID, children); err != nil {
+			return err
+		}
 	}
 	lines, err := d.broker.RevokeUser(ctx, name, s.whoRuns())
 	for _, line := range lines {
-		s.say("  %s", line)
+		if !strings.Contains(line, " revocations are noted ") { // each of them is listed below
+			s.say("  %s", line)
+		}
 	}
 	if err != nil {
 		return err
@@ -291,7 +295,7 @@ func (s *app) userRevoke(ctx context.Context, config, name string) (err error) {
 	return &daypass.Problem{
 		Code: "DP-956", What: name + " is cut off here, but " + plural(int64(len(left)), "revocation") + " at a host could not be done yet",
 		Next: "The service tries again until it is done, also after a restart; run this again to try at once.",
-		Who:  "Where it is urgent, the account's owner ends the App's access in their settings at the host.", Kind: daypass.ErrUnreachable,
+		Who:  "Where it is urgent, the account's owner ends the App's access in their settings at the host.",
 	}
 }
 
@@ -303,10 +307,28 @@ func todoText(t store.Todo, now time.Time) string {
 	if t.Due.After(now) {
 		text += ", next " + ago(t.Due, now)
 	}
-	if t.Why != "" {
-		text += "; " + t.Why
+	if why, _, _ := strings.Cut(t.Why, ". "); why != "" {
+		text += "; " + why
 	}
 	return text
+}
+
+// tryNow makes due what an earlier try left for later.
+func (d *desk) tryNow(ctx context.Context, person int64, children map[int64]bool) error {
+	left, err := d.todosOf(ctx, person, children)
+	if err != nil {
+		return err
+	}
+	return d.db.Write(ctx, func(tx *store.Tx) error {
+		for _, t := range left {
+			if t.Due.After(tx.Now()) {
+				if err := tx.RetryTodo(t.ID, tx.Now(), t.Why); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // waitTodos gives what is being done at this moment, here or by the running
@@ -371,12 +393,4 @@ func (s *app) userAllow(ctx context.Context, config, name string) (err error) {
 		s.say("%s may use the access service again. Connections have to be made anew: daypass login, or the page of their access.", name)
 	}
 	return nil
-}
-
-// noSuchEvent says that an event is not there.
-func noSuchEvent(id string) error {
-	return &daypass.Problem{
-		Code: "DP-961", What: "there is no event " + strconv.Quote(id), Next: `Copy its number, such as K3QF-1042, from the message or from "daypass admin events".`,
-		Err: errors.New("no row"),
-	}
 }

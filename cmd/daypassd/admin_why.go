@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,12 +70,10 @@ func (d *desk) eventRows(e store.Event) [][]string {
 	}
 	if e.User != "" {
 		who := e.User + " of the hub " + e.Hub
-		if e.Server != "" {
+		if e.Server != "" && e.Server != "unknown" {
 			who += ", in the server " + e.Server
 		}
-		if e.Via != "" {
-			who += ", by a " + e.Via + " token"
-		}
+		who += map[string]string{"server": ", by the server's token", "user": ", by a token of theirs", "browser": ", in a browser", "pass": ", by a pass"}[e.Via]
 		add("Who", who)
 	}
 	if e.Repo != "" {
@@ -155,7 +154,11 @@ func ruleWords(r policy.Rule) []string {
 	}
 	var repos []string
 	for _, p := range r.What {
-		repos = append(repos, p.String())
+		text := p.String()
+		if text == "*/*/*" {
+			text = "every repository"
+		}
+		repos = append(repos, text)
 	}
 	lines := []string{what + " in " + strings.Join(repos, ", ")}
 	who := "everybody"
@@ -221,4 +224,11 @@ func adviceFor(e store.Event) advice {
 		a.you = strings.ReplaceAll(a.you, "HOST/OWNER/NAME", e.Host+"/"+e.Repo)
 	}
 	return a
+}
+
+// noSuchEvent says that an event is not there.
+func noSuchEvent(id string) error {
+	return &daypass.Problem{
+		Code: "DP-961", What: "there is no event " + strconv.Quote(id), Next: `Copy its number, such as K3QF-1042, from the message or from "daypass admin events".`,
+	}
 }
