@@ -59,7 +59,7 @@ func appLink(h github.Host, o appOptions) string {
 	}
 	switch {
 	case o.content:
-		q.Set("description", "Reads the repositories that it is installed on, for the people of "+o.page+" whom its rules name. It cannot write.")
+		q.Set("description", "Reads the repositories that it is installed on, for the people whom the rules of our hub name. It cannot write.")
 		q.Set("contents", "read")
 		q.Set("public", "false")
 	case o.broker != "":
@@ -128,7 +128,7 @@ func pushAppSteps(h github.Host, o appOptions, p func(string, ...any)) {
 	p("3. On the page that follows, press \"Generate a new client secret\", and put it into a file that only the")
 	p("   service's user reads, without showing it on the screen or in the shell's history:\n")
 	p("   install -m 600 -o daypass /dev/null /etc/daypass/push-secret")
-	p("   cat > /etc/daypass/push-secret        (paste it, Enter, Ctrl-D)\n")
+	p("   read -rs s; printf %%s \"$s\" > /etc/daypass/push-secret; unset s        (paste it, Enter)\n")
 	p("   Make no private key: without one, nobody acts but for a person who said yes.\n")
 	p("4. Copy the Client ID (it starts with Iv) and the public link into the service's configuration:\n")
 	p("%s", serverSnippet(h, true, false))

@@ -117,11 +117,11 @@ func (s *app) restore(ctx context.Context, config, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.tellRestored(path, done)
+	s.tellRestored(path, done, c.Heads.File)
 	return nil
 }
 
-func (s *app) tellRestored(path string, done store.Imported) {
+func (s *app) tellRestored(path string, done store.Imported, heads string) {
 	s.say("Restored %s: %s, %s, %s. This is epoch %d.\n", path, people(done.People),
 		plural(done.Connections, "connection"), plural(done.Events, "event"), done.Epoch)
 	s.say("Dead now:")
@@ -135,6 +135,10 @@ func (s *app) tellRestored(path string, done store.Imported) {
 	s.say("    off since then is not cut off any more: daypass admin user revoke NAME. The same goes for what people")
 	s.say("    disconnected; the hosts know that, and connections that they ended do not come back.")
 	s.say("  - Keep the store that was there before, if there is one: its record of events shows what is missing here.")
+	if heads != "" {
+		s.say("  - Move %s aside, and keep it: its heads know events that are not here, which", heads)
+		s.say("    \"daypass admin events verify\" would report as cut off.")
+	}
 }
 
 func people(n int64) string {

@@ -73,7 +73,8 @@ func TestRestore(t *testing.T) {
 	d.db.Close()
 
 	o.edit("/store/daypass.db", "/store/second.db")
-	o.wants(0, []string{"9 people", "9 connections", "epoch 2", "Dead now", "What happens next", "user revoke"}, "restore", path)
+	o.edit("log: warn", "log: warn\nheads: {file: "+filepath.Join(o.dir, "heads.log")+"}")
+	o.wants(0, []string{"9 people", "9 connections", "epoch 2", "Dead now", "heads.log aside", "What happens next", "user revoke"}, "restore", path)
 	o.wants(1, []string{"DP-940"}, "restore", path)
 	d = o.open()
 	if _, found, err := d.db.Sessions().Find("a-session"); err != nil || found {

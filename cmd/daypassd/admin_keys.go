@@ -166,11 +166,11 @@ func (s *app) keysRotate(ctx context.Context, config string) (err error) {
 // lockKeys keeps two rotations apart, and sees that the file can be replaced
 // before anything begins.
 func lockKeys(path string) (unlock func(), err error) {
-	path, err = filepath.EvalSymlinks(path)
+	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, replaceProblem(path, err)
 	}
-	folder := filepath.Dir(path)
+	folder := filepath.Dir(real)
 	if err := unix.Access(folder, unix.W_OK|unix.X_OK); err != nil {
 		return nil, replaceProblem(path, fmt.Errorf("you may not write in %s: %w", folder, err))
 	}
@@ -199,14 +199,15 @@ func replaceKeys(path string, keys *store.Keys) error {
 	if err != nil {
 		return err
 	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return replaceProblem(path, err)
-	}
-	old, err := os.Stat(path)
+	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return replaceProblem(path, err)
 	}
-	f, err := renameio.NewPendingFile(path, renameio.WithStaticPermissions(0o600))
+	old, err := os.Stat(real)
+	if err != nil {
+		return replaceProblem(path, err)
+	}
+	f, err := renameio.NewPendingFile(real, renameio.WithStaticPermissions(0o600))
 	if err != nil {
 		return replaceProblem(path, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -168,6 +169,34 @@ func TestRotateRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.wants(2, []string{"DP-906", "can be read by others"}, "keys", "rotate")
+}
+
+// TestRotateInterrupted: a rotation that is stopped in the middle leaves a store
+// and a file that go on, and the next one finishes.
+func TestRotateInterrupted(t *testing.T) {
+	o := newOffice(t, "")
+	d := o.open()
+	c := o.connect(d, "ada", fake.CampusUser)
+	o.serve()
+	before := o.keyIDs()[0].ID
+	ctx, cancel := context.WithTimeout(t.Context(), settleTime/3)
+	defer cancel()
+	if code, said := o.adminUntil(ctx, "keys", "rotate"); code == 0 || !strings.Contains(said, "New keys") {
+		t.Fatalf("it was not interrupted: %d", code)
+	}
+	if list := o.keyIDs(); list[0].ID == before || list[1].ID != before || list[1].Uses == 0 {
+		t.Fatalf("%+v", list)
+	}
+	if status, said, err := o.request(o.hub.StartServer("ada", ""), "river-lab/data"); status != http.StatusOK {
+		t.Errorf("the running service: %d %s %v", status, said, err)
+	}
+	o.must(o.open(), c, "octo-researcher", "notes")
+	o.wants(0, []string{"sealed anew"}, "keys", "rotate")
+	for _, k := range o.keyIDs() {
+		if k.ID == before {
+			t.Errorf("the first key is still there: %+v", k)
+		}
+	}
 }
 
 // TestKeptMode: the file that takes the old one's place has its owner and mode.

@@ -283,7 +283,7 @@ func (s *app) userRevoke(ctx context.Context, config, name string) (err error) {
 		return err
 	}
 	if d.config.Connections.Keep == "session" && d.serviceRuns(ctx) {
-		s.say("  connections that the running service keeps in its memory give nothing any more, and end within %s", "8 hours")
+		s.say("  connections in the running service's memory are ended by the service, within a second; its log says how that went")
 	}
 	if len(left) == 0 {
 		s.say("Done: nothing of %s's is left that daypass knows of. daypass admin user allow %s takes it back.", name, name)

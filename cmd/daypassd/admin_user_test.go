@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/store"
@@ -78,6 +80,52 @@ func TestRevokeLater(t *testing.T) {
 		list, err := d.db.Todos(t.Context())
 		return err == nil && len(list) == 0
 	})
+}
+
+// TestRevokeRunning: what the running service has in its memory is of no use to
+// who was cut off, at once; what they were given is dead at the host.
+func TestRevokeRunning(t *testing.T) {
+	for _, more := range []string{"", "connections: {keep: session}\n"} {
+		o := newOffice(t, more)
+		d := o.open()
+		token := o.hub.StartServer("ada", "")
+		if more == "" {
+			o.connect(d, "ada", fake.CampusUser)
+		}
+		o.serve()
+		if more != "" {
+			// Nothing of it is in the store, and the command cannot see it.
+			if status, _, _ := o.request(token, "river-lab/data"); status == http.StatusOK {
+				t.Fatal("given without a connection")
+			}
+			o.wants(0, []string{"keeps connections in its memory", "none"}, "user", "show", "ada")
+			o.wants(0, []string{"within a second"}, "user", "revoke", "ada")
+			continue
+		}
+		status, said, err := o.request(token, "river-lab/data")
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("%d %s %v", status, said, err)
+		}
+		var given struct{ Password string }
+		if err := json.Unmarshal([]byte(said), &given); err != nil || given.Password == "" {
+			t.Fatal(err)
+		}
+		o.wants(0, []string{"Done"}, "user", "revoke", "ada")
+		if _, live := o.world.Local.Token(given.Password); live {
+			t.Error("what the server was given lives on")
+		}
+		start := time.Now()
+		for {
+			status, said, _ := o.request(token, "river-lab/data")
+			if status == http.StatusForbidden && strings.Contains(said, "DP-811") {
+				break
+			}
+			if time.Since(start) > 2*time.Second {
+				t.Fatalf("after 2 s: %d %s", status, said)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
 }
 
 // TestWhy: each refusal is told with its rule and what helps.
