@@ -158,14 +158,28 @@ func (c *committer) round(r *request) {
 func (c *committer) commit(group []*request) {
 	err := c.attempt(group)
 	if err != nil && len(group) > 1 && !errors.Is(err, errUnsure) && !errors.Is(err, daypass.ErrUnreachable) {
-		for _, r := range group {
-			r.err = c.attempt([]*request{r})
-			close(r.done)
-		}
+		c.oneByOne(group)
 		return
 	}
+	var later []*request
 	for _, r := range group {
+		if err == nil && r.err != nil && errors.Is(r.err, errAgain) {
+			later = append(later, r)
+			continue
+		}
 		if err != nil {
+			r.err = err
+		}
+		close(r.done)
+	}
+	c.oneByOne(later)
+}
+
+// oneByOne gives each request a transaction of its own. What the request itself
+// answers with stays its answer.
+func (c *committer) oneByOne(list []*request) {
+	for _, r := range list {
+		if err := c.attempt([]*request{r}); err != nil {
 			r.err = err
 		}
 		close(r.done)
@@ -254,8 +268,24 @@ func (c *committer) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.db.d.postgres {
+		if _, err := conn.ExecContext(ctx, lockTimeout); err != nil {
+			return errors.Join(err, conn.Close())
+		}
+	}
 	c.s = &session{Conn: conn, macros: c.db.d.macros, known: map[string]*sql.Stmt{}}
 	return nil
+}
+
+// Two processes whose groups hold what the other needs would stand still until
+// PostgreSQL looks for a deadlock, after a second. Whoever waits for this long
+// for a row is put off, and the rest of its group goes on.
+const lockTimeout = `SET lock_timeout = '50ms'`
+
+// held reports whether another process has what was asked for.
+func held(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "55P03" || pg.Code == "40P01") // lock_not_available, deadlock_detected
 }
 
 func (c *committer) rollback() {
@@ -268,11 +298,15 @@ func (c *committer) rollback() {
 
 // drop closes a session that may be in any state; the next group opens another.
 func (c *committer) drop() {
-	if c.s != nil {
-		_ = c.s.Raw(func(any) error { return driver.ErrBadConn })
-		c.s.close()
-		c.s = nil
+	if c.s == nil {
+		return
 	}
+	if !c.db.d.postgres {
+		c.s.forget() // before their connection: SQLite's statements are no more after it
+	}
+	_ = c.s.Raw(func(any) error { return driver.ErrBadConn })
+	c.s.close()
+	c.s = nil
 }
 
 // failed says whether an error before the commit is one to try again after.
@@ -385,7 +419,9 @@ func (g *batch) run(r *request, shared bool) error {
 		}
 		return nil
 	}
-	if tx.failed != nil && (passing(tx.failed) || g.db.d.postgres && lost(tx.failed)) {
+	if shared && tx.failed != nil && held(tx.failed) {
+		r.err = again(tx.failed) // by itself, after the group
+	} else if tx.failed != nil && (passing(tx.failed) || g.db.d.postgres && lost(tx.failed)) {
 		return tx.failed
 	}
 	g.events, g.changes, g.chain.n = g.events[:events], g.changes[:changes], n

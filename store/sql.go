@@ -86,10 +86,16 @@ func (s *session) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 	return stmt, err
 }
 
-func (s *session) close() {
+// forget closes what was prepared.
+func (s *session) forget() {
 	for _, stmt := range s.known {
 		_ = stmt.Close()
 	}
+	clear(s.known)
+}
+
+func (s *session) close() {
+	s.forget()
 	_ = s.Conn.Close()
 }
 
