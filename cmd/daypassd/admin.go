@@ -169,9 +169,9 @@ func keysProblem(err error) error {
 	return serveProblem("DP-906", "the access service's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
 }
 
-// adminConfig reads the configuration, quietly, and says who has to run this
-// where it is somebody else.
-func (s *app) adminConfig(path string) (*serverConfig, error) {
+// configAlone reads the configuration, for what needs neither store nor secrets,
+// such as trying rules before they are put in force.
+func (s *app) configAlone(path string) (*serverConfig, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -184,7 +184,17 @@ func (s *app) adminConfig(path string) (*serverConfig, error) {
 		return nil, err
 	}
 	c.Log = "warn"
-	files := []string{}
+	return c, nil
+}
+
+// adminConfig reads the configuration, and says who has to run this where it is
+// somebody else.
+func (s *app) adminConfig(path string) (*serverConfig, error) {
+	c, err := s.configAlone(path)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
 	if keys, ok := strings.CutPrefix(c.Keys, "file:"); ok {
 		files = append(files, keys)
 	}

@@ -37,7 +37,7 @@ func (s *app) policyCheckCommand() *cobra.Command {
 
 // policyConfig reads a configuration whose rules compile.
 func (s *app) policyConfig(config string) (c *serverConfig, rules, audit *policy.Set, err error) {
-	if c, err = s.adminConfig(config); err != nil {
+	if c, err = s.configAlone(config); err != nil {
 		return nil, nil, nil, err
 	}
 	if rules, audit, err = c.rules(); err != nil {
