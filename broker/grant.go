@@ -34,16 +34,9 @@ func due(now, until time.Time) bool {
 
 // access returns the connection with an access token that is good for a while.
 func (b *Broker) access(ctx context.Context, g *guarded, led ledger, conn store.Connection) (store.Connection, daypass.Grant, error) {
-	conn, err := led.byID(ctx, conn)
+	conn, grant, err := current(ctx, led, conn)
 	if err != nil {
-		return conn, daypass.Grant{}, gone(conn.Host, err)
-	}
-	if conn.State == store.NeedsConsent {
-		return conn, daypass.Grant{}, notConnected(conn.Host, conn.Why)
-	}
-	grant, err := led.grant(ctx, conn)
-	if err != nil {
-		return conn, grant, storeProblem(err)
+		return conn, grant, err
 	}
 	if conn.State == store.Live && !due(b.Now(), conn.AccessUntil) {
 		return conn, grant, nil
@@ -52,6 +45,22 @@ func (b *Broker) access(ctx context.Context, g *guarded, led ledger, conn store.
 		return conn, grant, providerProblem(conn.Host, errors.New("many connections come back at once after a restore"))
 	}
 	return b.refresh(ctx, g, led, conn)
+}
+
+// current reads a connection and its grant, which are two looks at the store:
+// where another process renewed it in between, both are read again.
+func current(ctx context.Context, led ledger, conn store.Connection) (now store.Connection, grant daypass.Grant, err error) {
+	for tries := 0; ; tries++ {
+		if now, err = led.byID(ctx, conn); err != nil {
+			return conn, grant, gone(conn.Host, err)
+		}
+		if now.State == store.NeedsConsent {
+			return now, grant, notConnected(now.Host, now.Why)
+		}
+		if grant, err = led.grant(ctx, now); !errors.Is(err, store.ErrNone) || tries == 4 {
+			return now, grant, storeProblem(err)
+		}
+	}
 }
 
 func gone(host string, err error) error {
@@ -94,16 +103,12 @@ func (b *Broker) renew(ctx context.Context, g *guarded, led ledger, conn store.C
 func (b *Broker) refreshLeased(ctx context.Context, g *guarded, led ledger, conn store.Connection, dead bool) (store.Connection, daypass.Grant, error) {
 	pause := 20 * time.Millisecond
 	for {
-		now, err := led.byID(ctx, conn)
+		now, grant, err := current(ctx, led, conn)
 		if err != nil {
-			return conn, daypass.Grant{}, gone(conn.Host, err)
+			return now, grant, err
 		}
-		switch {
-		case now.State == store.NeedsConsent:
-			return now, daypass.Grant{}, notConnected(now.Host, now.Why)
-		case now.State == store.Live && !due(b.Now(), now.AccessUntil) && !(dead && now.Version == conn.Version):
-			grant, err := led.grant(ctx, now)
-			return now, grant, storeProblem(err)
+		if now.State == store.Live && !due(b.Now(), now.AccessUntil) && !(dead && now.Version == conn.Version) {
+			return now, grant, nil
 		}
 		// Each attempt has a name of its own: one that was held up for longer
 		// than its lease must not be taken for the one after it.
