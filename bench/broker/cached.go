@@ -34,6 +34,7 @@ func (b *bench) cached(s *stage) {
 	v := st.serve("serve", where)
 	v.warm()
 	rate := b.keeps(v, pace{"SQLite", 10_000, 10, "sqlite synchronous=2 journal=wal"}, where, func() {
+		b.say("resident: %.1f MiB of its own, %.1f MiB of the program's file and others", v.memory("RssAnon"), v.memory("RssFile")+v.memory("RssShmem"))
 		for _, field := range []string{"VmRSS", "VmHWM"} {
 			b.note(figure{what: fmt.Sprintf("resident after the load, %d people, %s", people, field), got: v.memory(field), bound: 80, unit: "MiB"})
 		}
@@ -69,8 +70,8 @@ func (b *bench) keeps(v *service, p pace, where string, after func()) (rate floa
 		before, ours := v.cpu(), ownCPU()
 		t := f()
 		n := float64(len(t.took))
-		b.say("%-10s %8.0f/s  p50 %.2f  p99 %.2f  max %.1f ms; CPU for one: the service's %.0f us, ours %.0f us; load %s", p.name, t.rate(),
-			t.at(.5), t.at(.99), t.at(1), float64((v.cpu()-before).Microseconds())/n, float64((ownCPU()-ours).Microseconds())/n, load())
+		b.say("%-10s %8.0f/s  p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms; CPU for one: the service's %.0f us, ours %.0f us; load %s", p.name, t.rate(),
+			t.at(.5), t.at(.9), t.at(.99), t.at(.999), t.at(1), float64((v.cpu()-before).Microseconds())/n, float64((ownCPU()-ours).Microseconds())/n, load())
 		events = append(events, t.events...)
 		if len(t.events) != len(t.took) {
 			wrong = "an answer without an event"

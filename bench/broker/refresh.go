@@ -1,11 +1,21 @@
 package main
 
 import (
+	"database/sql"
 	"math/rand/v2"
 	"time"
 
 	"github.com/daypass-dev/daypass/store/storetest"
 )
+
+// deadlocks is how often the database had to end one.
+func deadlocks(s *stage, where string) (n int) {
+	db, err := sql.Open(driverOf(where))
+	s.check(err)
+	defer db.Close()
+	s.check(db.QueryRow(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&n))
+	return n
+}
 
 // inFlight is how many requests for expiring connections are under way at most.
 const inFlight = 500
@@ -41,8 +51,12 @@ func (b *bench) refreshes(s *stage) {
 	asked := st.world.Local.Count(path) - before
 	b.say("%d requests at two processes, %d at once, in %.1f s; p50 %.0f and %.0f ms, max %.0f and %.0f ms; %d refreshes; load %s", len(requests[0])+len(requests[1]),
 		inFlight, took.Seconds(), t.at(.5), u.at(.5), t.at(1), u.at(1), asked, load())
+	b.say("PostgreSQL ended %d deadlocks", deadlocks(s, where))
 	if w := t.wrong() + u.wrong(); w != "" {
 		b.say("%s", w)
+		for _, v := range []*service{one, other} {
+			b.say("%s", v.complaints())
+		}
 	}
 	b.must("two processes, 1,000 expiring connections: every answer was 200", len(t.took)+len(u.took) == len(requests[0])+len(requests[1]))
 	f := figure{what: "refreshes at the stand-in, no fewer", got: float64(asked), bound: people, atLeast: true}

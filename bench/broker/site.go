@@ -314,6 +314,11 @@ func (v *service) end() {
 	}
 }
 
+// complaints are the first lines of its log that are not for information.
+func (v *service) complaints() string {
+	return strings.Join(regexp.MustCompile(`(?m)^.*level=(WARN|ERROR).*$`).FindAllString(v.text(), 5), "\n  ")
+}
+
 // durability is what the service read back from its store at its start.
 func (v *service) durability() string {
 	m := regexp.MustCompile(`msg="daypass serves".* store="([^"]*)"`).FindStringSubmatch(v.text())
