@@ -374,7 +374,7 @@ func reply(p server.PersonDetail) string {
 			continue
 		}
 		text := fmt.Sprintf("On %s your request for %s at %s was answered with no: %s.", a.At.UTC().Format("2006-01-02 15:04 MST"), a.Repo, a.Host, strings.TrimSuffix(a.Why, "."))
-		if a.Rule != "" && a.Rule != "default" {
+		if a.Code == "DP-810" && a.Rule != "" && a.Rule != "default" {
 			text += " The rule is called " + a.Rule + "."
 		}
 		return text + " The event is " + a.ID + "."
