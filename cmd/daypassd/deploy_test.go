@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +15,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -324,4 +329,65 @@ func nginxFile(t *testing.T, path, text string) {
 	if depth != 0 {
 		t.Errorf("%s: braces do not match", path)
 	}
+}
+
+// TestSocketActivation starts the service as daypass.socket, daypass.service and
+// credentials.conf do: with a socket that is open already, and secrets in a folder
+// of systemd's.
+func TestSocketActivation(t *testing.T) {
+	bin, dir := builtPrograms(t), t.TempDir()
+	for _, d := range []string{"store", "keys", "credentials"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(bin, "daypass"), args...)
+		cmd.Env = []string{"HOME=" + dir, "PATH=/usr/bin:/bin"}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("daypass %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	run("admin", "keys", "init", filepath.Join(dir, "keys", "keys.json"))
+	for _, name := range []string{"hub-token", "hook-token", "push-secret"} {
+		if err := os.WriteFile(filepath.Join(dir, "credentials", name), []byte(strings.Repeat("5a", 32)), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := strings.NewReplacer("file:/etc/daypass/keys", "file:"+dir+"/keys", "file:/etc/daypass/", "credential:",
+		"/var/lib/daypassd", dir+"/store").Replace(pageText(t, "../../deploy/server.yaml"))
+	path := filepath.Join(dir, "server.yaml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" serve --config "$1"`, filepath.Join(bin, "daypass"), path)
+	cmd.Env = []string{"HOME=" + dir, "PATH=/usr/bin:/bin", "CREDENTIALS_DIRECTORY=" + filepath.Join(dir, "credentials")}
+	cmd.ExtraFiles = []*os.File{socket}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever comes before it is up waits, and is not turned away.
+	client := &http.Client{Timeout: 20 * time.Second}
+	res, err := client.Get("http://" + l.Addr().String() + "/readyz")
+	stop()
+	if werr := cmd.Wait(); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%v %v, and the service: %v\n%s", res, err, werr, log.String())
+	}
+	res.Body.Close()
 }

@@ -47,7 +47,7 @@ func dockerRuns(t *testing.T, text string) []string {
 }
 
 // TestServersImage runs what the Dockerfile of the servers' image runs, over this
-// machine's own /etc and /usr/local, and looks whether git then asks daypass.
+// machine's own /etc, /usr/local and /var, and looks whether git then asks daypass.
 func TestServersImage(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("an image's /etc takes root")
@@ -76,7 +76,7 @@ func TestServersImage(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the user below has to get there
 		t.Fatal(err)
 	}
-	for _, d := range []string{"etc", "etc-work", "local", "local-work", "out", "home"} {
+	for _, d := range []string{"etc", "etc-work", "local", "local-work", "var", "var-work", "out", "home"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -90,6 +90,7 @@ func TestServersImage(t *testing.T) {
 	script := `d=$1
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$d/etc,workdir=$d/etc-work" /etc
 mount -t overlay overlay -o "lowerdir=/usr/local,upperdir=$d/local,workdir=$d/local-work" /usr/local
+mount -t overlay overlay -o "lowerdir=/var,upperdir=$d/var,workdir=$d/var-work" /var
 rm -f /etc/gitconfig
 cp -a "$d/out/usr/local/." /usr/local/
 BROKER=https://daypass.example.org/ GITHUB=github.com

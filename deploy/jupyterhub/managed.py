@@ -14,6 +14,8 @@ daypass_hub.configure(
 c.JupyterHub.services.append(  # noqa: F821
     {
         "name": "daypass",
+        # One of our own: those that a hub makes up at each start stay valid for ever.
+        "api_token": open("/etc/daypass/hub-token").read().strip(),
         # Below 1024 only root can listen: where people have shells on this
         # machine, nobody takes the port while the service is down.
         "url": "http://127.0.0.1:888",
