@@ -62,7 +62,7 @@ type committer struct {
 	head    atomic.Pointer[Head]
 
 	recentLock sync.Mutex
-	recent     []eventRow // see trail.go
+	recent     recently // see trail.go
 }
 
 func newCommitter(db *DB) *committer {

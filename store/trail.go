@@ -64,15 +64,14 @@ func (db *DB) trail(ctx context.Context, all bool) error {
 	}
 	recent := db.committer.takeRecent()
 	for _, m := range marks {
-		recent := slices.DeleteFunc(slices.Clone(recent), func(r eventRow) bool { return r.chain != m.chain || r.n <= m.n })
-		if len(recent) > 0 && recent[0].n == m.n+1 {
-			if err := db.putTrails(ctx, m.chain, recent); err != nil {
+		if rows := recent.after(m.n); recent.chain == m.chain && len(rows) > 0 && rows[0].n == m.n+1 {
+			if err := db.putTrails(ctx, m.chain, rows); err != nil {
 				return err
 			}
 			continue
 		}
 		for { // what is not in memory: another process's, or too much
-			rows, err := list(ctx, db.readers, func(s scanner) (r eventRow, err error) { return r, s.Scan(&r.n, &r.at, &r.person) },
+			rows, err := list(ctx, db.readers, func(s scanner) (e entry, err error) { return e, s.Scan(&e.n, &e.at, &e.person) },
 				`SELECT n, at, person FROM events WHERE chain = $1 AND n > $2 ORDER BY n LIMIT $3`, m.chain, m.n, trailPage)
 			if err != nil {
 				return err
@@ -91,10 +90,10 @@ func (db *DB) trail(ctx context.Context, all bool) error {
 
 // putTrails writes a page in small transactions, so that no caller waits long,
 // and moves the mark last: what is interrupted is written again, to no effect.
-func (db *DB) putTrails(ctx context.Context, chain string, rows []eventRow) error {
+func (db *DB) putTrails(ctx context.Context, chain string, rows []entry) error {
 	mark := rows[len(rows)-1].n
-	rows = slices.DeleteFunc(rows, func(r eventRow) bool { return r.person == 0 })
-	slices.SortFunc(rows, func(a, b eventRow) int {
+	rows = slices.DeleteFunc(rows, func(e entry) bool { return e.person == 0 })
+	slices.SortFunc(rows, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.person, b.person), cmp.Compare(a.at, b.at), cmp.Compare(a.n, b.n))
 	})
 	for len(rows) > 0 {
@@ -117,7 +116,7 @@ var trailTexts = map[int]string{
 	1:  insertText("trails (person, at, chain, n)", 4, 1) + " ON CONFLICT DO NOTHING",
 }
 
-func (tx *Tx) putTrails(chain string, rows []eventRow) error {
+func (tx *Tx) putTrails(chain string, rows []entry) error {
 	for len(rows) > 0 {
 		n := 1
 		if len(rows) >= 64 {
@@ -135,26 +134,40 @@ func (tx *Tx) putTrails(chain string, rows []eventRow) error {
 	return nil
 }
 
+// An entry says whom an event concerns.
+type entry struct{ n, at, person int64 }
+
+// recently are the newest events of a chain, without a gap up to the last, so
+// that they need not be read back.
+type recently struct {
+	chain string
+	rows  []entry
+}
+
 // recentLimit bounds what is kept in memory until it is in the trails.
 const recentLimit = 1 << 16
 
-// remember keeps which events concern whom, so that they need not be read back.
 func (c *committer) remember(g *batch) {
 	c.recentLock.Lock()
 	defer c.recentLock.Unlock()
-	if len(c.recent) > 0 && c.recent[0].chain != g.chain.name || len(c.recent)+len(g.events) > recentLimit {
-		c.recent = nil // they will be read back
+	if c.recent.chain != g.chain.name || len(c.recent.rows)+len(g.events) > recentLimit {
+		c.recent = recently{chain: g.chain.name} // the others will be read back
 	}
 	for _, e := range g.events {
-		c.recent = append(c.recent, eventRow{chain: g.chain.name, n: e.n, at: e.at, person: e.person})
+		c.recent.rows = append(c.recent.rows, entry{e.n, e.at, e.person})
 	}
 }
 
-// takeRecent returns the newest events, without a gap up to the last.
-func (c *committer) takeRecent() []eventRow {
+func (c *committer) takeRecent() recently {
 	c.recentLock.Lock()
 	defer c.recentLock.Unlock()
 	out := c.recent
-	c.recent = nil
+	c.recent = recently{}
 	return out
+}
+
+// after are those past a number.
+func (r recently) after(n int64) []entry {
+	i, _ := slices.BinarySearchFunc(r.rows, n+1, func(e entry, n int64) int { return cmp.Compare(e.n, n) })
+	return r.rows[i:]
 }
