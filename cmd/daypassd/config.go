@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -151,8 +152,11 @@ func (s *app) readConfig(path string) (*serverConfig, error) {
 func yamlText(err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n")
+	text = unknownField.ReplaceAllString(text, "there is no key $1 here")
 	return strings.Join(strings.Fields(text), " ")
 }
+
+var unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
 
 // fromHub fills in what a hub tells the services that it manages (JupyterHub
 // docs: "Services", environment variables).
