@@ -80,6 +80,11 @@ func (b *Broker) sweep(ctx context.Context) {
 			}
 			return
 		}
+		for _, c := range b.memory.all() {
+			if !c.Ends.After(b.Now()) {
+				due = append(due, c)
+			}
+		}
 		for _, c := range due {
 			why := "nobody used it for " + days(b.Limits.Idle)
 			if !c.Ends.IsZero() && !c.Ends.After(b.Now()) {

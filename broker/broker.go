@@ -121,6 +121,7 @@ type Broker struct {
 	people   people
 	children children
 	rights   rights
+	audited  differences
 	flights  flights
 	memory   *memory // connections that are never stored
 	bridged  *bridged

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -66,7 +67,7 @@ func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Ans
 	if kind == policy.NoKind {
 		return Answer{}, b.refuse(ctx, c, p, ask, "", hubProblem(nil))
 	}
-	ways, no := b.ways(ctx, c, ask, kind)
+	ways, no := b.ways(ctx, b.Rules, c, ask, kind)
 	b.audit(ctx, c, p, ask, kind, ways)
 	ways = slices.DeleteFunc(ways, func(w way) bool { return w.verdict.Access < ask.Least })
 	if len(ways) == 0 {
@@ -89,7 +90,8 @@ func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Ans
 			break
 		}
 	}
-	return Answer{}, b.refuse(ctx, c, p, ask, ways[0].verdict.Rule, first)
+	// What said no was none of the rules that allowed it.
+	return Answer{}, b.refuse(ctx, c, p, ask, "", first)
 }
 
 func onlyRead(ask Ask) error {
@@ -120,9 +122,9 @@ func (b *Broker) kind(ctx context.Context, c daypass.Caller) policy.ServerKind {
 	return b.Hub.ServerKind(ctx, c)
 }
 
-// ways asks the rules: first as the person, for as much as is of use, then as
-// the hub. Where nothing is allowed the verdict says why.
-func (b *Broker) ways(ctx context.Context, c daypass.Caller, ask Ask, kind policy.ServerKind) ([]way, policy.Verdict) {
+// ways asks a set of rules: first as the person, for as much as is of use, then
+// as the hub. Where nothing is allowed the verdict says why.
+func (b *Broker) ways(ctx context.Context, rules *policy.Set, c daypass.Caller, ask Ask, kind policy.ServerKind) ([]way, policy.Verdict) {
 	q := policy.Request{
 		User: c.User.Name, Groups: c.Groups, Server: c.Server, Kind: kind,
 		Host: ask.Host, Repo: ask.Repo, Access: ask.Access, As: policy.AsUser,
@@ -131,10 +133,10 @@ func (b *Broker) ways(ctx context.Context, c daypass.Caller, ask Ask, kind polic
 		q.Access = daypass.Read
 	}
 	var out []way
-	v := b.Rules.Decide(q)
+	v := rules.Decide(q)
 	if !v.Allowed && q.Access == daypass.Write {
 		q.Access = daypass.Read
-		if r := b.Rules.Decide(q); r.Allowed {
+		if r := rules.Decide(q); r.Allowed {
 			v = r
 		}
 	}
@@ -143,7 +145,7 @@ func (b *Broker) ways(ctx context.Context, c daypass.Caller, ask Ask, kind polic
 		out = append(out, way{policy.AsUser, v})
 	}
 	q.As, q.Access = policy.AsHub, daypass.Read
-	v = b.Rules.Decide(q)
+	v = rules.Decide(q)
 	if !v.Allowed && v.Rule == policy.Default {
 		v = b.shared(ctx, c, ask, v)
 	}
@@ -151,41 +153,6 @@ func (b *Broker) ways(ctx context.Context, c daypass.Caller, ask Ask, kind polic
 		out = append(out, way{policy.AsHub, v})
 	}
 	return out, no
-}
-
-// audit evaluates the second set of rules and tells where it would have
-// answered otherwise. It never changes an answer.
-func (b *Broker) audit(ctx context.Context, c daypass.Caller, p store.Person, ask Ask, kind policy.ServerKind, ways []way) {
-	if b.Audit == nil {
-		return
-	}
-	second := &Broker{Config: b.Config}
-	second.Rules = b.Audit
-	others, no := second.ways(ctx, c, ask, kind)
-	if same(ways, others) {
-		return
-	}
-	rule := no.Rule
-	if len(others) > 0 {
-		rule = others[0].verdict.Rule
-	}
-	e := b.event(c, p, ask, store.AuditDifference)
-	e.Outcome, e.Rule, e.Why = "ok", rule, "the audit rules would have decided otherwise"
-	if _, err := b.Store.Record(ctx, e); err != nil {
-		b.Log.Warn("the audit rules' difference was not recorded", "err", err)
-	}
-}
-
-func same(a, b []way) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].as != b[i].as || a[i].verdict.Access != b[i].verdict.Access {
-			return false
-		}
-	}
-	return true
 }
 
 // refuse records a refusal and returns it, with its event and rule.
@@ -204,7 +171,7 @@ func (b *Broker) refuse(ctx context.Context, c daypass.Caller, p store.Person, a
 	}
 	out := *r
 	if out.Rule == "" {
-		out.Rule = rule
+		out.Rule = cmp.Or(rule, builtIn[out.Problem.Code])
 	}
 	e := b.event(c, p, ask, store.Refusal)
 	e.Outcome, e.Rule, e.Code, e.Why = store.Refused, out.Rule, out.Problem.Code, out.Problem.What

@@ -19,6 +19,31 @@ type Refusal struct {
 	RetryAfter time.Duration // when it makes sense to ask again; 0: not by waiting
 }
 
+// builtIn names, for the activity, the rules that no admin writes and none can
+// lift, by the code of the refusal. A refusal for another reason, such as a
+// provider that does not answer, is by no rule.
+var builtIn = map[string]string{
+	"DP-811": "built-in:cut-off",
+	"DP-812": "built-in:known-people",
+	"DP-816": "built-in:connection",
+	"DP-817": "built-in:connection",
+	"DP-818": "built-in:servers-only",
+	"DP-819": "built-in:one-repository",
+	"DP-820": "built-in:served-hosts",
+	"DP-821": "built-in:own-right",
+	"DP-822": "built-in:pinned-name",
+	"DP-823": "built-in:many-repositories",
+	"DP-824": "built-in:content-app",
+	"DP-825": "built-in:content-app",
+	"DP-826": "built-in:browser-only",
+	"DP-828": "built-in:one-consent",
+	"DP-830": "built-in:one-account",
+	"DP-831": "built-in:short-lived",
+	"DP-834": "built-in:sharing",
+	"DP-835": "built-in:sharing",
+	"DP-837": "built-in:own-right",
+}
+
 // Error is the problem's message.
 func (r *Refusal) Error() string { return r.Problem.Error() }
 

@@ -25,11 +25,11 @@ func (b *Broker) Share(ctx context.Context, c daypass.Caller, host string, repo 
 		err = b.mayShareUntil(c, group, until)
 	}
 	if err != nil {
-		return store.Share{}, b.refuse(ctx, c, p, ask, "sharing", err)
+		return store.Share{}, b.refuse(ctx, c, p, ask, "", err)
 	}
 	right, err := b.administers(ctx, p, ask)
 	if err != nil {
-		return store.Share{}, b.refuse(ctx, c, p, ask, "sharing", err)
+		return store.Share{}, b.refuse(ctx, c, p, ask, "", err)
 	}
 	s := store.Share{Person: p.ID, Hub: c.User.Hub, Host: host, Repo: right.Repo, Group: group, Until: until, Created: b.Now()}
 	e := b.event(c, p, ask, store.Shared)

@@ -297,7 +297,11 @@ func outage(t *testing.T, f fake.Fault) {
 // addHost gives the broker a second host with an App of its own.
 func (r *rig) addHost(name string) *fake.GitHub {
 	r.t.Helper()
-	gh := fake.NewGitHub(fake.GitHubConfig{Kind: fake.EnterpriseServer, Host: name, Seed: fake.Campus(), Now: r.now})
+	kind := fake.EnterpriseServer
+	if strings.HasSuffix(name, ".ghe.com") {
+		kind = fake.GHECom
+	}
+	gh := fake.NewGitHub(fake.GitHubConfig{Kind: kind, Host: name, Seed: fake.Campus(), Now: r.now})
 	if err := gh.SetCallbacks(fake.CampusPushApp, callback); err != nil {
 		r.t.Fatal(err)
 	}
