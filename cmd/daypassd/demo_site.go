@@ -242,7 +242,7 @@ func (h *hubDemo) image(home string) []string {
 	return []string{
 		"PATH=" + h.bin + sep + filepath.Dir(h.git) + sep + "/usr/bin:/bin",
 		"HOME=" + home, "USER=" + demoUser, "LANG=C.UTF-8", "GIT_CONFIG_SYSTEM=" + filepath.Join(h.dir, "servers", "gitconfig"),
-		"NO_PROXY=127.0.0.1", "DAYPASS_PLAIN=1",
+		"GITHUB_URL=" + h.world.URL, "NO_PROXY=127.0.0.1", "DAYPASS_PLAIN=1",
 	}
 }
 
