@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -390,4 +391,37 @@ func TestSocketActivation(t *testing.T) {
 		t.Fatalf("%v %v, and the service: %v\n%s", res, err, werr, log.String())
 	}
 	res.Body.Close()
+}
+
+// TestDeployPageCommands: each of our commands that the page names exists, with
+// its flags.
+func TestDeployPageCommands(t *testing.T) {
+	s := &app{getenv: func(string) string { return "" }}
+	root := &cobra.Command{Use: "daypass"}
+	root.AddCommand(s.serveCommand(), s.demoCommand(), s.adminCommand())
+	text := pageText(t, deployPage)
+	for _, path := range []string{"github-app.md", "owners.md"} {
+		text += pageText(t, filepath.Join("../../doc", path))
+	}
+	seen := 0
+	for _, m := range regexp.MustCompile(`\bdaypass ((?:serve|demo|admin)\b[^\n`+"`"+`|:;#&(]*)`).FindAllStringSubmatch(text, -1) {
+		words := strings.Fields(strings.TrimRight(m[1], ". "))
+		if words = slices.DeleteFunc(words, func(w string) bool { return w == "…" }); len(words) == 0 {
+			continue
+		}
+		seen++
+		cmd, rest, err := root.Find(words)
+		if err != nil || cmd.HasSubCommands() && cmd.Name() != "events" && cmd.Name() != "demo" && len(rest) > 0 {
+			t.Errorf("daypass %s: there is no such command (%v)", m[1], err)
+			continue
+		}
+		for _, flag := range rest {
+			if name, ok := strings.CutPrefix(flag, "--"); ok && cmd.Flags().Lookup(strings.TrimRight(name, ",")) == nil {
+				t.Errorf("daypass %s: there is no flag %s", m[1], flag)
+			}
+		}
+	}
+	if seen < 30 {
+		t.Errorf("only %d commands were found", seen)
+	}
 }
