@@ -106,11 +106,11 @@ func (db *DB) openSQLite(path string) error {
 	}
 	// The writer leaves checkpoints to runCheckpoints, so that no commit waits
 	// for them; see checkpoint.go.
-	writer, err := open(1, "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(-8000)", "journal_size_limit(67108864)", "secure_delete(1)")
+	writer, err := open(1, "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(-4000)", "journal_size_limit(67108864)", "secure_delete(1)")
 	if err != nil {
 		return err
 	}
-	readers, err := open(4, "query_only(1)", "cache_size(-2000)")
+	readers, err := open(4, "query_only(1)", "cache_size(-1000)")
 	if err != nil {
 		return err
 	}
