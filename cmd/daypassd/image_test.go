@@ -49,9 +49,7 @@ func dockerRuns(t *testing.T, text string) []string {
 // TestServersImage runs what the Dockerfile of the servers' image runs, over this
 // machine's own /etc, /usr/local and /var, and looks whether git then asks daypass.
 func TestServersImage(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("an image's /etc takes root")
-	}
+	needsRoot(t)
 	text := pageText(t, "../../deploy/image/Dockerfile")
 	page := pageText(t, deployPage)
 	runs := dockerRuns(t, text)

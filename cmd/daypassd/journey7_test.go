@@ -74,7 +74,7 @@ git commit -qm hello
 git push 2>&1
 git log -1 --format='%an <%ae>'
 git config --list | grep -i token || true`)
-	if !strings.Contains(out, "Octo Researcher <1001+octo-researcher@users.noreply.") {
+	if !strings.Contains(out, researcherCommits) {
 		t.Errorf("the commit is by: %s", out)
 	}
 	if strings.Contains(out, "gho_") {

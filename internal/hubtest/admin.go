@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 )
@@ -125,6 +127,12 @@ func (a Admin) StopServer(t testing.TB, user, name string) {
 }
 
 func (a Admin) ready(t testing.TB, user, name string) bool { return a.servers(t, user)[name] }
+
+// Servers lists somebody's servers that run, in order.
+func (a Admin) Servers(t testing.TB, user string) []string {
+	t.Helper()
+	return slices.Sorted(maps.Keys(a.servers(t, user)))
+}
 
 // servers are those that run, start or stop, and whether they are ready.
 func (a Admin) servers(t testing.TB, user string) map[string]bool {

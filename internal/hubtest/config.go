@@ -46,8 +46,8 @@ func (h *Hub) config() string {
 		`    hook_token_file=`+python(filepath.Join(h.Dir, "hook"))+`,`,
 		`    service_token_file=`+python(filepath.Join(h.Dir, "service"))+`,`,
 		`    oauth_redirect_uri=`+python(h.Redirect)+`,`)
-	if c.Proxied {
-		lines = append(lines, `    service_url=`+python(c.Broker)+`,`)
+	if c.ServiceURL != "" {
+		lines = append(lines, `    service_url=`+python(c.ServiceURL)+`,`)
 	}
 	return strings.Join(append(lines, c.Configure, `)`, c.Late, ``), "\n")
 }

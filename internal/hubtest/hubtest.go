@@ -34,11 +34,17 @@ type Config struct {
 	Prefix string
 	Base   string // the hub's base path; "" means "/"
 
-	// Broker is where servers and the hub find the access service; "" means an
-	// address where nobody listens.
+	// Broker is where servers and the hub find the access service; "" means
+	// /services/daypass/ of the hub itself where ServiceURL is given, and
+	// otherwise an address where nobody listens.
 	Broker string
-	// Proxied makes the hub's proxy serve the broker at /services/daypass/ too.
-	Proxied bool
+	// ServiceURL is where the access service listens, without a path: the hub's
+	// proxy then serves it at /services/daypass/. A hub waits half a minute at its
+	// start for such a service; see Before.
+	ServiceURL string
+	// Before is called when it is known where the hub will be, with which tokens,
+	// and before the hub starts.
+	Before func(*Hub)
 	// Redirect is where sign-ins come back to; "" means
 	// BASE/services/daypass/oauth_callback, on the hub's own origin.
 	Redirect string
@@ -85,7 +91,7 @@ type Hub struct {
 func Start(t testing.TB, c Config) *Hub {
 	t.Helper()
 	c.Prefix = prefix(t, c.Prefix)
-	if c.Broker == "" {
+	if c.Broker == "" && c.ServiceURL == "" {
 		c.Broker = "http://" + freeAddress(t)
 	}
 	if c.Base == "" {
@@ -98,6 +104,9 @@ func Start(t testing.TB, c Config) *Hub {
 	}
 	t.Cleanup(func() { os.RemoveAll(h.Dir) })
 	h.prepare()
+	if c.Before != nil {
+		c.Before(h)
+	}
 	h.startProxy(os.Getenv("DAYPASS_TEST_CHP"))
 	h.StartHub()
 	return h
@@ -125,6 +134,9 @@ func (h *Hub) prepare() {
 	t, c := h.t, h.c
 	public := freeAddress(t)
 	h.Public = "http://" + public + c.Base
+	if c.Broker == "" {
+		h.c.Broker = h.Public + "services/daypass/"
+	}
 	h.hubURL, h.proxyAPI = "http://"+freeAddress(t), "http://"+freeAddress(t)
 	h.API = h.hubURL + c.Base + "hub/api"
 	h.Token, h.Service, h.Hook, h.Other, h.proxyToken = secret(), secret(), secret(), secret(), secret()

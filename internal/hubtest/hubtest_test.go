@@ -100,7 +100,20 @@ func testPython(t *testing.T, prefix string) {
 // the whole path on; or on a hostname of its own.
 func TestWhereTheServiceIs(t *testing.T) {
 	l := newListener(t)
-	h := Start(t, Config{Broker: strings.TrimSuffix(l.URL, "services/daypass/"), Base: "/base/", Proxied: true})
+	told := 0
+	h := Start(t, Config{ServiceURL: strings.TrimSuffix(l.URL, "/services/daypass/"), Base: "/base/", Before: func(h *Hub) {
+		if told++; h.API == "" || h.Service == "" {
+			t.Error("it is not known yet where the hub is")
+		}
+	}})
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+	h.CreateUser(t, "ben")
+	h.StartServer(t, "ben", "")
+	if env := strings.Join(h.ServerEnv("ben", ""), "\n"); !strings.Contains(env, "DAYPASS_URL="+h.Public+"services/daypass/") {
+		t.Error("servers are told another address than the public one")
+	}
 	l.set(0, http.StatusTeapot)
 	b := NewBrowser(t, h.Public)
 	b.Login("ann")

@@ -1,5 +1,6 @@
 """What a hub starts in place of a notebook server: it answers every request, and
-writes its environment down, for tests that run programs "in" it.
+writes its environment down, for tests that run programs "in" it. A page.html in
+its home is what it shows.
 
     standin.py FOLDER
 """
@@ -17,6 +18,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = b"the server of " + os.environ["JUPYTERHUB_USER"].encode() + b"\n"
         self.send_response(200)
+        if os.path.exists("page.html"):
+            with open("page.html", "rb") as f:
+                body = f.read()
+            self.send_header("Content-Type", "text/html")
+            # The worst of neighbours asks to stay with windows of its own origin.
+            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

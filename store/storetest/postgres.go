@@ -33,10 +33,14 @@ func SQLite(t testing.TB) string {
 // Postgres starts a PostgreSQL for the length of a test, reached by a socket in
 // a temporary folder only, and returns a func that makes a new database and
 // gives its URL. The test is skipped where DAYPASS_TEST_POSTGRES does not name
-// the folder of PostgreSQL's programs (scripts/tools.sh postgres prints it).
+// the folder of PostgreSQL's programs (scripts/tools.sh postgres prints it), and
+// fails where DAYPASS_TEST_COMPLETE asks for all tests.
 func Postgres(t testing.TB) func(testing.TB) string {
 	t.Helper()
 	bin := os.Getenv("DAYPASS_TEST_POSTGRES")
+	if bin == "" && os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
+		t.Fatal("no PostgreSQL: scripts/tools.sh postgres installs it, and DAYPASS_TEST_POSTGRES names it")
+	}
 	if bin == "" {
 		t.Skip("DAYPASS_TEST_POSTGRES is not set")
 	}
