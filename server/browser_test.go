@@ -167,7 +167,7 @@ func look(width int64, dark bool) action {
 // shots are the pages, by the name of their picture. The texts are what is on them.
 var shots = []struct{ name, path, want string }{
 	{"access", "", "Your access"}, {"activity", "activity", "Activity"}, {"connect", "connect/github.example.edu:8443", "Connect Campus GitHub"},
-	{"sharing", "sharing", "Sharing"}, {"app", "app/github.com", "For organisation owners"}, {"people", "people", "People"},
+	{"sharing", "sharing", "Sharing"}, {"app", "app/github.com", "For organisation owners"}, {"app-content", "app/github.com/content", "For instructors"}, {"people", "people", "People"},
 	{"person", "people/1", "To answer them"}, {"health", "health", "Health"}, {"problem", "connect/evil.example", "That did not work"},
 	{"connected", "connect/github.example.edu:8443 #go", "Connected. Push again."}, {"disconnected", " #disconnect-github\\.com", "GitHub is disconnected"},
 }

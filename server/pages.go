@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -27,6 +26,7 @@ type accessMain struct {
 	Approvals []Approval
 	Moved     []SharedRepo
 	Timeline  timeline
+	Longest   time.Duration // that a token made for somebody lasts, at any host
 	Sharing   bool
 }
 
@@ -51,7 +51,7 @@ func (s *Server) accessPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	var m accessMain
+	m := accessMain{Longest: s.longest()}
 	for _, c := range list {
 		m.Cards = append(m.Cards, s.card(ctx, v.who.Caller, c))
 	}
@@ -152,6 +152,17 @@ func (s *Server) app(host string, content bool) (App, bool) {
 		}
 	}
 	return App{}, false
+}
+
+// longest is how long a token lasts at most, where people connect.
+func (s *Server) longest() time.Duration {
+	var d time.Duration
+	for _, a := range s.c.Apps {
+		if !a.Content {
+			d = max(d, a.Longest)
+		}
+	}
+	return d
 }
 
 // start sends the browser to the host, to say yes there.
@@ -325,15 +336,29 @@ func (s *Server) endShare(v *visit) error {
 // they have no account here.
 func (s *Server) appPage(v *visit) error {
 	host := v.r.PathValue("host")
-	push, ok := s.app(host, false)
+	return s.showApp(v, host, false)
+}
+
+// contentPage is the same for the App that reads course content.
+func (s *Server) contentPage(v *visit) error {
+	return s.showApp(v, v.r.PathValue("host"), true)
+}
+
+func (s *Server) showApp(v *visit, host string, content bool) error {
+	app, ok := s.app(host, content)
 	if !ok {
 		return nothingHere()
 	}
-	content, _ := s.app(host, true)
+	other, both := s.app(host, !content)
+	page := "app/" + escapeSegment(host)
+	if content {
+		page += "/content"
+	}
 	return s.show(v, "app", "For organisation owners", struct {
-		Push, Content App
-		Page          string
-	}{push, content, s.Link("app/" + url.PathEscape(host))})
+		App, Other App
+		Both       bool
+		Page       string
+	}{app, other, both, s.Link(page)})
 }
 
 func (s *Server) peoplePage(v *visit) error {

@@ -74,6 +74,7 @@ func routes() []route {
 		{name: "health", method: "GET", path: "health", kind: admin, visit: (*Server).healthPage},
 
 		{name: "app", method: "GET", path: "app/{host}", kind: public, visit: (*Server).appPage},
+		{name: "app-content", method: "GET", path: "app/{host}/content", kind: public, visit: (*Server).contentPage},
 		{name: "signin", method: "GET", once: true, path: "signin", kind: entry, visit: (*Server).signIn},
 		{name: "signed-in", method: "GET", once: true, path: "oauth_callback", kind: entry, visit: (*Server).signedIn},
 	}

@@ -53,7 +53,7 @@ func TestPagesShow(t *testing.T) {
 // pagesToSee is every page that a GET shows, and a text that is on it.
 var pagesToSee = map[string]string{
 	"": "Connected", "activity": "K3QF-1042", "connect/github.com": "Go to GitHub", "connect/github.example.edu:8443": "Campus GitHub", "sharing": "ocean-101",
-	"people": "bobby-t", "people/1": "A sentence to paste", "health": "has not answered", "app/github.com": "only select repositories",
+	"people": "bobby-t", "people/1": "A sentence to paste", "health": "has not answered", "app/github.com": "as me and for 1 hour 30 minutes at a time", "app/github.com/content": "I teach with",
 }
 
 func adminPage(page string) bool { return strings.HasPrefix(page, "people") || page == "health" }

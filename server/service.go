@@ -121,11 +121,12 @@ type Host struct {
 
 // An App is what a public page tells organisation owners.
 type App struct {
-	Host    string
-	Name    string // "push from Campus Hub"
-	URL     string // its page at the host
-	Content bool   // the read-only App for course content
-	Hours   int    // how long one of its tokens lasts at most
+	Host     string
+	Name     string // as the host shows it, or the last part of URL; "" where neither is known
+	ClientID string
+	URL      string        // its page at the host; may be empty
+	Content  bool          // the read-only App for course content
+	Longest  time.Duration // how long one of its tokens lasts at most; 0: no rule gives one
 }
 
 // An Ask is a request for a credential that was read and is well-formed.

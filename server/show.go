@@ -90,6 +90,12 @@ func (s *Server) funcs() template.FuncMap {
 		"left": func(t time.Time) string { return left(t, s.c.Now()) },
 		"ago":  func(t time.Time) string { return ago(t, s.c.Now()) },
 		"kind": kindWord,
+		"span": func(d time.Duration) string {
+			if d <= 0 {
+				return "a short time"
+			}
+			return span(d)
+		},
 		"tab": func(text, page, name, here string) tab {
 			return tab{Text: text, Path: s.path(page), Current: name == here}
 		},

@@ -153,8 +153,8 @@ func (w *world) config(address string, shared bool) Config {
 		Sessions: ctxStore{memstore.NewWithCleanupInterval(0)},
 		Admin:    func(c daypass.Caller) bool { return c.User.Name == "ada" },
 		Apps: []App{
-			{Host: "github.com", Name: w.name("push from Campus Hub"), URL: "https://github.com/apps/push-from-campus-hub", Hours: 1},
-			{Host: "github.com", Name: "course content for Campus Hub", URL: "https://github.com/apps/content-for-campus-hub", Content: true},
+			{Host: "github.com", Name: w.name("push from Campus Hub"), ClientID: "Iv1.5f3a", URL: "https://github.com/apps/push-from-campus-hub", Longest: 90 * time.Minute},
+			{Host: "github.com", Name: "course content for Campus Hub", ClientID: "Iv1.c0c0", URL: "https://github.com/apps/content-for-campus-hub", Content: true, Longest: time.Hour},
 		},
 		HookToken: daypass.NewSecret("hook-token-for-the-hub"), MetricsToken: daypass.NewSecret("metrics-token"),
 		Broker: w.broker(),

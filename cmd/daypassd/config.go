@@ -79,11 +79,13 @@ type githubConfig struct {
 		ClientID      string   `yaml:"client_id"`
 		ClientSecrets []string `yaml:"client_secrets"`
 		AppURL        string   `yaml:"app_url"`
+		Name          string   `yaml:"name"` // as the host shows it; "": the last part of app_url
 	} `yaml:"push"`
 	Content struct {
 		ClientID string `yaml:"client_id"`
 		Key      string `yaml:"key"`
 		AppURL   string `yaml:"app_url"`
+		Name     string `yaml:"name"`
 	} `yaml:"content"`
 	ChildrenSurviveRefresh bool `yaml:"children_survive_refresh"`
 	AcceptNeverEnding      bool `yaml:"accept_never_ending"`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
 	"github.com/daypass-dev/daypass/hub"
+	"github.com/daypass-dev/daypass/policy"
 	"github.com/daypass-dev/daypass/provider/github"
 	"github.com/daypass-dev/daypass/server"
 	"github.com/daypass-dev/daypass/store"
@@ -260,6 +263,10 @@ func (svc *service) face(s *app) (*server.Server, error) {
 	if proxies, err = c.proxies(); err != nil {
 		return nil, err
 	}
+	apps, err := c.apps()
+	if err != nil {
+		return nil, err
+	}
 	f := &face{b: svc.broker, db: svc.db, changed: newChanges(), now: svc.now, checks: svc.checks, ready: svc.ready}
 	f.forget = func(u daypass.User) { u.Hub = c.Hub.ID; svc.hub.Forget(u) }
 	f.redirect = func(host string) string { return u.String() + "oauth/github/" + url.PathEscape(host) + "/callback" }
@@ -271,7 +278,7 @@ func (svc *service) face(s *app) (*server.Server, error) {
 	return server.New(server.Config{
 		Log: svc.log, URL: u, Shared: c.shared(), Hub: server.Hub{Title: c.Hub.Title, URL: c.Hub.URL}, Version: daypass.Version,
 		Identify: svc.identify, SignIn: svc.signIn(s, u), States: svc.states(), Sessions: svc.db.Sessions(), Broker: f.broker(),
-		Admin: c.Hub.isAdmin, HookToken: hook, MetricsToken: metrics, Metrics: svc.metrics, Apps: c.apps(),
+		Admin: c.Hub.isAdmin, HookToken: hook, MetricsToken: metrics, Metrics: svc.metrics, Apps: apps,
 		Limits: server.Limits{Proxies: proxies},
 	})
 }
@@ -290,20 +297,70 @@ func title(host string) string {
 	return host
 }
 
-// apps is what the public pages for owners describe.
-func (c *serverConfig) apps() []server.App {
+// apps is what the public pages for owners describe: each App by the name that
+// the host shows, and for as long as the rules let its tokens last.
+func (c *serverConfig) apps() ([]server.App, error) {
+	rules, err := c.ruleList()
+	if err != nil {
+		return nil, err
+	}
 	var out []server.App
 	for _, g := range c.GitHub {
 		h, err := github.ParseHost(g.Host)
 		if err != nil {
+			return nil, err
+		}
+		push := server.App{
+			Host: h.Name, Name: cmp.Or(g.Push.Name, slug(g.Push.AppURL)), ClientID: g.Push.ClientID, URL: g.Push.AppURL,
+			Longest: cmp.Or(longest(rules, h.Name, policy.AsUser, daypass.Write), longest(rules, h.Name, policy.AsUser, daypass.Read)),
+		}
+		if !g.AcceptNeverEnding {
+			push.Longest = min(push.Longest, userTokens)
+		}
+		out = append(out, push)
+		if g.Content.ClientID != "" {
+			// A share gives as much as the host does, whatever the rules say.
+			out = append(out, server.App{
+				Host: h.Name, Name: cmp.Or(g.Content.Name, slug(g.Content.AppURL)), ClientID: g.Content.ClientID, URL: g.Content.AppURL,
+				Content: true, Longest: installationTokens,
+			})
+		}
+	}
+	return out, nil
+}
+
+// How long GitHub's tokens last at most (docs: "Generating a user access token
+// for a GitHub App", "Generating an installation access token for a GitHub App").
+const (
+	userTokens         = 8 * time.Hour
+	installationTokens = time.Hour
+)
+
+// longest is the longest time that a rule gives at a host; 0: none gives anything.
+func longest(rules []policy.Rule, host string, as policy.As, access daypass.Access) time.Duration {
+	var out time.Duration
+	for _, r := range rules {
+		if r.Forbid || r.As != as || r.Access < access {
 			continue
 		}
-		out = append(out, server.App{Host: h.Name, Name: "push from " + c.Hub.Title, URL: g.Push.AppURL, Hours: 8})
-		if g.Content.ClientID != "" {
-			out = append(out, server.App{Host: h.Name, Name: "course content for " + c.Hub.Title, URL: g.Content.AppURL, Content: true, Hours: 1})
+		for _, p := range r.What {
+			pattern, _, _ := strings.Cut(p.String(), "/")
+			if ok, err := path.Match(strings.NewReplacer(`\`, `\\`, "[", `\[`).Replace(pattern), host); ok && err == nil {
+				out = max(out, r.Max)
+			}
 		}
 	}
 	return out
+}
+
+// slug is the last part of the address of an App's page, which GitHub makes of
+// the App's name.
+func slug(appURL string) string {
+	u, err := url.Parse(appURL)
+	if err != nil || strings.Trim(u.Path, "/") == "" {
+		return ""
+	}
+	return path.Base(u.Path)
 }
 
 func (h hubConfig) isAdmin(c daypass.Caller) bool {
