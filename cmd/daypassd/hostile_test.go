@@ -27,7 +27,7 @@ type door struct{ method, path, kind string }
 var routeLine = regexp.MustCompile(`method: "(\w+)",(?: once: true,)? path: (?:trim\(api\.(\w+)\)(?: \+ "([^"]*)")?|"([^"]*)"), kind: (\w+)`)
 
 // doors reads the table of routes, and holds the interface's description to it.
-func doors(t *testing.T) []door {
+func doors(t testing.TB) []door {
 	t.Helper()
 	text, err := os.ReadFile("../../server/routes.go")
 	if err != nil {
