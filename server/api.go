@@ -50,7 +50,8 @@ func (s *Server) serveBearer(w http.ResponseWriter, r *http.Request, rt route) e
 	if !ok {
 		return noToken()
 	}
-	vouched, err := s.limit(keyOf(token), s.address(r))
+	k, from := keyOf(token), s.address(r)
+	vouched, err := s.limit(k, from)
 	if err != nil {
 		return err
 	}
@@ -62,6 +63,9 @@ func (s *Server) serveBearer(w http.ResponseWriter, r *http.Request, rt route) e
 		return stranger(err)
 	}
 	vouched(true)
+	if n := s.seen.note(k, from, s.c.Now()); n > 0 {
+		s.roamed(r, w.(*answer).id, id.Caller, n)
+	}
 	switch {
 	case id.Caller.Via == daypass.ViaBrowser:
 		return wrongKind("This token belongs to a browser's sign-in", "Use your server's own token, or one that you make on the hub's page of tokens.")

@@ -1,8 +1,13 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
+	"hash/maphash"
+	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,6 +129,160 @@ func (s *Server) limit(k key, address string) (vouched func(bool), err error) {
 			s.tokens.drop(k)
 		}
 	}, nil
+}
+
+// sightings remembers from where each token of the hub came within an hour: one
+// that is copied out of its server comes from elsewhere.
+type sightings struct {
+	most   int // addresses that are nothing to tell of
+	seed   maphash.Seed
+	shards [limitShards]sightShard
+}
+
+type sightShard struct {
+	sync.Mutex
+	tokens map[key]*sighting
+}
+
+type sighting struct {
+	from []sight // at most one more than most
+	last time.Time
+	told time.Time
+}
+
+type sight struct {
+	address uint64 // its hash
+	at      time.Time
+}
+
+const sightFor = time.Hour
+
+func newSightings(most int) *sightings {
+	s := &sightings{most: most, seed: maphash.MakeSeed()}
+	for i := range s.shards {
+		s.shards[i].tokens = map[key]*sighting{}
+	}
+	return s
+}
+
+// note returns the number of addresses where there are more than may be, once in
+// an hour for a token; else 0.
+func (s *sightings) note(k key, address string, now time.Time) int {
+	a := maphash.String(s.seed, place(address))
+	shard := &s.shards[k[0]&(limitShards-1)]
+	shard.Lock()
+	defer shard.Unlock()
+	t := shard.tokens[k]
+	if t == nil {
+		if len(shard.tokens) >= shardSize {
+			shard.evict()
+		}
+		t = &sighting{}
+		shard.tokens[k] = t
+	}
+	t.last = now
+	for i := range t.from {
+		if t.from[i].address == a {
+			t.from[i].at = now
+			return 0
+		}
+	}
+	t.from = slices.DeleteFunc(t.from, func(f sight) bool { return now.Sub(f.at) >= sightFor })
+	if len(t.from) > s.most { // the oldest makes room
+		slices.SortFunc(t.from, func(a, b sight) int { return b.at.Compare(a.at) })
+		t.from = t.from[:s.most]
+	}
+	t.from = append(t.from, sight{a, now})
+	if len(t.from) <= s.most || now.Sub(t.told) < sightFor {
+		return 0
+	}
+	t.told = now
+	return len(t.from)
+}
+
+// evict drops the one not seen for longest among a few.
+func (s *sightShard) evict() {
+	var oldest key
+	var at time.Time
+	tries := 0
+	for k, t := range s.tokens {
+		if tries == 0 || t.last.Before(at) {
+			oldest, at = k, t.last
+		}
+		if tries++; tries == evictTries {
+			break
+		}
+	}
+	delete(s.tokens, oldest)
+}
+
+// place is what counts as one address: without a port, and of IPv6 the network,
+// since a machine changes the rest by itself (RFC 8981).
+func place(address string) string {
+	if !strings.Contains(address, ":") {
+		return address
+	}
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		ap, perr := netip.ParseAddrPort(address)
+		if perr != nil {
+			return address
+		}
+		a = ap.Addr()
+	}
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		p, _ := a.Prefix(64) // 64 is a length that it has
+		return p.String()
+	}
+	return a.String()
+}
+
+// roamed tells of a token that came from many addresses: the admins by the log
+// and a metric, its person by the activity. It goes on working: the hub's word
+// counts, and whoever leaves a laptop's network behind does no harm.
+func (s *Server) roamed(r *http.Request, id string, who daypass.Caller, n int) {
+	s.metrics.roamed.Inc()
+	s.log.Warn("a token was seen from many addresses within an hour", "user", userName(who.User), "server", who.Server.String(), "via", who.Via.String(),
+		"addresses", n, "request", id)
+	if s.c.Broker.Roamed != nil {
+		s.c.Broker.Roamed(context.WithValue(context.WithoutCancel(r.Context()), requestKey{}, id), who, n)
+	}
+}
+
+// reaches remembers for a moment what hosts said that people reach.
+type reaches struct {
+	mu sync.Mutex
+	m  map[reachKey]reached
+}
+
+type reachKey struct {
+	user  daypass.User
+	host  string
+	since time.Time // of the connection
+}
+
+type reached struct {
+	reach Reach
+	at    time.Time
+}
+
+// maxReaches bounds what is remembered.
+const maxReaches = 1000
+
+func (r *reaches) get(k reachKey, now time.Time) (Reach, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v, ok := r.m[k]
+	return v.reach, ok && now.Sub(v.at) < reachFor
+}
+
+func (r *reaches) put(k reachKey, reach Reach, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.m) >= maxReaches {
+		clear(r.m)
+	}
+	r.m[k] = reached{reach, now}
 }
 
 func (s *Server) isProxy(host string) bool {

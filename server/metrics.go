@@ -18,6 +18,7 @@ type Metrics struct {
 	seconds     *prometheus.HistogramVec
 	limited     *prometheus.CounterVec
 	panics      prometheus.Counter
+	roamed      prometheus.Counter
 	credentials *prometheus.CounterVec
 	refusals    *prometheus.CounterVec
 	upstream    *prometheus.HistogramVec
@@ -50,6 +51,9 @@ func NewMetrics(hosts []string) *Metrics {
 	m.seconds = histogram("request_seconds", "How long a request took, by route.", "route")
 	m.limited = counter("limited_total", "Requests that were sent away because there were too many.", "limit")
 	m.panics = prometheus.NewCounter(prometheus.CounterOpts{Name: "daypass_panics_total", Help: "Requests that ended in a mistake of the program."})
+	m.roamed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "daypass_tokens_from_many_addresses_total", Help: "Tokens of the hub that were seen from more addresses within an hour than one server has.",
+	})
 	m.credentials = counter("credentials_total", "Credentials that were given out.", "access", "as")
 	m.refusals = counter("refusals_total", "Answers of no, by the code of the message.", "code")
 	m.upstream = histogram("upstream_seconds", "How long a host or the hub took to answer.", "host", "outcome")
@@ -57,7 +61,7 @@ func NewMetrics(hosts []string) *Metrics {
 	m.up = gauge("up", "1 where a host or the hub answers, 0 where it does not.", "host")
 	m.commits = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "daypass_commit_seconds", Help: "How long the store took to make events durable.", Buckets: prometheus.DefBuckets})
 	m.todo = prometheus.NewGauge(prometheus.GaugeOpts{Name: "daypass_revocation_delay_seconds", Help: "For how long the oldest revocation that is due has waited."})
-	m.registry.MustRegister(m.requests, m.seconds, m.limited, m.panics, m.credentials, m.refusals, m.upstream, m.connections, m.up, m.commits, m.todo,
+	m.registry.MustRegister(m.requests, m.seconds, m.limited, m.panics, m.roamed, m.credentials, m.refusals, m.upstream, m.connections, m.up, m.commits, m.todo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -15,6 +15,8 @@ import (
 const (
 	reachTime  = 3 * time.Second // that a page waits for a host
 	reachShown = 50
+	reachFor   = time.Minute // that a page which follows changes shows what a host said before
+	newShown   = 5
 	week       = 7 * 24 * time.Hour
 	pageLines  = 50
 	weekLines  = 2000
@@ -26,6 +28,8 @@ type accessMain struct {
 	Approvals []Approval
 	Moved     []SharedRepo
 	Timeline  timeline
+	New       []NewServer
+	MoreNew   int           // that are not shown
 	Longest   time.Duration // that a token made for somebody lasts, at any host
 	Sharing   bool
 }
@@ -53,13 +57,20 @@ func (s *Server) accessPage(v *visit) error {
 	}
 	m := accessMain{Longest: s.longest()}
 	for _, c := range list {
-		m.Cards = append(m.Cards, s.card(ctx, v.who.Caller, c))
+		m.Cards = append(m.Cards, s.card(v.r, v.who.Caller, c))
 	}
 	if m.Approvals, err = s.c.Broker.Approvals(ctx, v.who.Caller); err != nil {
 		return err
 	}
 	if m.Moved, err = s.moved(ctx, v.who.Caller); err != nil {
 		return err
+	}
+	if s.c.Broker.NewServers != nil {
+		if m.New, err = s.c.Broker.NewServers(ctx, v.who.Caller); err != nil {
+			return err
+		}
+		m.MoreNew = max(len(m.New)-newShown, 0)
+		m.New = m.New[:len(m.New)-m.MoreNew]
 	}
 	now := s.c.Now()
 	lines, _, err := s.c.Broker.Activity(ctx, v.who.Caller, ActivityQuery{Since: now.Add(-week), Limit: weekLines})
@@ -70,17 +81,26 @@ func (s *Server) accessPage(v *visit) error {
 	return s.show(v, "access", "Your access", m)
 }
 
-func (s *Server) card(ctx context.Context, caller daypass.Caller, c Connection) card {
+func (s *Server) card(r *http.Request, caller daypass.Caller, c Connection) card {
 	out := card{Connection: c}
 	out.Info, _ = s.host(c.Host)
 	if !out.Live() {
 		return out
 	}
-	ctx, cancel := context.WithTimeout(ctx, reachTime)
-	defer cancel()
-	var err error
-	if out.Reach, err = s.c.Broker.Reach(ctx, caller, c.Host); err != nil {
-		out.ReachErr = true
+	now, k := s.c.Now(), reachKey{caller.User, c.Host, c.Since}
+	known := false
+	if r.Header.Get("HX-Request") != "" { // the page's own script, after a change
+		out.Reach, known = s.reaches.get(k, now)
+	}
+	if !known {
+		ctx, cancel := context.WithTimeout(r.Context(), reachTime)
+		defer cancel()
+		var err error
+		if out.Reach, err = s.c.Broker.Reach(ctx, caller, c.Host); err != nil {
+			out.ReachErr = true
+		} else {
+			s.reaches.put(k, out.Reach, now)
+		}
 	}
 	out.Shown = out.Reach.Rights[:min(len(out.Reach.Rights), reachShown)]
 	return out
@@ -474,6 +494,11 @@ func (s *Server) events(v *visit) error {
 			if !ok || send("event: changed\ndata: .\n\n") != nil {
 				return nil
 			}
+			select { // what happens meanwhile is one more change
+			case <-ctx.Done():
+				return nil
+			case <-time.After(streamRest):
+			}
 		case <-beat.C:
 			if in, err := v.signedIn(false); errors.Is(err, daypass.ErrRefused) || err == nil && !in || send(": still here\n\n") != nil {
 				return nil
@@ -484,5 +509,6 @@ func (s *Server) events(v *visit) error {
 
 const (
 	streamBeat = 20 * time.Second
+	streamRest = 500 * time.Millisecond // between two changes
 	streamMax  = 30 * time.Minute
 )

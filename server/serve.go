@@ -43,6 +43,7 @@ type answer struct {
 	id     string
 	route  string
 	code   string // of the problem that was told; may be empty
+	visit  *visit // of somebody who is signed in; nil where nobody is, or nothing was looked at
 }
 
 func (a *answer) WriteHeader(status int) {

@@ -72,6 +72,7 @@ type Limits struct {
 	Strangers  int            // and at once; 1000
 	AtOnce     int            // requests worked on at a time; 512
 	Waiting    int            // requests that wait, and streams; 2000
+	Addresses  int            // from which one token is seen in an hour, before somebody is told; 4
 	Proxies    []netip.Prefix // whose X-Forwarded-For is believed
 }
 
@@ -85,6 +86,7 @@ func (l Limits) filled() Limits {
 	def(&l.Strangers, 1000)
 	def(&l.AtOnce, 512)
 	def(&l.Waiting, 2000)
+	def(&l.Addresses, 4)
 	if l.Rate == 0 {
 		l.Rate = 50
 	}
@@ -114,6 +116,8 @@ type Server struct {
 	atOnce   chan struct{}
 	waiting  chan struct{}
 	resting  resting
+	reaches  reaches
+	seen     *sightings
 	ids      requestIDs
 }
 
@@ -129,7 +133,8 @@ func New(c Config) (*Server, error) {
 		metrics: c.Metrics, cross: http.NewCrossOriginProtection(),
 		tokens:  newLimiter(c.Limits.Rate, c.Limits.Burst),
 		strange: newLimiter(c.Limits.StrangerIn, c.Limits.Strangers),
-		spent:   newSpent(), resting: resting{n: map[daypass.User]int{}},
+		seen:    newSightings(c.Limits.Addresses),
+		spent:   newSpent(), resting: resting{n: map[daypass.User]int{}}, reaches: reaches{m: map[reachKey]reached{}},
 		atOnce: make(chan struct{}, c.Limits.AtOnce), waiting: make(chan struct{}, c.Limits.Waiting),
 	}
 	s.ids.start(c.Rand)

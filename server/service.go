@@ -62,6 +62,13 @@ type Broker struct {
 	Activity   func(context.Context, daypass.Caller, ActivityQuery) (list []Activity, next string, err error)
 	Approvals  func(context.Context, daypass.Caller) ([]Approval, error)
 	Approve    func(ctx context.Context, caller daypass.Caller, server daypass.Server) error
+	// NewServers lists the servers, and the tokens that are no server's, that were
+	// given their first credential in the last 24 hours, the newest first. May be
+	// nil.
+	NewServers func(context.Context, daypass.Caller) ([]NewServer, error)
+	// Roamed is told of a token that was seen from more addresses within an hour
+	// than one server has. May be nil.
+	Roamed func(ctx context.Context, caller daypass.Caller, addresses int)
 	// Moved lists names that mean another repository than they did before, and
 	// were refused for it; Confirm lets one mean the new repository. Both may be
 	// nil.
@@ -199,6 +206,12 @@ type Approval struct {
 	Server daypass.Server
 	Count  int
 	Limit  int
+}
+
+// A NewServer got its first credential at First.
+type NewServer struct {
+	Server string // its name; "" for a token that the person made at the hub
+	First  time.Time
 }
 
 // Sharing is what a person may share, and what is shared.

@@ -74,6 +74,32 @@ func (s *Server) serveVisit(w http.ResponseWriter, r *http.Request, rt route) er
 		v := &visit{w: w, r: r, s: s}
 		return rt.visit(s, v)
 	}
+	v, vouched, err := s.load(w, r)
+	if err != nil {
+		return err
+	}
+	if rt.kind == entry {
+		return rt.visit(s, v)
+	}
+	in, err := v.signedIn(rt.fresh)
+	if err != nil {
+		return err
+	}
+	vouched(in)
+	if a, ok := w.(*answer); ok && in {
+		a.visit = v
+	}
+	if rt.kind == admin && s.c.Shared {
+		return ownOriginOnly()
+	}
+	if !in {
+		return v.turnAway(rt)
+	}
+	return v.enter(rt)
+}
+
+// load reads the session that a browser names. Whose it is, is not known yet.
+func (s *Server) load(w http.ResponseWriter, r *http.Request) (*visit, func(bool), error) {
 	cookie, _ := r.Cookie(s.sessions.Cookie.Name) // none is the same as an unknown one
 	id := ""
 	if cookie != nil && len(cookie.Value) <= maxToken {
@@ -81,28 +107,41 @@ func (s *Server) serveVisit(w http.ResponseWriter, r *http.Request, rt route) er
 	}
 	vouched, err := s.limit(keyOf("session "+id), s.address(r))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	ctx, err := s.sessions.Load(r.Context(), id)
 	if err != nil {
-		return storeDown(err)
+		return nil, nil, storeDown(err)
 	}
-	v := &visit{w: w, r: r.WithContext(ctx), s: s}
-	if rt.kind == entry {
-		return rt.visit(s, v)
+	return &visit{w: w, r: r.WithContext(ctx), s: s}, vouched, nil
+}
+
+// visitor is who is shown the page of an error: whoever was found to be signed
+// in; and where nothing was looked at, since there is nothing at the address,
+// whoever opened it in a window.
+func (s *Server) visitor(w http.ResponseWriter, r *http.Request, status int) *visit {
+	if a, ok := w.(*answer); ok && a.visit != nil {
+		return a.visit
 	}
-	if rt.kind == admin && s.c.Shared {
-		return ownOriginOnly()
+	nobody := &visit{w: w, r: r, s: s}
+	if _, err := r.Cookie(s.sessions.Cookie.Name); err != nil || status != http.StatusNotFound || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nobody
 	}
-	in, err := v.signedIn(rt.fresh)
+	if s.navigated(r, route{method: http.MethodGet, kind: person}) != nil {
+		return nobody
+	}
+	v, vouched, err := s.load(w, r)
 	if err != nil {
-		return err
+		return nobody
 	}
-	vouched(in)
-	if !in {
-		return v.turnAway(rt)
+	in, err := v.signedIn(false)
+	if err != nil {
+		return nobody
 	}
-	return v.enter(rt)
+	if vouched(in); !in {
+		return nobody
+	}
+	return v
 }
 
 func storeDown(err error) error {

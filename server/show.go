@@ -61,7 +61,7 @@ func (s *Server) problemPage(w http.ResponseWriter, r *http.Request, status int,
 	if ref.Link != "" {
 		t.Go, t.GoText = s.path(ref.Link), "Go on"
 	}
-	err := s.showStatus(&visit{w: w, r: r, s: s}, status, "problem", "That did not work", t)
+	err := s.showStatus(s.visitor(w, r, status), status, "problem", "That did not work", t)
 	if err != nil {
 		s.log.Error("the page of an error cannot be shown", "error", err)
 		http.Error(w, ref.Error(), status)

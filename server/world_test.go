@@ -34,6 +34,7 @@ type world struct {
 	changed chan struct{}
 	evil    string // a name that somebody hostile chose; "" for the realistic ones
 	asked   int    // questions to the hub
+	reached int    // questions what a connection reaches
 	fresh   bool   // the last question was not to be answered from memory
 	log     strings.Builder
 }
@@ -205,6 +206,9 @@ func (w *world) broker() Broker {
 			return false, ctx.Err()
 		},
 		Reach: func(_ context.Context, _ daypass.Caller, host string) (Reach, error) {
+			w.mu.Lock()
+			w.reached++
+			w.mu.Unlock()
 			var list []daypass.Right
 			for i, n := range []string{"ocean-models", "buoy-data", "thesis", "lab-notebooks", "teaching-2026", "paper-figures"} {
 				list = append(list, daypass.Right{Repo: daypass.Repo{Owner: w.name("tidal-lab"), Name: n, ID: int64(100 + i)}, Access: daypass.Write, Private: i%2 == 1, Admin: i == 4})
@@ -229,6 +233,12 @@ func (w *world) broker() Broker {
 		Approve: func(_ context.Context, c daypass.Caller, s daypass.Server) error {
 			w.note("approve %s %s", c.User.Name, s)
 			return nil
+		},
+		NewServers: func(context.Context, daypass.Caller) ([]NewServer, error) {
+			return []NewServer{{Server: w.name("gpu"), First: w.clock().Add(-3 * time.Hour)}, {First: w.clock().Add(-5 * time.Hour)}}, nil
+		},
+		Roamed: func(ctx context.Context, c daypass.Caller, n int) {
+			w.note("roamed %s %s %d %v", c.User.Name, c.Server, n, RequestID(ctx) != "")
 		},
 		Moved: func(context.Context, daypass.Caller) ([]SharedRepo, error) {
 			return []SharedRepo{{"github.com", "tidal-lab/archive"}}, nil
