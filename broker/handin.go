@@ -115,7 +115,13 @@ func (br *bridged) drop(person int64, host string) {
 func (b *Broker) Bridged() int {
 	b.bridged.mu.Lock()
 	defer b.bridged.mu.Unlock()
-	return len(b.bridged.byKey)
+	n := 0
+	for _, t := range b.bridged.byKey {
+		if !t.grant.Access.IsZero() { // of the others only the account is known
+			n++
+		}
+	}
+	return n
 }
 
 func (b *Broker) bridge(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, h HandIn, br Bridge) error {

@@ -116,14 +116,7 @@ func (s *site) seesAndDisconnects(p *person) {
 	}
 	p.press("Disconnect")
 	p.sees("is disconnected")
-	s.wait("every token is dead at the host", func() bool {
-		for _, tok := range s.world.Local.LiveTokens() {
-			if tok.User == fake.CampusUser {
-				return false
-			}
-		}
-		return true
-	})
+	s.wait("every token is dead at the host", func() bool { return !s.alive(fake.CampusUser) })
 	for _, server := range []string{"", "gpu"} {
 		s.wait("a clone says where to connect", func() bool {
 			out, err := s.in("researcher", server, "rm -rf third; git clone $URL/river-lab/data.git third")
@@ -151,7 +144,7 @@ func (p *person) consent(login string) {
 	p.press("Go to")
 	p.sees("Authorize")
 	if !strings.Contains(p.field("#login"), login) {
-		p.do("be "+login, chromedp.SetValue("#login", login), chromedp.Click("#login ~ button"))
+		p.do("be "+login, chromedp.SetValue("#login", login))
 	}
 	p.press("Authorize")
 }

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,10 +87,77 @@ func TestJourney6(t *testing.T) {
 	if why := s.mustAdmin("policy", "explain", "--user", "researcher", s.host()+"/octo-researcher/notes"); !strings.Contains(why, "notes-stay-home") {
 		t.Errorf("explain says: %s", why)
 	}
+	s.answersInTheBrowser("notes-stay-home")
 	s.cutOff(p)
+	s.cutsOffInTheBrowser(p)
 	if out := s.mustAdmin("events", "verify"); !strings.Contains(strings.ToLower(out), "nothing") && !strings.Contains(out, "clean") && !strings.Contains(out, "whole") {
 		t.Errorf("verify says: %s", out)
 	}
+}
+
+// answersInTheBrowser is the admin who is asked "why was I refused?", at the pages.
+func (s *site) answersInTheBrowser(rule string) {
+	s.t.Helper()
+	a := s.browser()
+	a.logIn("admin")
+	a.do("open Health", chromedp.Navigate(s.url+"health"))
+	a.sees("All is well")
+	if text := a.text(); strings.Contains(text, "Amiss") || !strings.Contains(text, "hub") {
+		s.t.Errorf("Health shows: %s", text)
+	}
+	a.do("open People", chromedp.Navigate(s.url+"people"))
+	a.sees("researcher")
+	if rows := a.rows("People who have used the access service"); !slices.ContainsFunc(rows, func(r string) bool {
+		return strings.HasPrefix(r, "researcher\t") && strings.Contains(r, fake.CampusUser)
+	}) {
+		s.t.Errorf("People shows: %q", rows)
+	}
+	a.press("researcher")
+	a.sees("To answer them")
+	if reply := a.field("#reply"); !strings.Contains(reply, rule) || !strings.Contains(reply, "octo-researcher/notes") {
+		s.t.Errorf("the sentence to paste is: %s", reply)
+	}
+	// Nobody else is shown that.
+	b := s.browser()
+	b.logIn("student")
+	for _, path := range []string{"people", "people/1", "health"} {
+		b.do("open "+path, chromedp.Navigate(s.url+path))
+		b.sees("DP-883")
+		if text := b.text(); strings.Contains(text, "researcher") {
+			s.t.Errorf("a student sees at /%s: %s", path, text)
+		}
+	}
+}
+
+// cutsOffInTheBrowser connects somebody again, and ends them by the admin's page.
+func (s *site) cutsOffInTheBrowser(p *person) {
+	s.t.Helper()
+	p.do("connect", chromedp.Navigate(s.url+"connect/"+s.host()))
+	p.consent(fake.CampusUser)
+	p.sees("Connected")
+	s.must("researcher", "", "rm -rf x; git clone -q $URL/river-lab/data.git x")
+	a := s.browser()
+	a.logIn("admin")
+	a.do("open People", chromedp.Navigate(s.url+"people?q=researcher"))
+	a.press("researcher")
+	a.sees("End everything")
+	start := time.Now()
+	a.press("Cut off")
+	a.sees("cut off")
+	for s.alive(fake.CampusUser) {
+		if time.Sleep(10 * time.Millisecond); time.Since(start) > 2*time.Second {
+			s.t.Fatal("2 s after the click a token of the person's is alive")
+		}
+	}
+	if out, err := s.in("researcher", "", "rm -rf x; DAYPASS_RUNTIME_DIR=$(mktemp -d) git clone -q $URL/river-lab/data.git x"); err == nil || !strings.Contains(out, "[DP-811]") {
+		s.t.Errorf("a clone of somebody who is cut off: %v\n%s", err, out)
+	}
+	s.must("student", "", "rm -rf again; git clone -q $URL/uni-course/homework.git again")
+}
+
+// alive reports whether the host takes any token of an account.
+func (s *site) alive(login string) bool {
+	return slices.ContainsFunc(s.world.Local.LiveTokens(), func(t fake.TokenInfo) bool { return t.User == login })
 }
 
 // cutOff ends one person, everywhere and within two seconds; the other goes on.

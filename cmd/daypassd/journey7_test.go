@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/internal/hubtest"
 )
@@ -89,6 +91,45 @@ func (s *site) eventually(user, script string) {
 	s.wait(script, func() bool { _, err := s.in(user, "", script); return err == nil })
 }
 
+// seesBridge looks whether Health warns of whole tokens that are handed out.
+func (s *site) seesBridge(want bool) {
+	s.t.Helper()
+	a := s.browser()
+	a.do("log in to the hub with GitHub", chromedp.Navigate(s.hub.Public+"hub/oauth_login?next=%2Fhub%2Fhome"))
+	a.sees("Authorize")
+	a.do("be the admin", chromedp.SetValue("#login", fake.CampusOther))
+	a.press("Authorize")
+	a.sees(fake.CampusOther)
+	shown := func() bool {
+		a.do("open Health", chromedp.Navigate(s.url+"health"))
+		return strings.Contains(a.text(), "whole token")
+	}
+	a.do("open Health", chromedp.Navigate(s.url+"health"))
+	a.sees("What was looked at")
+	if !want {
+		if shown() {
+			s.t.Errorf("Health shows: %s", a.text())
+		}
+		return
+	}
+	s.wait("Health shows the bridge", shown)
+	if text := a.text(); !strings.Contains(text, "accept_unnarrowed") || !strings.Contains(text, "Amiss") {
+		s.t.Errorf("Health shows: %s", text)
+	}
+}
+
+// noOtherHost asks for a token for another host, as a server may.
+func (s *site) noOtherHost(user string) {
+	s.t.Helper()
+	for _, host := range []string{"127.0.0.1:9", "github.com", "localhost:" + s.host()[strings.LastIndexByte(s.host(), ':')+1:]} {
+		out, err := s.in(user, "", fmt.Sprintf(`printf 'protocol=%%s\nhost=%[1]s\npath=river-lab/data.git\n\n' http | git -c credential.helper=daypass -c credential.useHttpPath=true credential fill
+printf 'protocol=https\nhost=%[1]s\npath=river-lab/data.git\n\n' | git -c credential.helper=daypass -c credential.useHttpPath=true credential fill`, host))
+		if err == nil || strings.Contains(out, "password=") || anyToken.MatchString(out) {
+			s.t.Errorf("%s gets something: %v\n%s", host, err, out)
+		}
+	}
+}
+
 // TestJourney7OAuthApp: where the hub logs in with a classic OAuth App, only who
 // somebody is comes over; or, where the admin accepts whole tokens, those too,
 // from memory alone and shown in Health.
@@ -115,11 +156,15 @@ func TestJourney7OAuthApp(t *testing.T) {
 			s.oneClick(fake.CampusUser)
 			s.hub.StartServer(t, fake.CampusUser, "")
 			if accept {
+				s.seesBridge(true)
 				s.eventually(fake.CampusUser, "rm -rf work; git clone $URL/river-lab/data.git work")
 				s.must(fake.CampusUser, "", "cd work; echo a > a; git add a; git commit -qm a; git push")
 			} else if out, err := s.in(fake.CampusUser, "", "git clone $URL/river-lab/data.git work"); err == nil || !strings.Contains(out, "/connect/") {
 				t.Errorf("a whole token was handed out: %v\n%s", err, out)
+			} else {
+				s.seesBridge(false)
 			}
+			s.noOtherHost(fake.CampusUser)
 			s.noToken(fake.CampusUser)
 		})
 	}

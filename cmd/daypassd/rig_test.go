@@ -135,7 +135,7 @@ hub:
   url: %s
   token: file:%s/etc/hub-token
   hook_token: file:%s/etc/hook-token
-  admins: {users: [admin]}
+  admins: {users: [admin, ada]}
 github:
   - host: %s
     push: {client_id: %s, client_secrets: ["file:%s/etc/push-secret"], app_url: %s/github-apps/campus-push}
