@@ -44,6 +44,7 @@ const (
 	ViaUser        // a token that a user, or an admin for them, made at the hub
 	ViaBrowser     // a session of a browser, by the hub's OAuth
 	ViaPass        // a pass of ours
+	ViaLogin       // no request of theirs: their login at the hub, as its hook told
 )
 
 // String returns the word used in events.
@@ -57,6 +58,8 @@ func (v Via) String() string {
 		return "browser"
 	case ViaPass:
 		return "pass"
+	case ViaLogin:
+		return "login"
 	}
 	return "none"
 }
@@ -134,6 +137,8 @@ type Traits struct {
 type Issuer interface {
 	// Host is the host as git names it: "github.com", "ghes.example:8443".
 	Host() string
+	// App is the id of the App that people connect.
+	App() string
 	Traits() Traits
 	// ConsentURL is where a person says yes.
 	ConsentURL(Consent) string

@@ -46,6 +46,8 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 		b.children.drop(func(_ childKey, v *kept) bool { return v.Connection == c.Connection && c.Connection != 0 })
 	case "child":
 		b.children.drop(func(_ childKey, v *kept) bool { return v.ID == c.Child })
+	case "share":
+		b.shareds.drop()
 	case "keys":
 		if err := b.Store.Reload(); err != nil {
 			b.Log.Error("the new keys cannot be read; the old ones are used on", "err", err)

@@ -122,7 +122,9 @@ type Broker struct {
 	children children
 	rights   rights
 	audited  differences
+	shareds  shares
 	flights  flights
+	pace     pace
 	memory   *memory // connections that are never stored
 	bridged  *bridged
 	restored *rate.Limiter // first uses after a restore
@@ -152,6 +154,7 @@ func New(c Config) (*Broker, error) {
 	b.children.init()
 	b.rights.init()
 	b.flights.init()
+	b.pace.byPerson = map[int64]*rate.Limiter{}
 	for _, is := range c.Issuers {
 		if _, twice := b.issuers[is.Host()]; twice {
 			return nil, fmt.Errorf("two Apps for %s: one host has one", is.Host())

@@ -20,12 +20,14 @@ type childKey struct {
 	host   string
 	repo   string         // owner/name, folded, as it was asked for
 	asked  daypass.Access // what was asked for; what was given may be less
+	life   time.Duration  // how long one lives from its making; of the hub's own only
 }
 
 // A kept credential lies in memory until shortly before its end.
 type kept struct {
 	store.Child
 	Credential daypass.Credential
+	today      daypass.Repo // the name that the repository bore when it was made
 	Account    string
 	whose      daypass.Account
 	mark       string       // its fingerprint
@@ -52,12 +54,13 @@ const maxKept = 50_000
 
 func (c *children) init() { c.byKey = map[childKey]*kept{} }
 
-// get returns a credential that has at least the margin left.
-func (c *children) get(k childKey, now time.Time) (*kept, bool) {
+// get returns a credential that has at least the margin left, and not more than
+// most.
+func (c *children) get(k childKey, now time.Time, most time.Duration) (*kept, bool) {
 	c.mu.RLock()
 	v, ok := c.byKey[k]
 	c.mu.RUnlock()
-	if !ok || !v.Credential.Usable(now, margin) {
+	if !ok || !v.Credential.Usable(now, margin) || v.Credential.Scope.Until.After(now.Add(most)) {
 		return nil, false
 	}
 	v.used.Store(now.Unix())

@@ -3,30 +3,49 @@ package broker
 import (
 	"context"
 	"errors"
-	"slices"
+	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/policy"
 	"github.com/daypass-dev/daypass/store"
 )
 
+// hubLives are how long a credential of the hub's own may live. What a rule or
+// share allows is rounded down to one of them, so that people with different
+// rules share few tokens, and nobody holds one that outlives their rule.
+var hubLives = []time.Duration{maxHubLife, 30 * time.Minute, 15 * time.Minute, 5 * time.Minute, 2 * time.Minute}
+
+// hubLife returns how long a credential may live for somebody who may have one
+// for so long; 0: it would be over before it is of use.
+func hubLife(most time.Duration) time.Duration {
+	for _, d := range hubLives {
+		if d <= most {
+			return d
+		}
+	}
+	return 0
+}
+
 // asHub gives a read-only credential by the content App: no right of the
 // person's own is asked for, but a rule or a share names repository and
 // audience. One credential serves the whole class; who was given it is
 // remembered, so that it ends when its last holder's server does.
-func (b *Broker) asHub(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict) (Answer, error) {
+func (b *Broker) asHub(ctx context.Context, g *guarded, q asking) (Answer, error) {
 	if !g.Traits().AsHub {
 		return Answer{}, &daypass.Problem{
-			Code: "DP-824", What: "the rules let you read " + ask.Repo.String() + ", but this hub has no App for content at " + ask.Host,
+			Code: "DP-824", What: "the rules let you read " + q.ask.Repo.String() + ", but this hub has no App for content at " + q.ask.Host,
 			Next: "Ask the hub's admins.", Who: `Admins: "daypass admin app new --content".`, Kind: daypass.ErrRefused, Err: daypass.ErrNoSuchRepo,
 		}
 	}
-	v.Access = daypass.Read
-	key := childKey{host: ask.Host, repo: folded(ask.Repo), asked: daypass.Read}
-	if k, ok := b.children.get(key, b.Now()); ok {
-		return b.hand(ctx, c, p, ask, v, k)
+	q.verdict.Access = daypass.Read
+	key := childKey{host: q.ask.Host, repo: folded(q.ask.Repo), asked: daypass.Read, life: hubLife(q.verdict.Max)}
+	if key.life == 0 {
+		return Answer{}, denied(q.ask.Host, q.verdict.Rule, "it ends in less than two minutes")
 	}
-	if ask.Stale {
+	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
+		return b.hand(ctx, q, k)
+	}
+	if q.ask.Stale {
 		return Answer{}, hubProblem(nil)
 	}
 	// Whoever waits for another's answer waits no longer than for one of their own.
@@ -34,20 +53,29 @@ func (b *Broker) asHub(ctx context.Context, g *guarded, c daypass.Caller, p stor
 	defer cancel()
 	leave, ok := b.flights.enter(ctx.Done(), key)
 	if !ok {
-		return Answer{}, providerProblem(ask.Host, context.Cause(ctx))
+		return Answer{}, providerProblem(q.ask.Host, context.Cause(ctx))
 	}
 	defer leave()
-	if k, ok := b.children.get(key, b.Now()); ok {
-		return b.hand(ctx, c, p, ask, v, k)
+	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
+		return b.hand(ctx, q, k)
 	}
-	right, err := b.lookAsHub(ctx, g, ask)
+	if err := b.paced(q.p, q.ask.Host); err != nil {
+		return Answer{}, err
+	}
+	right, err := b.lookAsHub(ctx, g, q.ask)
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := b.pinned(ctx, c, p, 0, ask, right.Repo); err != nil {
+	if q, err = b.today(q, right.Repo); err != nil {
 		return Answer{}, err
 	}
-	return b.issueAsHub(ctx, g, c, p, ask, v, key, right)
+	if err := b.pinned(ctx, q.c, q.p, 0, q.ask, right.Repo); err != nil {
+		return Answer{}, err
+	}
+	if err := b.stands(ctx, g, q, right.Repo.ID); err != nil {
+		return Answer{}, err
+	}
+	return b.issueAsHub(ctx, g, q, key, right)
 }
 
 func (b *Broker) lookAsHub(ctx context.Context, g *guarded, ask Ask) (daypass.Right, error) {
@@ -76,9 +104,9 @@ func (b *Broker) lookAsHub(ctx context.Context, g *guarded, ask Ask) (daypass.Ri
 	return r, nil
 }
 
-func (b *Broker) issueAsHub(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict, key childKey, right daypass.Right) (Answer, error) {
+func (b *Broker) issueAsHub(ctx context.Context, g *guarded, q asking, key childKey, right daypass.Right) (Answer, error) {
 	scope := daypass.Scope{
-		Host: ask.Host, Repos: []daypass.Repo{right.Repo}, Access: daypass.Read, Until: b.Now().Add(v.Max),
+		Host: q.ask.Host, Repos: []daypass.Repo{right.Repo}, Access: daypass.Read, Until: b.Now().Add(min(key.life, q.verdict.Max)),
 	}
 	var child daypass.Child
 	err := g.call(ctx, "issue", func(ctx context.Context) error {
@@ -87,16 +115,14 @@ func (b *Broker) issueAsHub(ctx context.Context, g *guarded, c daypass.Caller, p
 		return err
 	})
 	if err != nil {
-		return Answer{}, providerProblem(ask.Host, err)
+		return Answer{}, providerProblem(q.ask.Host, err)
 	}
-	named := right.Repo
-	named.Owner, named.Name = ask.Repo.Owner, ask.Repo.Name
 	row := store.Child{
-		Host: ask.Host, Repo: named, Access: daypass.Read, AsHub: true, Username: child.Username,
+		Host: q.ask.Host, Repo: right.Repo, Access: daypass.Read, AsHub: true, Username: child.Username,
 		Until: soonest(scope.Until, child.Ends), Ends: child.Ends, Created: b.Now(), Used: b.Now(),
 	}
-	k := keep(row, child.Token, daypass.Account{})
-	h := holder{p.ID, c.Server}
+	k := keep(row, child.Token, daypass.Account{}, q.ask.Repo)
+	h := holder{q.p.ID, q.c.Server}
 	var id store.EventID
 	err = b.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		var err error
@@ -106,7 +132,7 @@ func (b *Broker) issueAsHub(ctx context.Context, g *guarded, c daypass.Caller, p
 		if err := tx.HoldChild(row.ID, h.person, h.server); err != nil {
 			return err
 		}
-		id = tx.Record(given(b.event(c, p, ask, store.Credential), policy.AsHub, v.Rule, k))
+		id = tx.Record(given(b.event(q.c, q.p, q.ask, store.Credential), policy.AsHub, q.verdict.Rule, k))
 		return nil
 	})
 	if err != nil {
@@ -114,50 +140,37 @@ func (b *Broker) issueAsHub(ctx context.Context, g *guarded, c daypass.Caller, p
 		return Answer{}, storeProblem(err)
 	}
 	k.Child = row
+	if err := b.endedMeanwhile(ctx, q, row); err != nil {
+		return Answer{}, err
+	}
 	k.hold(h)
 	b.children.put(key, k, b.Now())
-	return Answer{Credential: k.Credential, As: policy.AsHub, Rule: v.Rule, Event: id}, nil
+	return Answer{Credential: k.Credential, As: policy.AsHub, Rule: q.verdict.Rule, Event: id}, nil
 }
 
-// hand gives the hub's own credential to one more person. It is never good for
-// longer than this person's rule says.
-func (b *Broker) hand(ctx context.Context, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict, k *kept) (Answer, error) {
-	h := holder{p.ID, c.Server}
+// hand gives the hub's own credential to one more person.
+func (b *Broker) hand(ctx context.Context, q asking, k *kept) (Answer, error) {
+	if q.share != nil && q.share.Repo.ID != k.Repo.ID {
+		return Answer{}, denied(q.ask.Host, "sharing", "what is shared is another repository that once bore the name")
+	}
+	h := holder{q.p.ID, q.c.Server}
 	if k.held(h) {
-		return b.again(ctx, c, p, ask, policy.AsHub, v, k)
+		return b.again(ctx, q, k)
+	}
+	if _, err := b.today(q, k.today); err != nil {
+		return Answer{}, err
 	}
 	var id store.EventID
 	err := b.Store.Write(ctx, func(tx *store.Tx) error {
 		if err := tx.HoldChild(k.ID, h.person, h.server); err != nil {
 			return err
 		}
-		id = tx.Record(given(b.event(c, p, ask, store.Credential), policy.AsHub, v.Rule, k))
+		id = tx.Record(given(b.event(q.c, q.p, q.ask, store.Credential), policy.AsHub, q.verdict.Rule, k))
 		return nil
 	})
 	if err != nil {
 		return Answer{}, storeProblem(err)
 	}
 	k.hold(h)
-	return Answer{Credential: k.Credential, As: policy.AsHub, Rule: v.Rule, Event: id, Cached: true}, nil
-}
-
-// shared reports whether somebody shares the repository with a group of the
-// caller's. It is asked only where no rule said yes and none said no.
-func (b *Broker) shared(ctx context.Context, c daypass.Caller, ask Ask, v policy.Verdict) policy.Verdict {
-	if len(c.Groups) == 0 || len(b.Sharing) == 0 {
-		return v
-	}
-	list, err := b.Store.Shares(ctx, store.ShareFilter{Hub: c.User.Hub, Host: ask.Host, LiveAt: b.Now()})
-	if err != nil {
-		b.Log.Error("the shares could not be read", "err", err)
-		return v
-	}
-	for _, s := range list {
-		if !s.Repo.SameName(ask.Repo) || !slices.Contains(c.Groups, s.Group) {
-			continue
-		}
-		left := s.Until.Sub(b.Now())
-		return policy.Verdict{Allowed: true, Rule: "sharing", Access: daypass.Read, Max: min(left, maxHubLife)}
-	}
-	return v
+	return Answer{Credential: k.Credential, As: policy.AsHub, Rule: q.verdict.Rule, Event: id, Cached: true}, nil
 }

@@ -39,6 +39,16 @@ type Answer struct {
 type way struct {
 	as      policy.As
 	verdict policy.Verdict
+	share   *store.Share // what allows it, where no rule does
+}
+
+// An asking is a request of somebody who is known, on one of its ways.
+type asking struct {
+	c    daypass.Caller
+	p    store.Person
+	ask  Ask
+	kind policy.ServerKind
+	way
 }
 
 // Credential gives the caller a credential for one repository, or a [Refusal].
@@ -75,7 +85,7 @@ func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Ans
 	}
 	var first error
 	for _, w := range ways {
-		a, err := b.by(ctx, g, c, p, ask, w)
+		a, err := b.by(ctx, g, asking{c, p, ask, kind, w})
 		if err == nil && a.Credential.Scope.Access < ask.Least {
 			err = onlyRead(ask)
 		}
@@ -107,11 +117,11 @@ func elsewhere(err error) bool {
 	return errors.Is(err, daypass.ErrNoSuchRepo) || errors.Is(err, daypass.ErrNoLogin)
 }
 
-func (b *Broker) by(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, w way) (Answer, error) {
-	if w.as == policy.AsHub {
-		return b.asHub(ctx, g, c, p, ask, w.verdict)
+func (b *Broker) by(ctx context.Context, g *guarded, q asking) (Answer, error) {
+	if q.as == policy.AsHub {
+		return b.asHub(ctx, g, q)
 	}
-	return b.asUser(ctx, g, c, p, ask, w.verdict)
+	return b.asUser(ctx, g, q)
 }
 
 // kind says whether the server that asks is its owner's alone.
@@ -125,6 +135,25 @@ func (b *Broker) kind(ctx context.Context, c daypass.Caller) policy.ServerKind {
 // ways asks a set of rules: first as the person, for as much as is of use, then
 // as the hub. Where nothing is allowed the verdict says why.
 func (b *Broker) ways(ctx context.Context, rules *policy.Set, c daypass.Caller, ask Ask, kind policy.ServerKind) ([]way, policy.Verdict) {
+	q := policyRequest(c, ask, kind)
+	var out []way
+	v := decide(rules, q)
+	no := v
+	if v.Allowed {
+		out = append(out, way{as: policy.AsUser, verdict: v})
+	}
+	q.As, q.Access = policy.AsHub, daypass.Read
+	w := way{as: policy.AsHub, verdict: rules.Decide(q)}
+	if !w.verdict.Allowed && w.verdict.Rule == policy.Default {
+		w = b.shared(ctx, c, ask, w)
+	}
+	if w.verdict.Allowed {
+		out = append(out, w)
+	}
+	return out, no
+}
+
+func policyRequest(c daypass.Caller, ask Ask, kind policy.ServerKind) policy.Request {
 	q := policy.Request{
 		User: c.User.Name, Groups: c.Groups, Server: c.Server, Kind: kind,
 		Host: ask.Host, Repo: ask.Repo, Access: ask.Access, As: policy.AsUser,
@@ -132,27 +161,40 @@ func (b *Broker) ways(ctx context.Context, rules *policy.Set, c daypass.Caller, 
 	if kind != policy.Own {
 		q.Access = daypass.Read
 	}
-	var out []way
+	return q
+}
+
+// decide asks for as much as is of use: to write, else to read.
+func decide(rules *policy.Set, q policy.Request) policy.Verdict {
 	v := rules.Decide(q)
-	if !v.Allowed && q.Access == daypass.Write {
-		q.Access = daypass.Read
-		if r := rules.Decide(q); r.Allowed {
-			v = r
-		}
+	if v.Allowed || q.Access != daypass.Write {
+		return v
 	}
-	no := v
+	q.Access = daypass.Read
+	if r := rules.Decide(q); r.Allowed {
+		return r
+	}
+	return v
+}
+
+// today asks the rules again where the repository bears another name today than
+// the one that it was asked for by: hosts lead from old names to new ones, and a
+// rule counts for what is there, not for what it was once called. Both have to
+// allow it, and the lesser of both is given.
+func (b *Broker) today(q asking, now daypass.Repo) (asking, error) {
+	if now.SameName(q.ask.Repo) {
+		return q, nil
+	}
+	r := policyRequest(q.c, q.ask, q.kind)
+	r.Repo, r.As, r.Access = now, q.as, q.verdict.Access
+	v := decide(b.Rules, r)
+	if !v.Allowed && (v.Rule != policy.Default || q.share == nil || q.share.Repo.ID != now.ID) {
+		return q, denied(q.ask.Host, v.Rule, "the repository is called "+now.String()+" today")
+	}
 	if v.Allowed {
-		out = append(out, way{policy.AsUser, v})
+		q.verdict.Access, q.verdict.Max = min(v.Access, q.verdict.Access), min(v.Max, q.verdict.Max)
 	}
-	q.As, q.Access = policy.AsHub, daypass.Read
-	v = rules.Decide(q)
-	if !v.Allowed && v.Rule == policy.Default {
-		v = b.shared(ctx, c, ask, v)
-	}
-	if v.Allowed {
-		out = append(out, way{policy.AsHub, v})
-	}
-	return out, no
+	return q, nil
 }
 
 // refuse records a refusal and returns it, with its event and rule.

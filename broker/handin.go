@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -41,27 +42,50 @@ func (b *Broker) HandIn(ctx context.Context, h HandIn) error {
 		return &daypass.Problem{Code: "DP-833", What: "the hub handed over a login without an account or a token", Next: "Look at the hub's log.", Kind: daypass.ErrRefused}
 	}
 	p, c, err := b.newcomer(ctx, h.User, h.Created)
-	if err != nil {
-		return err
+	if err == nil {
+		err = b.handIn(ctx, g, c, p, h)
 	}
+	if err == nil {
+		return nil
+	}
+	if h.App == g.App() { // another App's token is not ours to end
+		b.discard(g, h.Grant.Access)
+	}
+	return b.refuse(ctx, c, p, Ask{Host: h.Host, Request: h.Request}, "", err)
+}
+
+func (b *Broker) handIn(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, h HandIn) error {
 	for _, br := range b.Bridges {
 		if br.Host == h.Host && br.App == h.App {
 			return b.bridge(ctx, g, c, p, h, br)
 		}
 	}
-	conn := store.Connection{Kind: "login", App: h.App, Account: h.Account}
-	if _, _, err := b.connect(ctx, g, c, p, Ask{Host: h.Host, Request: h.Request}, h.Grant, conn, store.LoginHandedIn); err != nil {
-		b.discard(g, h.Grant.Access)
-		return b.refuse(ctx, c, p, Ask{Host: h.Host, Request: h.Request}, "", err)
+	if h.App != g.App() {
+		return &daypass.Problem{
+			Code: "DP-838", What: "the hub logs in at " + h.Host + " with another App than the access service's", Kind: daypass.ErrRefused,
+			Next: "Connect on the page of your access.", Who: `Admins: let the hub log in with the push App, or name the hub's App under "login_app".`,
+		}
 	}
-	return nil
+	have, err := b.ledger().find(ctx, p.ID, h.Host)
+	if err == nil && have.Account.ID != h.Account.ID {
+		return &daypass.Problem{
+			Code: "DP-839", What: "you are connected as " + have.Account.Login + ", and logged in to the hub as " + h.Account.Login + "; the connection stays",
+			Next: "Connect again on the page of your access, if that is what you want.", Kind: daypass.ErrRefused,
+		}
+	}
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return storeProblem(err)
+	}
+	conn := store.Connection{Kind: "login", App: h.App, Account: h.Account}
+	_, _, err = b.connect(ctx, g, c, p, Ask{Host: h.Host, Request: h.Request}, h.Grant, conn, store.LoginHandedIn)
+	return err
 }
 
 // newcomer finds the row of somebody who is logging in right now. At a first
 // login the hub makes the account a moment after its hook has run.
 func (b *Broker) newcomer(ctx context.Context, name string, created time.Time) (store.Person, daypass.Caller, error) {
 	if !created.IsZero() {
-		c := daypass.Caller{User: daypass.User{Hub: b.Hub.ID, Name: name, Created: created.UTC()}, Via: daypass.ViaBrowser}
+		c := daypass.Caller{User: daypass.User{Hub: b.Hub.ID, Name: name, Created: created.UTC()}, Via: daypass.ViaLogin}
 		p, err := b.person(ctx, c.User)
 		return p, c, err
 	}
@@ -71,7 +95,7 @@ func (b *Broker) newcomer(ctx context.Context, name string, created time.Time) (
 	for wait := 100 * time.Millisecond; ; wait *= 2 {
 		u, ok, err := b.Hub.User(ctx, name)
 		if err == nil && ok {
-			c := daypass.Caller{User: daypass.User{Hub: b.Hub.ID, Name: u.Name, Created: u.Created}, Via: daypass.ViaBrowser}
+			c := daypass.Caller{User: daypass.User{Hub: b.Hub.ID, Name: u.Name, Created: u.Created}, Via: daypass.ViaLogin}
 			p, err := b.person(ctx, c.User)
 			return p, c, err
 		}
@@ -127,7 +151,7 @@ func (b *Broker) Bridged() int {
 func (b *Broker) bridge(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, h HandIn, br Bridge) error {
 	account, err := b.whose(ctx, g, h.Grant, h.Account)
 	if err != nil {
-		return b.refuse(ctx, c, p, Ask{Host: h.Host, Request: h.Request}, "", err)
+		return err
 	}
 	e := b.event(c, p, Ask{Host: h.Host, Request: h.Request}, store.LoginHandedIn)
 	e.Outcome, e.Account, e.Why = store.OK, account.Login, "a classic OAuth App: only the account is remembered"
@@ -164,7 +188,8 @@ const bridgeLife = 15 * time.Minute
 
 // byBridge hands out a whole token of a classic OAuth App, where the admin
 // accepts that; false where there is none.
-func (b *Broker) byBridge(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict) (Answer, bool, error) {
+func (b *Broker) byBridge(ctx context.Context, g *guarded, q asking) (Answer, bool, error) {
+	c, p, ask, v := q.c, q.p, q.ask, q.verdict
 	b.bridged.mu.Lock()
 	t, ok := b.bridged.byKey[bridgeKey{p.ID, ask.Host}]
 	b.bridged.mu.Unlock()
@@ -176,7 +201,10 @@ func (b *Broker) byBridge(ctx context.Context, g *guarded, c daypass.Caller, p s
 	if err != nil {
 		return Answer{}, false, err
 	}
-	if right.Access < daypass.Write {
+	if q, err = b.today(q, right.Repo); err != nil {
+		return Answer{}, false, err
+	}
+	if right.Access < daypass.Write || q.verdict.Access < daypass.Write {
 		return Answer{}, false, nil
 	}
 	if err := b.pinned(ctx, c, p, p.ID, ask, right.Repo); err != nil {
@@ -186,7 +214,7 @@ func (b *Broker) byBridge(ctx context.Context, g *guarded, c daypass.Caller, p s
 	named.ID = right.Repo.ID
 	cred := daypass.Credential{
 		Account: t.account.Login, Username: "x-access-token", Token: t.grant.Access,
-		Scope: daypass.Scope{Host: ask.Host, Repos: []daypass.Repo{named}, Access: v.Access, Until: soonest(b.Now().Add(bridgeLife), t.grant.Until)},
+		Scope: daypass.Scope{Host: ask.Host, Repos: []daypass.Repo{named}, Access: v.Access, Until: soonest(b.Now().Add(min(bridgeLife, q.verdict.Max)), t.grant.Until)},
 	}
 	e := given(b.event(c, p, ask, store.Credential), policy.AsUser, v.Rule, &kept{Credential: cred, Account: t.account.Login, mark: Fingerprint(cred.Token)})
 	e.Why = "a whole token of a classic OAuth App"

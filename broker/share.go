@@ -41,6 +41,7 @@ func (b *Broker) Share(ctx context.Context, c daypass.Caller, host string, repo 
 		}
 		return err
 	})
+	b.shareds.drop()
 	return s, storeProblem(err)
 }
 
@@ -150,6 +151,7 @@ func (b *Broker) EndShare(ctx context.Context, c daypass.Caller, id int64, reque
 	if err != nil {
 		return storeProblem(err)
 	}
+	b.shareds.drop()
 	b.children.drop(func(k childKey, v *kept) bool { return k.person == 0 && v.Repo.ID == s.Repo.ID && v.Host == s.Host })
 	b.work()
 	return nil

@@ -13,12 +13,12 @@ import (
 )
 
 // asUser gives a child of the person's own connection.
-func (b *Broker) asUser(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict) (Answer, error) {
-	key := childKey{person: p.ID, server: c.Server, host: ask.Host, repo: folded(ask.Repo), asked: v.Access}
-	if k, ok := b.children.get(key, b.Now()); ok {
-		return b.again(ctx, c, p, ask, policy.AsUser, v, k)
+func (b *Broker) asUser(ctx context.Context, g *guarded, q asking) (Answer, error) {
+	key := childKey{person: q.p.ID, server: q.c.Server, host: q.ask.Host, repo: folded(q.ask.Repo), asked: q.verdict.Access}
+	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
+		return b.again(ctx, q, k)
 	}
-	if ask.Stale {
+	if q.ask.Stale {
 		return Answer{}, hubProblem(nil)
 	}
 	// Whoever waits for another's answer waits no longer than for one of their own.
@@ -26,59 +26,65 @@ func (b *Broker) asUser(ctx context.Context, g *guarded, c daypass.Caller, p sto
 	defer cancel()
 	leave, ok := b.flights.enter(ctx.Done(), key)
 	if !ok {
-		return Answer{}, providerProblem(ask.Host, context.Cause(ctx))
+		return Answer{}, providerProblem(q.ask.Host, context.Cause(ctx))
 	}
 	defer leave()
-	if k, ok := b.children.get(key, b.Now()); ok {
-		return b.again(ctx, c, p, ask, policy.AsUser, v, k)
+	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
+		return b.again(ctx, q, k)
 	}
 	led := b.ledger()
-	conn, err := led.find(ctx, p.ID, ask.Host)
+	conn, err := led.find(ctx, q.p.ID, q.ask.Host)
 	if errors.Is(err, store.ErrNone) {
-		if a, ok, err := b.byBridge(ctx, g, c, p, ask, v); ok || err != nil {
+		if a, ok, err := b.byBridge(ctx, g, q); ok || err != nil {
 			return a, err
 		}
-		return Answer{}, notConnected(ask.Host, "")
+		return Answer{}, notConnected(q.ask.Host, "")
 	}
 	if err != nil {
 		return Answer{}, storeProblem(err)
 	}
-	if k, ok := b.remembered(ctx, led, conn, key, v); ok {
-		return b.again(ctx, c, p, ask, policy.AsUser, v, k)
+	if k, ok := b.remembered(ctx, led, conn, key, q); ok {
+		return b.again(ctx, q, k)
 	}
-	k, e, err := b.mint(ctx, g, led, conn, c, p, ask, v)
+	k, e, err := b.mint(ctx, g, led, conn, q)
 	if errors.Is(err, errReplaced) {
-		k, e, err = b.mint(ctx, g, led, conn, c, p, ask, v)
+		k, e, err = b.mint(ctx, g, led, conn, q)
 	}
 	if err != nil {
 		return Answer{}, err
 	}
 	b.children.put(key, k, b.Now())
-	return Answer{Credential: k.Credential, Account: conn.Account, As: policy.AsUser, Rule: v.Rule, Event: e}, nil
+	return Answer{Credential: k.Credential, Account: conn.Account, As: policy.AsUser, Rule: q.verdict.Rule, Event: e}, nil
 }
 
 // again gives a credential that was made before.
-func (b *Broker) again(ctx context.Context, c daypass.Caller, p store.Person, ask Ask, as policy.As, v policy.Verdict, k *kept) (Answer, error) {
-	if k.Credential.Scope.Access > v.Access {
-		return Answer{}, denied(ask.Host, v.Rule, "the rules give less than what was made before")
+func (b *Broker) again(ctx context.Context, q asking, k *kept) (Answer, error) {
+	now, err := b.today(q, k.today)
+	if err != nil {
+		return Answer{}, err
 	}
-	id, err := b.Store.Record(ctx, given(b.event(c, p, ask, store.Credential), as, v.Rule, k))
+	if k.Credential.Scope.Access > now.verdict.Access {
+		return Answer{}, denied(q.ask.Host, q.verdict.Rule, "the rules give less than what was made before")
+	}
+	id, err := b.Store.Record(ctx, given(b.event(q.c, q.p, q.ask, store.Credential), q.as, q.verdict.Rule, k))
 	if err != nil {
 		return Answer{}, storeProblem(err)
 	}
-	return Answer{Credential: k.Credential, Account: k.whose, As: as, Rule: v.Rule, Event: id, Cached: true}, nil
+	return Answer{Credential: k.Credential, Account: k.whose, As: q.as, Rule: q.verdict.Rule, Event: id, Cached: true}, nil
 }
 
 // remembered looks for a child that another process, or this one before it was
 // started again, made for the very same server, repository and access.
-func (b *Broker) remembered(ctx context.Context, led ledger, conn store.Connection, key childKey, v policy.Verdict) (*kept, bool) {
+func (b *Broker) remembered(ctx context.Context, led ledger, conn store.Connection, key childKey, q asking) (*kept, bool) {
 	now := b.Now()
 	list, err := led.children(ctx, conn, now.Add(margin))
 	if err != nil {
 		return nil, false
 	}
 	for _, ch := range list {
-		if ch.Ending || !ch.Until.After(now.Add(margin)) || ch.Server != key.server || folded(ch.Repo) != key.repo || ch.Access != key.asked || ch.Person != key.person || ch.Access > v.Access {
+		fits := !ch.Ending && ch.Until.After(now.Add(margin)) && !ch.Until.After(now.Add(q.verdict.Max)) &&
+			ch.Server == key.server && folded(ch.Repo) == key.repo && ch.Access == key.asked && ch.Person == key.person
+		if !fits {
 			continue
 		}
 		token, err := led.childToken(ctx, ch)
@@ -86,49 +92,58 @@ func (b *Broker) remembered(ctx context.Context, led ledger, conn store.Connecti
 			b.Log.Warn("a child could not be opened", "child", ch.ID, "err", err)
 			continue
 		}
-		k := keep(ch, token, conn.Account)
+		k := keep(ch, token, conn.Account, q.ask.Repo)
 		b.children.put(key, k, now)
 		return k, true
 	}
 	return nil, false
 }
 
-// keep makes of a row what lies in memory.
-func keep(ch store.Child, token daypass.Secret, whose daypass.Account) *kept {
-	return &kept{Child: ch, Account: whose.Login, whose: whose, mark: Fingerprint(token), Credential: daypass.Credential{
+// keep makes of a row what lies in memory. The name under which it was asked for
+// stays the credential's name, since git compares it; the row has the name that
+// the repository bore when it was made.
+func keep(ch store.Child, token daypass.Secret, whose daypass.Account, asked daypass.Repo) *kept {
+	asked.ID = ch.Repo.ID
+	return &kept{Child: ch, today: ch.Repo, Account: whose.Login, whose: whose, mark: Fingerprint(token), Credential: daypass.Credential{
 		Account: whose.Login, Username: ch.Username, Token: token,
-		Scope: daypass.Scope{Host: ch.Host, Repos: []daypass.Repo{ch.Repo}, Access: ch.Access, Until: ch.Until},
+		Scope: daypass.Scope{Host: ch.Host, Repos: []daypass.Repo{asked}, Access: ch.Access, Until: ch.Until},
 	}}
 }
 
 // mint makes a new child. The person's own right to the repository was seen at
 // most five minutes ago, and the repository is the one that bore the name when
 // this person first used it.
-func (b *Broker) mint(ctx context.Context, g *guarded, led ledger, conn store.Connection, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict) (*kept, store.EventID, error) {
+func (b *Broker) mint(ctx context.Context, g *guarded, led ledger, conn store.Connection, q asking) (*kept, store.EventID, error) {
 	// One at a time for each connection: refreshing and the budget of live
 	// children concern them all.
 	leave, ok := b.flights.enter(ctx.Done(), conn.ID)
 	if !ok {
-		return nil, "", providerProblem(ask.Host, context.Cause(ctx))
+		return nil, "", providerProblem(q.ask.Host, context.Cause(ctx))
 	}
 	defer leave()
+	if err := b.paced(q.p, q.ask.Host); err != nil {
+		return nil, "", err
+	}
 	conn, grant, err := b.access(ctx, g, led, conn)
 	if err != nil {
 		return nil, "", err
 	}
-	right, err := b.right(ctx, g, led, conn, grant, ask.Repo)
+	right, err := b.right(ctx, g, led, conn, grant, q.ask.Repo)
 	if err != nil {
 		return nil, "", err
 	}
-	if err := b.pinned(ctx, c, p, p.ID, ask, right.Repo); err != nil {
+	if q, err = b.today(q, right.Repo); err != nil {
 		return nil, "", err
 	}
-	if err := b.visit(ctx, c, p, ask, right.Repo); err != nil {
+	if err := b.pinned(ctx, q.c, q.p, q.p.ID, q.ask, right.Repo); err != nil {
+		return nil, "", err
+	}
+	if err := b.visit(ctx, q.c, q.p, q.ask, right.Repo); err != nil {
 		return nil, "", err
 	}
 	scope := daypass.Scope{
-		Host: ask.Host, Repos: []daypass.Repo{right.Repo}, Access: min(v.Access, right.Access),
-		Until: soonest(b.Now().Add(v.Max), slot(g, grant)),
+		Host: q.ask.Host, Repos: []daypass.Repo{right.Repo}, Access: min(q.verdict.Access, right.Access),
+		Until: soonest(b.Now().Add(q.verdict.Max), slot(g, grant)),
 	}
 	if err := b.makeRoom(ctx, g, led, conn); err != nil {
 		return nil, "", err
@@ -143,26 +158,23 @@ func (b *Broker) mint(ctx context.Context, g *guarded, led ledger, conn store.Co
 		return nil, "", b.spent(ctx, g, led, conn, grant)
 	}
 	if err != nil {
-		return nil, "", providerProblem(ask.Host, err)
+		return nil, "", providerProblem(q.ask.Host, err)
 	}
-	return b.born(ctx, g, led, conn, c, p, ask, v, scope, child)
+	return b.born(ctx, g, led, conn, q, scope, child)
 }
 
 // born records a child and the event of its making, in one transaction, before
 // anybody sees it. What cannot be recorded is revoked.
-func (b *Broker) born(ctx context.Context, g *guarded, led ledger, conn store.Connection, c daypass.Caller, p store.Person, ask Ask, v policy.Verdict, scope daypass.Scope, child daypass.Child) (*kept, store.EventID, error) {
-	// The name under which it was asked for stays the name: git compares it.
-	named := scope.Repos[0]
-	named.Owner, named.Name = ask.Repo.Owner, ask.Repo.Name
+func (b *Broker) born(ctx context.Context, g *guarded, led ledger, conn store.Connection, q asking, scope daypass.Scope, child daypass.Child) (*kept, store.EventID, error) {
 	row := store.Child{
-		Connection: conn.ID, Person: p.ID, Server: c.Server, Host: ask.Host, Repo: named, Access: scope.Access,
+		Connection: conn.ID, Person: q.p.ID, Server: q.c.Server, Host: q.ask.Host, Repo: scope.Repos[0], Access: scope.Access,
 		Username: child.Username, Account: conn.Account.Login, Until: soonest(scope.Until, child.Ends), Ends: child.Ends,
 		Created: b.Now(), Used: b.Now(),
 	}
-	k := keep(row, child.Token, conn.Account)
+	k := keep(row, child.Token, conn.Account, q.ask.Repo)
 	var id store.EventID
 	err := led.born(context.WithoutCancel(ctx), &row, child.Token, func(tx *store.Tx) error {
-		id = tx.Record(given(b.event(c, p, ask, store.Credential), policy.AsUser, v.Rule, k))
+		id = tx.Record(given(b.event(q.c, q.p, q.ask, store.Credential), policy.AsUser, q.verdict.Rule, k))
 		return nil
 	})
 	if err != nil {

@@ -171,6 +171,9 @@ func misfit(what, next string) error {
 // Host is the host as git names it.
 func (i *Issuer) Host() string { return i.host.Name }
 
+// App is the client id of the push App.
+func (i *Issuer) App() string { return i.push.ClientID }
+
 // Traits says what this host does, pessimistically where GitHub does not say.
 func (i *Issuer) Traits() daypass.Traits {
 	return daypass.Traits{ChildrenSurvive: i.survive, MaxChildren: maxChildren, AsHub: i.content != nil}
