@@ -532,3 +532,39 @@ func TestRejectedByOne(t *testing.T) {
 		t.Error("a dead token was given again")
 	}
 }
+
+// TestRunningThrough: a program asks for one token after the other, by calling
+// each refused, or by names that a rule for the class has room for. The App that
+// all share is not used up by it, and others do not notice.
+func TestRunningThrough(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.config.Rules = rules(r.t, append(policy.Preset(), policy.Rule{
+			Name: "course", Who: policy.Who{Groups: []string{"class"}}, What: []policy.Pattern{pattern(r.t, "github.com/uni-course/week*"), pattern(r.t, "github.com/uni-course/homework")}, Access: daypass.Read, As: policy.AsHub, Max: time.Hour,
+		})...)
+	})
+	jo, kim := r.user("jo", "class"), r.user("kim", "class")
+	r.connect(jo, fake.CampusUser)
+	r.connect(kim, fake.CampusOther)
+	before := len(r.gh.Requests())
+	var last error
+	for range 200 {
+		a, err := r.ask(jo, data)
+		if last = err; err == nil {
+			r.Rejected(t.Context(), jo, host, broker.Fingerprint(a.Credential.Token), "")
+		}
+	}
+	for i := range 200 {
+		_, last = r.ask(jo, daypass.Repo{Owner: "uni-course", Name: fmt.Sprint("week", i)})
+	}
+	var ref *broker.Refusal
+	if code(last) != "DP-838" || !errors.As(last, &ref) || ref.RetryAfter <= 0 {
+		t.Errorf("in the end: %v", last)
+	}
+	if n := len(r.gh.Requests()) - before; n > 250 {
+		t.Errorf("GitHub was asked %d times", n)
+	}
+	r.must(kim, data)
+	r.must(kim, homework)
+	r.later(10 * time.Second)
+	r.must(jo, data)
+}
