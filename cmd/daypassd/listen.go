@@ -67,6 +67,9 @@ func unixSocket(path string) (net.Listener, error) {
 		conn.Close()
 		return nil, err
 	}
+	if st, serr := os.Lstat(path); serr != nil || st.Mode().Type() != os.ModeSocket {
+		return nil, errors.Join(fmt.Errorf("%s is there, and is no socket", path), serr)
+	}
 	if rerr := os.Remove(path); rerr != nil {
 		return nil, errors.Join(err, rerr)
 	}

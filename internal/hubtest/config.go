@@ -57,13 +57,19 @@ func (h *Hub) login() []string {
 	if g == nil {
 		return []string{`c.JupyterHub.authenticator_class = "dummy"`}
 	}
+	class := "GitHubOAuthenticator"
+	if g.Local {
+		class = "LocalGitHubOAuthenticator"
+	}
 	return []string{
-		`from oauthenticator.github import GitHubOAuthenticator`,
+		`from oauthenticator.github import ` + class,
+		`c.LocalAuthenticator.create_system_users = True`,
+		`c.LocalAuthenticator.add_user_cmd = ["true"]`,
 		`c.GitHubOAuthenticator.oauth_callback_url = ` + python(h.Public+"hub/oauth_callback"),
 		`c.GitHubOAuthenticator.client_id = ` + python(g.ClientID),
 		`c.GitHubOAuthenticator.client_secret = ` + python(g.Secret),
 		`c.GitHubOAuthenticator.enable_auth_state = True`,
-		`c.JupyterHub.authenticator_class = GitHubOAuthenticator`,
+		`c.JupyterHub.authenticator_class = ` + class,
 	}
 }
 

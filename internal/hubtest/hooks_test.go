@@ -167,7 +167,8 @@ func gitHubHub(t *testing.T, c Config, app, secret string) (*Hub, *fake.World) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
-	c.GitHub = &GitHub{URL: w.URL, ClientID: app, Secret: secret}
+	local := c.GitHub != nil && c.GitHub.Local
+	c.GitHub = &GitHub{URL: w.URL, ClientID: app, Secret: secret, Local: local}
 	h := Start(t, c)
 	w.Local.SetCallbacks(app, h.Public+"hub/oauth_callback")
 	return h, w
@@ -211,11 +212,15 @@ func noTokens(t *testing.T, h *Hub, user string) {
 	}
 }
 
-func TestLoginHandedOver(t *testing.T) { loginHandedOver(t, "") }
+func TestLoginHandedOver(t *testing.T) {
+	for _, local := range []bool{false, true} {
+		t.Run(map[bool]string{false: "GitHubOAuthenticator", true: "LocalGitHubOAuthenticator"}[local], func(t *testing.T) { loginHandedOver(t, "", local) })
+	}
+}
 
-func loginHandedOver(t *testing.T, prefix string) {
+func loginHandedOver(t *testing.T, prefix string, local bool) {
 	l := newListener(t)
-	h, w := gitHubHub(t, Config{Prefix: prefix, Broker: l.URL, Late: "c.Authenticator.auth_refresh_age = 1"}, fake.CampusPushApp, fake.CampusPushSecret)
+	h, w := gitHubHub(t, Config{Prefix: prefix, Broker: l.URL, GitHub: &GitHub{Local: local}, Late: "c.Authenticator.auth_refresh_age = 1"}, fake.CampusPushApp, fake.CampusPushSecret)
 	b := NewBrowser(t, h.Public)
 	logIn(t, h, b, fake.CampusUser)
 	c := l.next(t, "login")
@@ -266,8 +271,12 @@ func loginHandedOver(t *testing.T, prefix string) {
 	if !strings.Contains(authState(t, h, fake.CampusUser), "kept") {
 		t.Error("more than the tokens is gone")
 	}
-	if log := h.Log(1 << 20); strings.Contains(log, "ghu_") || strings.Contains(log, "ghr_") {
+	log := h.Log(1 << 20)
+	if strings.Contains(log, "ghu_") || strings.Contains(log, "ghr_") {
 		t.Error("a token is in the hub's log")
+	}
+	if strings.Contains(log, "Creating user: true "+fake.CampusUser) != local {
+		t.Errorf("the machine got a user, where it was to be %v", local)
 	}
 }
 

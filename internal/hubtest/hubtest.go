@@ -64,6 +64,9 @@ type Config struct {
 type GitHub struct {
 	URL              string // such as "http://127.0.0.1:41234"
 	ClientID, Secret string
+	// Local makes users of the machine too (LocalGitHubOAuthenticator), by a
+	// command that does nothing.
+	Local bool
 }
 
 // A Hub is one that runs.

@@ -36,7 +36,8 @@ func TestHubs(t *testing.T) {
 			if exec.Command(filepath.Join(prefix, "bin", "python3"), "-c", "import oauthenticator").Run() != nil {
 				return // Debian has none
 			}
-			t.Run("log-in", func(t *testing.T) { loginHandedOver(t, prefix) })
+			t.Run("log-in", func(t *testing.T) { loginHandedOver(t, prefix, false) })
+			t.Run("local log-in", func(t *testing.T) { loginHandedOver(t, prefix, true) })
 			t.Run("ContainDS", func(t *testing.T) { switchContainDS(t, prefix) })
 		})
 	}
