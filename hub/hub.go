@@ -82,15 +82,21 @@ func New(c Config) *Client {
 // a leap of the other one must not make an old answer young.
 func (c *Client) elapsed() int64 { return int64(c.now().Sub(c.start)) }
 
+// Transport is what a client uses where none is given, for whoever wants to
+// watch it. It goes through no proxy.
+func Transport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: dialTimeout, MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
+		ForceAttemptHTTP2: true,
+	}
+}
+
 // direct returns the transport without its proxy.
 func direct(rt http.RoundTripper) http.RoundTripper {
 	switch t := rt.(type) {
 	case nil:
-		return &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout: dialTimeout, MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
-			ForceAttemptHTTP2: true,
-		}
+		return Transport()
 	case *http.Transport:
 		if t.Proxy == nil {
 			return t

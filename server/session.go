@@ -160,6 +160,11 @@ func (v *visit) turnAway(rt route) error {
 	case rt.method != http.MethodGet || rt.kind == stream:
 		return notSignedIn()
 	}
+	if v.r.Header.Get("HX-Request") != "" { // a script cannot be sent to the hub; its page can
+		v.w.Header().Set("HX-Refresh", "true")
+		v.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
 	back := url.URL{Path: v.r.URL.Path, RawQuery: v.r.URL.RawQuery}
 	http.Redirect(v.w, v.r, v.s.path("signin")+"?next="+url.QueryEscape(back.String()), http.StatusSeeOther)
 	return nil

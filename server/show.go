@@ -57,6 +57,9 @@ type trouble struct {
 
 func (s *Server) problemPage(w http.ResponseWriter, r *http.Request, status int, ref *Refusal) {
 	setHead(w, s.page)
+	if r.Header.Get("HX-Request") != "" && status == http.StatusForbidden {
+		w.Header().Set("HX-Refresh", "true") // the page that follows changes is over: this one takes its place
+	}
 	t := trouble{Refusal: ref, Go: s.base, GoText: "To the page of your access"}
 	if ref.Link != "" {
 		t.Go, t.GoText = s.path(ref.Link), "Go on"
@@ -199,7 +202,7 @@ var kindWords = map[string]string{
 	"credential": "Token made", "refusal": "Access asked for", "connect": "Connected", "disconnect": "Disconnected",
 	"needs-consent": "Has to be connected again", "refresh": "Connection renewed", "revoke": "Token ended",
 	"login-handed-in": "Connected by the hub's login", "share": "Shared", "share-end": "Sharing ended", "approve": "More repositories allowed for a day",
-	"sign-in": "Signed in here", "pin": "Repository noted", "server-stopped": "Server stopped", "cut-off": "Ended by an admin",
+	"sign-in": "Token of the hub used", "pin": "Repository noted", "server-stopped": "Server stopped", "cut-off": "Ended by an admin",
 	"allow": "Allowed again by an admin", "restore": "Restored from a backup", "keys": "Keys changed", "audit-difference": "Rules on trial differ", "erase": "Erased",
 }
 

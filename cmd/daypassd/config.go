@@ -119,6 +119,7 @@ type serversConfig struct {
 
 type limitsConfig struct {
 	RepositoriesPerDay int `yaml:"repositories_per_day"`
+	AddressesPerToken  int `yaml:"addresses_per_token"`
 }
 
 type headsConfig struct {
@@ -144,11 +145,64 @@ func (s *app) readConfig(path string) (*serverConfig, error) {
 	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
 		return nil, serveProblem("DP-902", path+" is not understood", yamlText(err), "Correct that line; doc/deploy.md describes each key.")
 	}
+	if why := unmeant(text); why != "" {
+		return nil, serveProblem("DP-902", path+" is not understood", why, "Correct that line; doc/deploy.md describes each key.")
+	}
 	s.fromHub(c)
 	if err := c.check(); err != nil {
 		return nil, serveProblem("DP-903", path+" cannot be used", err.Error(), "Correct it; doc/deploy.md describes each key.")
 	}
 	return c, nil
+}
+
+// unmeant finds what would pass over an admin's rules in silence: a second
+// document, which nobody would read, and a key of the rules or servers that says
+// nothing, which would be as good as not there.
+func unmeant(text []byte) string {
+	var tree, more yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	if dec.Decode(&tree) != nil {
+		return "" // an empty file
+	}
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		return "there is more behind a line of three dashes; a configuration is one document"
+	}
+	if len(tree.Content) != 1 || tree.Content[0].Kind != yaml.MappingNode {
+		return ""
+	}
+	keys := tree.Content[0].Content
+	for i := 0; i+1 < len(keys); i += 2 {
+		switch keys[i].Value {
+		case "rules", "audit_rules", "servers":
+			if line, key := saysNothing(keys[i], keys[i+1]); line != 0 {
+				return fmt.Sprintf("line %d: %s says nothing; write what it is, [] for none, or leave it out", line, strconv.QuoteToASCII(key))
+			}
+		}
+	}
+	return ""
+}
+
+// saysNothing finds a key or a list's item without a value.
+func saysNothing(key, n *yaml.Node) (line int, name string) {
+	if n.Kind == yaml.AliasNode && n.Alias.Kind == yaml.ScalarNode {
+		n = n.Alias
+	}
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
+		return n.Line, key.Value
+	}
+	step := 1
+	if n.Kind == yaml.MappingNode {
+		step = 2
+	}
+	for i := step - 1; i < len(n.Content); i += step {
+		if step == 2 {
+			key = n.Content[i-1]
+		}
+		if line, name := saysNothing(key, n.Content[i]); line != 0 {
+			return line, name
+		}
+	}
+	return 0, ""
 }
 
 func yamlText(err error) string {
@@ -299,9 +353,10 @@ func (c *serverConfig) rules() (rules, audit *policy.Set, err error) {
 	return rules, audit, nil
 }
 
-// compileRules reads rules; where there are none, the preset's hold.
+// compileRules reads rules; where nothing is said of them, the preset's hold. A
+// list of none is no rules, which allow nothing.
 func compileRules(texts []rulefile.RuleText, preset []policy.Rule) (*policy.Set, error) {
-	if len(texts) == 0 {
+	if texts == nil {
 		return policy.Compile(preset)
 	}
 	return rulefile.Rules(texts)

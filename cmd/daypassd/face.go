@@ -28,13 +28,14 @@ type face struct {
 	ready    func(context.Context) []server.Check
 	forget   func(daypass.User) // what the hub's client remembers of their tokens
 	changed  *changes
+	firsts   *firsts
 	now      func() time.Time
 }
 
 func (f *face) broker() server.Broker {
 	return server.Broker{
 		Hosts: f.hosts, Credential: f.credential, Rejected: f.rejected, Connections: f.connections, Wait: f.wait, Reach: f.reach,
-		Start: f.start, Finish: f.finish, Disconnect: f.disconnect, Activity: f.activity, Approvals: f.approvals, Approve: f.approve,
+		Start: f.start, Finish: f.finish, Disconnect: f.disconnect, Activity: f.activity, Approvals: f.approvals, Approve: f.approve, NewServers: f.newServers, Roamed: f.roamed,
 		Moved: f.moved, Confirm: f.confirm, Sharing: f.sharing, Share: f.share, EndShare: f.endShare, Changed: f.changed.watch,
 		People: f.people, Person: f.person, CutOff: f.cutOff, Health: f.health, Ready: func(ctx context.Context) []server.Check { return f.ready(ctx) },
 		HookLogin: f.hookLogin, HookStopped: f.hookStopped,
@@ -58,6 +59,7 @@ func told(host string, err error) error {
 }
 
 func (f *face) credential(ctx context.Context, c daypass.Caller, ask server.Ask) (api.CredentialReply, error) {
+	defer f.changed.tell(c.User)
 	a, err := f.b.Credential(ctx, c, broker.Ask{Host: ask.Host, Repo: ask.Repo, Access: ask.Most, Least: ask.Least, Stale: ask.Stale, Request: ask.Request})
 	if err != nil {
 		return api.CredentialReply{}, told(ask.Host, err)
@@ -70,8 +72,18 @@ func (f *face) credential(ctx context.Context, c daypass.Caller, ask server.Ask)
 }
 
 func (f *face) rejected(ctx context.Context, c daypass.Caller, r api.Rejected) error {
+	defer f.changed.tell(c.User)
 	// The broker knows tokens by the first half of their SHA-256.
 	return told(r.Host, f.b.Rejected(ctx, c, r.Host, r.SHA256[:32], server.RequestID(ctx)))
+}
+
+func (f *face) roamed(ctx context.Context, c daypass.Caller, addresses int) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := f.b.Roamed(ctx, c, addresses, server.RequestID(ctx)); err != nil {
+		f.b.Log.Error("a token from many addresses is not in the activity", "err", err)
+	}
+	f.changed.tell(c.User)
 }
 
 func (f *face) connections(ctx context.Context, c daypass.Caller) ([]server.Connection, error) {
@@ -115,11 +127,8 @@ func (f *face) wait(ctx context.Context, c daypass.Caller, host string) (bool, e
 	return ok, told(host, err)
 }
 
-// mostRepos bounds the list of what a connection reaches.
-const mostRepos = 500
-
 func (f *face) reach(ctx context.Context, c daypass.Caller, host string) (server.Reach, error) {
-	rights, complete, err := f.b.Reach(ctx, c, host, mostRepos)
+	rights, complete, err := f.b.Reach(ctx, c, host)
 	return server.Reach{Rights: rights, Complete: complete}, told(host, err)
 }
 
@@ -235,6 +244,7 @@ func (f *face) moved(ctx context.Context, c daypass.Caller) ([]server.SharedRepo
 }
 
 func (f *face) confirm(ctx context.Context, c daypass.Caller, host string, repo daypass.Repo) error {
+	defer f.changed.tell(c.User)
 	return told(host, f.b.Confirm(ctx, c, host, repo, server.RequestID(ctx)))
 }
 
@@ -274,7 +284,7 @@ func (f *face) sharing(ctx context.Context, c daypass.Caller) (server.Sharing, e
 		return out, nil
 	}
 	for _, h := range f.hosts {
-		rights, _, err := f.b.Reach(ctx, c, h.Host, mostRepos)
+		rights, _, err := f.b.Reach(ctx, c, h.Host)
 		if err != nil {
 			continue // not connected there, or not to be reached: nothing to offer
 		}
@@ -288,11 +298,13 @@ func (f *face) sharing(ctx context.Context, c daypass.Caller) (server.Sharing, e
 }
 
 func (f *face) share(ctx context.Context, c daypass.Caller, n server.NewShare) error {
+	defer f.changed.tell(c.User)
 	_, err := f.b.Share(ctx, c, n.Host, n.Repo, n.Group, n.Until, server.RequestID(ctx))
 	return told(n.Host, err)
 }
 
 func (f *face) endShare(ctx context.Context, c daypass.Caller, id int64) error {
+	defer f.changed.tell(c.User)
 	return told("", f.b.EndShare(ctx, c, id, server.RequestID(ctx)))
 }
 

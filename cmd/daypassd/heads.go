@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -83,41 +82,4 @@ func (h *heads) post(line []byte) error {
 		return fmt.Errorf("answered %d", res.StatusCode)
 	}
 	return nil
-}
-
-// changes tells open pages that there is something new to show.
-type changes struct {
-	mu    sync.Mutex
-	pages map[daypass.User]map[chan struct{}]bool
-}
-
-func newChanges() *changes { return &changes{pages: map[daypass.User]map[chan struct{}]bool{}} }
-
-func (c *changes) watch(who daypass.Caller) (<-chan struct{}, func()) {
-	ch := make(chan struct{}, 1)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.pages[who.User] == nil {
-		c.pages[who.User] = map[chan struct{}]bool{}
-	}
-	c.pages[who.User][ch] = true
-	return ch, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.pages[who.User], ch)
-		if len(c.pages[who.User]) == 0 {
-			delete(c.pages, who.User)
-		}
-	}
-}
-
-func (c *changes) tell(u daypass.User) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for ch := range c.pages[u] {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
-	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"path"
 	"time"
 
@@ -102,6 +104,40 @@ func (svc *service) measure(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// timed notes how long the hub takes to answer, and whether it does.
+type timed struct {
+	to      http.RoundTripper
+	metrics *server.Metrics
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	res, err := t.to.RoundTrip(r)
+	took := time.Since(began)
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return res, err // whoever asked went away: that says nothing about the hub
+		}
+		t.metrics.Upstream("hub", "failed", took)
+		t.metrics.Up("hub", false)
+		return res, err
+	}
+	outcome := "ok"
+	switch {
+	case res.StatusCode == http.StatusTooManyRequests:
+		outcome = "limited"
+	case res.StatusCode >= 500:
+		outcome = "failed"
+	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
+		outcome = "refused"
+	}
+	t.metrics.Upstream("hub", outcome, took)
+	away := res.StatusCode == http.StatusBadGateway || res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusGatewayTimeout
+	t.metrics.Up("hub", !away)
+	return res, nil
 }
 
 // serverKind says whether others enter a server: by its name, by what it was

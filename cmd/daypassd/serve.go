@@ -43,9 +43,9 @@ func (s *app) serveCommand() *cobra.Command {
 }
 
 // gcPercent is how much garbage may gather beside what is in use. There is time
-// enough to look for it twice as often as programs usually do, and a hub's machine
+// enough to look for it more than twice as often as programs usually do, and a hub's machine
 // has better use for the memory.
-const gcPercent = 50
+const gcPercent = 40
 
 // A service is everything that runs, put together.
 type service struct {
@@ -57,6 +57,7 @@ type service struct {
 	issuers []*github.Issuer
 	metrics *server.Metrics
 	heads   *heads
+	changed *changes
 	now     func() time.Time
 }
 
@@ -118,6 +119,7 @@ func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service
 	if err != nil {
 		return nil, startProblem(err)
 	}
+	svc.changed = newChanges(svc.db, svc.now)
 	if err := svc.build(s); err != nil {
 		svc.close()
 		return nil, startProblem(err)
@@ -131,7 +133,10 @@ func (svc *service) build(s *app) error {
 	if err != nil {
 		return err
 	}
-	svc.hub = hub.New(hub.Config{ID: c.Hub.ID, API: c.Hub.API, Public: c.Hub.URL, Service: c.Hub.Service, Token: token})
+	svc.hub = hub.New(hub.Config{
+		ID: c.Hub.ID, API: c.Hub.API, Public: c.Hub.URL, Service: c.Hub.Service, Token: token,
+		Transport: timed{hub.Transport(), svc.metrics},
+	})
 	var bridges []broker.Bridge
 	var forever []string
 	for _, g := range c.GitHub {
@@ -267,7 +272,7 @@ func (svc *service) face(s *app) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &face{b: svc.broker, db: svc.db, changed: newChanges(), now: svc.now, checks: svc.checks, ready: svc.ready}
+	f := &face{b: svc.broker, db: svc.db, changed: svc.changed, firsts: newFirsts(), now: svc.now, checks: svc.checks, ready: svc.ready}
 	f.forget = func(u daypass.User) { u.Hub = c.Hub.ID; svc.hub.Forget(u) }
 	f.redirect = func(host string) string { return u.String() + "oauth/github/" + url.PathEscape(host) + "/callback" }
 	for i, is := range svc.issuers {
@@ -279,7 +284,7 @@ func (svc *service) face(s *app) (*server.Server, error) {
 		Log: svc.log, URL: u, Shared: c.shared(), Hub: server.Hub{Title: c.Hub.Title, URL: c.Hub.URL}, Version: daypass.Version,
 		Identify: svc.identify, SignIn: svc.signIn(s, u), States: svc.states(), Sessions: svc.db.Sessions(), Broker: f.broker(),
 		Admin: c.Hub.isAdmin, HookToken: hook, MetricsToken: metrics, Metrics: svc.metrics, Apps: apps,
-		Limits: server.Limits{Proxies: proxies},
+		Limits: server.Limits{Proxies: proxies, Addresses: c.Limits.AddressesPerToken},
 	})
 }
 
@@ -411,6 +416,7 @@ func (svc *service) run(ctx context.Context, face *server.Server, ln *listener) 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go svc.measure(ctx)
+	go svc.changed.follow(ctx)
 	background := make(chan error, 1)
 	go func() { background <- svc.broker.Run(ctx) }()
 	srv := face.HTTP()
