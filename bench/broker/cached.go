@@ -70,8 +70,9 @@ func (b *bench) keeps(v *service, p pace, where string, after func()) (rate floa
 		before, ours := v.cpu(), ownCPU()
 		t := f()
 		n := float64(len(t.took))
-		b.say("%-10s %8.0f/s  p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms; CPU for one: the service's %.0f us, ours %.0f us; load %s", p.name, t.rate(),
-			t.at(.5), t.at(.9), t.at(.99), t.at(.999), t.at(1), float64((v.cpu()-before).Microseconds())/n, float64((ownCPU()-ours).Microseconds())/n, load())
+		b.say("%-10s %8.0f/s  p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms; CPU for one: the service's %.0f us, ours %.0f us; %.0f MiB, at most %.0f; load %s", p.name, t.rate(),
+			t.at(.5), t.at(.9), t.at(.99), t.at(.999), t.at(1), float64((v.cpu()-before).Microseconds())/n, float64((ownCPU()-ours).Microseconds())/n,
+			v.memory("VmRSS"), v.memory("VmHWM"), load())
 		events = append(events, t.events...)
 		if len(t.events) != len(t.took) {
 			wrong = "an answer without an event"

@@ -351,5 +351,5 @@ func (v *service) warm() {
 			v.st.s.Fatalf("while it was warmed up: %s\n%s", t.wrong(), v.text())
 		}
 	}
-	v.st.b.say("%d people are known and %d credentials made in %.1f s", len(v.st.tokens), len(v.st.tokens)*repos, time.Since(began).Seconds())
+	v.st.b.say("%d people are known and %d credentials made in %.1f s; at most %.0f MiB", len(v.st.tokens), len(v.st.tokens)*repos, time.Since(began).Seconds(), v.memory("VmHWM"))
 }

@@ -43,8 +43,8 @@ func (s *app) serveCommand() *cobra.Command {
 }
 
 // gcPercent is how much garbage may gather beside what is in use. There is time
-// enough to look for it more than twice as often as programs usually do, and a hub's machine
-// has better use for the memory.
+// enough to look for it more than twice as often as programs usually do, and a
+// hub's machine has better use for the memory.
 const gcPercent = 40
 
 // A service is everything that runs, put together.
