@@ -248,7 +248,7 @@ func (s *app) checkRules(l *checklist, c *serverConfig) {
 		return
 	}
 	says := plural(int64(len(rules)), "rule")
-	if len(c.Rules) == 0 {
+	if c.Rules == nil {
 		says = "none written, so the preset holds: people use their own connections"
 	}
 	if warnings := lint(rules, c); len(warnings) > 0 {

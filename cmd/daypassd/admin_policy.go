@@ -62,7 +62,7 @@ func (s *app) policyCheck(config string) error {
 	if err != nil {
 		return rulesProblem(c.path, err)
 	}
-	if len(c.Rules) == 0 {
+	if c.Rules == nil {
 		s.say("There are no rules in %s, so that the preset holds:\n", c.path)
 	} else {
 		s.say("%s in %s:\n", plural(int64(len(rules)), "rule"), c.path)

@@ -127,7 +127,7 @@ func (d *desk) ruleRows(e store.Event) [][]string {
 
 // ruleList is the rules in force, as values: the file's, else the preset.
 func (c *serverConfig) ruleList() ([]policy.Rule, error) {
-	if len(c.Rules) == 0 {
+	if c.Rules == nil {
 		return policy.Preset(), nil
 	}
 	var out []policy.Rule
