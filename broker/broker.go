@@ -123,6 +123,7 @@ type Broker struct {
 	rights   rights
 	audited  differences
 	shareds  shares
+	reached  reaches
 	flights  flights
 	pace     pace
 	memory   *memory // connections that are never stored

@@ -263,42 +263,6 @@ func (b *Broker) ConnectionsOf(ctx context.Context, person int64) ([]store.Conne
 	return list, storeProblem(err)
 }
 
-// Reach lists the repositories that the caller's connection reaches, at most
-// limit; complete is false where there are more.
-func (b *Broker) Reach(ctx context.Context, c daypass.Caller, host string, limit int) (rights []daypass.Right, complete bool, err error) {
-	p, err := b.person(ctx, c.User)
-	if err != nil {
-		return nil, false, err
-	}
-	g, ok := b.issuers[host]
-	if !ok {
-		return nil, false, unknownHost(host)
-	}
-	led := b.ledger()
-	conn, err := led.find(ctx, p.ID, host)
-	if err != nil {
-		return nil, false, gone(host, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*b.Limits.ProviderTime)
-	defer cancel()
-	conn, grant, err := b.access(ctx, g, led, conn)
-	if err != nil {
-		return nil, false, err
-	}
-	err = g.call(ctx, "reach", func(ctx context.Context) error {
-		var err error
-		rights, complete, err = g.Issuer.Reach(ctx, grant.Access, limit)
-		return err
-	})
-	if errors.Is(err, daypass.ErrSpent) {
-		return nil, false, b.spent(ctx, g, led, conn, grant)
-	}
-	if err != nil {
-		return nil, false, providerProblem(host, err)
-	}
-	return rights, complete, nil
-}
-
 // Await waits until the caller is connected at a host, at most as long as ctx.
 // It looks at the store, since another process may have kept the consent.
 func (b *Broker) Await(ctx context.Context, c daypass.Caller, host string) (store.Connection, bool, error) {

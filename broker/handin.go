@@ -125,14 +125,19 @@ type bridgedToken struct {
 
 func newBridged() *bridged { return &bridged{byKey: map[bridgeKey]bridgedToken{}} }
 
-func (br *bridged) drop(person int64, host string) {
+// drop forgets the tokens of a person, of all hosts where host is "", and returns
+// how many there were.
+func (br *bridged) drop(person int64, host string) int {
 	br.mu.Lock()
 	defer br.mu.Unlock()
+	n := 0
 	for k := range br.byKey {
 		if k.person == person && (host == "" || k.host == host) {
 			delete(br.byKey, k)
+			n++
 		}
 	}
+	return n
 }
 
 // Bridged counts the un-narrowed tokens in memory, for Health.

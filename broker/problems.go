@@ -42,6 +42,8 @@ var builtIn = map[string]string{
 	"DP-834": "built-in:sharing",
 	"DP-835": "built-in:sharing",
 	"DP-837": "built-in:own-right",
+	"DP-838": "built-in:one-app",
+	"DP-839": "built-in:one-account",
 }
 
 // Error is the problem's message.

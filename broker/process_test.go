@@ -222,6 +222,10 @@ func (h *holder) RoundTrip(q *http.Request) (*http.Response, error) {
 		h.held()
 		select {
 		case <-h.release:
+			// A context's timer may be later than its time, after a stop.
+			if end, ok := q.Context().Deadline(); ok && time.Now().After(end) {
+				return context.DeadlineExceeded
+			}
 			return q.Context().Err()
 		case <-q.Context().Done():
 			return q.Context().Err()

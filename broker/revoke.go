@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/policy"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -21,9 +22,16 @@ func (b *Broker) Disconnect(ctx context.Context, c daypass.Caller, host, request
 	if _, ok := b.issuers[host]; !ok {
 		return nil, unknownHost(host)
 	}
+	// A token that somebody made, or a server that others enter, does not end it.
+	if c.Via != daypass.ViaBrowser && (c.Via != daypass.ViaServer || b.kind(ctx, c) != policy.Own) {
+		return nil, needBrowser()
+	}
+	bridged := b.bridged.drop(p.ID, host)
 	conn, err := b.ledger().find(ctx, p.ID, host)
+	if errors.Is(err, store.ErrNone) && bridged > 0 {
+		return []string{host + ": the token of the hub's login is forgotten here until the next login; it can be revoked on the host's own page"}, nil
+	}
 	if errors.Is(err, store.ErrNone) {
-		b.bridged.drop(p.ID, host)
 		return nil, notConnected(host, "")
 	}
 	if err != nil {
