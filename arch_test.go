@@ -20,6 +20,7 @@ const module = "github.com/daypass-dev/daypass"
 var layers = map[string][]string{
 	"":                           {},
 	"api":                        {""},
+	"api/apitest":                {"api"},
 	"client":                     {"", "api"},
 	"gitcred":                    {""},
 	"internal/sha256":            {},
@@ -29,6 +30,7 @@ var layers = map[string][]string{
 	"wallet":                     {"", "internal/sha256"},
 	"gitconf":                    {""},
 	"doctor":                     {"", "gitconf"},
+	"pass":                       {""},
 	"policy":                     {""},
 	"policy/rulefile":            {"", "policy"},
 	"provider/github":            {""},
@@ -39,9 +41,10 @@ var layers = map[string][]string{
 	"server":                     {"", "api", "web"},
 	"fake":                       {},
 	"cmd/git-credential-daypass": {"", "gitcred", "wallet"},
-	"cmd/daypass":                {"", "api", "client", "gitcred", "wallet", "gitconf", "doctor", "provider/github"},
+	"cmd/daypass":                {"", "api", "client", "gitcred", "wallet", "gitconf", "doctor", "pass", "provider/github"},
 	"cmd/daypassd":               {"", "api", "broker", "fake", "hub", "policy", "policy/rulefile", "provider/github", "server", "store"},
 	"bench/helper":               {"", "gitconf", "wallet"},
+	"bench/pass":                 {"", "pass"},
 	"bench/broker":               {"", "fake", "hub", "internal/hubtest", "store", "store/storetest"},
 }
 

@@ -682,6 +682,7 @@ func TestSlowAndLarge(t *testing.T) {
 	if srv.MaxHeaderBytes+4096 != 16<<10 || srv.ReadHeaderTimeout == 0 || srv.ReadTimeout == 0 || srv.IdleTimeout == 0 {
 		t.Fatalf("the bounds: %+v", srv)
 	}
+	srv.Handler = traffic.over(srv.Handler)
 	srv.ReadHeaderTimeout, srv.ReadTimeout = 200*time.Millisecond, 300*time.Millisecond
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -702,6 +703,15 @@ func TestSlowAndLarge(t *testing.T) {
 			t.Fatalf("the connection was left open: %v", err)
 		}
 		return strings.TrimSpace(line)
+	}
+	for _, o := range operations {
+		if o.body == "" {
+			continue
+		}
+		slow := fmt.Sprintf("POST /api/v1/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", o.path, o.token)
+		if got := say(slow); !strings.Contains(got, "408") {
+			t.Errorf("a slow body for %s: %q", o.name, got)
+		}
 	}
 	head := "POST /api/v1/credential HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer server-ada\r\nContent-Type: application/json\r\n"
 	for name, c := range map[string]struct{ send, want string }{

@@ -167,9 +167,7 @@ func apiDo(s http.Handler, method, target, token, body string, more ...string) *
 	for i := 0; i+1 < len(more); i += 2 {
 		r.Header.Set(more[i], more[i+1])
 	}
-	rec := httptest.NewRecorder()
-	s.ServeHTTP(rec, r)
-	return rec.Result()
+	return traffic.ask(s, r)
 }
 
 func errorOf(t *testing.T, res *http.Response) api.Error {

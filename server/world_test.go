@@ -389,9 +389,7 @@ func (b *browser) do(method, target string, form url.Values, how map[string]stri
 			r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 		}
 	}
-	rec := httptest.NewRecorder()
-	b.h.ServeHTTP(rec, r)
-	res := rec.Result()
+	res := traffic.ask(b.h, r)
 	for _, c := range res.Cookies() {
 		if c.MaxAge < 0 {
 			delete(b.cookies, c.Name)
