@@ -155,6 +155,10 @@ type Switches struct {
 	// further one ends the oldest. 0 means 10, which GitHub documents for the
 	// tokens of OAuth Apps; a negative number means no limit.
 	ChildLimit int
+	// EchoSelection makes the answer to "create a scoped access token" say which
+	// repositories the installation is for, in place of the token, and
+	// ChildrenUndated makes it name no end. GitHub describes neither further.
+	EchoSelection, ChildrenUndated bool
 	// RefreshLatency is how long the answer to a refresh takes, after the old
 	// tokens have died: the window in which a program can be killed.
 	RefreshLatency time.Duration

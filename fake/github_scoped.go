@@ -211,7 +211,7 @@ func (g *GitHub) authorizationJSON(c *call, t *token) map[string]any {
 		"scopes": append([]string{}, t.scopes...), "created_at": at, "updated_at": at, "expires_at": nil,
 		"user": g.accountJSON(c, t.user),
 	}
-	if !t.accessEnds.IsZero() {
+	if !t.accessEnds.IsZero() && !(t.scoped && g.sw.ChildrenUndated) {
 		out["expires_at"] = t.accessEnds.UTC().Format(time.RFC3339)
 	}
 	if t.scoped {
@@ -224,7 +224,7 @@ func (g *GitHub) authorizationJSON(c *call, t *token) map[string]any {
 
 func (g *GitHub) scopedInstallationJSON(c *call, t *token, i *Installation) map[string]any {
 	chosen := "selected"
-	if t.only == nil {
+	if t.only == nil || g.sw.EchoSelection {
 		chosen = selection(i)
 	}
 	return map[string]any{

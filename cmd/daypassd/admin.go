@@ -38,7 +38,7 @@ func (s *app) adminCommand() *cobra.Command {
 	events := s.eventsCommand()
 	events.AddCommand(s.verifyCommand())
 	admin.AddCommand(
-		group("app", "The GitHub Apps", s.appNewCommand(), s.appCheckCommand()),
+		group("app", "The GitHub Apps", s.appNewCommand(), s.appCheckCommand(), s.appProbeCommand()),
 		s.backupCommand(), s.restoreCommand(), s.checkCommand(), events,
 		group("keys", "The keys that seal what the store keeps", s.keysInitCommand(), s.keysRotateCommand(), s.keysShowCommand()),
 		group("policy", "The rules", s.policyCheckCommand(), s.policyExplainCommand(), s.policyTestCommand(), s.unpinCommand()),

@@ -43,6 +43,12 @@ const (
 
 func newOffice(t *testing.T, more string) *office {
 	t.Helper()
+	return newOfficeWith(t, more, nil)
+}
+
+// newOfficeWith is newOffice with another content of the stand-in for GitHub.
+func newOfficeWith(t *testing.T, more string, seed *fake.Seed) *office {
+	t.Helper()
 	o := &office{t: t, dir: t.TempDir(), listen: freePort(t)}
 	o.url = "http://" + o.listen + "/"
 	for _, d := range []string{"world", "store", "etc"} {
@@ -51,7 +57,7 @@ func newOffice(t *testing.T, more string) *office {
 		}
 	}
 	var err error
-	if o.world, err = fake.NewWorld(fake.WorldConfig{Dir: filepath.Join(o.dir, "world")}); err != nil {
+	if o.world, err = fake.NewWorld(fake.WorldConfig{Dir: filepath.Join(o.dir, "world"), Seed: seed}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { o.world.Close() })
