@@ -16,7 +16,8 @@ import (
 type HubConfig struct {
 	Base string // the base path; "" means "/"
 	// Version is the hub's major version, 3 to 6; 0 means 6. What differs: the
-	// forms' tokens (4), scopes for one server (4), token ids (5), PKCE (6).
+	// forms' tokens (4), scopes for one server (4), token ids (5), shares (5),
+	// PKCE (6).
 	Version  int
 	Services []HubService
 	// ServerScopes are in the token of each server beside those that a hub gives.
@@ -73,6 +74,8 @@ type hubServer struct {
 	token   string
 	started time.Time
 	path    string // the name of its person when it was started
+	guests  []string
+	options map[string]any
 }
 
 // A hubToken is somebody's or a service's. Of its scopes, "name!user" is for
@@ -185,6 +188,20 @@ func (h *Hub) StartServer(user, server string) string {
 		u = h.addUser(user)
 	}
 	return h.start(u, server)
+}
+
+// ShareServer lets guests into a server that runs; without any it ends all shares.
+func (h *Hub) ShareServer(user, server string, guests ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.named(user).servers[server].guests = guests
+}
+
+// SetOptions says what a server that runs was started with.
+func (h *Hub) SetOptions(user, server string, options map[string]any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.named(user).servers[server].options = options
 }
 
 // StopServer stops a server, which ends its token.

@@ -52,6 +52,8 @@ func (h *Hub) serveAPI(w http.ResponseWriter, r *http.Request, path string) {
 		h.serveUser(w, r, t, parts[1])
 	case parts[0] == "users":
 		h.serveOfUser(w, r, t, h.named(parts[1]), parts[2:])
+	case parts[0] == "shares" && len(parts) == 3 && h.version >= 5 && r.Method == http.MethodGet:
+		h.listShares(w, t, h.named(parts[1]), parts[2])
 	case parts[0] == "groups" && r.Method == http.MethodPost:
 		h.serveGroup(w, r, t, parts[1:])
 	default:
@@ -113,12 +115,35 @@ func (h *Hub) userModel(t *hubToken, u *hubUser) map[string]any {
 		for name, s := range u.servers {
 			servers[name] = map[string]any{
 				"name": name, "ready": true, "stopped": false, "pending": nil, "started": stamp(s.started),
-				"url": strings.TrimPrefix(h.serverNote(s.path, name), "Server at "),
+				"url": strings.TrimPrefix(h.serverNote(s.path, name), "Server at "), "user_options": s.startedWith(),
 			}
 		}
 		m["servers"] = servers
 	}
 	return m
+}
+
+func (s *hubServer) startedWith() map[string]any {
+	if s.options == nil {
+		return map[string]any{}
+	}
+	return s.options
+}
+
+// listShares says who else may enter a server.
+func (h *Hub) listShares(w http.ResponseWriter, t *hubToken, u *hubUser, server string) {
+	switch {
+	case !h.may(t, "read:shares", u):
+		h.unfit(w, "read:shares")
+	case u == nil || u.servers[server] == nil:
+		h.refuse(w, http.StatusNotFound, "No such server")
+	default:
+		items := []any{}
+		for _, g := range u.servers[server].guests {
+			items = append(items, map[string]any{"kind": "user", "user": map[string]any{"name": g}, "group": nil})
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"items": items, "_pagination": map[string]any{"offset": 0, "limit": hubPage, "total": len(items), "next": nil}})
+	}
 }
 
 func (h *Hub) listUsers(w http.ResponseWriter, r *http.Request, t *hubToken) {

@@ -17,6 +17,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,7 @@ type Client struct {
 	servers                  servers
 	flights                  singleflight.Group
 	down                     atomic.Int64 // until when the hub is not asked, as elapsed says
+	major                    atomic.Int64 // of the hub's version, as it said last; 0: never
 }
 
 // New returns a client of one hub.
@@ -134,6 +136,7 @@ func (c *Client) get(ctx context.Context, token daypass.Secret, path, accept str
 		return 0, errDown
 	}
 	defer res.Body.Close()
+	c.noteVersion(res.Header)
 	switch {
 	case res.StatusCode == http.StatusBadGateway, res.StatusCode == http.StatusServiceUnavailable, res.StatusCode == http.StatusGatewayTimeout:
 		// The hub's proxy, while the hub itself is away.
@@ -164,4 +167,20 @@ func (c *Client) noteDown(err error) {
 	if errors.As(err, &op) && op.Op == "dial" {
 		c.down.Store(c.elapsed() + int64(holdOff))
 	}
+}
+
+// noteVersion reads what a hub writes on each of its answers ("5.2.1"). A proxy's
+// answer has none.
+func (c *Client) noteVersion(h http.Header) {
+	text, _, _ := strings.Cut(h.Get("X-JupyterHub-Version"), ".")
+	if n, err := strconv.ParseUint(text, 10, 16); err == nil && n > 0 {
+		c.major.Store(int64(n))
+	}
+}
+
+// Shares reports whether the hub's people can let each other into their servers,
+// which they can since 5.0. A hub that has not said what it is counts as one.
+func (c *Client) Shares() bool {
+	n := c.major.Load()
+	return n == 0 || n >= 5
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"sort"
@@ -86,16 +87,6 @@ func plainName(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.Contains(name, "/") && len(name) <= 255
 }
 
-// ServersOf names the servers of a person that run, start or stop. known is
-// false where the hub does not say.
-func (c *Client) ServersOf(ctx context.Context, name string) (running []string, known bool, err error) {
-	p, err := c.Person(ctx, name)
-	if err != nil {
-		return nil, false, err
-	}
-	return p.Running, p.ServersKnown, nil
-}
-
 // Users lists everybody at the hub, page by page. People who come and go while
 // it is read may be missing; so somebody is gone only when two lists, well
 // apart, say so.
@@ -144,6 +135,20 @@ func (c *Client) Users(ctx context.Context) ([]Person, error) {
 // Check asks the hub about the service's own token: whether it is good, and
 // whether its role is enough. The error wraps [ErrServiceToken] where not.
 func (c *Client) Check(ctx context.Context) error {
+	return c.check(ctx, "list:users", "read:users", "read:servers")
+}
+
+// CheckSharing asks whether the service may see who else enters a server. On hubs
+// before 5.0 nobody does. The error wraps [ErrServiceToken] where it may not.
+func (c *Client) CheckSharing(ctx context.Context) error {
+	err := c.check(ctx, "read:shares")
+	if errors.Is(err, ErrServiceToken) && !c.Shares() {
+		return nil
+	}
+	return err
+}
+
+func (c *Client) check(ctx context.Context, scopes ...string) error {
 	var m model
 	status, err := c.get(ctx, c.token, "/user", "application/json", &m)
 	switch {
@@ -155,7 +160,7 @@ func (c *Client) Check(ctx context.Context) error {
 		return ownToken("it is not the token of the service " + c.service)
 	}
 	h := holder{scopes: m.Scopes}
-	for _, need := range []string{"list:users", "read:users", "read:servers"} {
+	for _, need := range scopes {
 		if !h.has(named(need), c.service) {
 			return ownToken("its role lacks the scope " + need)
 		}

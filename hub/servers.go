@@ -16,17 +16,21 @@ type ServerInfo struct {
 	// Shared: somebody else, or a group, may enter it now (JupyterHub 5.0, "Sharing
 	// access to your server").
 	Shared bool
-	// SharingKnown is false where the service may not see shares (read:shares).
-	// Hubs before 5.0 have none, which is known.
+	// SharingKnown is false where the service may not see shares (read:shares), all
+	// of them or this server's. Hubs before 5.0 have none, which is known.
 	SharingKnown bool
-	// Options are what it was started with; nil where the service may not see them.
-	Options map[string]any
+	// Options are what it was started with. OptionsKnown is false where the service
+	// may not see them (read:servers), or the hub has no such server.
+	Options      map[string]any
+	OptionsKnown bool
 }
 
-// What is known of servers is up to serverTTL old; while the hub is away, older.
+// What is known of servers is up to serverTTL old; while the hub is away, up to
+// serverStale.
 const (
-	serverTTL  = int64(time.Minute)
-	maxServers = 20_000
+	serverTTL   = int64(time.Minute)
+	serverStale = int64(10 * time.Minute)
+	maxServers  = 20_000
 )
 
 type serverKey struct{ user, server string }
@@ -43,7 +47,8 @@ type servers struct {
 }
 
 // Server says what the hub knows of a server of a person, by today's name. While
-// the hub is away it is what was known before; the error says that nothing was.
+// the hub is away it is what was known at most ten minutes ago; the error says that
+// nothing was.
 func (c *Client) Server(ctx context.Context, user, server string) (ServerInfo, error) {
 	key := serverKey{user, server}
 	c.servers.mu.RLock()
@@ -55,7 +60,7 @@ func (c *Client) Server(ctx context.Context, user, server string) (ServerInfo, e
 	}
 	info, err := c.askServer(ctx, user, server)
 	if err != nil {
-		if ok && !errors.Is(err, ErrNoUser) {
+		if ok && !errors.Is(err, ErrNoUser) && now-s.at < serverStale {
 			return s.info, nil
 		}
 		return ServerInfo{}, err
@@ -76,7 +81,7 @@ func (c *Client) askServer(ctx context.Context, user, server string) (ServerInfo
 	var out ServerInfo
 	var m struct {
 		Servers map[string]struct {
-			Options map[string]any `json:"user_options"`
+			Options *map[string]any `json:"user_options"`
 		} `json:"servers"`
 	}
 	status, err := c.get(ctx, c.token, "/users/"+url.PathEscape(user), "application/json", &m)
@@ -86,11 +91,14 @@ func (c *Client) askServer(ctx context.Context, user, server string) (ServerInfo
 	if status == http.StatusNotFound {
 		return out, noUser()
 	}
-	if status == http.StatusOK {
-		out.Options = m.Servers[server].Options
+	if o := m.Servers[server].Options; status == http.StatusOK && o != nil {
+		out.Options, out.OptionsKnown = *o, true
 	}
 	var shares struct {
-		Items []json.RawMessage `json:"items"`
+		Items      []json.RawMessage `json:"items"`
+		Pagination struct {
+			Next any `json:"next"`
+		} `json:"_pagination"`
 	}
 	path := "/shares/" + url.PathEscape(user) + "/" + url.PathEscape(server)
 	status, err = c.get(ctx, c.token, path, "application/json", &shares)
@@ -98,9 +106,12 @@ func (c *Client) askServer(ctx context.Context, user, server string) (ServerInfo
 	case err != nil:
 		return out, unreachable(err)
 	case status == http.StatusOK:
-		out.Shared, out.SharingKnown = len(shares.Items) > 0, true
+		// A page may be empty and have one behind it: what has ended is left out.
+		out.Shared, out.SharingKnown = len(shares.Items) > 0 || shares.Pagination.Next != nil, true
 	case status == http.StatusNotFound:
-		out.SharingKnown = true // a hub without sharing, or a server that is gone
+		// A hub without sharing; else a server that is gone, or that is not among
+		// those whose shares the service may see.
+		out.SharingKnown = !c.Shares()
 	}
 	return out, nil
 }

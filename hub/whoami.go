@@ -18,16 +18,7 @@ type Identity struct {
 	// Stale: the hub cannot be reached, and this is what it said at Verified, at
 	// most five minutes ago. It is enough to give again what was given before,
 	// and for nothing else.
-	Stale   bool
-	TokenID string   // the hub's number for the token; empty before hub 5.0
-	Scopes  []string // as the hub expanded them; not to be changed
-}
-
-// Has reports whether the token holds a scope of exactly this name that is good
-// for its owner.
-func (i *Identity) Has(name string) bool {
-	h := holder{i.Caller.User.Name, i.Caller.Groups, i.Scopes}
-	return h.has(named(name), "")
+	Stale bool
 }
 
 // Whoami says whose token it is. session is the value of the browser's
@@ -220,7 +211,6 @@ func (c *Client) identity(ctx context.Context, m model, created time.Time) Ident
 		Caller: daypass.Caller{
 			User: daypass.User{Hub: c.id, Name: m.Name, Created: created}, Groups: m.Groups, Via: daypass.ViaUser,
 		},
-		TokenID: m.TokenID, Scopes: m.Scopes,
 	}
 	h := holder{m.Name, m.Groups, m.Scopes}
 	server := h.server()

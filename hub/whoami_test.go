@@ -24,6 +24,8 @@ type script struct {
 	reply map[string]string // "PATH TOKEN" or "PATH"; "" or absent is 403, "!NNN" a status, "refuse" no listener
 	asked map[string]int
 	wait  time.Duration
+
+	version string // "" says none
 }
 
 func (s *script) set(key, reply string) {
@@ -46,12 +48,15 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !ok {
 		body = s.reply[r.URL.Path]
 	}
-	wait := s.wait
+	wait, version := s.wait, s.version
 	s.mu.Unlock()
 	if !sleep(r.Context(), wait) {
 		return nil, r.Context().Err()
 	}
 	rec := httptest.NewRecorder()
+	if version != "" {
+		rec.Header().Set("X-JupyterHub-Version", version)
+	}
 	switch {
 	case body == "refuse":
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
@@ -462,17 +467,14 @@ func TestCacheBounded(t *testing.T) {
 	}
 }
 
-func TestServersOf(t *testing.T) {
+func TestPerson(t *testing.T) {
 	c, s := scripted(nil)
-	running, known, err := c.ServersOf(t.Context(), "alice")
-	if err != nil || !known || strings.Join(running, ",") != ",gpu" {
-		t.Fatal(running, known, err)
+	p, err := c.Person(t.Context(), "alice")
+	if err != nil || !p.ServersKnown || strings.Join(p.Running, ",") != ",gpu" {
+		t.Fatal(p, err)
 	}
 	s.set("/hub/api/users/bob", "!404")
-	if _, _, err := c.ServersOf(t.Context(), "bob"); !errors.Is(err, ErrNoUser) {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"", ".", "..", "a/../alice", "alice/tokens"} {
+	for _, name := range []string{"bob", "", ".", "..", "a/../alice", "alice/tokens"} {
 		if _, err := c.Person(t.Context(), name); !errors.Is(err, ErrNoUser) {
 			t.Errorf("%q: %v", name, err)
 		}

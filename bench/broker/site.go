@@ -87,7 +87,7 @@ func (st *site) startHub(people int) {
 		ServerScopes: []string{"access:services!service=daypass"},
 		Services: []fake.HubService{{
 			Name: "daypass", Token: serviceToken, Redirect: "/services/daypass/oauth_callback",
-			Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens"},
+			Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens", "read:shares"},
 		}},
 	})
 	for i := range people {

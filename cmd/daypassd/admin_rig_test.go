@@ -65,7 +65,7 @@ func newOfficeWith(t *testing.T, more string, seed *fake.Seed) *office {
 		t.Fatal(err)
 	}
 	o.hub = fake.NewHub(fake.HubConfig{
-		Services:     []fake.HubService{{Name: "daypass", Token: officeToken, Redirect: o.url + "oauth_callback", Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens"}}},
+		Services:     []fake.HubService{{Name: "daypass", Token: officeToken, Redirect: o.url + "oauth_callback", Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens", "read:shares"}}},
 		ServerScopes: []string{"access:services!service=daypass"},
 	})
 	hub := httptest.NewServer(o.hub)

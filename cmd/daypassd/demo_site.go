@@ -104,7 +104,7 @@ func (h *hubDemo) build(ctx context.Context) error {
 	h.hub = fake.NewHub(fake.HubConfig{
 		Services: []fake.HubService{{
 			Name: "daypass", Token: token, Redirect: h.url + "oauth_callback",
-			Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens"},
+			Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens", "read:shares"},
 		}},
 		ServerScopes: []string{"access:services!service=daypass"},
 	})

@@ -43,6 +43,12 @@ func (svc *service) checks(ctx context.Context) []server.Check {
 		c.Says = "answers in " + time.Since(start).Round(time.Millisecond).String() + ", and the service's role is enough"
 	}
 	out = append(out, c)
+	if err := svc.hub.CheckSharing(ctx); c.Good && err != nil && !svc.config.Servers.IgnoreShares {
+		out = append(out, server.Check{
+			Name: "sharing", Says: "who else enters a server cannot be seen, so every server only reads: " + err.Error(),
+			Fix: "Add read:shares to the service's role in jupyterhub_config.py (daypass_hub does), or set servers.ignore_shares.",
+		})
+	}
 	for _, is := range svc.issuers {
 		findings, err := is.AppSettings(ctx)
 		if err != nil {
@@ -141,18 +147,31 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // serverKind says whether others enter a server: by its name, by what it was
-// started with, or by the hub's sharing. What the hub has never said of a server,
-// and cannot say now, makes it nobody's: nothing is given there.
+// started with, or by the hub's sharing. Where the hub does not say which server it
+// is, or who else enters it, it counts as one that others enter and only reads.
+// What the hub has not said of a server for ten minutes, or with what it was
+// started, where that matters, makes it nobody's: nothing is given there.
 func (svc *service) serverKind(ctx context.Context, c daypass.Caller) policy.ServerKind {
 	s := svc.config.Servers
 	if kind := s.kind(ctx, c); kind != policy.Own {
 		return kind
 	}
-	if c.Via != daypass.ViaServer || s.IgnoreShares && len(s.DashboardOptions) == 0 {
+	if c.Via != daypass.ViaServer {
+		return policy.Own
+	}
+	shares := !s.IgnoreShares && svc.hub.Shares()
+	if !c.Server.Known {
+		// It may be any of the person's, also one that others enter.
+		if shares || len(s.Shared)+len(s.Dashboard)+len(s.DashboardOptions) > 0 {
+			return policy.Shared
+		}
+		return policy.Own
+	}
+	if !shares && len(s.DashboardOptions) == 0 {
 		return policy.Own
 	}
 	info, err := svc.hub.Server(ctx, c.User.Name, c.Server.Name)
-	if err != nil {
+	if err != nil || len(s.DashboardOptions) > 0 && !info.OptionsKnown {
 		return policy.NoKind
 	}
 	for name, value := range s.DashboardOptions {
@@ -160,7 +179,7 @@ func (svc *service) serverKind(ctx context.Context, c daypass.Caller) policy.Ser
 			return policy.Dashboard
 		}
 	}
-	if info.Shared && !s.IgnoreShares {
+	if !s.IgnoreShares && (info.Shared || !info.SharingKnown) {
 		return policy.Shared
 	}
 	return policy.Own

@@ -17,7 +17,7 @@ func TestFakeHub(t *testing.T) {
 				Base: base, Version: version,
 				ServerScopes: []string{"access:services!service=daypass"}, UserScopes: []string{"access:services!service=managed"},
 				Services: []fake.HubService{
-					{Name: "daypass", Token: "the-service", Redirect: base + "services/daypass/oauth_callback", Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens"}},
+					{Name: "daypass", Token: "the-service", Redirect: base + "services/daypass/oauth_callback", Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens", "read:shares"}},
 					{Name: "managed", Token: "the-other", Redirect: base + "services/managed/oauth_callback"},
 					{Name: "rig", Token: "the-rig", Scopes: []string{"admin"}},
 				},

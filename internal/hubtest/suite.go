@@ -59,9 +59,6 @@ func (p Peer) who(t *testing.T, token string) hub.Identity {
 	if who.Caller.User.Hub != "main" || who.Caller.User.Created.IsZero() || time.Since(who.Caller.User.Created) > time.Hour {
 		t.Fatalf("%+v", who)
 	}
-	if p.Major >= 5 && who.TokenID == "" {
-		t.Fatal("no token id")
-	}
 	return who
 }
 
@@ -95,9 +92,15 @@ func suiteServers(t *testing.T, p Peer) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	c := p.Client()
-	running, known, err := c.ServersOf(t.Context(), "ann")
-	if err != nil || !known || !slices.Equal(running, []string{"", "gpu"}) {
-		t.Fatal(running, known, err)
+	ann, err := c.Person(t.Context(), "ann")
+	if err != nil || !ann.ServersKnown || !slices.Equal(ann.Running, []string{"", "gpu"}) {
+		t.Fatal(ann, err)
+	}
+	if info, err := c.Server(t.Context(), "ann", "gpu"); err != nil || info.Shared || !info.SharingKnown || !info.OptionsKnown {
+		t.Errorf("what the hub knows of a server: %+v, %v", info, err)
+	}
+	if err := c.CheckSharing(t.Context()); err != nil || c.Shares() != (p.Major >= 5) {
+		t.Errorf("a hub of version %d: %v, %v", p.Major, c.Shares(), err)
 	}
 
 	// Hubs before 6.0 let people name servers as they like.
@@ -115,8 +118,8 @@ func suiteServers(t *testing.T, p Peer) {
 	p.StopServer(t, "ann", "gpu")
 	p.refused(t, ended, "DP-802")
 	p.who(t, p.ServerToken("ann", ""))
-	if running, _, _ = c.ServersOf(t.Context(), "ann"); !slices.Equal(running, []string{""}) {
-		t.Fatal(running)
+	if ann, _ = c.Person(t.Context(), "ann"); !slices.Equal(ann.Running, []string{""}) {
+		t.Fatal(ann)
 	}
 	p.StopServer(t, "ann", "")
 }
