@@ -62,7 +62,7 @@ func (b *Broker) handIn(ctx context.Context, g *guarded, c daypass.Caller, p sto
 	}
 	if h.App != g.App() {
 		return &daypass.Problem{
-			Code: "DP-838", What: "the hub logs in at " + h.Host + " with another App than the access service's", Kind: daypass.ErrRefused,
+			Code: "DP-808", What: "the hub logs in at " + h.Host + " with another App than the access service's", Kind: daypass.ErrRefused,
 			Next: "Connect on the page of your access.", Who: `Admins: let the hub log in with the push App, or name the hub's App under "login_app".`,
 		}
 	}

@@ -23,6 +23,7 @@ type Refusal struct {
 // lift, by the code of the refusal. A refusal for another reason, such as a
 // provider that does not answer, is by no rule.
 var builtIn = map[string]string{
+	"DP-808": "built-in:one-app",
 	"DP-811": "built-in:cut-off",
 	"DP-812": "built-in:known-people",
 	"DP-816": "built-in:connection",
@@ -42,7 +43,7 @@ var builtIn = map[string]string{
 	"DP-834": "built-in:sharing",
 	"DP-835": "built-in:sharing",
 	"DP-837": "built-in:own-right",
-	"DP-838": "built-in:one-app",
+	"DP-838": "built-in:pace",
 	"DP-839": "built-in:one-account",
 }
 
