@@ -61,7 +61,7 @@ func TestNewServersAreNamed(t *testing.T) {
 	b := newBrowser(t, s, ownURL, false)
 	b.signIn("browser-ada", "")
 	body := text(t, b.get(""))
-	for _, want := range []string{`New server: <span class="name">gpu</span>`, "2026-11-22 12:04 UTC", "made at the hub"} {
+	for _, want := range []string{`New server: <span class="name">scratch</span>`, "2026-11-22 12:04 UTC", "made at the hub"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}

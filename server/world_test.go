@@ -235,7 +235,7 @@ func (w *world) broker() Broker {
 			return nil
 		},
 		NewServers: func(context.Context, daypass.Caller) ([]NewServer, error) {
-			return []NewServer{{Server: w.name("gpu"), First: w.clock().Add(-3 * time.Hour)}, {First: w.clock().Add(-5 * time.Hour)}}, nil
+			return []NewServer{{Server: w.name("scratch"), First: w.clock().Add(-3 * time.Hour)}, {First: w.clock().Add(-5 * time.Hour)}}, nil
 		},
 		Roamed: func(ctx context.Context, c daypass.Caller, n int) {
 			w.note("roamed %s %s %d %v", c.User.Name, c.Server, n, RequestID(ctx) != "")
@@ -340,7 +340,7 @@ func (w *world) activity() []Activity {
 	h := time.Hour
 	add(25*time.Minute, "credential", "ok", "gpu", "tidal-lab/ocean-models", "write", "own-connections", "", "")
 	add(52*time.Minute, "refusal", "refused", "shared-class", "tidal-lab/thesis", "write", "no-thesis-from-shared", "the rule lets nobody write from shared servers", "DP-810")
-	add(3*h, "credential", "ok", "default", "tidal-lab/buoy-data", "read", "own-connections", "", "")
+	add(3*h, "credential", "ok", "scratch", "tidal-lab/buoy-data", "read", "own-connections", "", "")
 	add(5*h, "credential", "ok", "gpu", "tidal-lab/ocean-models", "write", "own-connections", "", "")
 	add(26*h, "credential", "ok", "default", "tidal-lab/lab-notebooks", "write", "own-connections", "", "")
 	add(27*h, "credential", "failed", "default", "tidal-lab/paper-figures", "read", "", "github.com did not answer in time", "DP-815")
