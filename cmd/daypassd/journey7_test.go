@@ -99,7 +99,7 @@ func (s *site) seesBridge(want bool) {
 	a.sees("Authorize")
 	a.do("be the admin", chromedp.SetValue("#login", fake.CampusOther))
 	a.press("Authorize")
-	a.sees(fake.CampusOther)
+	a.sees(s.hub.Public + "hub/home")
 	shown := func() bool {
 		a.do("open Health", chromedp.Navigate(s.url+"health"))
 		return strings.Contains(a.text(), "whole token")
