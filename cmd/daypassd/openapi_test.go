@@ -53,7 +53,9 @@ func TestClientsAndDescription(t *testing.T) {
 	s.hub.CreateUser(t, "jo")
 	s.hub.StartServer(t, "jo", "")
 
-	in := func(script string) (string, error) { return s.in("jo", "", "export DAYPASS_URL="+between.URL+"/; "+script) }
+	in := func(script string) (string, error) {
+		return s.in("jo", "", "export DAYPASS_URL="+between.URL+"/; "+script)
+	}
 	must := func(script string) {
 		t.Helper()
 		if out, err := in(script); err != nil {
@@ -73,9 +75,9 @@ func TestClientsAndDescription(t *testing.T) {
 		t.Errorf("a repository that is not there was cloned: %s", out)
 	}
 	must("daypass status")
-	must("daypass repos "+s.host())
-	must("daypass run --host "+s.host()+" --repo river-lab/data -- true")
-	must("daypass logout --disconnect "+s.host())
+	must("daypass repos " + s.host())
+	must("daypass run --host " + s.host() + " --repo river-lab/data -- true")
+	must("daypass logout --disconnect " + s.host())
 	for operation, status := range map[string]int{"credential": 200, "me": 200, "repos": 200, "disconnect": 200} {
 		if check.Seen(operation)[status] == 0 {
 			t.Errorf("no %s was answered with %d: %v", operation, status, check.Seen(operation))
