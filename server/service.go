@@ -49,6 +49,9 @@ type SignInState struct {
 type Broker struct {
 	Hosts []Host // in the order of the pages
 
+	// Enter is asked before anything is shown to a browser. It returns a number that
+	// stands for the person, and refuses somebody who was cut off.
+	Enter      func(context.Context, daypass.Caller) (number int64, err error)
 	Credential func(context.Context, daypass.Caller, Ask) (api.CredentialReply, error)
 	Rejected   func(context.Context, daypass.Caller, api.Rejected) error
 	// Connections returns one for each host, in the order of Hosts.
@@ -94,7 +97,7 @@ type Broker struct {
 }
 
 func (b *Broker) check() error {
-	if b.Credential == nil || b.Rejected == nil || b.Connections == nil || b.Wait == nil || b.Reach == nil || b.Start == nil || b.Finish == nil ||
+	if b.Enter == nil || b.Credential == nil || b.Rejected == nil || b.Connections == nil || b.Wait == nil || b.Reach == nil || b.Start == nil || b.Finish == nil ||
 		b.Disconnect == nil || b.Activity == nil || b.Approvals == nil || b.Approve == nil || b.Sharing == nil || b.Share == nil ||
 		b.EndShare == nil || b.Changed == nil || b.Ready == nil {
 		return errors.New("the server lacks a part of the broker")

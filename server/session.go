@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -27,9 +28,10 @@ const (
 // What a session holds. The token is the hub's OAuth token of this browser; the
 // store seals it.
 const (
-	keyToken = "token"
-	keyUser  = "user"
-	keyForms = "forms" // the key of the forms' codes
+	keyToken  = "token"
+	keyUser   = "user"
+	keyForms  = "forms"  // the key of the forms' codes
+	keyPerson = "person" // the broker's number for who it is: by it the store ends sessions
 )
 
 // newSessions sets the cookie. On an own origin nothing but the service can set
@@ -190,7 +192,8 @@ func (v *visit) enter(rt route) error {
 }
 
 // signedIn finds out who is there, and whether the hub still says so. A session
-// whose token the hub gives to somebody else, or to nobody, is over.
+// whose token the hub gives to somebody else, or to nobody, is over; so is that of
+// somebody who was cut off, who is told so.
 func (v *visit) signedIn(fresh bool) (bool, error) {
 	ctx, m := v.r.Context(), v.s.sessions
 	token, user := m.GetString(ctx, keyToken), m.GetString(ctx, keyUser)
@@ -206,6 +209,16 @@ func (v *visit) signedIn(fresh bool) (bool, error) {
 		return false, err
 	case id.Caller.Via != daypass.ViaBrowser || userText(id.Caller.User) != user:
 		return false, v.end()
+	}
+	number, err := v.s.c.Broker.Enter(ctx, id.Caller)
+	if errors.Is(err, daypass.ErrRefused) {
+		return false, cmp.Or(v.end(), err)
+	}
+	if err != nil {
+		return false, err
+	}
+	if m.GetInt64(ctx, keyPerson) != number {
+		m.Put(ctx, keyPerson, number)
 	}
 	v.who, v.forms, v.session = id, forms, sessionName(m.Token(ctx))
 	return true, nil
@@ -347,7 +360,11 @@ func (s *Server) signedIn(v *visit) error {
 	if id.Caller.Via != daypass.ViaBrowser || id.Stale {
 		return badSignIn("the hub did not say who you are")
 	}
-	if err := v.open(token, id); err != nil {
+	number, err := s.c.Broker.Enter(ctx, id.Caller)
+	if err != nil {
+		return err
+	}
+	if err := v.open(token, id, number); err != nil {
 		return err
 	}
 	http.Redirect(v.w, v.r, s.next(begun.Next), http.StatusSeeOther)
@@ -355,7 +372,7 @@ func (s *Server) signedIn(v *visit) error {
 }
 
 // open makes a new session under a new id; the one before, if any, is gone.
-func (v *visit) open(token daypass.Secret, id Identity) error {
+func (v *visit) open(token daypass.Secret, id Identity, number int64) error {
 	ctx, m := v.r.Context(), v.s.sessions
 	forms, err := v.s.random(32)
 	if err != nil {
@@ -370,6 +387,7 @@ func (v *visit) open(token daypass.Secret, id Identity) error {
 	m.Put(ctx, keyToken, token.Reveal())
 	m.Put(ctx, keyUser, userText(id.Caller.User))
 	m.Put(ctx, keyForms, forms)
+	m.Put(ctx, keyPerson, number)
 	return v.keep()
 }
 

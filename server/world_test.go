@@ -32,10 +32,11 @@ type world struct {
 	stale   bool
 	states  map[string]SignInState
 	changed chan struct{}
-	evil    string // a name that somebody hostile chose; "" for the realistic ones
-	asked   int    // questions to the hub
-	reached int    // questions what a connection reaches
-	fresh   bool   // the last question was not to be answered from memory
+	evil    string          // a name that somebody hostile chose; "" for the realistic ones
+	asked   int             // questions to the hub
+	reached int             // questions what a connection reaches
+	cut     map[string]bool // whom an admin cut off
+	fresh   bool            // the last question was not to be answered from memory
 	log     strings.Builder
 }
 
@@ -181,6 +182,14 @@ func (w *world) broker() Broker {
 		Hosts: []Host{
 			{Host: "github.com", Name: "GitHub", ConsentURL: "https://github.com/login/oauth/authorize", ClientID: "Iv1.5f3a", ReachURL: "https://github.com/apps/push-from-campus-hub/installations/new"},
 			{Host: "github.example.edu:8443", Name: w.name("Campus GitHub"), ConsentURL: "https://github.example.edu:8443/login/oauth/authorize", ClientID: "Iv1.77aa"},
+		},
+		Enter: func(_ context.Context, c daypass.Caller) (int64, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.cut[c.User.Name] {
+				return 0, &daypass.Problem{Code: "DP-811", What: "your access was ended by an admin", Kind: daypass.ErrRefused}
+			}
+			return int64(len(c.User.Name)), nil
 		},
 		Credential: func(_ context.Context, c daypass.Caller, a Ask) (api.CredentialReply, error) {
 			w.note("credential %s %s %s %s", c.User.Name, c.Server, a.Repo, a.Most)
