@@ -118,14 +118,15 @@ func (s *site) seesBridge(want bool) {
 	}
 }
 
-// noOtherHost asks for a token for another host, as a server may.
-func (s *site) noOtherHost(user string) {
+// onlyThisHost asks for tokens of several hosts, as a server may.
+func (s *site) onlyThisHost(user string, here bool) {
 	s.t.Helper()
-	for _, host := range []string{"127.0.0.1:9", "github.com", "localhost:" + s.host()[strings.LastIndexByte(s.host(), ':')+1:]} {
-		out, err := s.in(user, "", fmt.Sprintf(`printf 'protocol=%%s\nhost=%[1]s\npath=river-lab/data.git\n\n' http | git -c credential.helper=daypass -c credential.useHttpPath=true credential fill
-printf 'protocol=https\nhost=%[1]s\npath=river-lab/data.git\n\n' | git -c credential.helper=daypass -c credential.useHttpPath=true credential fill`, host))
-		if err == nil || strings.Contains(out, "password=") || anyToken.MatchString(out) {
-			s.t.Errorf("%s gets something: %v\n%s", host, err, out)
+	_, port, _ := strings.Cut(s.host(), ":")
+	for _, at := range []string{"http " + s.host(), "http 127.0.0.1:9", "https 127.0.0.1:9", "https github.com", "http github.com", "http localhost:" + port, "http " + s.host() + ".example.org"} {
+		scheme, host, _ := strings.Cut(at, " ")
+		out, err := s.in(user, "", fmt.Sprintf(`printf 'protocol=%s\nhost=%s\npath=river-lab/data.git\n\n' | git -c credential.helper=daypass -c credential.useHttpPath=true credential fill`, scheme, host))
+		if got, want := err == nil && strings.Contains(out, "password=gho_"), here && at == "http "+s.host(); got != want || !want && anyToken.MatchString(out) {
+			s.t.Errorf("%s gets something: %v, want %v (%v)\n%s", at, got, want, err, anyToken.ReplaceAllString(out, "[token]"))
 		}
 	}
 }
@@ -164,7 +165,7 @@ func TestJourney7OAuthApp(t *testing.T) {
 			} else {
 				s.seesBridge(false)
 			}
-			s.noOtherHost(fake.CampusUser)
+			s.onlyThisHost(fake.CampusUser, accept)
 			s.noToken(fake.CampusUser)
 		})
 	}
