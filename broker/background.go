@@ -12,32 +12,75 @@ import (
 // followChanges drops from memory what this or another process has ended. What
 // an admin revokes is so without effect within a second, in every process.
 func (b *Broker) followChanges(ctx context.Context) {
+	b.forget() // from before the first look
+	b.looked = b.Now().Round(0)
 	every(ctx, 400*time.Millisecond, func(ctx context.Context) {
-		for {
-			list, err := b.Store.Changes(ctx, b.changed)
-			if err != nil {
-				if ctx.Err() == nil {
-					// What cannot be followed might have been ended.
-					b.Log.Error("changes cannot be read; nothing is given from memory", "err", err)
-					b.children.drop(func(childKey, *kept) bool { return true })
-				}
-				return
-			}
-			for _, c := range list {
-				b.follow(ctx, c)
-				b.changed = c.N
-			}
-			if len(list) < 1000 {
-				return
-			}
+		if err := b.followSome(ctx); err != nil && ctx.Err() == nil {
+			// What cannot be followed might have been ended.
+			b.Log.Error("changes cannot be read; nothing is given from memory", "err", err)
+			b.forget()
 		}
 	})
 }
 
+// longUnseen is half of the time for which changes are kept.
+const longUnseen = 30 * time.Minute
+
+// followSome looks once. Whoever has not looked for long, by the clock on the
+// wall, which goes on while a machine sleeps, or finds that changes were taken
+// away unseen, cannot know what has ended, and forgets all.
+func (b *Broker) followSome(ctx context.Context) error {
+	if unseen := b.Now().Round(0).Sub(b.looked); unseen > longUnseen || unseen < -longUnseen {
+		b.Log.Warn("changes were not looked at for long; all that was in memory is looked up again", "for", unseen)
+		b.forget()
+	}
+	for {
+		list, err := b.Store.Changes(ctx, b.changed)
+		if err != nil {
+			return err
+		}
+		if len(list) > 0 && list[0].N > b.changed+1 {
+			first, err := b.Store.FirstChange(ctx)
+			if err != nil {
+				return err
+			}
+			if first > b.changed+1 {
+				b.Log.Warn("changes were taken away unseen; all that was in memory is looked up again")
+				b.forget()
+			}
+		}
+		for _, c := range list {
+			b.follow(ctx, c)
+			b.changed = c.N
+		}
+		if len(list) < 1000 {
+			b.looked = b.Now().Round(0)
+			return nil
+		}
+	}
+}
+
+// forget drops from memory all that the store or a provider can be asked again.
+func (b *Broker) forget() {
+	b.people.clear()
+	b.children.drop(func(childKey, *kept) bool { return true })
+	b.rights.clear()
+}
+
+func (r *rights) clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.seen)
+}
+
 func (b *Broker) follow(ctx context.Context, c store.Change) {
-	b.people.drop(c.Person)
 	switch c.Kind {
+	case "allow":
+		b.people.drop(c.Person)
+	case "hold":
+		b.forgetHolder(c.Person)
 	case "person":
+		b.people.drop(c.Person)
 		b.children.drop(func(k childKey, v *kept) bool { return k.person == c.Person || k.person == 0 && v.holds(c.Person) })
 		if b.Limits.Session {
 			go b.endCutOff(context.WithoutCancel(ctx), c.Person)
@@ -71,16 +114,24 @@ func (b *Broker) endCutOff(ctx context.Context, person int64) {
 	}
 }
 
+// sweepMost is how many stored connections one sweep ends. On the first day that
+// many people come back this is no bound; where the database's clock leapt, it
+// leaves somebody the time to see it.
+const sweepMost = 50
+
 // sweep ends connections that are too old or that nobody uses, and finishes
 // refreshes that somebody began and did not finish.
 func (b *Broker) sweep(ctx context.Context) {
 	every(ctx, 30*time.Second, func(ctx context.Context) {
-		due, err := b.Store.DueConnections(ctx, b.Now(), b.Limits.Idle)
+		due, err := b.Store.DueConnections(ctx, b.Limits.Idle, sweepMost)
 		if err != nil {
 			if ctx.Err() == nil {
 				b.Log.Warn("sweep", "err", err)
 			}
 			return
+		}
+		if len(due) == sweepMost {
+			b.Log.Error("many connections are past their time at once; if that is not so, look at the database's clock", "ended now", sweepMost, "every", 30*time.Second)
 		}
 		for _, c := range b.memory.all() {
 			if !c.Ends.After(b.Now()) {
@@ -89,7 +140,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		}
 		for _, c := range due {
 			why := "nobody used it for " + days(b.Limits.Idle)
-			if !c.Ends.IsZero() && !c.Ends.After(b.Now()) {
+			if idle := c.Used.Add(b.Limits.Idle); !c.Ends.IsZero() && c.Ends.Before(idle) {
 				why = "it was " + days(c.Ends.Sub(c.Created)) + " old"
 			}
 			if _, err := b.end(ctx, c, why, connEvent(c, store.Disconnected, b.Now())); err != nil {
@@ -146,11 +197,16 @@ func (b *Broker) reconcile(ctx context.Context) {
 // nothing about anybody, and neither does one that lists less than half of what
 // it listed before.
 func (b *Broker) compare(ctx context.Context, day bool) bool {
+	// Before the hub is asked: what is held by now had a server.
+	holders, err := b.Store.Holders(ctx, b.Now())
+	if err != nil {
+		return false
+	}
 	users, err := b.Hub.Users(ctx)
 	if err != nil || len(users) == 0 {
 		return false
 	}
-	b.endStopped(ctx, users)
+	b.endStopped(ctx, users, holders)
 	if !day {
 		return true
 	}
@@ -165,47 +221,79 @@ func (b *Broker) compare(ctx context.Context, day bool) bool {
 
 // endStopped ends what servers hold that run no more, where the hook that tells
 // it at once did not.
-func (b *Broker) endStopped(ctx context.Context, users []HubUser) {
+// Who was given one of the hub's own tokens may have been given it a moment ago,
+// so their server has to be missing twice.
+func (b *Broker) endStopped(ctx context.Context, users []HubUser, holders []store.Holder) {
 	list, err := b.Store.Children(ctx, store.ChildFilter{LiveAt: b.Now()})
 	if err != nil {
 		return
 	}
-	running := map[daypass.User]HubUser{}
-	for _, u := range users {
-		running[daypass.User{Hub: b.Hub.ID, Name: u.Name, Created: u.Created}] = u
-	}
-	type where struct {
-		person int64
-		server daypass.Server
-	}
-	seen := map[where]bool{}
-	for _, ch := range list {
-		w := where{ch.Person, ch.Server}
-		if ch.Person == 0 || !ch.Server.Known || seen[w] || b.Now().Sub(ch.Created) < time.Minute {
-			continue
+	hub := b.roster(users)
+	seen, quiet := map[holder]bool{}, map[holder]bool{}
+	look := func(h holder, sure bool) {
+		if h.person == 0 || !h.server.Known || seen[h] {
+			return
 		}
-		seen[w] = true
-		p, ok, err := b.Store.PersonByID(ctx, ch.Person)
+		p, ok, err := b.Store.PersonByID(ctx, h.person)
 		if err != nil || !ok {
-			continue
+			return
 		}
-		u, ok := running[p.User]
-		if ok && u.Running && !slices.Contains(u.Servers, ch.Server.Name) {
-			if err := b.serverEnded(ctx, p, ch.Server, "its server runs no more"); err != nil {
-				b.Log.Warn("a stopped server", "err", err)
-			}
+		u, ok := hub.find(p.User)
+		if !ok || !u.Running || slices.Contains(u.Servers, h.server.Name) {
+			return
+		}
+		if quiet[h] = true; !sure && !b.quiet[h] {
+			return
+		}
+		seen[h] = true
+		if err := b.serverEnded(ctx, p, h.server, "its server runs no more"); err != nil {
+			b.Log.Warn("a stopped server", "err", err)
 		}
 	}
+	for _, ch := range list {
+		if b.Now().Sub(ch.Created) >= time.Minute {
+			look(holder{ch.Person, ch.Server}, true)
+		}
+	}
+	for _, h := range holders {
+		look(holder{h.Person, h.Server}, false)
+	}
+	b.quiet = quiet
+}
+
+// A roster is the hub's list, by what it says of its users for good.
+type roster struct {
+	exact   map[daypass.User]HubUser
+	created map[int64][]HubUser // by microseconds: more than one where they were made at once
+}
+
+func (b *Broker) roster(users []HubUser) roster {
+	r := roster{map[daypass.User]HubUser{}, map[int64][]HubUser{}}
+	for _, u := range users {
+		r.exact[daypass.User{Hub: b.Hub.ID, Name: u.Name, Created: u.Created.UTC()}] = u
+		r.created[u.Created.UnixMicro()] = append(r.created[u.Created.UnixMicro()], u)
+	}
+	return r
+}
+
+// find looks for a user, also by another name where nobody else was made at that
+// moment.
+func (r roster) find(who daypass.User) (HubUser, bool) {
+	who.Created = who.Created.UTC()
+	if u, ok := r.exact[who]; ok {
+		return u, true
+	}
+	if same := r.created[who.Created.UnixMicro()]; len(same) == 1 {
+		return same[0], true
+	}
+	return HubUser{}, false
 }
 
 // endGone ends people whom the hub does not know any more: at the second look,
 // a day after the first, and never on a list that has lost half of its people,
 // as after a restored database.
 func (b *Broker) endGone(ctx context.Context, users []HubUser) {
-	known := map[daypass.User]bool{}
-	for _, u := range users {
-		known[daypass.User{Hub: b.Hub.ID, Name: u.Name, Created: u.Created}] = true
-	}
+	hub := b.roster(users)
 	var all []store.Person
 	for after := int64(0); ; {
 		page, err := b.Store.People(ctx, store.PeopleFilter{Hub: b.Hub.ID, After: after, Limit: 1000})
@@ -218,9 +306,13 @@ func (b *Broker) endGone(ctx context.Context, users []HubUser) {
 		}
 		after = page[len(page)-1].ID
 	}
-	missing := 0
+	known, missing := map[int64]bool{}, 0
 	for _, p := range all {
-		if !known[p.User] {
+		u, ok := hub.find(p.User)
+		if ok && u.Name != p.User.Name {
+			ok = b.rename(ctx, p, u.Name)
+		}
+		if known[p.ID] = ok; !ok {
 			missing++
 		}
 	}
@@ -229,8 +321,24 @@ func (b *Broker) endGone(ctx context.Context, users []HubUser) {
 		return
 	}
 	for _, p := range all {
-		b.lookFor(ctx, p, known[p.User])
+		b.lookFor(ctx, p, known[p.ID])
 	}
+}
+
+// rename follows the hub where it gave somebody another name. False: another row
+// has that name, so this one is nobody's.
+func (b *Broker) rename(ctx context.Context, p store.Person, name string) bool {
+	_, taken, err := b.Store.Person(ctx, daypass.User{Hub: p.User.Hub, Name: name, Created: p.User.Created})
+	if err != nil || taken {
+		return !taken
+	}
+	if err := b.Store.Write(ctx, func(tx *store.Tx) error { return tx.RenamePerson(p.ID, name) }); err != nil {
+		b.Log.Warn("a user who was renamed", "person", p.ID, "err", err)
+		return true
+	}
+	b.people.drop(p.ID)
+	b.Log.Info("a user was renamed", "hub", p.User.Hub, "from", p.User.Name, "to", name)
+	return true
 }
 
 func (b *Broker) lookFor(ctx context.Context, p store.Person, known bool) {

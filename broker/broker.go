@@ -128,11 +128,14 @@ type Broker struct {
 	pace     pace
 	memory   *memory // connections that are never stored
 	bridged  *bridged
-	restored *rate.Limiter // first uses after a restore
-	wake     chan struct{} // to-dos wait
-	changed  int64         // the last change seen; Run's alone
-	listed   int           // how many users the hub had at the last daily look; Run's alone
-	leases   atomic.Int64  // counts the attempts to refresh
+	restored *rate.Limiter   // first uses after a restore
+	wake     chan struct{}   // to-dos wait
+	changed  int64           // the last change seen; Run's alone
+	looked   time.Time       // when changes were read last; Run's alone
+	quiet    map[holder]bool // whose server did not run at the last look; Run's alone
+	stops    stops
+	listed   int          // how many users the hub had at the last daily look; Run's alone
+	leases   atomic.Int64 // counts the attempts to refresh
 }
 
 // New returns a broker. Nothing runs in the background until [Broker.Run].
@@ -264,6 +267,7 @@ func (b *Broker) personRow(ctx context.Context, u daypass.User) (store.Person, e
 			Next: "Ask the hub's admins.", Who: `Admins: the service needs the scope read:users; "daypass admin check" shows it.`, Kind: daypass.ErrRefused,
 		}
 	}
+	before := b.people.changes()
 	p, ok, err := b.Store.Person(ctx, u)
 	if err != nil {
 		return p, storeProblem(err)
@@ -273,7 +277,7 @@ func (b *Broker) personRow(ctx context.Context, u daypass.User) (store.Person, e
 			return p, err
 		}
 	}
-	b.people.put(u, p)
+	b.people.put(u, p, before)
 	return p, nil
 }
 
@@ -310,14 +314,20 @@ func (b *Broker) renamed(ctx context.Context, p store.Person, u daypass.User) (s
 	}
 	b.people.drop(p.ID)
 	b.Log.Info("a user was renamed", "hub", u.Hub, "from", p.User.Name, "to", u.Name)
-	p.User = u
-	return p, nil
+	// They may have been cut off, or erased, while the hub was asked.
+	now, ok, err := b.Store.PersonByID(ctx, p.ID)
+	if err == nil && !ok {
+		err = store.ErrNone
+	}
+	return now, storeProblem(err)
 }
 
-// people remembers rows; they change through [store.Change] only.
+// people remembers rows; they change through [store.Change] only. What was read
+// before a change is not remembered after it.
 type people struct {
 	mu     sync.RWMutex
 	byUser map[daypass.User]store.Person
+	n      uint64 // of changes
 }
 
 // maxPeople bounds what is remembered.
@@ -330,18 +340,37 @@ func (p *people) get(u daypass.User) (store.Person, bool) {
 	return row, ok
 }
 
-func (p *people) put(u daypass.User, row store.Person) {
+// changes is to be asked before a row is read that is to be put.
+func (p *people) changes() uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.n
+}
+
+// put remembers a row, unless something changed after n was asked.
+func (p *people) put(u daypass.User, row store.Person, n uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.n != n {
+		return
+	}
 	if len(p.byUser) >= maxPeople {
 		clear(p.byUser)
 	}
 	p.byUser[u] = row
 }
 
+func (p *people) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n++
+	clear(p.byUser)
+}
+
 func (p *people) drop(id int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.n++
 	for u, row := range p.byUser {
 		if row.ID == id {
 			delete(p.byUser, u)

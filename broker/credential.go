@@ -23,6 +23,8 @@ type Ask struct {
 	Least   daypass.Access // the least that will do; NoAccess means Read
 	Stale   bool           // the hub could not be asked just now: only what was made before is given again
 	Request string         // the request's id, for the activity
+
+	began time.Time // when it came
 }
 
 // An Answer is a credential and how it came about.
@@ -54,6 +56,7 @@ type asking struct {
 // Credential gives the caller a credential for one repository, or a [Refusal].
 // The event is durable before the credential is returned.
 func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Answer, error) {
+	ask.began = b.Now()
 	p, err := b.person(ctx, c.User)
 	if err != nil {
 		return Answer{}, b.refuse(ctx, c, p, ask, "", err)

@@ -171,7 +171,7 @@ func (s stored) end(ctx context.Context, c store.Connection, why string, e store
 			return err
 		}
 		if !g.Access.IsZero() {
-			err = tx.AddTodo(store.Todo{Kind: store.Disconnect, Host: c.Host, Person: c.Person, Token: g.Access, Due: tx.Now(), Why: why})
+			err = tx.AddTodo(store.Todo{Kind: store.Disconnect, Host: c.Host, Person: c.Person, Account: c.Account.ID, Token: g.Access, Due: tx.Now(), Why: why})
 		}
 		tx.Record(e)
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ func (b *Broker) end(ctx context.Context, conn store.Connection, why string, e s
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	e.Outcome, e.Why, e.Account = store.OK, why, conn.Account.Login
-	led := b.ledger()
+	led := b.ledgerOf(conn)
 	g := b.issuers[conn.Host]
 	// A grant can only be ended at the provider with a token that still works.
 	if g != nil && due(b.Now(), conn.AccessUntil) && conn.State == store.Live {
@@ -64,8 +65,13 @@ func (b *Broker) end(ctx context.Context, conn store.Connection, why string, e s
 	}
 	b.children.drop(func(_ childKey, k *kept) bool { return k.Connection == conn.ID })
 	done := []string{conn.Host + ": the connection of " + conn.Account.Login + " is erased here, and no server is given a token by it any more"}
-	if b.Limits.Session && g != nil {
-		err := g.call(ctx, "disconnect", func(ctx context.Context) error { return g.Disconnect(ctx, grant.Access) })
+	if conn.ID < 0 && g != nil {
+		err := g.call(ctx, "disconnect", func(ctx context.Context) error {
+			if b.memory.another(conn) {
+				return g.Revoke(ctx, grant.Access)
+			}
+			return g.Disconnect(ctx, grant.Access)
+		})
 		if err != nil {
 			return append(done, conn.Host+": it could not be told, and nothing is noted where connections are kept in memory only; "+
 				"what was given ends by itself within hours, and at once where the App is revoked in the account's settings there"), nil
@@ -80,6 +86,23 @@ func (b *Broker) end(ctx context.Context, conn store.Connection, why string, e s
 		return append(done, fmt.Sprintf("%s: %d revocations are noted and are tried again until they are done", conn.Host, left)), nil
 	}
 	return append(done, told(conn.Host, nil)), nil
+}
+
+// ledgerOf is where a connection is kept: what is in memory only has a number
+// below 0. The store may keep some from before an admin chose the memory.
+func (b *Broker) ledgerOf(conn store.Connection) ledger {
+	if conn.ID < 0 {
+		return inMemory{b.memory, b.Store, b.Now}
+	}
+	return stored{b.Store}
+}
+
+// another reports whether somebody else's connection in memory is of the same
+// account: the whole grant would be theirs too.
+func (m *memory) another(conn store.Connection) bool {
+	return slices.ContainsFunc(m.all(), func(c store.Connection) bool {
+		return c.ID != conn.ID && c.Host == conn.Host && c.Account.ID == conn.Account.ID
+	})
 }
 
 func told(host string, err error) string {
@@ -110,6 +133,7 @@ func (b *Broker) ServerStopped(ctx context.Context, user string, created time.Ti
 }
 
 func (b *Broker) serverEnded(ctx context.Context, p store.Person, server daypass.Server, why string) error {
+	b.stops.note(holder{p.ID, server}, b.Now())
 	n := 0
 	err := b.Store.Write(ctx, func(tx *store.Tx) error {
 		list, err := tx.Children(store.ChildFilter{Person: p.ID, Server: &server})
@@ -166,6 +190,62 @@ func (b *Broker) endInMemory(ctx context.Context, p store.Person, server daypass
 	}
 }
 
+// stops are the servers that were stopped lately, as far as this process was
+// told: what was on its way to one then is not kept.
+type stops struct {
+	mu sync.Mutex
+	at map[holder]time.Time
+}
+
+// stopLife is longer than any request takes.
+const stopLife = time.Minute
+
+func (s *stops) note(h holder, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at == nil {
+		s.at = map[holder]time.Time{}
+	}
+	for other, at := range s.at {
+		if now.Sub(at) > stopLife {
+			delete(s.at, other)
+		}
+	}
+	s.at[h] = now
+}
+
+// stoppedSince refuses what was asked for by a server that was stopped since. To
+// be called inside the transaction that records what was made: who stops a server
+// notes it before looking for what there is.
+func (b *Broker) stoppedSince(person int64, server daypass.Server, asked time.Time) error {
+	b.stops.mu.Lock()
+	defer b.stops.mu.Unlock()
+	if at, ok := b.stops.at[holder{person, server}]; !ok || at.Before(asked) {
+		return nil
+	}
+	return &daypass.Problem{
+		Code: "DP-809", What: "the server was stopped while its token was made", Why: "the token was ended again",
+		Next: "Start the server, and try again.", Kind: daypass.ErrRefused,
+	}
+}
+
+// forgetHolder forgets what somebody holds of the hub's own: the next time it is
+// given to them the store is told again.
+func (b *Broker) forgetHolder(person int64) {
+	b.children.drop(func(k childKey, v *kept) bool {
+		if k.person == 0 {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			for h := range v.holders {
+				if h.person == person {
+					delete(v.holders, h)
+				}
+			}
+		}
+		return false
+	})
+}
+
 // dropHolder forgets that somebody holds credentials of the hub's own.
 func (b *Broker) dropHolder(h holder) {
 	b.children.drop(func(k childKey, v *kept) bool {
@@ -201,6 +281,19 @@ func (b *Broker) RevokeUser(ctx context.Context, name, by string) ([]string, err
 		}
 	}
 	return done, nil
+}
+
+// RevokePerson is [Broker.RevokeUser] for one person by number, and nobody else of
+// that name. store.ErrNone: there is nobody of that number.
+func (b *Broker) RevokePerson(ctx context.Context, id int64, by string) ([]string, error) {
+	p, ok, err := b.Store.PersonByID(ctx, id)
+	if err != nil {
+		return nil, storeProblem(err)
+	}
+	if !ok {
+		return nil, store.ErrNone
+	}
+	return b.cutOff(ctx, p, by)
 }
 
 func (b *Broker) cutOff(ctx context.Context, p store.Person, by string) ([]string, error) {
@@ -362,8 +455,9 @@ func (b *Broker) workTodos(ctx context.Context) {
 	}
 }
 
-// Settle does now what is to be done for one person, and returns how much is
-// left after one try each.
+// Settle does now what is to be done for one person and for the hub's own
+// tokens, and returns how much is still owed for the person: tried in vain, or
+// being tried by somebody else.
 func (b *Broker) Settle(ctx context.Context, person int64) (left int, err error) {
 	for range 8 {
 		n, err := b.doTodos(ctx, person)
@@ -374,18 +468,14 @@ func (b *Broker) Settle(ctx context.Context, person int64) (left int, err error)
 			break
 		}
 	}
-	all, err := b.Store.Todos(ctx)
-	for _, t := range all {
-		if t.Person == person && !t.Due.After(b.Now().Add(time.Hour)) && t.Attempts > 0 {
-			left++
-		}
-	}
+	left, err = b.Store.CountTodos(ctx, person, b.Now())
 	return left, storeProblem(err)
 }
 
-// doTodos claims what is due and does it, several at a time.
+// doTodos claims what is due and does it, several at a time: one person's and the
+// hub's own, or everybody's (0).
 func (b *Broker) doTodos(ctx context.Context, person int64) (int, error) {
-	list, err := b.Store.ClaimTodos(ctx, b.Process, b.Now(), todoBatch, b.Limits.TodoLease)
+	list, err := b.Store.ClaimTodos(ctx, person, b.Process, b.Now(), todoBatch, b.Limits.TodoLease)
 	if err != nil {
 		return 0, err
 	}
@@ -405,10 +495,15 @@ func (b *Broker) doTodos(ctx context.Context, person int64) (int, error) {
 func (b *Broker) doTodo(ctx context.Context, t store.Todo) {
 	err := b.attempt(ctx, t)
 	done := err == nil
+	outcome, why := store.OK, t.Kind+": "+t.Why
+	if errors.Is(err, errLost) {
+		done, outcome, why = true, store.Failed, t.Kind+": "+err.Error()
+		b.endParent(ctx, t)
+	}
 	werr := b.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		if done {
 			tx.Record(store.Event{
-				At: b.Now(), Kind: store.Revoke, Person: t.Person, Host: t.Host, Outcome: store.OK, Why: t.Kind + ": " + t.Why,
+				At: b.Now(), Kind: store.Revoke, Person: t.Person, Host: t.Host, Outcome: outcome, Why: why,
 			})
 			return tx.DoneTodo(t.ID)
 		}
@@ -420,15 +515,40 @@ func (b *Broker) doTodo(ctx context.Context, t store.Todo) {
 	}
 }
 
-// attempt does one to-do. What a provider says no to will not become a yes, and
-// a token that is dead is what was wanted.
+// errLost is why a to-do cannot be done, now or ever.
+var errLost = errors.New("the token is not in the store any more, or does not open, so it could not be revoked by itself")
+
+// endParent ends the connection that a lost token was made by, which ends the
+// token with it.
+func (b *Broker) endParent(ctx context.Context, t store.Todo) {
+	b.Log.Error("a token cannot be revoked by itself: somebody edited the store, or its disk is damaged", "todo", t.ID, "kind", t.Kind, "child", t.Child, "connection", t.Parent)
+	if t.Kind != store.RevokeChild || t.Parent == 0 && t.Person == 0 {
+		return
+	}
+	conn, err := b.Store.ConnectionByID(ctx, t.Parent)
+	if t.Parent == 0 { // its row is gone
+		conn, err = b.Store.Connection(ctx, t.Person, t.Host)
+	}
+	if err == nil && conn.State != store.Ended {
+		_, err = b.end(ctx, conn, "a token made by it could not be revoked by itself", connEvent(conn, store.Disconnected, b.Now()))
+	}
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		b.Log.Warn("the connection of a token that cannot be revoked", "connection", t.Parent, "err", err)
+	}
+}
+
+// attempt does one to-do. A host that no App is configured for is not asked, and
+// the to-do waits; so it does after an error, whatever it is, for at most an hour
+// at a time. That the provider does not know the token is what was wanted. A
+// token that does not open may still be in use somewhere, whatever its row says:
+// errLost.
 func (b *Broker) attempt(ctx context.Context, t store.Todo) error {
 	g, ok := b.issuers[t.Host]
 	if !ok {
 		return errors.New("no App is configured for this host any more")
 	}
 	if t.Token.IsZero() {
-		return nil // it cannot be opened: its key or its row is gone, and so is whoever could use it
+		return errLost
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

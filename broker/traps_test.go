@@ -342,7 +342,11 @@ func TestGone(t *testing.T) {
 	var all []daypass.Caller
 	for i := range 8 {
 		all = append(all, r.user(fmt.Sprint("p", i)))
-		r.connect(all[i], fake.CampusUser)
+		login := fake.CampusUser
+		if i == 7 {
+			login = fake.CampusOther // whose grant is nobody else's
+		}
+		r.connect(all[i], login)
 	}
 	full := r.hub
 	list := func(users map[string]broker.HubUser, err error) {

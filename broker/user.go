@@ -175,7 +175,7 @@ func (b *Broker) born(ctx context.Context, g *guarded, led ledger, conn store.Co
 	var id store.EventID
 	err := led.born(context.WithoutCancel(ctx), &row, child.Token, func(tx *store.Tx) error {
 		id = tx.Record(given(b.event(q.c, q.p, q.ask, store.Credential), policy.AsUser, q.verdict.Rule, k))
-		return nil
+		return b.stoppedSince(q.p.ID, q.c.Server, q.ask.began)
 	})
 	if err != nil {
 		b.discard(g, child.Token)

@@ -360,8 +360,8 @@ func (im *importer) epoch() error {
 		{`UPDATE connections SET state = 'restored', lease = '', lease_until = 0, version = version + 1 WHERE state IN ('live', 'refreshing')`, nil},
 		{`UPDATE children SET ending = 1`, nil},
 		{`UPDATE todos SET owner = '', claimed_until = 0, due = CASE WHEN due > $1 THEN $1 ELSE due END`, []any{now}},
-		{`INSERT INTO todos (kind, host, child, person, as_hub, due, created, why, sealed_by, box)
-			SELECT 'revoke-child', c.host, c.id, c.person, c.as_hub, $1, $1, 'restored from a backup', '', $2 FROM children c
+		{`INSERT INTO todos (kind, host, child, person, as_hub, due, owed, created, why, sealed_by, box)
+			SELECT 'revoke-child', c.host, c.id, c.person, c.as_hub, $1, $1, $1, 'restored from a backup', '', $2 FROM children c
 			WHERE NOT EXISTS (SELECT 1 FROM todos t WHERE t.child = c.id)`, []any{now, []byte{}}},
 		{`UPDATE chains SET trailed = 0`, nil},
 	} {

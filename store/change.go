@@ -6,7 +6,7 @@ import "context"
 // cached has changed. N ascends in the order of commits.
 type Change struct {
 	N                         int64
-	Kind                      string // "person", "connection", "child", "allow", "keys", "share", "pin" or "approve"
+	Kind                      string // "person", "connection", "child", "hold", "allow", "keys", "share", "pin" or "approve"
 	Person, Connection, Child int64
 }
 
@@ -18,6 +18,12 @@ func scanChange(s scanner) (c Change, err error) {
 // kept for an hour: who has not asked for longer forgets all it has cached.
 func (db *DB) Changes(ctx context.Context, after int64) ([]Change, error) {
 	return list(ctx, db.readers, scanChange, `SELECT id, kind, person, connection, child FROM changes WHERE id > $1 ORDER BY id LIMIT 1000`, after)
+}
+
+// FirstChange is the number of the oldest change that is kept, or 0. Where it is
+// above the one after the last that somebody saw, some were taken away unseen.
+func (db *DB) FirstChange(ctx context.Context) (int64, error) {
+	return one(ctx, db.readers, scanInt, `SELECT coalesce(min(id), 0) FROM changes`)
 }
 
 // LastChange is the number of the newest change, or 0.

@@ -29,6 +29,8 @@ type Child struct {
 	Used       time.Time
 	Epoch      int64
 	Ending     bool // a to-do to revoke it waits
+
+	owner owner // none where AsHub
 }
 
 // ChildFilter chooses children; zero fields choose all.
@@ -45,15 +47,15 @@ type ChildFilter struct {
 }
 
 const childColumns = `c.id, c.connection, c.person, c.server, c.host, c.owner, c.name, c.repo, c.access, c.as_hub, c.username, c.account,
-	c.until, c.ends, c.created, c.used, c.epoch, c.ending`
+	c.until, c.ends, c.created, c.used, c.epoch, c.ending, c.hub, c.born`
 
 // childReturned are the same for RETURNING, where SQLite knows no alias.
 const childReturned = `id, connection, person, server, host, owner, name, repo, access, as_hub, username, account,
-	until, ends, created, used, epoch, ending`
+	until, ends, created, used, epoch, ending, hub, born`
 
 func childFields(c *Child, w *childWords) []any {
 	return []any{&c.ID, &c.Connection, &c.Person, &w.server, &c.Host, &c.Repo.Owner, &c.Repo.Name, &c.Repo.ID, &w.access, &w.asHub,
-		&c.Username, &c.Account, &w.until, &w.ends, &w.created, &w.used, &c.Epoch, &w.ending}
+		&c.Username, &c.Account, &w.until, &w.ends, &w.created, &w.used, &c.Epoch, &w.ending, &c.owner.hub, &c.owner.born}
 }
 
 // childWords are the fields that are stored in another form.
@@ -104,8 +106,15 @@ func parseServer(s string) daypass.Server {
 	return daypass.Server{Known: true, Name: name}
 }
 
+// place binds a token to all that it was made for: who reads the row later goes
+// by its columns.
 func (c Child) place() place {
-	return place{"children", strconv.FormatInt(c.ID, 10), c.Person, micro(c.Created), c.Host}
+	n := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return place{
+		table: "children", row: n(c.ID), person: c.Person, created: micro(c.Created), host: c.Host, owner: c.owner,
+		more: bound(n(c.Connection), serverText(c.Server), c.Repo.Owner, c.Repo.Name, n(c.Repo.ID), c.Access.String(), n(flag(c.AsHub)),
+			c.Username, c.Account, n(micro(c.Until)), n(micro(c.Ends)), n(c.Epoch)),
+	}
 }
 
 // Children lists children, newest first; those of an earlier epoch are listed,
@@ -156,11 +165,17 @@ func (f ChildFilter) where(epoch int64) (w where, rest string) {
 }
 
 // ChildToken unseals a child's token. ErrNone: it is gone. ErrSeal: the row
-// was swapped or damaged.
+// was swapped, edited or damaged, or is another than c, or its person is another
+// than the one it was made for.
 func (db *DB) ChildToken(ctx context.Context, c Child) (daypass.Secret, error) {
-	row, err := one(ctx, db.readers, scanSealedChild, `SELECT `+childColumns+`, c.box FROM children c WHERE c.id = $1`, c.ID)
+	var owned int64
+	row, err := one(ctx, db.readers, func(s scanner) (sealedChild, error) { return scanSealedChild(also{s, &owned}) },
+		`SELECT `+childColumns+`, c.box, `+ownedBy+` FROM children c WHERE c.id = $1`, c.ID)
 	if err != nil {
 		return daypass.Secret{}, err
+	}
+	if row.Person != 0 && owned != 1 || string(row.place().bytes()) != string(c.place().bytes()) {
+		return daypass.Secret{}, sealProblem(row.place())
 	}
 	text, err := db.open(row.place(), row.box)
 	return daypass.NewSecret(string(text)), err
@@ -168,19 +183,17 @@ func (db *DB) ChildToken(ctx context.Context, c Child) (daypass.Secret, error) {
 
 // alive returns ErrNone where a person was cut off, or a connection ended, while
 // a child was made. Until the commit nobody else can do either: who does so
-// afterwards sees the child.
-func (tx *Tx) alive(person, connection int64) error {
+// afterwards sees the child. It says who the person is.
+func (tx *Tx) alive(person, connection int64) (o owner, err error) {
 	if person != 0 {
-		if _, err := txOne(tx, scanInt, `SELECT id FROM people WHERE id = $1 AND cut_at = 0 @share`, person); err != nil {
-			return err
+		if o, err = txOne(tx, scanOwner, `SELECT hub, created FROM people WHERE id = $1 AND cut_at = 0 @share`, person); err != nil {
+			return o, err
 		}
 	}
 	if connection != 0 {
-		if _, err := txOne(tx, scanInt, `SELECT id FROM connections WHERE id = $1 AND state NOT IN ('ended', 'needs-consent') @share`, connection); err != nil {
-			return err
-		}
+		_, err = txOne(tx, scanInt, `SELECT id FROM connections WHERE id = $1 AND state NOT IN ('ended', 'needs-consent') @share`, connection)
 	}
-	return nil
+	return o, err
 }
 
 // PutChild stores a child of a person and a connection that are still there,
@@ -195,15 +208,15 @@ func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
 	if c.AsHub && (c.Person != 0 || c.Connection != 0) {
 		return Child{}, errors.New("store: a child made as the hub is nobody's")
 	}
-	if err := tx.alive(c.Person, c.Connection); err != nil {
+	var err error
+	if c.owner, err = tx.alive(c.Person, c.Connection); err != nil {
 		return Child{}, err
 	}
-	var err error
 	c.ID, err = txOne(tx, scanInt, `INSERT INTO children (connection, person, server, host, owner, name, repo, access, as_hub, username, account,
-		until, ends, created, used, epoch, sealed_by, box)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, '', $16) RETURNING id`,
+		until, ends, created, used, epoch, sealed_by, box, hub, born)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, '', $16, $17, $18) RETURNING id`,
 		c.Connection, c.Person, serverText(c.Server), c.Host, c.Repo.Owner, c.Repo.Name, c.Repo.ID, c.Access.String(), flag(c.AsHub),
-		c.Username, c.Account, micro(c.Until), micro(c.Ends), at, c.Epoch, []byte{})
+		c.Username, c.Account, micro(c.Until), micro(c.Ends), at, c.Epoch, []byte{}, c.owner.hub, c.owner.born)
 	if err != nil {
 		return Child{}, err
 	}
@@ -220,15 +233,9 @@ func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
 	return c, err
 }
 
-// TouchChild notes the last use.
-func (tx *Tx) TouchChild(id int64, at time.Time) error {
-	_, err := tx.exec(`UPDATE children SET used = $1 WHERE id = $2 AND used < $1`, micro(at), id)
-	return err
-}
-
 // HoldChild notes who was given a child made as the hub. ErrNone: it is gone.
 func (tx *Tx) HoldChild(child, person int64, server daypass.Server) error {
-	if err := tx.alive(person, 0); err != nil {
+	if _, err := tx.alive(person, 0); err != nil {
 		return err
 	}
 	if _, err := txOne(tx, scanInt, `SELECT id FROM children WHERE id = $1 AND ending = 0 @share`, child); err != nil {
@@ -238,8 +245,25 @@ func (tx *Tx) HoldChild(child, person int64, server daypass.Server) error {
 	return err
 }
 
+// A Holder is a server of somebody's that was given a token of the hub's own.
+type Holder struct {
+	Person int64
+	Server daypass.Server
+}
+
+// Holders lists who holds a live child made as the hub, at some server.
+func (db *DB) Holders(ctx context.Context, at time.Time) ([]Holder, error) {
+	return list(ctx, db.readers, func(s scanner) (h Holder, err error) {
+		var server string
+		err = s.Scan(&h.Person, &server)
+		h.Server = parseServer(server)
+		return h, err
+	}, `SELECT DISTINCT h.person, h.server FROM holders h JOIN children c ON c.id = h.child WHERE c.ends > $1 AND c.ending = 0 ORDER BY h.person, h.server`, micro(at))
+}
+
 // DropHolds forgets what a person holds at a server (nil: at all of theirs),
-// and returns the hub children that nobody holds any more.
+// and returns the hub children that nobody holds any more. Where there was any
+// it writes a Change ("hold").
 func (tx *Tx) DropHolds(person int64, server *daypass.Server) (orphans []int64, err error) {
 	text, args := `DELETE FROM holders WHERE person = $1 RETURNING child`, []any{person}
 	if server != nil {
@@ -248,6 +272,9 @@ func (tx *Tx) DropHolds(person int64, server *daypass.Server) (orphans []int64, 
 	dropped, err := txList(tx, scanInt, text, args...)
 	if err != nil {
 		return nil, err
+	}
+	if len(dropped) > 0 {
+		tx.Change(Change{Kind: "hold", Person: person})
 	}
 	seen := map[int64]bool{}
 	for _, id := range dropped {
@@ -298,7 +325,8 @@ func (tx *Tx) EndChildren(ids []int64, why string) error {
 			return err
 		}
 		// The one that waits for its time, if any, is this one now.
-		n, err := tx.exec(`UPDATE todos SET due = $1, why = $2 WHERE child = $3 AND kind = 'revoke-child'`, micro(tx.Now()), cleanText(why), id)
+		n, err := tx.exec(`UPDATE todos SET due = $1, owed = CASE WHEN owed < $1 THEN owed ELSE $1 END, why = $2
+			WHERE child = $3 AND kind = 'revoke-child'`, micro(tx.Now()), cleanText(why), id)
 		if err != nil {
 			return err
 		}

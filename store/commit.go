@@ -469,8 +469,8 @@ func (g *batch) flush() error {
 		}
 	}
 	for _, ch := range g.changes {
-		if _, err := exec(g.ctx, g.s, `INSERT INTO changes (kind, person, connection, child, at) VALUES ($1, $2, $3, $4, $5)`,
-			ch.Kind, ch.Person, ch.Connection, ch.Child, micro(g.now)); err != nil {
+		if _, err := exec(g.ctx, g.s, `INSERT INTO changes (kind, person, connection, child, at) VALUES ($1, $2, $3, $4, @clock)`,
+			ch.Kind, ch.Person, ch.Connection, ch.Child); err != nil {
 			return err
 		}
 	}

@@ -39,14 +39,16 @@ type Connection struct {
 	RenewUntil  time.Time
 	Lease       string    // who refreshes; "" nobody
 	LeaseUntil  time.Time // by the database's clock
+
+	owner owner
 }
 
 const connectionColumns = `id, person, host, app, kind, account, login, full_name, email, state, why,
-	created, used, ends, version, access_until, renew_until, lease, lease_until`
+	created, used, ends, version, access_until, renew_until, lease, lease_until, hub, born`
 
 func connectionFields(c *Connection, t *[6]int64) []any {
 	return []any{&c.ID, &c.Person, &c.Host, &c.App, &c.Kind, &c.Account.ID, &c.Account.Login, &c.Account.Name, &c.Account.Email,
-		&c.State, &c.Why, &t[0], &t[1], &t[2], &c.Version, &t[3], &t[4], &c.Lease, &t[5]}
+		&c.State, &c.Why, &t[0], &t[1], &t[2], &c.Version, &t[3], &t[4], &c.Lease, &t[5], &c.owner.hub, &c.owner.born}
 }
 
 func (c *Connection) times(t [6]int64) {
@@ -75,7 +77,10 @@ func scanSealedConnection(s scanner) (c sealedConnection, err error) {
 }
 
 func (c Connection) place() place {
-	return place{"connections", strconv.FormatInt(c.ID, 10), c.Person, micro(c.Created), c.Host}
+	return place{
+		table: "connections", row: strconv.FormatInt(c.ID, 10), person: c.Person, created: micro(c.Created), host: c.Host, owner: c.owner,
+		more: bound(c.App, c.Kind, strconv.FormatInt(c.Account.ID, 10)),
+	}
 }
 
 // grantText is what is sealed of a grant.
@@ -114,7 +119,7 @@ const (
 	connectionOf   = `SELECT ` + connectionColumns + ` FROM connections WHERE person = $1 AND host = $2`
 	connectionsOf  = `SELECT ` + connectionColumns + ` FROM connections WHERE person = $1 ORDER BY host`
 	connectionByID = `SELECT ` + connectionColumns + ` FROM connections WHERE id = $1`
-	grantOf        = `SELECT ` + connectionColumns + `, box FROM connections WHERE id = $1 AND version = $2`
+	grantOf        = `SELECT ` + connectionColumns + `, box, ` + ownedBy + ` FROM connections c WHERE id = $1 AND version = $2`
 )
 
 // Connection returns the connection of a person to a host. ErrNone: there was
@@ -149,25 +154,30 @@ func (db *DB) CountConnections(ctx context.Context) ([]ConnectionCount, error) {
 
 // Grant unseals the grant of a connection. ErrNone: it was erased, or the
 // version moved: read the connection again. ErrSeal: the row was swapped or
-// damaged.
+// damaged, or its person is another than the one who connected.
 func (db *DB) Grant(ctx context.Context, c Connection) (daypass.Grant, error) {
-	row, err := one(ctx, db.readers, scanSealedConnection, grantOf, c.ID, c.Version)
+	var owned int64
+	row, err := one(ctx, db.readers, func(s scanner) (sealedConnection, error) { return scanSealedConnection(also{s, &owned}) }, grantOf, c.ID, c.Version)
 	if err != nil {
 		return daypass.Grant{}, err
+	}
+	if owned != 1 {
+		return daypass.Grant{}, sealProblem(row.place())
 	}
 	return db.openGrant(row.Connection, row.box)
 }
 
-// DueConnections lists connections past Ends, or unused since now-idle (0:
-// never), that have not ended; at most 500, by number.
-func (db *DB) DueConnections(ctx context.Context, now time.Time, idle time.Duration) ([]Connection, error) {
-	unused := int64(0)
+// DueConnections lists connections past Ends, or unused for idle (0: never), that
+// have not ended; at most n, by number. The time is the database's: a process
+// whose clock leaps ends nobody.
+func (db *DB) DueConnections(ctx context.Context, idle time.Duration, n int) ([]Connection, error) {
+	text := `SELECT id FROM connections WHERE ends > 0 AND ends <= @clock AND state <> 'ended'`
+	args := []any{n}
 	if idle > 0 {
-		unused = micro(now.Add(-idle))
+		text += ` UNION SELECT id FROM connections WHERE used < @clock - $2 AND state <> 'ended'`
+		args = append(args, idle.Microseconds())
 	}
-	return list(ctx, db.readers, scanConnection, `SELECT `+connectionColumns+` FROM connections WHERE id IN (
-		SELECT id FROM connections WHERE ends > 0 AND ends <= $1 AND state <> 'ended'
-		UNION SELECT id FROM connections WHERE used < $2 AND state <> 'ended') ORDER BY id LIMIT 500`, micro(now), unused)
+	return list(ctx, db.readers, scanConnection, `SELECT `+connectionColumns+` FROM connections WHERE id IN (`+text+`) ORDER BY id LIMIT $1`, args...)
 }
 
 // InterruptedConnections lists those in Refreshing whose lease is over: whoever
@@ -187,29 +197,17 @@ func (tx *Tx) ConnectionByID(id int64) (Connection, error) {
 	return txOne(tx, scanConnection, connectionByID, id)
 }
 
-// Grant is [DB.Grant] inside the transaction.
-func (tx *Tx) Grant(c Connection) (daypass.Grant, error) {
-	row, err := txOne(tx, scanSealedConnection, grantOf, c.ID, c.Version)
-	if err != nil {
-		return daypass.Grant{}, err
-	}
-	return tx.g.db.openGrant(row.Connection, row.box)
-}
-
 // PutConnection stores a fresh consent in place of what the person had at the
 // host, and returns the grant that was there, if it still opens, so that it can
 // be revoked after the commit. Of c, Person, Host, App, Kind, Account and Ends
 // are used; the rest comes from the grant and the transaction. The connection
 // has a new ID: what was made from the old one is found by the old ID only. It
-// writes a Change. ErrNone: there is no such person.
+// writes a Change. ErrNone: there is no such person, or they were cut off.
 func (tx *Tx) PutConnection(c Connection, g daypass.Grant) (now Connection, old *daypass.Grant, err error) {
 	// This also locks the row, so that two processes take turns.
-	n, err := tx.exec(`UPDATE people SET seen_at = seen_at WHERE id = $1`, c.Person)
+	c.owner, err = txOne(tx, scanOwner, `UPDATE people SET seen_at = seen_at WHERE id = $1 AND cut_at = 0 RETURNING hub, created`, c.Person)
 	if err != nil {
 		return Connection{}, nil, err
-	}
-	if n == 0 {
-		return Connection{}, nil, ErrNone
 	}
 	was, err := txOne(tx, scanSealedConnection, `DELETE FROM connections WHERE person = $1 AND host = $2 RETURNING `+connectionColumns+`, box`, c.Person, c.Host)
 	if err == nil {
@@ -227,10 +225,10 @@ func (tx *Tx) PutConnection(c Connection, g daypass.Grant) (now Connection, old 
 	c.Created, c.Used, c.Ends = moment(at), moment(at), moment(micro(c.Ends))
 	c.AccessUntil, c.RenewUntil = moment(micro(g.Until)), moment(micro(g.Renew))
 	c.ID, err = txOne(tx, scanInt, `INSERT INTO connections (person, host, app, kind, account, login, full_name, email, state, why,
-		created, used, ends, version, access_until, renew_until, lease, lease_until, sealed_by, box)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, $10, $11, 1, $12, $13, '', 0, '', $14) RETURNING id`,
+		created, used, ends, version, access_until, renew_until, lease, lease_until, sealed_by, box, hub, born)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, $10, $11, 1, $12, $13, '', 0, '', $14, $15, $16) RETURNING id`,
 		c.Person, c.Host, c.App, c.Kind, c.Account.ID, c.Account.Login, c.Account.Name, c.Account.Email, string(Live),
-		at, micro(c.Ends), micro(g.Until), micro(g.Renew), []byte{})
+		at, micro(c.Ends), micro(g.Until), micro(g.Renew), []byte{}, c.owner.hub, c.owner.born)
 	if err != nil {
 		return Connection{}, nil, err
 	}

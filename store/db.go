@@ -51,6 +51,7 @@ type DB struct {
 	instance string
 	epoch    int64
 	process  string
+	strange  sync.Map // the shares that the log told of
 
 	stop                                   chan struct{}
 	stopOnce                               sync.Once
@@ -180,8 +181,9 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (Swept, error) {
 			{&out.States, `DELETE FROM states WHERE created < $1`, ago(stateLife)},
 			{&out.Visits, `DELETE FROM visits WHERE day < $1`, now.Add(-48 * time.Hour).UTC().Format(time.DateOnly)},
 			{new(int64), `DELETE FROM approvals WHERE day < $1`, now.Add(-48 * time.Hour).UTC().Format(time.DateOnly)},
-			// The newest stays, so that LastChange never goes back.
-			{&out.Changes, `DELETE FROM changes WHERE at < $1 AND id < (SELECT max(id) FROM changes)`, ago(time.Hour)},
+			// By the database's clock: they are other processes', whatever this one's
+			// clock says. The newest stays, so that LastChange never goes back.
+			{&out.Changes, `DELETE FROM changes WHERE at < @clock - $1 AND id < (SELECT max(id) FROM changes)`, time.Hour.Microseconds()},
 		} {
 			n, err := tx.exec(s.text, s.arg)
 			if err != nil {

@@ -280,23 +280,46 @@ func realFolder(path string) string {
 	}
 }
 
-// A place binds a box to its row: swapped or copied rows do not open.
+// An owner is whose a row is, by what the hub says of them for good; a name may
+// change. A row keeps its owner beside its box, so that it can still be ended
+// when they are gone; what is opened to be used is compared with them.
+type owner struct {
+	hub  string
+	born int64 // when the hub made the user
+}
+
+func scanOwner(s scanner) (o owner, err error) { return o, s.Scan(&o.hub, &o.born) }
+
+// ownedBy is 1 where the person of a row still is the one it was sealed for.
+const ownedBy = `(SELECT count(*) FROM people p WHERE p.id = c.person AND p.hub = c.hub AND p.created = c.born)`
+
+// A place binds a box to its row: swapped, copied or edited rows do not open.
 type place struct {
 	table   string
 	row     string
 	person  int64
 	created int64
 	host    string
+	owner   owner
+	more    string // what else the box is good for, by [bound]
 }
 
-func (p place) bytes() []byte {
+// bound joins texts so that no two lists give the same.
+func bound(texts ...string) string {
 	var b []byte
-	for _, s := range []string{"daypass box 1", p.table, p.row, p.host} {
+	for _, s := range texts {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
 		b = append(b, s...)
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(p.person))
-	return binary.BigEndian.AppendUint64(b, uint64(p.created))
+	return string(b)
+}
+
+func (p place) bytes() []byte {
+	b := []byte(bound("daypass box 2", p.table, p.row, p.host, p.owner.hub, p.more))
+	for _, n := range []int64{p.person, p.created, p.owner.born} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	return b
 }
 
 // seal seals a text for its place and says by which key.
@@ -388,7 +411,7 @@ func (db *DB) checkKeys(ctx context.Context) error {
 	return nil
 }
 
-// KeyUse counts what needs each key: sealed rows, and chains of events.
+// KeyUse counts what needs each key: sealed rows, shares, and chains of events.
 func (db *DB) KeyUse(ctx context.Context) (map[string]int64, error) {
 	use := map[string]int64{}
 	count := func(text string) error {
@@ -408,6 +431,9 @@ func (db *DB) KeyUse(ctx context.Context) (map[string]int64, error) {
 		if err := count(`SELECT sealed_by, count(*) FROM ` + table + ` GROUP BY sealed_by`); err != nil {
 			return nil, err
 		}
+	}
+	if err := count(`SELECT key_id, count(*) FROM shares GROUP BY key_id`); err != nil {
+		return nil, err
 	}
 	return use, count(`SELECT key_id, count(*) FROM chains GROUP BY key_id`)
 }

@@ -90,16 +90,6 @@ func (db *DB) People(ctx context.Context, f PeopleFilter) ([]Person, error) {
 	return list(ctx, db.readers, scanPerson, `SELECT `+personColumns+` FROM people`+w.String()+` ORDER BY id LIMIT `+strconv.Itoa(f.Limit), w.args...)
 }
 
-// Person is [DB.Person] inside the transaction.
-func (tx *Tx) Person(u daypass.User) (Person, bool, error) {
-	return found(txOne(tx, scanPerson, personByUser, u.Hub, u.Name, micro(u.Created)))
-}
-
-// PersonByID is [DB.PersonByID] inside the transaction.
-func (tx *Tx) PersonByID(id int64) (Person, bool, error) {
-	return found(txOne(tx, scanPerson, personByID, id))
-}
-
 // PutPerson finds or makes a person, seen at the given time; they are not
 // missed any more. Whoever is cut off stays so.
 func (tx *Tx) PutPerson(u daypass.User, at time.Time) (Person, error) {
@@ -184,7 +174,7 @@ func (tx *Tx) ErasePerson(id int64) error {
 			return err
 		}
 		if ok && !grant.Access.IsZero() {
-			if err := tx.AddTodo(Todo{Kind: Disconnect, Host: c.Host, Person: id, Token: grant.Access, Why: why}); err != nil {
+			if err := tx.AddTodo(Todo{Kind: Disconnect, Host: c.Host, Person: id, Account: c.Account.ID, Token: grant.Access, Why: why}); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -131,6 +135,25 @@ type Share struct {
 	Until   time.Time
 	Created time.Time
 	Ended   time.Time // zero: not ended by hand
+
+	keyID string
+	mac   []byte
+}
+
+// sum is what keeps a share from being written or changed by whoever can write
+// the store and has no key.
+func (s Share) sum(key []byte) []byte {
+	n := func(n int64) string { return strconv.FormatInt(n, 10) }
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(bound("daypass share 1", n(s.ID), n(s.Person), s.Hub, s.Host, s.Repo.Owner, s.Repo.Name, n(s.Repo.ID), s.Group,
+		n(micro(s.Until)), n(micro(s.Created)), n(micro(s.Ended)))))
+	return h.Sum(nil)
+}
+
+// genuine reports whether the store wrote a share as it is.
+func (db *DB) genuine(s Share) bool {
+	key, ok := db.keys.Load().chainKey(s.keyID)
+	return ok && hmac.Equal(s.mac, s.sum(key))
 }
 
 // ShareFilter chooses shares; zero fields choose all.
@@ -141,16 +164,17 @@ type ShareFilter struct {
 	LiveAt           time.Time // only those that hold then
 }
 
-const shareColumns = `id, person, hub, host, owner, name, repo, audience, until, created, ended`
+const shareColumns = `id, person, hub, host, owner, name, repo, audience, until, created, ended, key_id, mac`
 
 func scanShare(s scanner) (h Share, err error) {
 	var until, created, ended int64
-	err = s.Scan(&h.ID, &h.Person, &h.Hub, &h.Host, &h.Repo.Owner, &h.Repo.Name, &h.Repo.ID, &h.Group, &until, &created, &ended)
+	err = s.Scan(&h.ID, &h.Person, &h.Hub, &h.Host, &h.Repo.Owner, &h.Repo.Name, &h.Repo.ID, &h.Group, &until, &created, &ended, &h.keyID, &h.mac)
 	h.Until, h.Created, h.Ended = moment(until), moment(created), moment(ended)
 	return h, err
 }
 
-// Shares lists shares, newest first; at most 10000.
+// Shares lists shares, newest first; at most 10000. Rows that the store did not
+// write as they are are left out, and told in the log once by each process.
 func (db *DB) Shares(ctx context.Context, f ShareFilter) ([]Share, error) {
 	var w where
 	for _, c := range []struct {
@@ -169,25 +193,49 @@ func (db *DB) Shares(ctx context.Context, f ShareFilter) ([]Share, error) {
 	if !f.LiveAt.IsZero() {
 		w.and(`ended = 0 AND until > ?`, micro(f.LiveAt))
 	}
-	return list(ctx, db.readers, scanShare, `SELECT `+shareColumns+` FROM shares`+w.String()+` ORDER BY id DESC LIMIT 10000`, w.args...)
+	all, err := list(ctx, db.readers, scanShare, `SELECT `+shareColumns+` FROM shares`+w.String()+` ORDER BY id DESC LIMIT 10000`, w.args...)
+	return slices.DeleteFunc(all, func(s Share) bool {
+		ok := db.genuine(s)
+		if !ok {
+			if _, told := db.strange.LoadOrStore(s.ID, true); !told {
+				db.c.Log.Error("a share in the store was written or changed by somebody else; it does not count", "share", s.ID, "repo", s.Repo.String(), "group", s.Group)
+			}
+		}
+		return !ok
+	}), err
 }
 
 // PutShare stores a share; ID and Created are filled in. It writes a Change.
 func (tx *Tx) PutShare(s Share) (Share, error) {
 	s.Created, s.Until, s.Ended = moment(micro(tx.Now())), moment(micro(s.Until)), time.Time{}
-	id, err := txOne(tx, scanInt, `INSERT INTO shares (person, hub, host, owner, name, repo, audience, until, created, ended)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0) RETURNING id`,
-		s.Person, s.Hub, s.Host, s.Repo.Owner, s.Repo.Name, s.Repo.ID, s.Group, micro(s.Until), micro(s.Created))
-	s.ID = id
+	var err error
+	s.ID, err = txOne(tx, scanInt, `INSERT INTO shares (person, hub, host, owner, name, repo, audience, until, created, ended, key_id, mac)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10) RETURNING id`,
+		s.Person, s.Hub, s.Host, s.Repo.Owner, s.Repo.Name, s.Repo.ID, s.Group, micro(s.Until), micro(s.Created), []byte{})
+	if err != nil {
+		return s, err
+	}
 	tx.Change(Change{Kind: "share", Person: s.Person})
-	return s, err
+	return s, tx.markShare(&s)
+}
+
+// markShare writes a share's end and its MAC, with the primary chain key.
+func (tx *Tx) markShare(s *Share) error {
+	key := tx.g.db.keys.Load().chain[0]
+	s.keyID, s.mac = key.ID, s.sum(key.Key)
+	_, err := tx.exec(`UPDATE shares SET ended = $1, key_id = $2, mac = $3 WHERE id = $4`, micro(s.Ended), s.keyID, s.mac, s.ID)
+	return err
 }
 
 // EndShare ends a share; false where it had ended. It writes a Change.
 func (tx *Tx) EndShare(id int64, at time.Time) (bool, error) {
-	n, err := tx.exec(`UPDATE shares SET ended = $1 WHERE id = $2 AND ended = 0`, micro(at), id)
-	if n == 1 {
-		tx.Change(Change{Kind: "share"})
+	s, err := txOne(tx, scanShare, `UPDATE shares SET ended = $1 WHERE id = $2 AND ended = 0 RETURNING `+shareColumns, micro(at), id)
+	if errors.Is(err, ErrNone) {
+		return false, nil
 	}
-	return n == 1, err
+	if err != nil {
+		return false, err
+	}
+	tx.Change(Change{Kind: "share", Person: s.Person})
+	return true, tx.markShare(&s)
 }

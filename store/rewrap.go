@@ -13,31 +13,38 @@ type wrapped struct {
 	at  place
 }
 
-// rewrapTable says how the sealed rows of a table are found by their key.
+// rewrapTable says how the sealed rows of a table are read.
 type rewrapTable struct {
-	name, columns string
-	number        bool // the id is a number
+	name, columns string // of the table, called c
+	scan          func(scanner) (wrapped, error)
 }
 
 var rewrapTables = []rewrapTable{
-	{"connections", "person, created, host", true},
-	{"children", "person, created, host", true},
-	{"todos", "person, created, host", true},
-	{"sessions", "person, created, ''", false},
-	{"states", "0, created, ''", false},
-}
-
-func (t rewrapTable) scan(s scanner) (w wrapped, err error) {
-	w.at.table = t.name
-	if t.number {
-		var id int64
-		err = s.Scan(&id, &w.box, &w.at.person, &w.at.created, &w.at.host)
-		w.id, w.at.row = id, strconv.FormatInt(id, 10)
-		return w, err
-	}
-	err = s.Scan(&w.at.row, &w.box, &w.at.person, &w.at.created, &w.at.host)
-	w.id = w.at.row
-	return w, err
+	{"connections", connectionColumns + ", box", func(s scanner) (wrapped, error) {
+		c, err := scanSealedConnection(s)
+		return wrapped{c.ID, c.box, c.place()}, err
+	}},
+	{"children", childColumns + ", c.box", func(s scanner) (wrapped, error) {
+		c, err := scanSealedChild(s)
+		return wrapped{c.ID, c.box, c.place()}, err
+	}},
+	{"todos", todoColumns + ", box", func(s scanner) (wrapped, error) {
+		t, err := scanSealedTodo(s)
+		return wrapped{t.ID, t.box, t.place()}, err
+	}},
+	{"sessions", "id, person, created, expires, box", func(s scanner) (wrapped, error) {
+		var id string
+		var r sessionRow
+		err := s.Scan(&id, &r.person, &r.created, &r.expires, &r.box)
+		return wrapped{id, r.box, sessionPlace(id, r)}, err
+	}},
+	{"states", "id, created, box", func(s scanner) (wrapped, error) {
+		var id string
+		var created int64
+		var box []byte
+		err := s.Scan(&id, &created, &box)
+		return wrapped{id, box, statePlace(id, created)}, err
+	}},
 }
 
 // rewrapRows is how many rows are sealed anew in one transaction.
@@ -94,7 +101,7 @@ func (db *DB) rewrapSome(ctx context.Context, t rewrapTable, primary string, aft
 		if after != nil {
 			w.and(`id > ?`, after)
 		}
-		rows, err := txList(tx, t.scan, `SELECT id, box, `+t.columns+` FROM `+t.name+w.String()+` ORDER BY id LIMIT `+strconv.Itoa(rewrapRows), w.args...)
+		rows, err := txList(tx, t.scan, `SELECT `+t.columns+` FROM `+t.name+` c`+w.String()+` ORDER BY id LIMIT `+strconv.Itoa(rewrapRows), w.args...)
 		if err != nil {
 			return err
 		}

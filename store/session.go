@@ -41,7 +41,7 @@ func scanSession(s scanner) (r sessionRow, err error) {
 }
 
 func sessionPlace(id string, r sessionRow) place {
-	return place{"sessions", id, r.person, r.created, ""}
+	return place{table: "sessions", row: id, person: r.person, created: r.created}
 }
 
 // FindCtx returns a session's contents; false where it is unknown, expired or
@@ -124,7 +124,7 @@ type State struct {
 const stateLife = 10 * time.Minute
 
 func statePlace(id string, created int64) place {
-	return place{"states", id, 0, created, ""}
+	return place{table: "states", row: id, created: created}
 }
 
 // PutState stores a state under the SHA-256 of its id, sealed. Created is now

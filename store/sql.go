@@ -101,6 +101,14 @@ func (s *session) close() {
 
 type scanner interface{ Scan(...any) error }
 
+// also is a row with one more column at its end.
+type also struct {
+	scanner
+	last any
+}
+
+func (a also) Scan(into ...any) error { return a.scanner.Scan(append(into, a.last)...) }
+
 // list returns what a query finds.
 func list[T any](ctx context.Context, p preparer, scan func(scanner) (T, error), text string, args ...any) ([]T, error) {
 	stmt, err := p.prepare(ctx, text)

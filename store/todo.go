@@ -25,97 +25,134 @@ type Todo struct {
 	Child    int64 // of RevokeChild
 	Person   int64
 	AsHub    bool           // of RevokeChild: the token was made as the hub
+	Account  int64          // of Disconnect, for AddTodo: whose grant it is, 0 unknown
 	Token    daypass.Secret // for AddTodo, and after ClaimTodos; zero where it cannot be unsealed
-	Due      time.Time
+	Parent   int64          // of RevokeChild, after ClaimTodos: the child's connection
+	Due      time.Time      // when it is tried
+	Owed     time.Time      // since when it is owed: the first Due
 	Created  time.Time
 	Attempts int
 	Why      string
+
+	owner owner
 }
 
-const todoColumns = `id, kind, host, child, person, as_hub, due, created, attempts, why`
+const todoColumns = `id, kind, host, child, person, as_hub, account, due, owed, created, attempts, why, hub, born`
 
 type sealedTodo struct {
 	Todo
 	box []byte
 }
 
-func todoFields(t *Todo, hub, due, created *int64) []any {
-	return []any{&t.ID, &t.Kind, &t.Host, &t.Child, &t.Person, hub, due, created, &t.Attempts, &t.Why}
+type todoWords struct{ hub, due, owed, created int64 }
+
+func todoFields(t *Todo, w *todoWords) []any {
+	return []any{&t.ID, &t.Kind, &t.Host, &t.Child, &t.Person, &w.hub, &t.Account, &w.due, &w.owed, &w.created, &t.Attempts, &t.Why,
+		&t.owner.hub, &t.owner.born}
+}
+
+func (t *Todo) take(w todoWords) {
+	t.AsHub, t.Due, t.Owed, t.Created = w.hub != 0, moment(w.due), moment(w.owed), moment(w.created)
 }
 
 func scanTodo(s scanner) (t Todo, err error) {
-	var hub, due, created int64
-	err = s.Scan(todoFields(&t, &hub, &due, &created)...)
-	t.AsHub, t.Due, t.Created = hub != 0, moment(due), moment(created)
+	var w todoWords
+	err = s.Scan(todoFields(&t, &w)...)
+	t.take(w)
 	return t, err
 }
 
 func scanSealedTodo(s scanner) (t sealedTodo, err error) {
-	var hub, due, created int64
-	err = s.Scan(append(todoFields(&t.Todo, &hub, &due, &created), &t.box)...)
-	t.AsHub, t.Due, t.Created = hub != 0, moment(due), moment(created)
+	var w todoWords
+	err = s.Scan(append(todoFields(&t.Todo, &w), &t.box)...)
+	t.take(w)
 	return t, err
 }
 
 func (t Todo) place() place {
-	return place{"todos", strconv.FormatInt(t.ID, 10), t.Person, micro(t.Created), t.Host}
+	return place{
+		table: "todos", row: strconv.FormatInt(t.ID, 10), person: t.Person, created: micro(t.Created), host: t.Host, owner: t.owner,
+		more: bound(t.Kind, strconv.FormatInt(t.Account, 10)),
+	}
 }
 
-// ClaimTodos takes up to n to-dos that are due, for the length of the lease by
-// the database's clock, so that no other process takes them. A to-do whose token
-// is gone or does not open comes with a zero Token: there is nothing to revoke.
-func (db *DB) ClaimTodos(ctx context.Context, owner string, now time.Time, n int, lease time.Duration) ([]Todo, error) {
+// ClaimTodos takes up to n to-dos that are due, those that are owed longest first,
+// for the length of the lease by the database's clock, so that no other process
+// takes them: one person's and the hub's own, or everybody's where person is 0. A
+// to-do whose token is gone or does not open comes with a zero Token. A Disconnect
+// comes as RevokeToken where the account has a connection again, here or by
+// another person: the whole grant would be theirs.
+func (db *DB) ClaimTodos(ctx context.Context, person int64, owner string, now time.Time, n int, lease time.Duration) ([]Todo, error) {
 	var out []Todo
 	err := db.Write(ctx, func(tx *Tx) error {
 		rows, err := txList(tx, scanSealedTodo, `UPDATE todos SET owner = $1, claimed_until = @clock + $2
-			WHERE claimed_until < @clock AND id IN (SELECT id FROM todos WHERE due <= $3 AND claimed_until < @clock ORDER BY due, id LIMIT $4)
-			RETURNING `+todoColumns+`, box`, owner, lease.Microseconds(), micro(now), n)
+			WHERE claimed_until < @clock AND id IN (SELECT id FROM todos WHERE due <= $3 AND claimed_until < @clock
+			AND (CAST($5 AS BIGINT) = 0 OR person = $5 OR person = 0) ORDER BY due, id LIMIT $4)
+			RETURNING `+todoColumns+`, box`, owner, lease.Microseconds(), micro(now), n, person)
 		if err != nil {
 			return err
 		}
 		out = make([]Todo, 0, len(rows))
 		for _, row := range rows {
-			t := row.Todo
-			if t.Token, err = tx.todoToken(row); err != nil {
+			if err := tx.openTodo(&row); err != nil {
 				return err
 			}
-			out = append(out, t)
+			out = append(out, row.Todo)
 		}
 		return nil
 	})
 	return out, err
 }
 
-func (tx *Tx) todoToken(row sealedTodo) (daypass.Secret, error) {
+// openTodo fills in what a to-do is done with.
+func (tx *Tx) openTodo(row *sealedTodo) error {
 	at, box := row.place(), row.box
-	if row.Kind == RevokeChild {
+	switch {
+	case row.Kind == RevokeChild:
 		c, err := txOne(tx, scanSealedChild, `SELECT `+childColumns+`, c.box FROM children c WHERE c.id = $1`, row.Child)
 		if errors.Is(err, ErrNone) {
-			return daypass.Secret{}, nil
+			return nil
 		}
 		if err != nil {
-			return daypass.Secret{}, err
+			return err
 		}
-		at, box = c.place(), c.box
+		at, box, row.Parent = c.place(), c.box, c.Connection
+	case row.Kind == Disconnect && row.Account != 0:
+		n, err := txOne(tx, scanInt, `SELECT count(*) FROM connections WHERE host = $1 AND account = $2 AND state <> 'ended'`, row.Host, row.Account)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			row.Kind = RevokeToken
+		}
 	}
 	text, err := tx.g.db.open(at, box)
 	if errors.Is(err, ErrSeal) {
 		tx.g.db.c.Log.Error("a token that waits to be revoked does not open", "todo", row.ID, "kind", row.Kind)
-		return daypass.Secret{}, nil
+		return nil
 	}
-	return daypass.NewSecret(string(text)), err
+	row.Token = daypass.NewSecret(string(text))
+	return err
 }
 
-// NextTodo says when the next to-do is due that nobody has claimed.
-func (db *DB) NextTodo(ctx context.Context) (time.Time, bool, error) {
-	due, err := one(ctx, db.readers, scanInt, `SELECT due FROM todos WHERE claimed_until < @clock ORDER BY due LIMIT 1`)
-	at, ok, err := found(due, err)
+// OldestTodo says since when the to-do is owed that is owed longest, tried or
+// not, claimed or not; false where none waits.
+func (db *DB) OldestTodo(ctx context.Context) (time.Time, bool, error) {
+	owed, err := one(ctx, db.readers, scanInt, `SELECT owed FROM todos ORDER BY owed LIMIT 1`)
+	at, ok, err := found(owed, err)
 	return moment(at), ok, err
 }
 
-// Todos lists what waits, soonest first, without tokens; at most 1000.
+// CountTodos counts what is owed for a person at a moment (0: for anybody), tried
+// or not, claimed or not.
+func (db *DB) CountTodos(ctx context.Context, person int64, now time.Time) (int, error) {
+	n, err := one(ctx, db.readers, scanInt, `SELECT count(*) FROM todos WHERE owed <= $1 AND (CAST($2 AS BIGINT) = 0 OR person = $2)`, micro(now), person)
+	return int(n), err
+}
+
+// Todos lists what waits, owed longest first, without tokens; at most 1000.
 func (db *DB) Todos(ctx context.Context) ([]Todo, error) {
-	return list(ctx, db.readers, scanTodo, `SELECT `+todoColumns+` FROM todos ORDER BY due, id LIMIT 1000`)
+	return list(ctx, db.readers, scanTodo, `SELECT `+todoColumns+` FROM todos ORDER BY owed, id LIMIT 1000`)
 }
 
 // AddTodo adds a to-do; its token is sealed. Due is now where it is zero.
@@ -125,9 +162,13 @@ func (tx *Tx) AddTodo(t Todo) error {
 		t.Due = tx.Now()
 	}
 	var err error
-	t.ID, err = txOne(tx, scanInt, `INSERT INTO todos (kind, host, child, person, as_hub, due, created, why, sealed_by, box)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9) RETURNING id`,
-		t.Kind, t.Host, t.Child, t.Person, flag(t.AsHub), micro(t.Due), micro(t.Created), cleanText(t.Why), []byte{})
+	t.owner, err = txOne(tx, scanOwner, `SELECT hub, created FROM people WHERE id = $1`, t.Person)
+	if err != nil && !errors.Is(err, ErrNone) {
+		return err
+	}
+	t.ID, err = txOne(tx, scanInt, `INSERT INTO todos (kind, host, child, person, as_hub, due, owed, created, why, sealed_by, box, account, hub, born)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, '', $9, $10, $11, $12) RETURNING id`,
+		t.Kind, t.Host, t.Child, t.Person, flag(t.AsHub), micro(t.Due), micro(t.Created), cleanText(t.Why), []byte{}, t.Account, t.owner.hub, t.owner.born)
 	if err != nil || t.Token.IsZero() {
 		return err
 	}
@@ -153,7 +194,7 @@ func (tx *Tx) DoneTodo(id int64) error {
 	return err
 }
 
-// RetryTodo puts a to-do back for later and counts the attempt.
+// RetryTodo puts a to-do back for later and counts the attempt. Owed stays.
 func (tx *Tx) RetryTodo(id int64, due time.Time, why string) error {
 	_, err := tx.exec(`UPDATE todos SET due = $1, why = $2, attempts = attempts + 1, owner = '', claimed_until = 0 WHERE id = $3`,
 		micro(due), cleanText(why), id)

@@ -405,11 +405,10 @@ func reply(p server.PersonDetail) string {
 }
 
 func (f *face) cutOff(ctx context.Context, admin daypass.Caller, id int64) (server.Ended, error) {
-	p, ok, err := f.db.PersonByID(ctx, id)
-	if err != nil || !ok {
-		return server.Ended{}, errors.Join(err, notThere(id))
+	done, err := f.b.RevokePerson(ctx, id, admin.User.Name)
+	if errors.Is(err, store.ErrNone) {
+		return server.Ended{}, notThere(id)
 	}
-	done, err := f.b.RevokeUser(ctx, p.User.Name, admin.User.Name)
 	return server.Ended{Done: done}, told("", err)
 }
 

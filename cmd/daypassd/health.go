@@ -70,13 +70,7 @@ func (svc *service) checks(ctx context.Context) []server.Check {
 
 func (svc *service) todoCheck(ctx context.Context) server.Check {
 	c := server.Check{Name: "revocations", Good: true, Says: "none is overdue"}
-	todos, err := svc.db.Todos(ctx)
-	late := 0
-	for _, t := range todos {
-		if svc.now().Sub(t.Due) > time.Minute {
-			late++
-		}
-	}
+	late, err := svc.db.CountTodos(ctx, 0, svc.now().Add(-time.Minute))
 	if err != nil || late > 0 {
 		c.Good = false
 		c.Says = fmt.Sprintf("%d are overdue", late)
@@ -96,10 +90,10 @@ func (svc *service) measure(ctx context.Context) {
 				svc.metrics.Connections(c.Host, string(c.State), c.N)
 			}
 		}
-		if due, ok, err := svc.db.NextTodo(ctx); err == nil {
+		if owed, ok, err := svc.db.OldestTodo(ctx); err == nil {
 			delay := time.Duration(0)
 			if ok {
-				delay = svc.now().Sub(due)
+				delay = max(0, svc.now().Sub(owed))
 			}
 			svc.metrics.RevocationDelay(delay)
 		}

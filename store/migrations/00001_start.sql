@@ -41,6 +41,8 @@ CREATE TABLE connections (
 	renew_until  BIGINT NOT NULL,
 	lease        TEXT NOT NULL,
 	lease_until  BIGINT NOT NULL,
+	hub          TEXT NOT NULL, -- of the person, as they were when it was sealed
+	born         BIGINT NOT NULL,
 	sealed_by    TEXT NOT NULL,
 	box          {blob} NOT NULL,
 	UNIQUE (person, host)
@@ -49,6 +51,7 @@ CREATE INDEX connections_ends ON connections (ends);
 CREATE INDEX connections_used ON connections (used);
 CREATE INDEX connections_state ON connections (state);
 CREATE INDEX connections_sealed_by ON connections (sealed_by);
+CREATE INDEX connections_account ON connections (host, account);
 
 CREATE TABLE children (
 	id         {id},
@@ -69,6 +72,8 @@ CREATE TABLE children (
 	used       BIGINT NOT NULL,
 	epoch      BIGINT NOT NULL,
 	ending     BIGINT NOT NULL DEFAULT 0,
+	hub        TEXT NOT NULL,
+	born       BIGINT NOT NULL,
 	sealed_by  TEXT NOT NULL,
 	box        {blob} NOT NULL
 );
@@ -92,17 +97,23 @@ CREATE TABLE todos (
 	child         BIGINT NOT NULL,
 	person        BIGINT NOT NULL,
 	as_hub        BIGINT NOT NULL,
-	due           BIGINT NOT NULL,
+	due           BIGINT NOT NULL, -- when it is tried
+	owed          BIGINT NOT NULL, -- since when it is owed
 	created       BIGINT NOT NULL,
 	attempts      BIGINT NOT NULL DEFAULT 0,
 	why           TEXT NOT NULL,
 	owner         TEXT NOT NULL DEFAULT '',
 	claimed_until BIGINT NOT NULL DEFAULT 0,
+	account       BIGINT NOT NULL DEFAULT 0,
+	hub           TEXT NOT NULL DEFAULT '',
+	born          BIGINT NOT NULL DEFAULT 0,
 	sealed_by     TEXT NOT NULL,
 	box           {blob} NOT NULL
 );
 CREATE INDEX todos_due ON todos (due);
 CREATE INDEX todos_child ON todos (child);
+CREATE INDEX todos_owed ON todos (owed);
+CREATE INDEX todos_person ON todos (person);
 CREATE INDEX todos_sealed_by ON todos (sealed_by);
 
 CREATE TABLE changes (
@@ -152,7 +163,9 @@ CREATE TABLE shares (
 	audience TEXT NOT NULL,
 	until    BIGINT NOT NULL,
 	created  BIGINT NOT NULL,
-	ended    BIGINT NOT NULL
+	ended    BIGINT NOT NULL,
+	key_id   TEXT NOT NULL, -- of the chain key that made the MAC
+	mac      {blob} NOT NULL
 );
 CREATE INDEX shares_person ON shares (person);
 CREATE INDEX shares_repo ON shares (host, repo);

@@ -415,7 +415,7 @@ func restored(t *testing.T, w, other *world, c store.Connection, child store.Chi
 		t.Error("it cannot be tried")
 	}
 	other.wantChildren(t, store.ChildFilter{LiveAt: time.Now()})
-	due := must(other.db.ClaimTodos(t.Context(), "x", time.Now().Add(time.Second), 10, time.Minute))(t)
+	due := must(other.db.ClaimTodos(t.Context(), 0, "x", time.Now().Add(time.Second), 10, time.Minute))(t)
 	if len(due) != 1 || due[0].Kind != store.RevokeChild || due[0].Child != child.ID || due[0].Token.Reveal() != "ghs_child" {
 		t.Errorf("to do: %+v", due)
 	}

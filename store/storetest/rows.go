@@ -90,7 +90,7 @@ func erase(t *testing.T, w *world) {
 	if _, err := w.db.Connection(t.Context(), alice.ID, "github.com"); !errors.Is(err, store.ErrNone) {
 		t.Errorf("her connection: %v", err)
 	}
-	due := must(w.db.ClaimTodos(t.Context(), "a", time.Now().Add(time.Second), 10, time.Minute))(t)
+	due := must(w.db.ClaimTodos(t.Context(), 0, "a", time.Now().Add(time.Second), 10, time.Minute))(t)
 	got := map[string]string{}
 	for _, d := range due {
 		got[d.Kind] = d.Token.Reveal()
@@ -223,7 +223,7 @@ func due(t *testing.T, w *world) {
 		want []int64
 	}{{7 * 24 * time.Hour, []int64{ids[0], ids[2]}}, {0, ids[:1]}} {
 		var got []int64
-		for _, d := range must(w.db.DueConnections(t.Context(), now, c.idle))(t) {
+		for _, d := range must(w.db.DueConnections(t.Context(), c.idle, 500))(t) {
 			got = append(got, d.ID)
 		}
 		if !slices.Equal(got, c.want) {
@@ -413,7 +413,7 @@ func children(t *testing.T, w *world) {
 	if changes := must(w.db.Changes(t.Context(), before))(t); len(changes) != 2 || changes[0].Child != a.ID || changes[0].Kind != "child" {
 		t.Errorf("changes: %+v", changes)
 	}
-	due := must(w.db.ClaimTodos(t.Context(), "x", time.Now().Add(time.Second), 10, time.Minute))(t)
+	due := must(w.db.ClaimTodos(t.Context(), 0, "x", time.Now().Add(time.Second), 10, time.Minute))(t)
 	if len(due) != 2 || due[0].Token.Reveal() != "ghs_child" || due[0].Why != "stopped" {
 		t.Errorf("due: %+v", due)
 	}
@@ -479,7 +479,7 @@ func held(t *testing.T, w *world) {
 
 func todos(t *testing.T, w *world) {
 	now := time.Now()
-	if _, ok, err := w.db.NextTodo(t.Context()); ok || err != nil {
+	if _, ok, err := w.db.OldestTodo(t.Context()); ok || err != nil {
 		t.Errorf("in an empty store: %v, %v", ok, err)
 	}
 	w.write(t, func(tx *store.Tx) error {
@@ -487,16 +487,30 @@ func todos(t *testing.T, w *world) {
 			tx.AddTodo(store.Todo{Kind: store.RevokeToken, Host: "github.com", Person: 3, Token: daypass.NewSecret("ghu_later"), Due: now.Add(time.Hour)}),
 			tx.AddTodo(store.Todo{Kind: store.Disconnect, Host: "github.com", Person: 3, Token: daypass.NewSecret("ghu_now"), Why: "asked"}))
 	})
-	due := must(w.db.ClaimTodos(t.Context(), "a", now.Add(time.Second), 10, time.Minute))(t)
+	due := must(w.db.ClaimTodos(t.Context(), 0, "a", now.Add(time.Second), 10, time.Minute))(t)
 	if len(due) != 1 || due[0].Token.Reveal() != "ghu_now" || due[0].Kind != store.Disconnect || due[0].Person != 3 {
 		t.Fatalf("due: %+v", due)
 	}
-	if at, ok, _ := w.db.NextTodo(t.Context()); !ok || !at.Equal(now.Add(time.Hour).Truncate(time.Microsecond)) {
-		t.Errorf("the next is due at %v, %v", at, ok)
+	// However often it is tried, and whoever has it: it is owed from the beginning.
+	w.write(t, func(tx *store.Tx) error { return tx.RetryTodo(due[0].ID, now.Add(30*time.Minute), "503") })
+	if at, ok, _ := w.db.OldestTodo(t.Context()); !ok || !at.Equal(due[0].Due) || !at.Equal(due[0].Owed) {
+		t.Errorf("owed since %v, %v; due at first %v", at, ok, due[0].Due)
+	}
+	for _, c := range []struct {
+		person int64
+		at     time.Duration
+		want   int
+	}{{3, time.Second, 1}, {0, time.Second, 1}, {4, time.Second, 0}, {3, 2 * time.Hour, 2}, {3, -time.Minute, 0}} {
+		if n := must(w.db.CountTodos(t.Context(), c.person, now.Add(c.at)))(t); n != c.want {
+			t.Errorf("%+v: %d", c, n)
+		}
 	}
 	w.write(t, func(tx *store.Tx) error { return tx.RetryTodo(due[0].ID, now.Add(-time.Second), "502") })
-	again := must(w.db.ClaimTodos(t.Context(), "b", now.Add(time.Second), 10, time.Minute))(t)
-	if len(again) != 1 || again[0].Attempts != 1 || again[0].Why != "502" {
+	if others := must(w.db.ClaimTodos(t.Context(), 4, "c", now.Add(time.Second), 10, time.Minute))(t); len(others) != 0 {
+		t.Errorf("claimed for somebody else: %+v", others)
+	}
+	again := must(w.db.ClaimTodos(t.Context(), 0, "b", now.Add(time.Second), 10, time.Minute))(t)
+	if len(again) != 1 || again[0].Attempts != 2 || again[0].Why != "502" {
 		t.Errorf("after the retry: %+v", again)
 	}
 	w.write(t, func(tx *store.Tx) error { return errors.Join(tx.DoneTodo(again[0].ID), tx.DoneTodo(again[0].ID)) })
@@ -522,7 +536,7 @@ func claims(t *testing.T, w *world) {
 	for i := range 8 {
 		all.Go(func() {
 			for {
-				due, err := dbs[i%2].ClaimTodos(t.Context(), fmt.Sprint("o", i), time.Now().Add(time.Second), 5, time.Minute)
+				due, err := dbs[i%2].ClaimTodos(t.Context(), 0, fmt.Sprint("o", i), time.Now().Add(time.Second), 5, time.Minute)
 				if err != nil {
 					t.Error(err)
 				}
@@ -545,12 +559,12 @@ func claims(t *testing.T, w *world) {
 	}
 	// Under PostgreSQL a claim may come back empty while another's is not
 	// committed; what is left is then claimed by the next.
-	rest := must(w.db.ClaimTodos(t.Context(), "rest", time.Now().Add(time.Second), n, time.Minute))(t)
+	rest := must(w.db.ClaimTodos(t.Context(), 0, "rest", time.Now().Add(time.Second), n, time.Minute))(t)
 	if len(seen)+len(rest) != n {
 		t.Errorf("%d of %d were claimed", len(seen)+len(rest), n)
 	}
 	w.raw(t, `UPDATE todos SET claimed_until = 1`)
-	if again := must(w.db.ClaimTodos(t.Context(), "z", time.Now().Add(time.Second), n, time.Minute))(t); len(again) != n {
+	if again := must(w.db.ClaimTodos(t.Context(), 0, "z", time.Now().Add(time.Second), n, time.Minute))(t); len(again) != n {
 		t.Errorf("after the leases %d could be claimed", len(again))
 	}
 }
@@ -558,11 +572,19 @@ func claims(t *testing.T, w *world) {
 func changes(t *testing.T, w *world) {
 	alice := w.person(t, "alice")
 	start := must(w.db.LastChange(t.Context()))(t)
-	w.write(t, func(tx *store.Tx) error { return tx.CutPerson(alice.ID, time.Now(), "root") })
 	c := w.connect(t, alice.ID, "x")
+	w.write(t, func(tx *store.Tx) error { return tx.CutPerson(alice.ID, time.Now(), "root") })
 	got := must(w.open(t).Changes(t.Context(), start))(t)
-	if len(got) != 2 || got[0].Kind != "person" || got[0].Person != alice.ID || got[1].Kind != "connection" || got[1].Connection != c.ID {
+	if len(got) != 2 || got[1].Kind != "person" || got[1].Person != alice.ID || got[0].Kind != "connection" || got[0].Connection != c.ID {
 		t.Errorf("changes: %+v", got)
+	}
+	// Whoever is cut off while they connect is not connected.
+	err := w.db.Write(t.Context(), func(tx *store.Tx) error {
+		_, _, err := tx.PutConnection(store.Connection{Person: alice.ID, Host: "github.com"}, daypass.Grant{Access: daypass.NewSecret("ghu_late")})
+		return err
+	})
+	if !errors.Is(err, store.ErrNone) {
+		t.Errorf("a consent of somebody who is cut off: %v", err)
 	}
 	last := must(w.db.LastChange(t.Context()))(t)
 	if last != got[len(got)-1].N {
