@@ -90,7 +90,14 @@ func (v *visit) readForm() error {
 		return badForm("it is not one that a page of ours would send")
 	}
 	nonce, until, ok := v.opens(v.form.Get("form"), v.r.URL.Path)
-	if !ok || !v.s.spent.take(nonce, until, v.s.c.Now()) {
+	if !ok {
+		return spentForm()
+	}
+	first, room := v.s.spent.take(v.who.Caller.User, nonce, until, v.s.c.Now())
+	switch {
+	case !room:
+		return tooOften(time.Minute)
+	case !first:
 		return spentForm()
 	}
 	return nil

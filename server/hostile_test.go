@@ -625,13 +625,6 @@ func TestTablesAreBounded(t *testing.T) {
 	if n > limitShards*shardSize {
 		t.Errorf("%d buckets", n)
 	}
-	s := newSpent()
-	for i := range maxSpent {
-		s.take(fmt.Sprint(i), now.Add(time.Hour), now)
-	}
-	if s.take("one more", now.Add(time.Hour), now) || !s.take("later", now.Add(3*time.Hour), now.Add(2*time.Hour)) {
-		t.Error("used forms are not bounded, or never forgotten")
-	}
 }
 
 func TestAtOnce(t *testing.T) {

@@ -324,35 +324,3 @@ func (r *resting) leave(u daypass.User) {
 		delete(r.n, u)
 	}
 }
-
-// spent remembers forms that were used, until they would be too old anyway.
-type spent struct {
-	mu    sync.Mutex
-	until map[string]time.Time
-	swept time.Time
-}
-
-// maxSpent bounds what is remembered. Each takes a signed-in person's own form.
-const maxSpent = 100_000
-
-func newSpent() *spent { return &spent{until: map[string]time.Time{}} }
-
-// take reports whether this is the first use. Where no more can be remembered
-// nothing is the first use.
-func (s *spent) take(id string, until, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now.Sub(s.swept) > time.Minute || len(s.until) >= maxSpent {
-		for k, t := range s.until {
-			if !t.After(now) {
-				delete(s.until, k)
-			}
-		}
-		s.swept = now
-	}
-	if _, used := s.until[id]; used || len(s.until) >= maxSpent {
-		return false
-	}
-	s.until[id] = until
-	return true
-}
