@@ -40,7 +40,7 @@ func TestSpentFormsOfOne(t *testing.T) {
 			t.Errorf("%s %q: first %v, room %v", c.who.Name, c.id, first, room)
 		}
 	}
-	if s.n != 2 || len(s.of) != 2 { // jo's and the last one
+	if s.n != 1 || len(s.of) != 1 { // the last one
 		t.Errorf("%d forms of %d people are remembered", s.n, len(s.of))
 	}
 }
