@@ -273,7 +273,7 @@ func (v *service) launch() {
 func (v *service) start() {
 	if v.st.b.profile != "" {
 		v.profiler = freePort(v.st.s)
-		v.env = []string{"DAYPASS_PROFILE=" + v.profiler}
+		v.env = []string{"DAYPASS_TEST_PROFILE=" + v.profiler}
 	}
 	v.launch()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
