@@ -170,6 +170,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, rt route, err er
 		if status == http.StatusInternalServerError {
 			s.log.Error("a request failed", "request", a.id, "route", a.route, "code", ref.Problem.Code, "error", err)
 		}
+		if status == http.StatusServiceUnavailable && ref.Problem.Err != nil { // which nobody is shown
+			s.log.Warn("nothing could be given", "request", a.id, "code", ref.Problem.Code, "cause", ref.Problem.Err)
+		}
 	}
 	h := w.Header()
 	if ref.RetryAfter > 0 {
