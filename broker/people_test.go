@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -73,6 +74,49 @@ func TestRenamedIsKept(t *testing.T) {
 	}
 	if list, err := r.db.People(t.Context(), store.PeopleFilter{Name: "joanna"}); err != nil || len(list) != 1 {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// TestStoredLeftovers: a cut-off ends what was stored before an admin chose to
+// keep connections in memory.
+func TestStoredLeftovers(t *testing.T) {
+	r := newRig(t)
+	jo := r.user("jo")
+	r.connect(jo, fake.CampusUser)
+	r.config.Limits.Session = true
+	if _, err := r.another("two").RevokeUser(t.Context(), "jo", "root"); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.gh.LiveTokens()) + len(r.gh.LiveRefreshTokens()); n != 0 {
+		t.Errorf("cut off, and %d tokens of theirs are alive", n)
+	}
+}
+
+// TestSweepIsBounded: where a database's clock leaps, not everybody is ended at
+// once.
+func TestSweepIsBounded(t *testing.T) {
+	r := newRig(t)
+	for i := range 60 {
+		r.connect(r.user(fmt.Sprint("u", i)), fake.CampusUser)
+	}
+	r.exec(`UPDATE connections SET ends = 1`)
+	r.running()
+	left := func() (n int) {
+		counts, err := r.db.CountConnections(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range counts {
+			if c.State != store.Ended {
+				n += c.N
+			}
+		}
+		return n
+	}
+	r.eventually("fifty are ended", func() bool { return left() <= 10 })
+	time.Sleep(50 * time.Millisecond)
+	if n := left(); n != 10 {
+		t.Errorf("%d are left", n)
 	}
 }
 

@@ -324,9 +324,13 @@ func (b *Broker) cutOff(ctx context.Context, p store.Person, by string) ([]strin
 	b.bridged.drop(p.ID, "")
 	b.children.drop(func(k childKey, v *kept) bool { return k.person == p.ID || k.person == 0 && v.holds(p.ID) })
 	done := []string{p.User.Name + ": cut off; sessions of the pages ended; no further tokens"}
-	conns, err := b.ledger().list(ctx, p.ID)
+	conns, err := stored{b.Store}.list(ctx, p.ID)
 	if err != nil {
 		return done, storeProblem(err)
+	}
+	if b.Limits.Session { // and what is stored from before that was chosen
+		kept, _ := b.ledger().list(ctx, p.ID) // a memory has no errors
+		conns = append(conns, kept...)
 	}
 	for _, c := range conns {
 		e := connEvent(c, store.Disconnected, now)

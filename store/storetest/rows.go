@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -218,6 +219,7 @@ func due(t *testing.T, w *world) {
 	w.raw(t, `UPDATE connections SET ends = $1 WHERE id = $2`, now.Add(-time.Second).UnixMicro(), ids[0])
 	w.raw(t, `UPDATE connections SET ends = $1 WHERE id = $2`, now.Add(time.Hour).UnixMicro(), ids[1])
 	w.raw(t, `UPDATE connections SET used = $1 WHERE id = $2`, now.Add(-8*24*time.Hour).UnixMicro(), ids[2])
+	w.now = func() time.Time { return time.Now().Add(10_000 * time.Hour) } // of one process; nobody is ended by it
 	for _, c := range []struct {
 		idle time.Duration
 		want []int64
@@ -728,5 +730,36 @@ func shares(t *testing.T, w *world) {
 	}
 	if got := must(w.db.Shares(t.Context(), store.ShareFilter{ID: s.ID, LiveAt: now.Add(-time.Minute)}))(t); len(got) != 0 {
 		t.Errorf("an ended share still holds: %+v", got)
+	}
+}
+
+// forgedShares: who can write the store and has no key shares nothing.
+func forgedShares(t *testing.T, w *world) {
+	now := time.Now()
+	put := func(group string) (s store.Share) {
+		w.write(t, func(tx *store.Tx) (err error) {
+			s, err = tx.PutShare(store.Share{Person: 1, Hub: "main", Host: "github.com", Repo: daypass.Repo{Owner: "o", Name: group, ID: 5}, Group: group, Until: now.Add(time.Hour)})
+			return err
+		})
+		return s
+	}
+	over, edited, lives := put("over"), put("edited"), put("lives")
+	w.write(t, func(tx *store.Tx) error { _, err := tx.EndShare(over.ID, now); return err })
+	w.raw(t, `UPDATE shares SET ended = 0 WHERE id = $1`, over.ID)
+	w.raw(t, `UPDATE shares SET audience = 'all' WHERE id = $1`, edited.ID)
+	w.raw(t, `INSERT INTO shares (person, hub, host, owner, name, repo, audience, until, created, ended, key_id, mac)
+		SELECT person, hub, host, owner, 'secrets', 6, audience, until, created, ended, key_id, mac FROM shares WHERE id = $1`, lives.ID)
+	if got := must(w.db.Shares(t.Context(), store.ShareFilter{}))(t); len(got) != 1 || got[0].ID != lives.ID {
+		t.Errorf("what counts: %+v", got)
+	}
+	// Other keys come, and the share stays.
+	next := must(w.keys.Rotate(rand.Reader))(t)
+	kept, _, err := next.Prune(must(w.db.KeyUse(t.Context()))(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.keys = kept
+	if got := must(w.open(t).Shares(t.Context(), store.ShareFilter{}))(t); len(got) != 1 {
+		t.Errorf("with new keys: %+v", got)
 	}
 }

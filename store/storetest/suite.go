@@ -27,7 +27,7 @@ func Run(t *testing.T, empty func(testing.TB) string) {
 		{"lease", lease}, {"lease over", leaseOver}, {"many leases", manyLeases}, {"interrupted", interrupted},
 		{"children", children}, {"held", held}, {"todos", todos}, {"todos are claimed once", claims},
 		{"changes", changes}, {"changes are seen in order", changesInOrder},
-		{"pins", pins}, {"visits", visits}, {"shares", shares}, {"sessions", sessions}, {"states", states}, {"sweep", sweep},
+		{"pins", pins}, {"visits", visits}, {"shares", shares}, {"forged shares", forgedShares}, {"sessions", sessions}, {"states", states}, {"sweep", sweep},
 		{"write", write}, {"one fails alone", failsAlone}, {"flood", flood}, {"panic", panics}, {"cancelled", cancelled}, {"closed", closed},
 		{"events", events}, {"events of a person", personEvents}, {"hostile texts", hostileTexts},
 		{"two processes", twoProcesses}, {"sealed", sealed}, {"unknown key", unknownKey}, {"rotate", rotate},
