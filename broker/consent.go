@@ -76,7 +76,7 @@ func (b *Broker) random() (string, error) {
 
 func needBrowser() error {
 	return &daypass.Problem{
-		Code: "DP-826", What: "connecting takes a browser in which you are signed in to the hub",
+		Code: "DP-826", What: "connecting and disconnecting take a browser in which you are signed in to the hub",
 		Next: "Open the page of your access.", Kind: daypass.ErrRefused,
 	}
 }

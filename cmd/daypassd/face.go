@@ -156,6 +156,9 @@ func (f *face) finish(ctx context.Context, c daypass.Caller, session, host strin
 func (f *face) disconnect(ctx context.Context, c daypass.Caller, host string) (server.Ended, error) {
 	done, err := f.b.Disconnect(ctx, c, host, server.RequestID(ctx))
 	f.changed.tell(c.User)
+	if p := (*daypass.Problem)(nil); errors.As(err, &p) && p.Code == "DP-826" {
+		return server.Ended{}, &server.Refusal{Problem: p, Link: "#disconnect-" + host}
+	}
 	return server.Ended{Done: done}, told(host, err)
 }
 
