@@ -7,7 +7,7 @@ BINDIR  ?= $(PREFIX)/bin
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
 BINS     = bin/daypass bin/daypassd bin/git-credential-daypass
 
-.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker lint install uninstall fuzz clean help
+.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-pass lint install uninstall fuzz clean help
 
 help:
 	@echo 'make demo     see it work: a log-in and a push on a stand-in for GitHub; then a whole hub (under 30 s)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint     format, vet, staticcheck'
 	@echo 'make bench    how fast, beside its peers'
 	@echo 'make bench-broker   how fast the access service is'
+	@echo 'make bench-pass     how fast passes are checked and narrowed, beside other libraries'
 	@echo 'make soak     the long tests: fuzzing, kill -9 rounds'
 
 build:
@@ -34,7 +35,8 @@ test: build
 	@scripts/tools.sh test
 	@scripts/tools.sh hub
 	@scripts/tools.sh chromium
-	eval "$$(scripts/tools.sh hub-env)"; DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -race -timeout 14m ./...
+	@scripts/tools.sh pass
+	eval "$$(scripts/tools.sh hub-env; scripts/tools.sh pass-env)"; DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -race -timeout 14m ./...
 
 test-hubs:
 	@scripts/tools.sh hubs
@@ -66,6 +68,10 @@ bench-broker:
 	@scripts/tools.sh test
 	@scripts/tools.sh hub
 	eval "$$(scripts/tools.sh hub-env)"; DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) run ./bench/broker $(BENCH)
+
+bench-pass:
+	@scripts/tools.sh pass
+	eval "$$(scripts/tools.sh pass-env)"; $(GO) run ./bench/pass $(BENCH)
 
 lint:
 	@scripts/lint.sh

@@ -145,7 +145,7 @@ var (
 
 // read narrows r, which must be the zero Rights, by every caveat in turn.
 func (r *Rights) read(caveats []string) error {
-	*r = everything()
+	r.open()
 	for i, c := range caveats {
 		uses := len(r.Uses)
 		if err := r.narrow(c); err != nil {
@@ -168,12 +168,41 @@ func (r *Rights) narrow(caveat string) error {
 	if !ok || name == "" {
 		return errUnknown
 	}
-	for i := range table {
-		if table[i].Name == name {
-			return r.narrowKind(table[i].Kind, value)
-		}
+	return r.narrowKind(kindOf(name), value)
+}
+
+// kindOf is the table's kind of a name, without walking through the table at
+// each caveat; a test holds the two together.
+func kindOf(name string) Kinds {
+	switch name {
+	case "allowed":
+		return KindAllowed
+	case "expires":
+		return KindExpires
+	case "indexes":
+		return KindIndexes
+	case "not_before":
+		return KindNotBefore
+	case "projects":
+		return KindProjects
+	case "dp:access":
+		return KindAccess
+	case "dp:address":
+		return KindAddress
+	case "dp:digest":
+		return KindDigest
+	case "dp:host":
+		return KindHost
+	case "dp:repo":
+		return KindRepo
+	case "dp:server":
+		return KindServer
+	case "dp:source":
+		return KindSource
+	case "dp:uses":
+		return KindUses
 	}
-	return errUnknown
+	return 0
 }
 
 func (r *Rights) narrowKind(kind Kinds, value string) error {
@@ -187,19 +216,19 @@ func (r *Rights) narrowKind(kind Kinds, value string) error {
 	case KindNotBefore:
 		return r.beginAt(value)
 	case KindAllowed:
-		return r.Permissions.narrow(value, verbatim)
+		return r.narrowSet(&r.Permissions, value, verbatim)
 	case KindIndexes:
-		return r.Indexes.narrow(value, trimmed)
+		return r.narrowSet(&r.Indexes, value, trimmed)
 	case KindProjects:
-		return r.Projects.narrow(value, project)
+		return r.narrowSet(&r.Projects, value, project)
 	case KindHost:
-		return r.Hosts.narrow(value, cleanHost)
+		return r.narrowSet(&r.Hosts, value, cleanHost)
 	case KindRepo:
 		return r.narrowRepos(value)
 	case KindAccess:
 		return r.narrowAccess(value)
 	case KindSource:
-		return r.Sources.narrow(value, plain)
+		return r.narrowSet(&r.Sources, value, plain)
 	case KindServer:
 		return r.narrowServers(value)
 	case KindAddress:
@@ -207,7 +236,7 @@ func (r *Rights) narrowKind(kind Kinds, value string) error {
 	case KindUses:
 		return r.addUses(value)
 	case KindDigest:
-		return r.Digests.narrow(value, digest)
+		return r.narrowSet(&r.Digests, value, digest)
 	}
 	return errUnknown
 }

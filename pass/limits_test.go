@@ -29,6 +29,9 @@ func TestTable(t *testing.T) {
 		if err == nil && r.Limited != row.Kind {
 			t.Errorf("%s limits %s, and its row says %s", row.Text, r.Limited, row.Kind)
 		}
+		if row.Name != "" && kindOf(row.Name) != row.Kind {
+			t.Errorf("%s is of kind %s, and its row says %s", row.Name, kindOf(row.Name), row.Kind)
+		}
 		if row.Name != "" && !strings.HasPrefix(row.Text, row.Name+"=") || row.Meaning == "" || row.Refuses == "" || row.Readers == 0 {
 			t.Errorf("%s: the row is not whole", row.Text)
 		}

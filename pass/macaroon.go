@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"strings"
+	"unsafe"
 )
 
 // The types of fields, in libmacaroons' doc/format.txt.
@@ -25,7 +26,7 @@ type macaroon struct {
 	caveats     []string
 	signature   [sha256.Size]byte
 	form        Form
-	few         [8]string // where caveats lie as long as they fit
+	few         [6]string // where caveats lie as long as they fit
 	self        *macaroon // what a Pass points to
 }
 
@@ -205,16 +206,14 @@ func decode(s string) (string, error) {
 	case 3:
 		spare = "AEIMQUYcgkosw048"
 	}
-	if spare != "" && strings.IndexByte(spare, s[len(s)-1]) < 0 ||
-		strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 {
+	if spare != "" && strings.IndexByte(spare, s[len(s)-1]) < 0 {
 		return "", ErrMalformed
 	}
-	var room [512]byte
-	raw, err := base64.RawURLEncoding.AppendDecode(room[:0], []byte(s))
-	if err != nil {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(raw) != base64.RawURLEncoding.DecodedLen(len(s)) { // shorter where it skipped something
 		return "", ErrMalformed
 	}
-	return string(raw), nil
+	return unsafe.String(unsafe.SliceData(raw), len(raw)), nil
 }
 
 const (
@@ -227,9 +226,9 @@ const (
 // buffers in place of crypto/hmac, whose objects cost as much as the hashing
 // of texts this short.
 func mac(key *[sha256.Size]byte, text string) [sha256.Size]byte {
-	var room [blockSize + 192]byte
-	buf := room[:]
-	if len(text) > len(room)-blockSize {
+	var short [2 * blockSize]byte
+	buf := short[:]
+	if len(text) > blockSize {
 		buf = make([]byte, blockSize+len(text))
 	}
 	pad(buf, key, inner)

@@ -30,6 +30,8 @@ type Rights struct {
 	Digests     Set   // "sha256:" and hexadecimal digits
 	Uses        []Use // each is counted by itself, at its own link
 	Limited     Kinds // the kinds that some caveat speaks of
+
+	room []string // for names of the first lists, so that few of them cost no memory
 }
 
 // A Set is all names, or those listed. The zero Set has none.
@@ -72,12 +74,12 @@ type Use struct {
 	Max    int
 }
 
-func everything() Rights {
-	all := Set{All: true}
-	return Rights{
-		Expires: daypass.Forever, Permissions: all, Indexes: all, Projects: all, Hosts: all, Repos: Repos{All: true},
-		Access: daypass.Write, Sources: all, Servers: all, Addresses: Addresses{All: true}, Digests: all,
-	}
+// open makes the zero Rights those of a pass without caveats.
+func (r *Rights) open() {
+	r.Expires, r.Access = daypass.Forever, daypass.Write
+	r.Permissions.All, r.Indexes.All, r.Projects.All = true, true, true
+	r.Hosts.All, r.Repos.All, r.Sources.All, r.Servers.All = true, true, true, true
+	r.Addresses.All, r.Digests.All = true, true
 }
 
 // Effective returns what a pass's caveats leave, without asking whether its
@@ -85,11 +87,12 @@ func everything() Rights {
 // understood here are left out of the Rights and returned by their numbers; the
 // first is 1. With one of them the pass opens nothing here.
 func (p Pass) Effective() (Rights, []int) {
-	r := everything()
+	var r Rights
 	var doubts []int
 	if p.held == nil {
-		return Rights{}, nil
+		return r, nil
 	}
+	r.open()
 	for i, c := range p.inside().caveats {
 		narrowed, uses := r.clone(), len(r.Uses)
 		if narrowed.narrow(c) != nil {
@@ -109,6 +112,7 @@ func (r Rights) clone() Rights {
 	for _, s := range []*Set{&r.Permissions, &r.Indexes, &r.Projects, &r.Hosts, &r.Sources, &r.Servers, &r.Digests} {
 		s.Names = slices.Clone(s.Names)
 	}
+	r.room = nil
 	r.Repos.List, r.Addresses.List, r.Uses = slices.Clone(r.Repos.List), slices.Clone(r.Addresses.List), slices.Clone(r.Uses)
 	return r
 }
@@ -129,14 +133,24 @@ func items(value string, yield func(string) error) error {
 	return nil
 }
 
-// narrow intersects the set with a caveat's list. Where read says that an item
+// list returns an empty list for n names.
+func (r *Rights) list(n int) []string {
+	if n > len(r.room) {
+		return make([]string, 0, n)
+	}
+	out := r.room[:0:n]
+	r.room = r.room[n:]
+	return out
+}
+
+// narrowSet intersects a set with a caveat's list. Where read says that an item
 // is no such thing the caveat allows nothing.
-func (s *Set) narrow(value string, read func(string) (string, error)) error {
+func (r *Rights) narrowSet(s *Set, value string, read func(string) (string, error)) error {
 	n := strings.Count(value, ",") + 1
 	if n > maxItems {
 		return errTooMany
 	}
-	names := make([]string, 0, n)
+	names := r.list(n)
 	for value != "" {
 		item, rest, _ := strings.Cut(value, ",")
 		name, err := read(item)

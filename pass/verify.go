@@ -91,23 +91,26 @@ type Verifier struct {
 type Opened struct {
 	Identity Identity
 	Rights   Rights // what all caveats together leave
-	pass     Pass
-	chain    **chain
+	held     **proof
 }
 
-// A chain is the signatures of a pass from the first to the last.
-type chain struct {
-	sums [][sha256.Size]byte
-	few  [9][sha256.Size]byte // where they lie as long as they fit
-	self *chain               // what an Opened points to, as a Pass does
+// A proof is an Opened and the pass's signatures from the first to the last, in
+// one piece of memory.
+type proof struct {
+	opened Opened
+	of     *macaroon
+	sums   [][sha256.Size]byte
+	few    [6][sha256.Size]byte // where sums lie as long as they fit
+	names  [4]string            // where names of the rights lie, likewise
+	self   *proof               // what an Opened points to, as a Pass does
 }
 
 // Links returns how many links the pass has: one, and one for each caveat.
-func (o Opened) Links() int {
-	if o.chain == nil {
+func (o *Opened) Links() int {
+	if o.held == nil {
 		return 0
 	}
-	return len((*o.chain).sums)
+	return len((*o.held).sums)
 }
 
 // Link returns the link after the first i caveats: 0 is that of the pass as it
@@ -115,13 +118,13 @@ func (o Opened) Links() int {
 // that of the pass as it is. Whoever revokes a narrowed pass keeps its last
 // link, and refuses every pass that has it among its links: one more caveat
 // changes none that came before.
-func (o Opened) Link(i int) Link { return sha256.Sum256((*o.chain).sums[i][:]) }
+func (o *Opened) Link(i int) Link { return sha256.Sum256((*o.held).sums[i][:]) }
 
 // Open checks a pass's signature and then reads its caveats. The error is
 // ErrSignature, a *Refusal for a caveat that is not understood, or one of Keys.
-func (v Verifier) Open(p Pass) (Opened, error) {
+func (v Verifier) Open(p Pass) (*Opened, error) {
 	if p.held == nil {
-		return Opened{}, ErrSignature
+		return nil, ErrSignature
 	}
 	id, known := p.Identity()
 	known = known && id.Realm == v.Realm && v.Realm.Kind != NoRealm
@@ -131,60 +134,65 @@ func (v Verifier) Open(p Pass) (Opened, error) {
 		if key, err = v.Keys(id); errors.Is(err, ErrNoKey) {
 			known = false
 		} else if err != nil {
-			return Opened{}, err
+			return nil, err
 		}
 	}
 	if key.held == nil {
 		// The same work as for a known one, with a key that nothing was made with.
 		known, key = false, holdKey([sha256.Size]byte{})
 	}
-	c, ok := p.inside().prove(key)
+	proven, ok := p.inside().prove(key)
 	if !ok || !known {
-		return Opened{}, ErrSignature
+		return nil, ErrSignature
 	}
-	o := Opened{Identity: id, pass: p, chain: &c.self}
-	if err := o.Rights.read(p.inside().caveats); err != nil {
-		return Opened{}, err
+	o := &proven.opened
+	o.Identity, o.held = id, &proven.self
+	o.Rights.room = proven.names[:]
+	if err := o.Rights.read(proven.of.caveats); err != nil {
+		return nil, err
 	}
 	return o, nil
 }
 
-func (m *macaroon) prove(key Key) (*chain, bool) {
-	c := new(chain)
-	c.self = c
-	if n := len(m.caveats) + 1; n <= len(c.few) {
-		c.sums = c.few[:n]
+func (m *macaroon) prove(key Key) (*proof, bool) {
+	p := &proof{of: m}
+	p.self = p
+	if n := len(m.caveats) + 1; n <= len(p.few) {
+		p.sums = p.few[:n]
 	} else {
-		c.sums = make([][sha256.Size]byte, n)
+		p.sums = make([][sha256.Size]byte, n)
 	}
-	c.sums[0] = mac(&(*key.held).derived, m.identifier)
+	p.sums[0] = mac(&(*key.held).derived, m.identifier)
 	for i, text := range m.caveats {
-		c.sums[i+1] = mac(&c.sums[i], text)
+		p.sums[i+1] = mac(&p.sums[i], text)
 	}
-	return c, subtle.ConstantTimeCompare(c.sums[len(m.caveats)][:], m.signature[:]) == 1
+	return p, subtle.ConstantTimeCompare(p.sums[len(m.caveats)][:], m.signature[:]) == 1
 }
 
 // Check asks whether the pass allows the request that the facts tell of, at a
 // time. The error is a *Refusal that names the caveat.
-func (o Opened) Check(f Facts, now time.Time) error {
-	if o.chain == nil {
+func (o *Opened) Check(f Facts, now time.Time) error {
+	return o.check(&f, now)
+}
+
+func (o *Opened) check(f *Facts, now time.Time) error {
+	if o.held == nil {
 		return ErrSignature
 	}
-	err := o.Rights.allows(&f, now)
-	if err == nil {
-		return nil
+	if err := o.Rights.allows(f, now); err != nil {
+		return blame(err, (*o.held).of.caveats, f, now)
 	}
-	return blame(err, o.pass.inside().caveats, &f, now)
+	return nil
 }
 
 // Verify is Open and Check: from a pass to what it allows here and now.
-func (v Verifier) Verify(p Pass, f Facts, now time.Time) (Opened, error) {
+func (v Verifier) Verify(p Pass, f Facts, now time.Time) (*Opened, error) {
 	o, err := v.Open(p)
 	if err != nil {
-		return Opened{}, err
+		return nil, err
 	}
-	if err := o.Check(f, now); err != nil {
-		return Opened{}, err
+	if err := o.check(&f, now); err != nil {
+		return nil, err
 	}
 	return o, nil
 }

@@ -291,7 +291,7 @@ func TestUnknown(t *testing.T) {
 	if _, err := v.Verify(hubPass(t), Facts{}, noon); err != ErrSignature {
 		t.Errorf("a key that is none: %v", err)
 	}
-	if err := (Opened{}).Check(whole(), noon); err == nil {
+	if err := (&Opened{}).Check(whole(), noon); err == nil {
 		t.Error("what was never opened is allowed")
 	}
 	var none Rights
@@ -312,7 +312,7 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := func(p Pass) Opened {
+	open := func(p Pass) *Opened {
 		t.Helper()
 		o, err := hubVerifier().Open(p)
 		if err != nil {
@@ -402,11 +402,11 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	}
 	_, refusal := v.Verify(p, whole(), noon)
 	secrets := []string{p.Text(Bare).Reveal()[8:40], p.Text(Bare).Reveal()[len(p.Text(Bare).Reveal())-30:]}
-	for _, raw := range append(append([][32]byte{p.inside().signature, (*key.held).derived}, (*o.chain).sums...), p.inside().signature) {
+	for _, raw := range append(append([][32]byte{p.inside().signature, (*key.held).derived}, (*o.held).sums...), p.inside().signature) {
 		secrets = append(secrets, fmt.Sprintf("%x", raw[:8]), fmt.Sprintf("%X", raw[:8]), strings.Trim(fmt.Sprint(raw[:8]), "[]"), string(raw[:8]), fmt.Sprintf("%q", string(raw[:6])))
 	}
 	var shown strings.Builder
-	for _, x := range []any{p, &p, key, &key, o, &o, []Pass{p}, map[string]Key{"k": key}, struct{ o Opened }{o}, struct{ p Pass }{p}, struct{ K *Key }{&key}, refusal, o.Rights} {
+	for _, x := range []any{p, &p, key, &key, o, *o, []Pass{p}, map[string]Key{"k": key}, struct{ o Opened }{*o}, struct{ o *Opened }{o}, struct{ p Pass }{p}, struct{ K *Key }{&key}, refusal, o.Rights} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 			fmt.Fprintf(&shown, verb+"\n", x)
 		}

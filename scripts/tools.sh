@@ -6,7 +6,8 @@
 #        scripts/tools.sh postgres  prints the folder of PostgreSQL's programs
 #        scripts/tools.sh hub       installs a JupyterHub 6 and its proxy, once
 #        scripts/tools.sh hubs      installs 5, 4 and Debian's 3 too
-#        scripts/tools.sh hub-env|hubs-env   prints the variables that lead the tests to them, for eval
+#        scripts/tools.sh pass      installs pymacaroons and libmacaroons, the oracles of passes
+#        scripts/tools.sh hub-env|hubs-env|pass-env   prints the variables that lead the tests to them, for eval
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -61,6 +62,16 @@ install_hub() { # install_hub 6
 	"$hub/bin/pip" --quiet --disable-pip-version-check install --no-deps -r "$here/hub/$1.lock"
 	"$hub/bin/pip" --disable-pip-version-check check >/dev/null
 	cp "$here/hub/$1.lock" "$hub/installed"
+}
+
+install_oracle() {
+	oracle="$cache/pass-oracle"
+	cmp -s "$here/pass/oracle.lock" "$oracle/installed" && return 0
+	rm -rf "$oracle"
+	python3 -m venv "$oracle"
+	"$oracle/bin/pip" --quiet --disable-pip-version-check install --no-deps -r "$here/pass/oracle.lock"
+	"$oracle/bin/pip" --disable-pip-version-check check >/dev/null
+	cp "$here/pass/oracle.lock" "$oracle/installed"
 }
 
 # axe-core judges the pages' accessibility (MPL-2.0: used, not shipped).
@@ -124,6 +135,18 @@ hub | hubs)
 	install_hub 5
 	install_hub 4
 	;;
+pass)
+	need flock util-linux
+	need python3 python3
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+	ldconfig -p 2>/dev/null | grep -q libmacaroons.so.0 || missing="$missing libmacaroons0"
+	install_missing
+	alone
+	install_oracle
+	;;
+pass-env)
+	echo "export DAYPASS_TEST_PASS_PYTHON='$cache/pass-oracle/bin/python'"
+	;;
 hub-env)
 	echo "export DAYPASS_TEST_HUB='$cache/hub-6' DAYPASS_TEST_CHP='$cache/chp/node_modules/.bin/configurable-http-proxy'"
 	;;
@@ -132,7 +155,7 @@ hubs-env)
 	echo "export DAYPASS_TEST_HUBS='$cache/hub-6:$cache/hub-5:$cache/hub-4:/usr'"
 	;;
 *)
-	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|hub-env|hubs-env" >&2
+	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|pass|hub-env|hubs-env|pass-env" >&2
 	exit 2
 	;;
 esac
