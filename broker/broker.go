@@ -181,14 +181,6 @@ func (b *Broker) Hosts() []string {
 	return out
 }
 
-// ReachURL is the page where people change what an App reaches, or "".
-func (b *Broker) ReachURL(host string) string {
-	if g, ok := b.issuers[host]; ok {
-		return g.Issuer.ReachURL()
-	}
-	return ""
-}
-
 // Run does what is done beside requests, until ctx ends: it revokes what has
 // ended, follows what other processes changed, ends connections that are too
 // old, and compares people with the hub's list.
@@ -199,7 +191,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	b.changed = last
 	var wg sync.WaitGroup
-	for _, loop := range []func(context.Context){b.followChanges, b.workTodos, b.sweep, b.reconcile} {
+	for _, loop := range []func(context.Context){b.followChanges, b.workTodos, b.sweep, b.reconcile, b.endStored} {
 		wg.Go(func() { loop(ctx) })
 	}
 	wg.Wait()

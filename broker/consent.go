@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -203,16 +204,32 @@ func (b *Broker) connect(ctx context.Context, g *guarded, c daypass.Caller, p st
 	e := b.event(c, p, ask, kind)
 	e.Outcome, e.Account, e.Until = store.OK, account.Login, conn.Ends
 	var id store.EventID
-	conn, err = b.ledger().put(context.WithoutCancel(ctx), conn, grant, func(tx *store.Tx) error {
+	conn, displaced, err := b.ledger().put(context.WithoutCancel(ctx), conn, grant, func(tx *store.Tx) error {
 		id = tx.Record(e)
 		return nil
 	})
+	b.discardAll(g, displaced)
+	if errors.Is(err, store.ErrNone) {
+		b.people.drop(p.ID) // they were cut off on the way
+		if _, cut := b.person(ctx, c.User); cut != nil {
+			return conn, "", cut
+		}
+	}
 	if err != nil {
 		return conn, "", storeProblem(err)
 	}
 	b.children.drop(func(k childKey, _ *kept) bool { return k.person == p.ID && k.host == g.Host() })
 	b.work()
 	return conn, id, nil
+}
+
+// discardAll revokes tokens that nobody has any more, at once.
+func (b *Broker) discardAll(g *guarded, tokens []daypass.Secret) {
+	var wg sync.WaitGroup
+	for _, t := range tokens {
+		wg.Go(func() { b.discard(g, t) })
+	}
+	wg.Wait()
 }
 
 // whose asks whose a token is. Where somebody said whose it should be, it has to
@@ -260,14 +277,12 @@ func (b *Broker) Connections(ctx context.Context, c daypass.Caller) ([]store.Con
 	if err != nil {
 		return nil, err
 	}
-	list, err := b.ledger().list(ctx, p.ID)
-	return list, storeProblem(err)
+	return b.everywhere(ctx, p.ID)
 }
 
-// ConnectionsOf lists the connections of one person in the store.
+// ConnectionsOf lists the connections of one person by number.
 func (b *Broker) ConnectionsOf(ctx context.Context, person int64) ([]store.Connection, error) {
-	list, err := b.ledger().list(ctx, person)
-	return list, storeProblem(err)
+	return b.everywhere(ctx, person)
 }
 
 // Await waits until the caller is connected at a host, at most as long as ctx.

@@ -39,9 +39,6 @@ func (b *Broker) guard(is daypass.Issuer) *guarded {
 	})}
 }
 
-// open reports whether the provider is left alone at the moment.
-func (g *guarded) open() bool { return g.breaker.State() == gobreaker.StateOpen }
-
 // call runs one request to the provider. An answer that says no is an answer:
 // only a provider that cannot be reached, or that fails, counts against it.
 func (g *guarded) call(ctx context.Context, name string, f func(context.Context) error) error {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,8 +18,10 @@ type ledger interface {
 	list(ctx context.Context, person int64) ([]store.Connection, error)
 	byID(ctx context.Context, c store.Connection) (store.Connection, error) // store.ErrNone
 	grant(ctx context.Context, c store.Connection) (daypass.Grant, error)
-	// put keeps a consent. What it takes the place of is revoked by to-dos.
-	put(ctx context.Context, c store.Connection, g daypass.Grant, also func(*store.Tx) error) (store.Connection, error)
+	// put keeps a consent of somebody who is not cut off, else the error is
+	// store.ErrNone. What it takes the place of is revoked by to-dos, or comes back
+	// to be revoked now.
+	put(ctx context.Context, c store.Connection, g daypass.Grant, also func(*store.Tx) error) (now store.Connection, displaced []daypass.Secret, err error)
 	lease(ctx context.Context, c store.Connection, owner string, d time.Duration) (bool, error)
 	keep(ctx context.Context, c store.Connection, g daypass.Grant, e store.Event) (bool, error)
 	release(ctx context.Context, c store.Connection, owner string) error
@@ -40,6 +43,48 @@ func (b *Broker) ledger() ledger {
 		return inMemory{b.memory, b.Store, b.Now}
 	}
 	return stored{b.Store}
+}
+
+// everywhere lists a person's connections in the store and in memory: where an
+// admin chose the memory there may be some in the store from before, until they
+// are ended.
+func (b *Broker) everywhere(ctx context.Context, person int64) ([]store.Connection, error) {
+	out, err := stored{b.Store}.list(ctx, person)
+	if err != nil {
+		return nil, storeProblem(err)
+	}
+	kept, err := inMemory{b.memory, b.Store, b.Now}.list(ctx, person)
+	return append(out, kept...), storeProblem(err)
+}
+
+// endStored ends what is in the store where an admin has chosen that nothing
+// should be. Nobody would use it any more, nor renew it.
+func (b *Broker) endStored(ctx context.Context) {
+	counts, err := b.Store.CountConnections(ctx)
+	left := slices.ContainsFunc(counts, func(c store.ConnectionCount) bool { return c.State != store.Ended && c.N > 0 })
+	if err != nil || !b.Limits.Session || !left {
+		return
+	}
+	n := 0
+	for after := int64(0); ctx.Err() == nil; {
+		page, err := b.Store.People(ctx, store.PeopleFilter{Hub: b.Hub.ID, After: after, Limit: 1000})
+		if err != nil || len(page) == 0 {
+			break
+		}
+		for _, p := range page {
+			after = p.ID
+			conns, err := stored{b.Store}.list(ctx, p.ID)
+			for _, c := range conns {
+				if _, err = b.end(ctx, c, "connections are kept in memory only now", connEvent(c, store.Disconnected, b.Now())); err == nil {
+					n++
+				}
+			}
+			if err != nil {
+				b.Log.Warn("a stored connection was not ended", "person", p.ID, "err", err)
+			}
+		}
+	}
+	b.Log.Info("connections are kept in memory only; those in the store were ended", "number", n)
 }
 
 // stored keeps connections in the store.
@@ -78,7 +123,7 @@ func (s stored) grant(ctx context.Context, c store.Connection) (daypass.Grant, e
 	return s.db.Grant(ctx, c)
 }
 
-func (s stored) put(ctx context.Context, c store.Connection, g daypass.Grant, also func(*store.Tx) error) (store.Connection, error) {
+func (s stored) put(ctx context.Context, c store.Connection, g daypass.Grant, also func(*store.Tx) error) (store.Connection, []daypass.Secret, error) {
 	var now store.Connection
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
 		was, err := tx.Connection(c.Person, c.Host)
@@ -99,7 +144,7 @@ func (s stored) put(ctx context.Context, c store.Connection, g daypass.Grant, al
 		}
 		return also(tx)
 	})
-	return now, err
+	return now, nil, err
 }
 
 // endAll ends the children of a connection.
@@ -303,22 +348,53 @@ func (l inMemory) grant(_ context.Context, c store.Connection) (g daypass.Grant,
 	return g, err
 }
 
-func (l inMemory) put(ctx context.Context, c store.Connection, g daypass.Grant, also func(*store.Tx) error) (store.Connection, error) {
-	if err := l.db.Write(ctx, also); err != nil {
-		return c, err
+func (l inMemory) put(ctx context.Context, c store.Connection, g daypass.Grant, also func(*store.Tx) error) (store.Connection, []daypass.Secret, error) {
+	err := l.db.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.Alive(c.Person); err != nil {
+			return err
+		}
+		return also(tx)
+	})
+	if err != nil {
+		return c, nil, err
 	}
+	c, displaced := l.swap(c, g)
+	// Whoever cuts somebody off looks here once it is done: from now on they find
+	// this one, and whoever was done before is seen here.
+	p, ok, err := l.db.PersonByID(ctx, c.Person)
+	if err == nil && (!ok || !p.CutAt.IsZero()) {
+		err = store.ErrNone
+	}
+	if err != nil {
+		l.m.mu.Lock()
+		defer l.m.mu.Unlock()
+		delete(l.m.conns, c.ID)
+	}
+	return c, displaced, err
+}
+
+// swap puts a connection in the place of what the person had at the host, and
+// returns the tokens of that: its own, and what was made of it.
+func (l inMemory) swap(c store.Connection, g daypass.Grant) (now store.Connection, displaced []daypass.Secret) {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
 	for id, old := range l.m.conns {
-		if old.Person == c.Person && old.Host == c.Host {
-			delete(l.m.conns, id)
+		if old.Person != c.Person || old.Host != c.Host {
+			continue
 		}
+		delete(l.m.conns, id)
+		for _, ch := range old.children {
+			if ch.Ends.After(l.now()) {
+				displaced = append(displaced, ch.token)
+			}
+		}
+		displaced = append(displaced, old.grant.Access)
 	}
 	l.m.next--
 	c.ID, c.State, c.Version = l.m.next, store.Live, 1
 	c.AccessUntil, c.RenewUntil = g.Until, g.Renew
 	l.m.conns[c.ID] = &memConn{Connection: c, grant: g, children: map[int64]memChild{}}
-	return c, nil
+	return c, displaced
 }
 
 func (l inMemory) lease(_ context.Context, c store.Connection, owner string, d time.Duration) (ok bool, err error) {

@@ -29,6 +29,9 @@ func (b *Broker) Disconnect(ctx context.Context, c daypass.Caller, host, request
 	}
 	bridged := b.bridged.drop(p.ID, host)
 	conn, err := b.ledger().find(ctx, p.ID, host)
+	if errors.Is(err, store.ErrNone) && b.Limits.Session {
+		conn, err = stored{b.Store}.find(ctx, p.ID, host) // from before that was chosen
+	}
 	if errors.Is(err, store.ErrNone) && bridged > 0 {
 		return []string{host + ": the token of the hub's login is forgotten here until the next login; it can be revoked on the host's own page"}, nil
 	}
@@ -324,13 +327,9 @@ func (b *Broker) cutOff(ctx context.Context, p store.Person, by string) ([]strin
 	b.bridged.drop(p.ID, "")
 	b.children.drop(func(k childKey, v *kept) bool { return k.person == p.ID || k.person == 0 && v.holds(p.ID) })
 	done := []string{p.User.Name + ": cut off; sessions of the pages ended; no further tokens"}
-	conns, err := stored{b.Store}.list(ctx, p.ID)
+	conns, err := b.everywhere(ctx, p.ID)
 	if err != nil {
-		return done, storeProblem(err)
-	}
-	if b.Limits.Session { // and what is stored from before that was chosen
-		kept, _ := b.ledger().list(ctx, p.ID) // a memory has no errors
-		conns = append(conns, kept...)
+		return done, err
 	}
 	for _, c := range conns {
 		e := connEvent(c, store.Disconnected, now)

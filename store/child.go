@@ -196,6 +196,13 @@ func (tx *Tx) alive(person, connection int64) (o owner, err error) {
 	return o, err
 }
 
+// Alive returns ErrNone where a person was cut off, or is not there. Until the
+// commit nobody else can cut them off.
+func (tx *Tx) Alive(person int64) error {
+	_, err := tx.alive(person, 0)
+	return err
+}
+
 // PutChild stores a child of a person and a connection that are still there,
 // else the error is ErrNone; ID, Created, Used, Epoch and Ending are filled in.
 // Where Ends is more than a minute after Until, a to-do "revoke-child" is due at
