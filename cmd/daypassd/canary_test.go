@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -222,7 +223,7 @@ func TestCanaries(t *testing.T) {
 	}
 	s.hub.AddToGroup(t, "class", "student")
 	// A server's own processes have its token in their environment, from the hub.
-	w := c.watch(func(_, file, what string) bool {
+	w := maps.Clone(c).watch(func(_, file, what string) bool {
 		return file == "environ" && strings.HasPrefix(what, "the server token of")
 	})
 	p := s.browser()
