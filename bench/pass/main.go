@@ -14,7 +14,7 @@ package main
 import (
 	"bufio"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"flag"
 	"fmt"
 	"io"
@@ -41,7 +41,7 @@ const (
 )
 
 //go:embed peer.py
-var peerScript string
+var scripts embed.FS
 
 func main() {
 	n := flag.Int("n", 1500, "rounds")
@@ -290,7 +290,11 @@ func (l *lab) narrow(caveats []string) error {
 // startPython starts the peer, which measures perRound verifications for each
 // line that it reads.
 func (l *lab) startPython(path string) error {
-	l.python = exec.Command(path, "-c", peerScript)
+	script, err := scripts.ReadFile("peer.py")
+	if err != nil {
+		return err
+	}
+	l.python = exec.Command(path, "-c", string(script))
 	l.python.Stderr = os.Stderr
 	to, err := l.python.StdinPipe()
 	if err != nil {

@@ -91,7 +91,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageProblem(c, err.Error()) })
 	root.AddGroup(&cobra.Group{ID: "first", Title: "Every day:"}, &cobra.Group{ID: "more", Title: "More:"})
-	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.doctorCommand()}
+	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.passCommand(), a.doctorCommand()}
 	more := []*cobra.Command{
 		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.envCommand(), a.setupCommand(), a.walletCommand(),
 		a.serverCommand("serve", "Run the access service of a hub"),
