@@ -59,6 +59,7 @@ library and tornado, which every hub has. It does four things.
 
 import asyncio
 import inspect
+import ipaddress
 import json
 import time
 from urllib.parse import urlsplit
@@ -86,6 +87,7 @@ def configure(
     broker_url,
     hook_token_file=None,
     hook_url=None,
+    hook_insecure=False,
     service="daypass",
     service_url=None,
     service_token_file=None,
@@ -96,7 +98,10 @@ def configure(
     """Set a hub up for daypass; see the module's text.
 
     broker_url: where servers, and browsers, find the access service.
-    hook_url: where the hub finds it; the same where not given.
+    hook_url: where the hub finds it; the same where not given. Only https, but on
+        this machine: the hook's token, and those of log-ins, go there.
+    hook_insecure: they may go over plain http to another machine as well. Everybody
+        on the way can read them.
     hook_token_file: what the hub proves itself with to the access service, read at
         each use. Without it, nothing is told to the access service.
     service_url: where the hub's proxy finds it, to serve it at /services/NAME/;
@@ -107,7 +112,13 @@ def configure(
         hub's own origin.
     take_login: hand tokens of a log-in with GitHub to the access service.
     """
-    broker = _Broker(_base(hook_url or broker_url), hook_token_file)
+    hook = _base(hook_url or broker_url)
+    if hook_token_file and not hook_insecure and not _private(hook):
+        raise ValueError(
+            "daypass: over " + hook + " everybody on the way could read the hub's tokens; "
+            "make hook_url an address with https, or say hook_insecure=True"
+        )
+    broker = _Broker(hook, hook_token_file)
     _add_service(c, service, service_url, service_token_file, oauth_redirect_uri)
     _add_scopes(c, "access:services!service=" + service)
     for section in _sections(c, "Spawner", "environment"):
@@ -124,6 +135,17 @@ def _base(url):
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("daypass: broker_url and hook_url are addresses such as https://daypass.example.org/")
     return url.rstrip("/")
+
+
+def _private(url):
+    """Whether nobody between the hub and an address can read along."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(parts.hostname).is_loopback
+    except ValueError:
+        return False
 
 
 def _read(path):

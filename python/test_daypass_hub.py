@@ -85,6 +85,23 @@ class Configuration(unittest.TestCase):
             with self.assertRaises(ValueError):
                 daypass_hub.configure(Config(), broker_url=bad)
 
+    def test_hook_in_clear(self):
+        def refused(**kw):
+            try:
+                daypass_hub.configure(Config(), **{"broker_url": "https://daypass.example.org/", "hook_token_file": "/none", **kw})
+            except ValueError as e:
+                self.assertIn("hook_insecure", str(e))
+                return True
+            return False
+
+        for clear in ("http://daypass:8088/", "http://10.0.0.7/", "http://localhost.example.org/", "http://127.0.0.1.example.org/", "http://[2001:db8::1]/", "HTTP://daypass/"):
+            self.assertTrue(refused(hook_url=clear), clear)
+            self.assertTrue(refused(broker_url=clear), clear)
+            self.assertFalse(refused(hook_url=clear, hook_insecure=True), clear)
+            self.assertFalse(refused(hook_url=clear, hook_token_file=None), clear)
+        for private in ("http://127.0.0.1:8088/services/daypass/", "http://127.8.8.8/", "http://[::1]:8088/", "http://localhost:8088/", "https://daypass:8088/"):
+            self.assertFalse(refused(hook_url=private), private)
+
 
 class Stripping(unittest.TestCase):
     def test_strip(self):
