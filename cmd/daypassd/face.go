@@ -213,15 +213,18 @@ func (f *face) approvals(ctx context.Context, c daypass.Caller) ([]server.Approv
 			continue
 		}
 		seen[e.Server] = true
-		s := serverNamed(e.Server)
-		if ok, err := f.db.Approved(ctx, p.ID, s, day); err != nil || ok {
-			continue
+		for _, s := range serversNamed(e.Server) {
+			if ok, err := f.db.Approved(ctx, p.ID, s, day); err != nil || ok {
+				continue
+			}
+			visits, err := f.db.Visits(ctx, p.ID, s, day)
+			if err != nil {
+				return nil, err
+			}
+			if len(visits) >= f.b.Limits.ReposPerDay {
+				out = append(out, server.Approval{Server: s, Count: len(visits), Limit: f.b.Limits.ReposPerDay})
+			}
 		}
-		visits, err := f.db.Visits(ctx, p.ID, s, day)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, server.Approval{Server: s, Count: len(visits), Limit: f.b.Limits.ReposPerDay})
 	}
 	return out, err
 }
@@ -256,15 +259,17 @@ func (f *face) confirm(ctx context.Context, c daypass.Caller, host string, repo 
 	return told(host, f.b.Confirm(ctx, c, host, repo, server.RequestID(ctx)))
 }
 
-// serverNamed reads what daypass.Server.String writes.
-func serverNamed(s string) daypass.Server {
+// serversNamed are the servers that daypass.Server.String writes so: one may be
+// named like what is written where there is no name.
+func serversNamed(s string) []daypass.Server {
+	named := daypass.Server{Known: true, Name: s}
 	switch s {
 	case "unknown":
-		return daypass.Server{}
+		return []daypass.Server{{}, named}
 	case "default":
-		return daypass.Server{Known: true}
+		return []daypass.Server{{Known: true}, named}
 	}
-	return daypass.Server{Known: true, Name: s}
+	return []daypass.Server{named}
 }
 
 func (f *face) approve(ctx context.Context, c daypass.Caller, s daypass.Server) error {
