@@ -97,6 +97,10 @@ func (m *macaroon) parseCaveats(c *cursor) error {
 type cursor struct{ rest string }
 
 func (c *cursor) field() (kind int, data string) {
+	if s := c.rest; len(s) > 1 && s[0] > fieldEnd && s[0] < 0x80 && s[1] < 0x80 && int(s[1]) <= len(s)-2 { // nearly always
+		kind, data, c.rest = int(s[0]), s[2:2+int(s[1])], s[2+int(s[1]):]
+		return kind, data
+	}
 	kind = c.varint()
 	if kind <= fieldEnd {
 		return kind, ""
@@ -226,18 +230,17 @@ const (
 // buffers in place of crypto/hmac, whose objects cost as much as the hashing
 // of texts this short.
 func mac(key *[sha256.Size]byte, text string) [sha256.Size]byte {
-	var short [2 * blockSize]byte
-	buf := short[:]
-	if len(text) > blockSize {
+	var room [blockSize + 96]byte
+	buf := room[:]
+	if len(text) > len(room)-blockSize {
 		buf = make([]byte, blockSize+len(text))
 	}
 	pad(buf, key, inner)
 	n := copy(buf[blockSize:], text)
 	sum := sha256.Sum256(buf[:blockSize+n])
-	var end [blockSize + sha256.Size]byte
-	pad(end[:], key, outer)
-	copy(end[blockSize:], sum[:])
-	return sha256.Sum256(end[:])
+	pad(room[:], key, outer)
+	copy(room[blockSize:], sum[:])
+	return sha256.Sum256(room[:blockSize+sha256.Size])
 }
 
 func pad(block []byte, key *[sha256.Size]byte, with uint64) {

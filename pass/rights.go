@@ -152,7 +152,12 @@ func (r *Rights) narrowSet(s *Set, value string, read func(string) (string, erro
 	}
 	names := r.list(n)
 	for value != "" {
-		item, rest, _ := strings.Cut(value, ",")
+		item := value
+		if i := strings.IndexByte(value, ','); i >= 0 {
+			item, value = value[:i], value[i+1:]
+		} else {
+			value = ""
+		}
 		name, err := read(item)
 		if err != nil {
 			return err
@@ -160,7 +165,6 @@ func (r *Rights) narrowSet(s *Set, value string, read func(string) (string, erro
 		if name != "" && (s.All || slices.Contains(s.Names, name)) {
 			names = append(names, name)
 		}
-		value = rest
 	}
 	*s = Set{Names: names}
 	return nil

@@ -94,15 +94,13 @@ type Opened struct {
 	held     **proof
 }
 
-// A proof is an Opened and the pass's signatures from the first to the last, in
-// one piece of memory.
+// A proof is what stands behind an Opened.
 type proof struct {
-	opened Opened
-	of     *macaroon
-	sums   [][sha256.Size]byte
-	few    [6][sha256.Size]byte // where sums lie as long as they fit
-	names  [4]string            // where names of the rights lie, likewise
-	self   *proof               // what an Opened points to, as a Pass does
+	of    *macaroon
+	sums  [][sha256.Size]byte  // the pass's signatures from the first to the last
+	few   [6][sha256.Size]byte // where they lie as long as they fit
+	names [3]string            // where names of the rights lie, likewise
+	self  *proof               // what an Opened points to, as a Pass does
 }
 
 // Links returns how many links the pass has: one, and one for each caveat.
@@ -122,9 +120,16 @@ func (o *Opened) Link(i int) Link { return sha256.Sum256((*o.held).sums[i][:]) }
 
 // Open checks a pass's signature and then reads its caveats. The error is
 // ErrSignature, a *Refusal for a caveat that is not understood, or one of Keys.
-func (v Verifier) Open(p Pass) (*Opened, error) {
+func (v Verifier) Open(p Pass) (o Opened, err error) {
+	if err := v.open(p, &o); err != nil {
+		return Opened{}, err
+	}
+	return o, nil
+}
+
+func (v Verifier) open(p Pass, o *Opened) error {
 	if p.held == nil {
-		return nil, ErrSignature
+		return ErrSignature
 	}
 	id, known := p.Identity()
 	known = known && id.Realm == v.Realm && v.Realm.Kind != NoRealm
@@ -134,7 +139,7 @@ func (v Verifier) Open(p Pass) (*Opened, error) {
 		if key, err = v.Keys(id); errors.Is(err, ErrNoKey) {
 			known = false
 		} else if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if key.held == nil {
@@ -143,15 +148,11 @@ func (v Verifier) Open(p Pass) (*Opened, error) {
 	}
 	proven, ok := p.inside().prove(key)
 	if !ok || !known {
-		return nil, ErrSignature
+		return ErrSignature
 	}
-	o := &proven.opened
 	o.Identity, o.held = id, &proven.self
 	o.Rights.room = proven.names[:]
-	if err := o.Rights.read(proven.of.caveats); err != nil {
-		return nil, err
-	}
-	return o, nil
+	return o.Rights.read(proven.of.caveats)
 }
 
 func (m *macaroon) prove(key Key) (*proof, bool) {
@@ -186,13 +187,12 @@ func (o *Opened) check(f *Facts, now time.Time) error {
 }
 
 // Verify is Open and Check: from a pass to what it allows here and now.
-func (v Verifier) Verify(p Pass, f Facts, now time.Time) (*Opened, error) {
-	o, err := v.Open(p)
-	if err != nil {
-		return nil, err
+func (v Verifier) Verify(p Pass, f Facts, now time.Time) (o Opened, err error) {
+	if err := v.open(p, &o); err != nil {
+		return Opened{}, err
 	}
 	if err := o.check(&f, now); err != nil {
-		return nil, err
+		return Opened{}, err
 	}
 	return o, nil
 }

@@ -312,7 +312,7 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := func(p Pass) *Opened {
+	open := func(p Pass) Opened {
 		t.Helper()
 		o, err := hubVerifier().Open(p)
 		if err != nil {
@@ -406,7 +406,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		secrets = append(secrets, fmt.Sprintf("%x", raw[:8]), fmt.Sprintf("%X", raw[:8]), strings.Trim(fmt.Sprint(raw[:8]), "[]"), string(raw[:8]), fmt.Sprintf("%q", string(raw[:6])))
 	}
 	var shown strings.Builder
-	for _, x := range []any{p, &p, key, &key, o, *o, []Pass{p}, map[string]Key{"k": key}, struct{ o Opened }{*o}, struct{ o *Opened }{o}, struct{ p Pass }{p}, struct{ K *Key }{&key}, refusal, o.Rights} {
+	for _, x := range []any{p, &p, key, &key, o, &o, []Pass{p}, map[string]Key{"k": key}, struct{ o Opened }{o}, struct{ o *Opened }{&o}, struct{ p Pass }{p}, struct{ K *Key }{&key}, refusal, o.Rights} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 			fmt.Fprintf(&shown, verb+"\n", x)
 		}

@@ -248,10 +248,10 @@ func (l *lab) things() []thing {
 	}
 }
 
-func (l *lab) verify(v pass.Verifier) (*pass.Opened, error) {
+func (l *lab) verify(v pass.Verifier) (pass.Opened, error) {
 	p, err := pass.Parse(daypass.NewSecret(l.text))
 	if err != nil {
-		return nil, err
+		return pass.Opened{}, err
 	}
 	return v.Verify(p, l.facts, l.now)
 }
