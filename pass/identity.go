@@ -110,7 +110,7 @@ func word(s string, most int) bool {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_') {
+		if c := s[i]; c|0x20-'a' >= 26 && c-'0' >= 10 && c != '_' { // c|0x20 is a letter's lower case
 			return false
 		}
 	}

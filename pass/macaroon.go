@@ -36,10 +36,10 @@ func parseBinary(raw string) (*macaroon, error) {
 	if len(raw) > maxBinary {
 		return nil, ErrTooBig
 	}
-	if isV1(raw) {
-		return nil, ErrV1
-	}
 	if len(raw) == 0 || raw[0] != 2 {
+		if isV1(raw) {
+			return nil, ErrV1
+		}
 		return nil, ErrMalformed
 	}
 	m := new(macaroon)

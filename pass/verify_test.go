@@ -250,6 +250,13 @@ func TestIdentities(t *testing.T) {
 			t.Errorf("%q is taken for %+v", text, id)
 		}
 	}
+	for i := range 256 {
+		c := byte(i)
+		want := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+		if word(string([]byte{c}), 1) != want {
+			t.Errorf("%q in a word: %v", c, !want)
+		}
+	}
 	seen := map[string]bool{}
 	for range 1000 {
 		id, err := NewID(nil)

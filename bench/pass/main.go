@@ -20,7 +20,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"time"
 
@@ -68,13 +67,7 @@ var bounds = []bound{
 	{"narrowed by five, text to text, in a second at least", func(t *table) float64 { return 1e9 / t.median(narrow) }, 200_000, true},
 }
 
-// liveHeap stands for what a service holds anyway, so that the collector runs as
-// often as it would there, for all that is measured alike.
-const liveHeap = 64 << 20
-
 func run(n int, check bool, out io.Writer) error {
-	heap := make([]byte, liveHeap)
-	defer runtime.KeepAlive(heap)
 	best := make([]float64, len(bounds))
 	for attempt := 1; ; attempt++ {
 		t, err := measure(n)
@@ -146,8 +139,12 @@ func (t *table) print(out io.Writer, n int) {
 	}
 }
 
-// perRound is how many of each are done before the next takes its turn.
-const perRound = 50
+// perRound is how many of each are measured before the next takes its turn, and
+// warm how many come before, since the one whose turn it was has the caches.
+const (
+	perRound = 60
+	warm     = 40
+)
 
 func measure(n int) (*table, error) {
 	l, err := newLab()
@@ -165,13 +162,11 @@ func measure(n int) (*table, error) {
 	}
 	for round := range n + 1 {
 		for _, x := range things {
-			start := time.Now()
-			for range perRound {
-				if err := x.once(); err != nil {
-					return nil, fmt.Errorf("%s: %w", x.name, err)
-				}
+			ns, err := x.timed()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", x.name, err)
 			}
-			if ns := float64(time.Since(start)) / perRound; round > 0 { // the first warms up
+			if round > 0 { // the first warms up
 				t.ns[x.name] = append(t.ns[x.name], ns)
 			}
 		}
@@ -193,6 +188,20 @@ func measure(n int) (*table, error) {
 type thing struct {
 	name string
 	once func() error
+}
+
+// timed returns the nanoseconds of one, over perRound of them.
+func (x thing) timed() (float64, error) {
+	var start time.Time
+	for i := range warm + perRound {
+		if i == warm {
+			start = time.Now()
+		}
+		if err := x.once(); err != nil {
+			return 0, err
+		}
+	}
+	return float64(time.Since(start)) / perRound, nil
 }
 
 // A lab is one pass, the request that it is shown with, and the peers.
