@@ -325,6 +325,21 @@ func TestTextForm(t *testing.T) {
 	}
 }
 
+// TestShortestForm: a type or a length that could be written shorter is refused,
+// since one pass would have many texts; all three libraries take it.
+func TestShortestForm(t *testing.T) {
+	end := "\x00\x00\x06\x20" + strings.Repeat("s", 32)
+	for raw, ok := range map[string]bool{
+		"\x02\x02\x02id" + end: true, "\x02\x02\x82\x00id" + end: false, "\x02\x82\x00\x02id" + end: false, "\x02\x02\x82\x80\x00id" + end: false,
+		"\x02\x02\x02id\x80\x00\x00\x06\x20" + strings.Repeat("s", 32): false, "\x02\x02\x02id\x00\x00\x06\xa0\x00" + strings.Repeat("s", 32): false,
+		"\x02\x02\x80\x01" + strings.Repeat("i", 128) + end: true, "\x02\x02\xff\xff\x03" + strings.Repeat("i", 65535) + end: false,
+	} {
+		if _, err := ParseBinary([]byte(raw)); (err == nil) != ok {
+			t.Errorf("%.12x: %v, want %v", raw, err, ok)
+		}
+	}
+}
+
 func testPass(t testing.TB) Pass {
 	t.Helper()
 	p, err := Mint(NewKey([]byte("key")), Identity{Realm: Realm{Index, "main"}, User: "alice", ID: "abcDEF234"}, "expires=4102444800")
