@@ -79,9 +79,9 @@ func (st *site) addCrowd(where string, n int) {
 		`INSERT INTO people (hub, name, created, seen_at)
 			WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < ` + fmt.Sprint(n) + `)
 			SELECT 'other', 'person' || i, 1700000000000000 + i, 1700000000000000 FROM k`,
-		`INSERT INTO connections (person, host, app, kind, account, login, full_name, email, state, why, created, used, ends, version,
+		`INSERT INTO connections (person, hub, born, host, app, kind, account, login, full_name, email, state, why, created, used, ends, version,
 			access_until, renew_until, lease, lease_until, sealed_by, box)
-			SELECT p.id, c.host, c.app, c.kind, 20000000 + p.id, p.name, c.full_name, c.email, c.state, c.why, c.created, c.used + p.id,
+			SELECT p.id, p.hub, p.created, c.host, c.app, c.kind, 20000000 + p.id, p.name, c.full_name, c.email, c.state, c.why, c.created, c.used + p.id,
 			c.ends + p.id, c.version, c.access_until, c.renew_until, c.lease, c.lease_until, c.sealed_by, randomblob(length(c.box))
 			FROM people p, (SELECT * FROM connections ORDER BY id LIMIT 1) c WHERE p.hub = 'other'`,
 		`COMMIT`,
