@@ -1,7 +1,6 @@
 package pass
 
 import (
-	"crypto/rand"
 	"errors"
 	"io"
 	"strings"
@@ -44,11 +43,8 @@ const hubMark = "daypass:hub:"
 // idLetters are devpi-tokens': none that is read as another.
 const idLetters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
-// NewID draws an id of 16 characters, 92 bits; nil means crypto/rand.
+// NewID draws an id of 16 characters, 92 bits, from a source such as crypto/rand's.
 func NewID(random io.Reader) (string, error) {
-	if random == nil {
-		random = rand.Reader
-	}
 	out := make([]byte, 0, 16)
 	var buf [32]byte
 	for range 64 { // each round gives 27 on the average

@@ -2,6 +2,7 @@ package pass
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/gob"
 	"encoding/json"
 	"errors"
@@ -259,7 +260,7 @@ func TestIdentities(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for range 1000 {
-		id, err := NewID(nil)
+		id, err := NewID(rand.Reader)
 		if err != nil || len(id) != 16 || seen[id] || strings.Trim(id, idLetters) != "" {
 			t.Fatalf("%q, %v", id, err)
 		}
