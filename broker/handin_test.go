@@ -89,15 +89,3 @@ func TestHandInOtherAccount(t *testing.T) {
 
 func (r *rig) must2(c daypass.Caller) { _, _ = r.ask(c, notes) }
 
-// reconcileTwice runs the background for two looks a day apart.
-func (r *rig) reconcileTwice(t *testing.T) {
-	for range 2 {
-		ctx, stop := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() { defer close(done); r.Run(ctx) }()
-		time.Sleep(1500 * time.Millisecond)
-		stop()
-		<-done
-		r.later(25 * time.Hour)
-	}
-}
