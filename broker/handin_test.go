@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -88,4 +87,3 @@ func TestHandInOtherAccount(t *testing.T) {
 }
 
 func (r *rig) must2(c daypass.Caller) { _, _ = r.ask(c, notes) }
-
