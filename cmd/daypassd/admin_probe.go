@@ -180,7 +180,7 @@ func forFound(f broker.Findings) string {
 	case !f.First.Exact:
 		return text + ", and the token REACHES MORE than the one repository: daypass hands out none of these"
 	case f.First.Selection != "selected":
-		return text + ", though the token reaches the one repository alone: daypass refuses such tokens; report it"
+		return text + ", though the token reaches the one repository alone: unless server.yaml has any_selection: true, daypass refuses such tokens"
 	}
 	return text + ", and the token reaches the one repository alone"
 }

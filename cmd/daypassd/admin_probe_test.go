@@ -36,7 +36,7 @@ func TestProbe(t *testing.T) {
 		"they survive": {func(s *fake.Switches) { s.ChildrenSurviveRefresh = true }, []string{"children_survive_refresh: true\n", "they go on when"}},
 		"no limit":     {func(s *fake.Switches) { s.ChildLimit = -1 }, []string{"11 were made, and 11 of them lived at once; no limit", "survive_refresh: false"}},
 		"a low limit":  {func(s *fake.Switches) { s.ChildLimit = 3 }, []string{"4 were made, and 3 of them lived"}},
-		"all is said":  {func(s *fake.Switches) { s.EchoSelection = true }, []string{`says "all", though`, "daypass refuses such"}},
+		"all is said":  {func(s *fake.Switches) { s.EchoSelection = true }, []string{`says "all", though`, "any_selection: true, daypass refuses such"}},
 		"no end":       {func(s *fake.Switches) { s.ChildrenUndated = true }, []string{"the answer names none"}},
 	} {
 		t.Run(name, func(t *testing.T) {

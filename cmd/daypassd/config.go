@@ -88,6 +88,7 @@ type githubConfig struct {
 		Name     string `yaml:"name"`
 	} `yaml:"content"`
 	ChildrenSurviveRefresh bool `yaml:"children_survive_refresh"`
+	AnySelection           bool `yaml:"any_selection"`
 	AcceptNeverEnding      bool `yaml:"accept_never_ending"`
 	LoginApp               struct {
 		ClientID         string `yaml:"client_id"`

@@ -161,7 +161,7 @@ func (s *app) issuer(g githubConfig) (*github.Issuer, error) {
 		return nil, err
 	}
 	ic := github.IssuerConfig{
-		Host: h, Now: time.Now, ChildrenSurvive: g.ChildrenSurviveRefresh,
+		Host: h, Now: time.Now, ChildrenSurvive: g.ChildrenSurviveRefresh, AnySelection: g.AnySelection,
 		Push: github.PushApp{ClientID: g.Push.ClientID, AppURL: g.Push.AppURL},
 	}
 	for _, where := range g.Push.ClientSecrets {

@@ -46,6 +46,11 @@ type IssuerConfig struct {
 	// ChildrenSurvive: at this host a child goes on when its parent is
 	// refreshed. GitHub does not say; false is the careful reading.
 	ChildrenSurvive bool
+	// AnySelection: the answer that makes a token narrow may say "all" where the App
+	// is installed on all repositories of an owner. GitHub does not say whose
+	// repository_selection it is; false is the careful reading. What the token
+	// reaches is seen for itself either way.
+	AnySelection bool
 }
 
 // maxChildren leaves one of the ten tokens that GitHub documents for one person
@@ -65,6 +70,7 @@ type Issuer struct {
 	base    http.RoundTripper
 	now     func() time.Time
 	survive bool
+	any     bool         // AnySelection
 	secret  atomic.Int64 // which of push.ClientSecrets was right last
 }
 
@@ -89,7 +95,7 @@ func NewIssuer(c IssuerConfig) (*Issuer, error) {
 	if err := checkPush(c.Host, c.Push); err != nil {
 		return nil, err
 	}
-	i := &Issuer{host: c.Host, push: c.Push, base: c.Transport, now: c.Now, survive: c.ChildrenSurvive}
+	i := &Issuer{host: c.Host, push: c.Push, base: c.Transport, now: c.Now, survive: c.ChildrenSurvive, any: c.AnySelection}
 	i.push.ClientSecrets = append([]daypass.Secret(nil), c.Push.ClientSecrets...)
 	i.push.AppURL = strings.TrimRight(c.Push.AppURL, "/")
 	if i.base == nil {

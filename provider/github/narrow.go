@@ -158,7 +158,7 @@ func (i *Issuer) readNarrow(parent daypass.Secret, scope daypass.Scope, a answer
 		return out, i.wider("it is of another kind")
 	case said.App != nil && said.App.ClientID != "" && said.App.ClientID != i.push.ClientID:
 		return out, i.wider("it is another App's")
-	case in == nil || in.Selection != "selected":
+	case in == nil || in.Selection != "selected" && !(i.any && in.Selection == "all"):
 		return out, i.wider("it is not said to be for chosen repositories")
 	case in.Account == nil || !daypass.FoldEqual(in.Account.Login, scope.Repos[0].Owner):
 		return out, i.wider("it is for another owner")
