@@ -33,6 +33,7 @@ type Limits struct {
 	Session      bool          // keep connections in memory only, for SessionAge
 	SessionAge   time.Duration // 8 hours
 	ReposPerDay  int           // from one server without a click: 20
+	WriteClick   time.Duration // a server writes only so long after its person's click; 0: no click is asked for
 	MaxShare     time.Duration // how long a share may last: 180 days
 	RightTTL     time.Duration // how long a look at a person's right counts: 5 minutes, and not more
 	ProviderTime time.Duration // what one request for a credential may spend at a provider: 4.5 s

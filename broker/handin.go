@@ -212,6 +212,9 @@ func (b *Broker) byBridge(ctx context.Context, g *guarded, q asking) (Answer, bo
 	if right.Access < daypass.Write || q.verdict.Access < daypass.Write {
 		return Answer{}, false, nil
 	}
+	if err := b.clicked(ctx, q, daypass.Write); err != nil {
+		return Answer{}, false, err
+	}
 	if err := b.pinned(ctx, c, p, p.ID, ask, right.Repo); err != nil {
 		return Answer{}, false, err
 	}

@@ -44,6 +44,7 @@ var builtIn = map[string]string{
 	"DP-835": "built-in:sharing",
 	"DP-837": "built-in:own-right",
 	"DP-838": "built-in:pace",
+	"DP-850": "built-in:write-click",
 	"DP-839": "built-in:one-account",
 }
 

@@ -135,6 +135,9 @@ func (b *Broker) mint(ctx context.Context, g *guarded, led ledger, conn store.Co
 	if q, err = b.today(q, right.Repo); err != nil {
 		return nil, "", err
 	}
+	if err := b.clicked(ctx, q, min(q.verdict.Access, right.Access)); err != nil {
+		return nil, "", err
+	}
 	if err := b.pinned(ctx, q.c, q.p, q.p.ID, q.ask, right.Repo); err != nil {
 		return nil, "", err
 	}

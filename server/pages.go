@@ -245,15 +245,17 @@ func (s *Server) approve(v *visit) error {
 		return err
 	}
 	for _, a := range waits {
-		if a.Server != server {
+		if a.Server != server || a.Writes != (v.form.Get("what") == "write") {
 			continue
 		}
-		if err := s.c.Broker.Approve(v.r.Context(), v.who.Caller, server); err != nil {
+		allow, title, text := s.c.Broker.Approve, "Allowed for today", "may use more repositories today."
+		if a.Writes {
+			allow, title, text = s.c.Broker.AllowWrites, "Allowed to write", "may write now. Push again."
+		}
+		if err := allow(v.r.Context(), v.who.Caller, server); err != nil {
 			return err
 		}
-		return s.show(v, "done", "Allowed for today", done{
-			Text: "The server “" + server.String() + "” may use more repositories today.", Go: s.base, GoText: "Back to your access",
-		})
+		return s.show(v, "done", title, done{Text: "The server “" + server.String() + "” " + text, Go: s.base, GoText: "Back to your access"})
 	}
 	return badForm("that server does not wait for a click")
 }

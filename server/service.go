@@ -65,6 +65,9 @@ type Broker struct {
 	Activity   func(context.Context, daypass.Caller, ActivityQuery) (list []Activity, next string, err error)
 	Approvals  func(context.Context, daypass.Caller) ([]Approval, error)
 	Approve    func(ctx context.Context, caller daypass.Caller, server daypass.Server) error
+	// AllowWrites lets a server write, for the Approvals that say Writes. May be
+	// nil where none does.
+	AllowWrites func(ctx context.Context, caller daypass.Caller, server daypass.Server) error
 	// NewServers lists the servers, and the tokens that are no server's, that were
 	// given their first credential in the last 24 hours, the newest first. May be
 	// nil.
@@ -207,6 +210,7 @@ type Activity struct {
 // without a click.
 type Approval struct {
 	Server daypass.Server
+	Writes bool // it waits to write at all, not for more repositories
 	Count  int
 	Limit  int
 }

@@ -121,6 +121,8 @@ type serversConfig struct {
 type limitsConfig struct {
 	RepositoriesPerDay int `yaml:"repositories_per_day"`
 	AddressesPerToken  int `yaml:"addresses_per_token"`
+	// WriteClick: a server writes only so long after a click in a browser.
+	WriteClick string `yaml:"write_click"`
 }
 
 type headsConfig struct {

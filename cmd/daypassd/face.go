@@ -35,7 +35,7 @@ type face struct {
 func (f *face) broker() server.Broker {
 	return server.Broker{
 		Hosts: f.hosts, Enter: f.enter, Credential: f.credential, Rejected: f.rejected, Connections: f.connections, Wait: f.wait, Reach: f.reach,
-		Start: f.start, Finish: f.finish, Disconnect: f.disconnect, Activity: f.activity, Approvals: f.approvals, Approve: f.approve, NewServers: f.newServers, Roamed: f.roamed,
+		Start: f.start, Finish: f.finish, Disconnect: f.disconnect, Activity: f.activity, Approvals: f.approvals, Approve: f.approve, AllowWrites: f.allowWrites, NewServers: f.newServers, Roamed: f.roamed,
 		Moved: f.moved, Confirm: f.confirm, Sharing: f.sharing, Share: f.share, EndShare: f.endShare, Changed: f.changed.watch,
 		People: f.people, Person: f.person, CutOff: f.cutOff, Health: f.health, Ready: func(ctx context.Context) []server.Check { return f.ready(ctx) },
 		HookLogin: f.hookLogin, HookStopped: f.hookStopped,
@@ -206,7 +206,8 @@ func (f *face) approvals(ctx context.Context, c daypass.Caller) ([]server.Approv
 	day := f.now().UTC().Format("2006-01-02")
 	since, _ := time.Parse("2006-01-02", day)
 	list, err := f.db.Events(ctx, store.EventFilter{Person: p.ID, Kind: store.Refusal, Since: since, Limit: 200})
-	var out []server.Approval
+	out, werr := f.waitingToWrite(ctx, p.ID)
+	err = errors.Join(err, werr)
 	seen := map[string]bool{}
 	for _, e := range list {
 		if e.Code != "DP-823" || seen[e.Server] {
@@ -270,6 +271,34 @@ func serversNamed(s string) []daypass.Server {
 		return []daypass.Server{{Known: true}, named}
 	}
 	return []daypass.Server{named}
+}
+
+// waitingToWrite finds servers that were refused a token that writes, for want of a
+// click, within the time that a click counts.
+func (f *face) waitingToWrite(ctx context.Context, person int64) ([]server.Approval, error) {
+	if f.b.Limits.WriteClick <= 0 {
+		return nil, nil
+	}
+	list, err := f.db.Events(ctx, store.EventFilter{Person: person, Kind: store.Refusal, Since: f.now().Add(-f.b.Limits.WriteClick), Limit: 200})
+	var out []server.Approval
+	seen := map[string]bool{}
+	for _, e := range list {
+		if e.Code != "DP-850" || seen[e.Server] {
+			continue
+		}
+		seen[e.Server] = true
+		s := serversNamed(e.Server)[0] // one that somebody named "default" has to wait
+		may, merr := f.b.MayWrite(ctx, person, s)
+		if err = errors.Join(err, merr); merr == nil && !may {
+			out = append(out, server.Approval{Server: s, Writes: true})
+		}
+	}
+	return out, err
+}
+
+func (f *face) allowWrites(ctx context.Context, c daypass.Caller, s daypass.Server) error {
+	defer f.changed.tell(c.User)
+	return told("", f.b.AllowWrites(ctx, c, s, server.RequestID(ctx)))
 }
 
 func (f *face) approve(ctx context.Context, c daypass.Caller, s daypass.Server) error {

@@ -216,7 +216,7 @@ func (c *serverConfig) brokerLimits() (broker.Limits, error) {
 		text string
 	}{
 		{&l.MaxAge, "connections.max_age", c.Connections.MaxAge}, {&l.Idle, "connections.idle", c.Connections.Idle},
-		{&l.MaxShare, "sharing.max", c.Sharing.Max},
+		{&l.MaxShare, "sharing.max", c.Sharing.Max}, {&l.WriteClick, "limits.write_click", c.Limits.WriteClick},
 	} {
 		if *d.to, err = duration(d.key, d.text); err != nil {
 			return l, err
