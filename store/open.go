@@ -191,7 +191,20 @@ func (db *DB) openPostgres() error {
 }
 
 // connect opens the first connections, migrates and checks.
+// connect tries until the database is ready. SQLite says "busy" at once, without
+// the pause that busy_timeout sets, where others change a new file's journal at
+// the same moment, or the last one of them just closes it (sqlite.org/wal.html, 9).
 func (db *DB) connect(ctx context.Context) error {
+	for end := time.Now().Add(retryFor); ; time.Sleep(20 * time.Millisecond) {
+		err := db.connectOnce(ctx)
+		if err == nil || db.d.postgres || !passing(err) || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// connectOnce may be done again: each step leaves what is done already.
+func (db *DB) connectOnce(ctx context.Context) error {
 	if err := db.writer.PingContext(ctx); err != nil {
 		return openProblem(err)
 	}
