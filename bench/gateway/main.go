@@ -1,0 +1,4 @@
+// Command gateway measures the package gateway beside the devpi server behind it.
+package main
+
+func main() {}
