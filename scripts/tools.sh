@@ -7,7 +7,8 @@
 #        scripts/tools.sh hub       installs a JupyterHub 6 and its proxy, once
 #        scripts/tools.sh hubs      installs 5, 4 and Debian's 3 too
 #        scripts/tools.sh pass      installs pymacaroons and libmacaroons, the oracles of passes
-#        scripts/tools.sh hub-env|hubs-env|pass-env   prints the variables that lead the tests to them, for eval
+#        scripts/tools.sh devpi     installs devpi servers, with and without devpi-tokens, and their clients
+#        scripts/tools.sh hub-env|hubs-env|pass-env|devpi-env   prints the variables that lead the tests to them, for eval
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -54,24 +55,13 @@ install_proxy() {
 	cp "$chp/package-lock.json" "$chp/installed"
 }
 
-install_hub() { # install_hub 6
-	hub="$cache/hub-$1"
-	cmp -s "$here/hub/$1.lock" "$hub/installed" && return 0
-	rm -rf "$hub"
-	python3 -m venv "$hub"
-	"$hub/bin/pip" --quiet --disable-pip-version-check install --no-deps -r "$here/hub/$1.lock"
-	"$hub/bin/pip" --disable-pip-version-check check >/dev/null
-	cp "$here/hub/$1.lock" "$hub/installed"
-}
-
-install_oracle() {
-	oracle="$cache/pass-oracle"
-	cmp -s "$here/pass/oracle.lock" "$oracle/installed" && return 0
-	rm -rf "$oracle"
-	python3 -m venv "$oracle"
-	"$oracle/bin/pip" --quiet --disable-pip-version-check install --no-deps -r "$here/pass/oracle.lock"
-	"$oracle/bin/pip" --disable-pip-version-check check >/dev/null
-	cp "$here/pass/oracle.lock" "$oracle/installed"
+install_python() { # install_python hub/6.lock hub-6
+	cmp -s "$here/$1" "$cache/$2/installed" && return 0
+	rm -rf "${cache:?}/$2"
+	python3 -m venv "$cache/$2"
+	"$cache/$2/bin/pip" --quiet --disable-pip-version-check install --no-deps -r "$here/$1"
+	"$cache/$2/bin/pip" --disable-pip-version-check check >/dev/null
+	cp "$here/$1" "$cache/$2/installed"
 }
 
 # axe-core judges the pages' accessibility (MPL-2.0: used, not shipped).
@@ -130,10 +120,10 @@ hub | hubs)
 	install_missing
 	alone
 	install_proxy
-	install_hub 6
+	install_python hub/6.lock hub-6
 	[ "$1" = hub ] && exit 0
-	install_hub 5
-	install_hub 4
+	install_python hub/5.lock hub-5
+	install_python hub/4.lock hub-4
 	;;
 pass)
 	need flock util-linux
@@ -142,7 +132,19 @@ pass)
 	ldconfig -p 2>/dev/null | grep -q libmacaroons.so.0 || missing="$missing libmacaroons0"
 	install_missing
 	alone
-	install_oracle
+	install_python pass/oracle.lock pass-oracle
+	;;
+devpi)
+	need flock util-linux
+	need python3 python3
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+	install_missing
+	alone
+	install_python devpi/devpi.lock devpi
+	install_python devpi/devpi-tokens.lock devpi-tokens
+	;;
+devpi-env)
+	echo "export DAYPASS_TEST_DEVPI='$cache/devpi' DAYPASS_TEST_DEVPI_TOKENS='$cache/devpi-tokens'"
 	;;
 pass-env)
 	echo "export DAYPASS_TEST_PASS_PYTHON='$cache/pass-oracle/bin/python'"
@@ -155,7 +157,7 @@ hubs-env)
 	echo "export DAYPASS_TEST_HUBS='$cache/hub-6:$cache/hub-5:$cache/hub-4:/usr'"
 	;;
 *)
-	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|pass|hub-env|hubs-env|pass-env" >&2
+	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|pass|devpi|hub-env|hubs-env|pass-env|devpi-env" >&2
 	exit 2
 	;;
 esac
