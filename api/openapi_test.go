@@ -34,12 +34,13 @@ func TestOpenAPI(t *testing.T) {
 	}
 	for _, path := range []string{
 		api.PathCredential, api.PathRejected, api.PathMe, api.PathConnection + "{host}", api.PathRepos + "{host}", api.PathHookLogin, api.PathHookStop, api.PathOpenAPI,
+		api.PathPasses, api.PathPass + "{id}", api.PathEndPass, api.PathDevice, api.PathDeviceToken, api.PathAudience, api.PathMintToken,
 	} {
 		if doc.Paths.Value(path) == nil {
 			t.Errorf("it does not describe %s", path)
 		}
 	}
-	if n := doc.Paths.Len(); n != 8 {
+	if n := doc.Paths.Len(); n != 15 {
 		t.Errorf("it describes %d paths", n)
 	}
 }
@@ -52,7 +53,9 @@ func TestOpenAPITypes(t *testing.T) {
 		"CredentialRequest": api.CredentialRequest{}, "CredentialReply": api.CredentialReply{}, "Repo": api.Repo{}, "Account": api.Account{},
 		"Rejected": api.Rejected{}, "Me": api.Me{}, "User": api.User{}, "Host": api.Host{}, "Disconnected": api.Disconnected{}, "Repos": api.Repos{},
 		"Right": api.Right{}, "HookLogin": api.HookLogin{}, "HookStopped": api.HookStopped{},
-		"Error": api.Error{}, "ErrorBody": api.ErrorBody{},
+		"Error": api.Error{}, "ErrorBody": api.ErrorBody{}, "PassLimits": api.PassLimits{}, "PassRequest": api.PassRequest{}, "PassReply": api.PassReply{},
+		"Passes": api.Passes{}, "Pass": api.Pass{}, "PassEnded": api.PassEnded{}, "ShownPass": api.ShownPass{}, "DeviceRequest": api.DeviceRequest{},
+		"DeviceCodes": api.DeviceCodes{}, "DeviceToken": api.DeviceToken{}, "Audience": api.Audience{}, "MintToken": api.MintToken{}, "MintRefused": api.MintRefused{}, "MintError": api.MintError{},
 	} {
 		s := schemas[name]
 		if s == nil {
@@ -121,6 +124,40 @@ func TestOpenAPIExamples(t *testing.T) {
 			if v, err := api.DecodeHookLogin(b); err != nil || v.Refresh.IsZero() || v.User == "" {
 				t.Errorf("%s: %v: %s", name, err, b)
 			}
+		case "PassRequest":
+			var v api.PassRequest
+			if err := api.DecodeRequest(b, &v); err != nil || v.Check() != "" {
+				t.Errorf("%s: %v %s: %s", name, err, v.Check(), b)
+			}
+		case "DeviceRequest":
+			var v api.DeviceRequest
+			if err := api.DecodeRequest(b, &v); err != nil || v.Check() != "" {
+				t.Errorf("%s: %v %s: %s", name, err, v.Check(), b)
+			}
+		case "PassReply":
+			if v, err := api.DecodePassReply(b); err != nil || len(v.Limits) == 0 {
+				t.Errorf("%s: %v: %s", name, err, b)
+			}
+		case "ShownPass":
+			if _, err := api.DecodeShownPass(b); err != nil {
+				t.Errorf("%s: %v: %s", name, err, b)
+			}
+		case "DeviceCodes":
+			if v, err := api.DecodeDeviceCodes(b); err != nil || v.Interval != 5 {
+				t.Errorf("%s: %v: %s", name, err, b)
+			}
+		case "DeviceToken":
+			if _, err := api.DecodeDeviceToken(b); err != nil {
+				t.Errorf("%s: %v: %s", name, err, b)
+			}
+		case "MintToken":
+			if _, err := api.DecodeMintToken(b); err != nil {
+				t.Errorf("%s: %v: %s", name, err, b)
+			}
+		case "MintedToken":
+			if _, err := api.DecodeMintedToken(b); err != nil {
+				t.Errorf("%s: %v: %s", name, err, b)
+			}
 		case "ErrorBody":
 			if _, ok := api.DecodeError(b); !ok {
 				t.Errorf("%s: %s", name, b)
@@ -128,6 +165,7 @@ func TestOpenAPIExamples(t *testing.T) {
 		default:
 			v := map[string]any{
 				"Me": new(api.Me), "Host": new(api.Host), "Disconnected": new(api.Disconnected), "Repos": new(api.Repos), "HookStopped": new(api.HookStopped),
+				"Passes": new(api.Passes), "PassEnded": new(api.PassEnded), "Audience": new(api.Audience), "MintRefused": new(api.MintRefused),
 			}[name]
 			d := json.NewDecoder(bytes.NewReader(b))
 			d.DisallowUnknownFields()

@@ -23,6 +23,7 @@ type Error struct {
 	Event string `json:"event,omitempty"` // the id in the activity, for whoever is asked about it
 	Rule  string `json:"rule,omitempty"`  // the rule that decided
 	Link  string `json:"link,omitempty"`  // where to go next; absolute
+	OAuth string `json:"error,omitempty"` // the word of RFC 8628, 3.5, of a device's code that gives no pass
 }
 
 // FromProblem turns a problem into what is sent. Its kind is told by the HTTP

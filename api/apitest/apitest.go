@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +61,7 @@ func New() (*Check, error) {
 // right. A request has to be as described where it was answered with 2xx; one
 // that was refused may have been malformed on purpose.
 func (c *Check) Exchange(r *http.Request, body []byte, status int, head http.Header, answer []byte) error {
-	i := strings.Index(r.URL.EscapedPath(), api.Base+"/")
+	i := begins(r.URL.EscapedPath())
 	if i < 0 || r.Method == http.MethodHead {
 		return nil
 	}
@@ -96,6 +97,14 @@ func (c *Check) Exchange(r *http.Request, body []byte, status int, head http.Hea
 	}))
 }
 
+// begins is where the API's own part of a path begins; -1: it is none of it.
+func begins(path string) int {
+	if i := strings.Index(path, api.Base+"/"); i >= 0 {
+		return i
+	}
+	return strings.Index(path, "/_/oidc/")
+}
+
 func wrap(told string, err error) error {
 	if err == nil {
 		return nil
@@ -105,7 +114,8 @@ func wrap(told string, err error) error {
 
 // stray judges the answer at an address, or to a method, that there is not.
 func stray(status int, answer []byte) error {
-	if _, ok := api.DecodeError(answer); !ok {
+	var refused api.MintRefused
+	if _, ok := api.DecodeError(answer); !ok && (json.Unmarshal(answer, &refused) != nil || len(refused.Errors) == 0) {
 		return errors.New("nothing of the description, and not answered with an error's body")
 	}
 	switch status {
@@ -170,7 +180,7 @@ func (c *Check) RoundTrip(to http.RoundTripper, r *http.Request, report func(err
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	res, err := to.RoundTrip(r)
-	if err != nil || !strings.Contains(r.URL.Path, api.Base+"/") {
+	if err != nil || begins(r.URL.Path) < 0 {
 		return res, err
 	}
 	answer, err := io.ReadAll(res.Body)
