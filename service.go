@@ -70,6 +70,15 @@ type Caller struct {
 	Groups []string // the hub's groups, as of the last time it was asked
 	Server Server
 	Via    Via
+	Pass   PassRef // where Via is ViaPass
+}
+
+// A PassRef is the pass that a request was made with. The zero PassRef is none.
+type PassRef struct {
+	ID   string // of the pass that was minted, in the broker's table
+	Link string // of the pass as it was shown, narrowed or not: 64 hexadecimal digits, of which events show 16
+	Text Secret // the pass itself: whatever is given by it, it is looked at anew
+	From string // the address that showed it, as netip.Addr.String writes it; "" is not known
 }
 
 // An Account is who a token acts as at a provider. The number is the key; the

@@ -69,8 +69,10 @@ func (l Limits) filled() Limits {
 type HubUser struct {
 	Name    string
 	Created time.Time
-	Servers []string // running; nil and Running false where the hub does not tell
-	Running bool     // Servers is known
+	Groups  []string
+	Servers []string             // running; nil and Running false where the hub does not tell
+	Running bool                 // Servers is known
+	Started map[string]time.Time // when those were started of which the hub says it
 }
 
 // HubFuncs are what the broker asks a hub, beside who is calling.
@@ -78,6 +80,9 @@ type HubFuncs struct {
 	ID string // the hub's id in the configuration
 	// User says when the user of that name was made; false: there is none.
 	User func(ctx context.Context, name string) (HubUser, bool, error)
+	// Running says whether a server of a user runs just now, and since when. An
+	// error means that the hub cannot be asked, or does not tell. Nil means the same.
+	Running func(ctx context.Context, user, server string) (started time.Time, running bool, err error)
 	// Users lists all; an error means that nothing is known.
 	Users func(ctx context.Context) ([]HubUser, error)
 	// ServerKind says whether a server is its owner's own, or shared with

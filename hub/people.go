@@ -27,6 +27,8 @@ type Person struct {
 	// them (read:servers).
 	Running      []string
 	ServersKnown bool
+	// Started is when those of them were started of which the hub says it.
+	Started map[string]time.Time
 }
 
 type personModel struct {
@@ -37,6 +39,7 @@ type personModel struct {
 	Servers map[string]struct {
 		Ready   bool    `json:"ready"`
 		Pending *string `json:"pending"`
+		Started string  `json:"started"` // as created; null before the server is ready
 	} `json:"servers"`
 }
 
@@ -53,8 +56,15 @@ func (c *Client) person(m personModel) (Person, error) {
 		Groups: m.Groups, ServersKnown: m.Servers != nil,
 	}
 	for name, s := range m.Servers {
-		if s.Ready || s.Pending != nil {
-			p.Running = append(p.Running, name)
+		if !s.Ready && s.Pending == nil {
+			continue
+		}
+		p.Running = append(p.Running, name)
+		if at, err := time.Parse(time.RFC3339Nano, s.Started); err == nil {
+			if p.Started == nil {
+				p.Started = map[string]time.Time{}
+			}
+			p.Started[name] = at.UTC()
 		}
 	}
 	sort.Strings(p.Running)

@@ -481,6 +481,24 @@ func TestPerson(t *testing.T) {
 	}
 }
 
+// TestStarted: when a server was started is told from when it was started again,
+// and one that does not run has no start.
+func TestStarted(t *testing.T) {
+	c, s := scripted(nil)
+	s.set("/hub/api/users/carol", `{"kind": "user", "name": "carol", "created": "2026-11-20T08:00:00.000001Z", "servers": {
+		"": {"ready": true, "pending": null, "started": "2026-11-21T09:30:00.250000Z"},
+		"gpu": {"ready": false, "pending": "spawn", "started": null},
+		"odd": {"ready": true, "pending": null, "started": "yesterday"},
+		"old": {"ready": false, "pending": null, "started": "2026-11-19T09:30:00.000000Z"}}}`)
+	p, err := c.Person(t.Context(), "carol")
+	if err != nil || strings.Join(p.Running, ",") != ",gpu,odd" {
+		t.Fatal(p, err)
+	}
+	if want := time.Date(2026, 11, 21, 9, 30, 0, 250000000, time.UTC); len(p.Started) != 1 || !p.Started[""].Equal(want) {
+		t.Errorf("started: %v", p.Started)
+	}
+}
+
 func TestServerInNote(t *testing.T) {
 	for note, want := range map[string]daypass.Server{
 		"Server at /base/user/alice/gpu/": {Known: true, Name: "gpu"},

@@ -37,7 +37,8 @@ const (
 func (a As) String() string { return []string{"user", "hub", "none"}[min(a, 2)] }
 
 // A Request is one question. Repo is by its name: its id is not looked at. For
-// is how long is asked for; 0 is no wish.
+// is how long is asked for; 0 is no wish. Pass is the whole life of the pass that
+// asks, from its making to its end; 0 is no pass.
 type Request struct {
 	User, Host string
 	Groups     []string
@@ -47,16 +48,19 @@ type Request struct {
 	Access     daypass.Access
 	As         As
 	For        time.Duration
+	Pass       time.Duration
 }
 
 // A Verdict is the answer. Rule is the one that decided, or one of the names
 // below. Where Allowed, Access is what was asked and Max the longest that a rule
-// gives, cut to Request.For; else both are zero. Why lacks its full stop.
+// gives, cut to Request.For; else both are zero. MaxPass is the longest life of a
+// pass that the rule takes, NoEnd where it takes any. Why lacks its full stop.
 type Verdict struct {
 	Allowed   bool
 	Rule, Why string
 	Access    daypass.Access
 	Max       time.Duration
+	MaxPass   time.Duration
 }
 
 // What Verdict.Rule is where no rule of the admin's decided.
@@ -68,10 +72,18 @@ const (
 
 func builtin(rule string) bool { return rule == Default || rule == Malformed || rule == ReadOnly }
 
+// DefaultMaxPass is the longest life of a pass that a rule takes which says nothing
+// of it, and NoEnd that of a pass without an end.
+const (
+	DefaultMaxPass = 24 * time.Hour
+	NoEnd          = time.Duration(math.MaxInt64)
+)
+
 // A Rule allows an access (Write includes Read) for at most Max, 1 minute to 365
 // days; or it forbids one to both As: Write, or with Read or none everything. As
 // the hub it only reads, and names users or groups, host, owner and some of the
-// name. Names are unique.
+// name. MaxPass is how long a pass may live by which it is asked for: as Max, or
+// NoEnd; 0 is DefaultMaxPass. Names are unique.
 type Rule struct {
 	Name   string
 	Forbid bool
@@ -80,6 +92,8 @@ type Rule struct {
 	Access daypass.Access
 	As     As
 	Max    time.Duration
+
+	MaxPass time.Duration
 }
 
 // Who is whom a rule is for: the user, a group of theirs and the server each have
@@ -119,7 +133,7 @@ func clean(q Request) (string, Verdict) {
 		return "", Verdict{Rule: Malformed, Why: "the user, the server or a group has no proper name"}
 	case !daypass.CleanHost(repo[:len(q.Host)]) || !named || strings.HasSuffix(repo, ".git"):
 		return "", Verdict{Rule: Malformed, Why: "the repository is no OWNER/NAME at a host"}
-	case q.Access-1 > daypass.Write-1 || q.As > AsHub || q.Kind-1 > Dashboard-1 || q.For < 0:
+	case q.Access-1 > daypass.Write-1 || q.As > AsHub || q.Kind-1 > Dashboard-1 || q.For < 0 || q.Pass < 0:
 		return "", Verdict{Rule: Malformed, Why: "the access, as whom, the server's kind or how long is nothing that there is"}
 	case q.Access == daypass.Write && q.Kind != Own:
 		return repo, Verdict{Rule: ReadOnly, Why: "shared servers and dashboards only read"}
@@ -136,16 +150,42 @@ func (c *compiled) miss(q *Request, repo string) string {
 		return "it allows reading only, and this is to write"
 	case !c.Forbid && c.As != q.As:
 		return "it is for credentials as the other of user and hub"
-	case c.users != nil && !has(c.users, q.User):
-		return "the user is not among its users"
-	case c.groups != nil && !has(c.groups, q.Groups...) && !has(c.groups, ""): // "" is in "*" alone
-		return "no group of the user's is among its groups"
+	case !c.Forbid && c.verdict.MaxPass < q.Pass:
+		return "it takes no pass that lives for so long"
+	case c.stranger(q.User, q.Groups) != "":
+		return c.stranger(q.User, q.Groups)
 	case c.servers != nil && !c.onServer(q.Server):
 		return "the server is not among its servers"
 	case !has(c.repos, repo):
 		return "the repository is not among what it is for"
 	}
 	return ""
+}
+
+// stranger says why a rule is not for somebody; "" where it is.
+func (c *compiled) stranger(user string, groups []string) string {
+	switch {
+	case c.users != nil && !has(c.users, user):
+		return "the user is not among its users"
+	case c.groups != nil && !has(c.groups, groups...) && !has(c.groups, ""): // "" is in "*" alone
+		return "no group of the user's is among its groups"
+	}
+	return ""
+}
+
+// LongestPass is the longest life that a pass of somebody's may have to be of any
+// use: that of all rules that allow them anything. 0: there is none such.
+func (s *Set) LongestPass(user string, groups []string) time.Duration {
+	longest := time.Duration(0)
+	if s == nil || user == "" {
+		return 0
+	}
+	for _, c := range s.rules {
+		if !c.Forbid && c.stranger(user, groups) == "" {
+			longest = max(longest, c.verdict.MaxPass)
+		}
+	}
+	return longest
 }
 
 // A Step is what one rule says to a request. Exactly one of them decides.
@@ -195,7 +235,7 @@ func Compile(rules []Rule) (*Set, error) {
 		if bad != "" {
 			errs = append(errs, fmt.Errorf("rule %d, %q: %s", i+1, r.Name, bad))
 		}
-		c := &compiled{r, Verdict{true, r.Name, fmt.Sprintf("it allows %v as the %v", r.Access, r.As), r.Access, r.Max},
+		c := &compiled{r, Verdict{true, r.Name, fmt.Sprintf("it allows %v as the %v", r.Access, r.As), r.Access, r.Max, cmp.Or(r.MaxPass, DefaultMaxPass)},
 			globs(r.Who.Users, r.Forbid), globs(r.Who.Groups, r.Forbid), globs(r.Who.Servers, r.Forbid), globs(r.What, false)}
 		if r.Forbid {
 			c.Max, c.verdict = math.MaxInt64, Verdict{Rule: r.Name, Why: "it forbids this"}
@@ -233,6 +273,8 @@ func (r Rule) fault() string {
 		return "as: write user or hub, and nothing in a rule that forbids: it does to both"
 	case r.Forbid && r.Max != 0 || !r.Forbid && (r.Max < time.Minute || r.Max > 365*24*time.Hour):
 		return "max: write how long a token may last, 1m to 365d, and nothing in a rule that forbids"
+	case r.Forbid && r.MaxPass != 0 || r.MaxPass != 0 && r.MaxPass != NoEnd && (r.MaxPass < time.Minute || r.MaxPass > 365*24*time.Hour):
+		return "max_pass: write how long a pass may live, 1m to 365d or never, and nothing in a rule that forbids"
 	case r.As == AsHub && r.Access != daypass.Read:
 		return "access: write read: as the hub nobody writes"
 	case r.As == AsHub && anybody(r.Who.Users) && anybody(r.Who.Groups):

@@ -62,23 +62,23 @@ func TestDecide(t *testing.T) {
 		change func(*Request)
 		want   Verdict
 	}{
-		"read":           {nil, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Hour}},
-		"write":          {func(q *Request) { q.Access = daypass.Write }, Verdict{true, "all", "it allows write as the user", daypass.Write, time.Hour}},
-		"short":          {func(q *Request) { q.For = time.Minute }, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Minute}},
-		"too long":       {func(q *Request) { q.For = 9 * time.Hour }, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Hour}},
-		"longest":        {func(q *Request) { q.Groups = []string{"staff"} }, Verdict{true, "long", "it allows read as the user", daypass.Read, 8 * time.Hour}},
-		"staff write":    {func(q *Request) { q.Groups, q.Access = []string{"staff"}, daypass.Write }, Verdict{true, "all", "it allows write as the user", daypass.Write, time.Hour}},
+		"read":           {nil, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Hour, DefaultMaxPass}},
+		"write":          {func(q *Request) { q.Access = daypass.Write }, Verdict{true, "all", "it allows write as the user", daypass.Write, time.Hour, DefaultMaxPass}},
+		"short":          {func(q *Request) { q.For = time.Minute }, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Minute, DefaultMaxPass}},
+		"too long":       {func(q *Request) { q.For = 9 * time.Hour }, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Hour, DefaultMaxPass}},
+		"longest":        {func(q *Request) { q.Groups = []string{"staff"} }, Verdict{true, "long", "it allows read as the user", daypass.Read, 8 * time.Hour, DefaultMaxPass}},
+		"staff write":    {func(q *Request) { q.Groups, q.Access = []string{"staff"}, daypass.Write }, Verdict{true, "all", "it allows write as the user", daypass.Write, time.Hour, DefaultMaxPass}},
 		"forbidden":      {func(q *Request) { q.Repo.Name = "Exam-1" }, Verdict{Rule: "no-exams", Why: "it forbids this"}},
 		"write only no":  {func(q *Request) { q.Repo.Name, q.Access = "book", daypass.Write }, Verdict{Rule: "look-only", Why: "it forbids this"}},
-		"write only yes": {func(q *Request) { q.Repo.Name = "book" }, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Hour}},
-		"hub":            {func(q *Request) { q.As = AsHub }, Verdict{true, "class", "it allows read as the hub", daypass.Read, 30 * time.Minute}},
+		"write only yes": {func(q *Request) { q.Repo.Name = "book" }, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Hour, DefaultMaxPass}},
+		"hub":            {func(q *Request) { q.As = AsHub }, Verdict{true, "class", "it allows read as the hub", daypass.Read, 30 * time.Minute, DefaultMaxPass}},
 		"hub write":      {func(q *Request) { q.As, q.Access = AsHub, daypass.Write }, Verdict{Rule: Default, Why: "no rule allows it"}},
 		"hub elsewhere":  {func(q *Request) { q.As, q.Repo.Owner = AsHub, "uni2" }, Verdict{Rule: Default, Why: "no rule allows it"}},
 		"hub forbidden":  {func(q *Request) { q.As, q.Repo.Name = AsHub, "exam-1" }, Verdict{Rule: "no-exams", Why: "it forbids this"}},
 		"hub stranger":   {func(q *Request) { q.As, q.Groups = AsHub, nil }, Verdict{Rule: Default, Why: "no rule allows it"}},
 		"dashboard":      {func(q *Request) { q.Kind, q.Access = Dashboard, daypass.Write }, Verdict{Rule: ReadOnly, Why: "shared servers and dashboards only read"}},
 		"shared":         {func(q *Request) { q.Kind, q.Access = Shared, daypass.Write }, Verdict{Rule: ReadOnly, Why: "shared servers and dashboards only read"}},
-		"dashboard read": {func(q *Request) { q.Kind = Dashboard }, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Hour}},
+		"dashboard read": {func(q *Request) { q.Kind = Dashboard }, Verdict{true, "all", "it allows write as the user", daypass.Read, time.Hour, DefaultMaxPass}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := s.Decide(ask(c.change)); got != c.want {
@@ -727,5 +727,69 @@ func TestAllocations(t *testing.T) {
 	s, q := twenty(t), ask(nil)
 	if n := testing.AllocsPerRun(100, func() { s.Decide(q) }); n > 3 {
 		t.Errorf("%v allocations for a decision", n)
+	}
+}
+
+// TestMaxPass: a pass is taken by the rules that take one of its whole life, and
+// no two rules are put together to a wider one.
+func TestMaxPass(t *testing.T) {
+	long := allow(t, "long", Who{Groups: []string{"staff"}}, "github.com/uni/course-1")
+	long.Max, long.MaxPass = 30*time.Minute, 30*24*time.Hour
+	never := allow(t, "never", Who{Users: []string{"root"}}, "github.com/uni/*")
+	never.MaxPass = NoEnd
+	short := allow(t, "short", Who{Groups: []string{"guests"}}, "*/*/*")
+	short.MaxPass = time.Hour
+	forbid := Rule{Name: "no", Forbid: true, Who: Who{Groups: []string{"staff"}}, What: what(t, "github.com/uni/exam")}
+	s := set(t, allow(t, "all", Who{Groups: []string{"students", "staff"}}, "*/*/*"), long, never, short, forbid)
+	for name, c := range map[string]struct {
+		user   string
+		groups []string
+		repo   string
+		pass   time.Duration
+		rule   string
+		max    time.Duration
+	}{
+		"no pass":               {"ada", []string{"staff"}, "course-1", 0, "all", time.Hour},
+		"a day":                 {"ada", []string{"students"}, "course-1", 24 * time.Hour, "all", time.Hour},
+		"a second more":         {"ada", []string{"students"}, "course-1", 24*time.Hour + time.Second, Default, 0},
+		"the other rule's life": {"ada", []string{"staff"}, "course-1", 30 * 24 * time.Hour, "long", 30 * time.Minute},
+		"not for another":       {"ada", []string{"staff"}, "course-2", 30 * 24 * time.Hour, Default, 0},
+		"an hour":               {"ada", []string{"guests"}, "x", time.Hour, "short", time.Hour},
+		"eight hours":           {"ada", []string{"guests"}, "x", 8 * time.Hour, Default, 0},
+		"no end":                {"root", nil, "x", NoEnd, "never", time.Hour},
+		"no end, by another":    {"ada", []string{"staff"}, "course-1", NoEnd, Default, 0},
+		"forbidden anyway":      {"ada", []string{"staff"}, "exam", time.Hour, "no", 0},
+		"less than nothing":     {"ada", []string{"staff"}, "course-1", -1, Malformed, 0},
+	} {
+		q := ask(func(q *Request) { q.User, q.Groups, q.Repo.Name, q.Pass = c.user, c.groups, c.repo, c.pass })
+		if v := s.Decide(q); v.Rule != c.rule || v.Max != c.max || v.Allowed && v.MaxPass < c.pass {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+	for _, c := range []struct {
+		user   string
+		groups []string
+		want   time.Duration
+	}{
+		{"ada", nil, 0}, {"", []string{"staff"}, 0}, {"ada", []string{"guests"}, time.Hour}, {"ada", []string{"guests", "students"}, DefaultMaxPass},
+		{"ada", []string{"staff"}, 30 * 24 * time.Hour}, {"root", nil, NoEnd},
+	} {
+		if got := s.LongestPass(c.user, c.groups); got != c.want {
+			t.Errorf("%s in %q: %v, want %v", c.user, c.groups, got, c.want)
+		}
+	}
+	if (*Set)(nil).LongestPass("ada", nil) != 0 || set(t, Preset()...).LongestPass("ada", nil) != DefaultMaxPass {
+		t.Error("no rules, or the preset")
+	}
+	for _, bad := range []time.Duration{-time.Hour, time.Second, 366 * 24 * time.Hour, NoEnd - 1} {
+		r := allow(t, "r", Who{}, "*/*/*")
+		r.MaxPass = bad
+		if _, err := Compile([]Rule{r}); err == nil || !strings.Contains(err.Error(), "max_pass: ") {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+	forbid.MaxPass = time.Hour
+	if _, err := Compile([]Rule{forbid}); err == nil {
+		t.Error("a rule that forbids, for an hour")
 	}
 }

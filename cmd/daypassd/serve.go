@@ -198,7 +198,7 @@ func (svc *service) newBroker(bridges []broker.Bridge, forever []string) error {
 	svc.broker, err = broker.New(broker.Config{
 		Log: svc.log, Store: svc.db, Issuers: issuers, Rules: rules, Audit: audit, Sharing: c.Sharing.Groups, Bridges: bridges,
 		AcceptForever: forever, Limits: limits, Process: svc.db.Process(),
-		Hub: broker.HubFuncs{ID: c.Hub.ID, User: svc.hubUser, Users: svc.hubUsers, ServerKind: svc.serverKind},
+		Hub: broker.HubFuncs{ID: c.Hub.ID, User: svc.hubUser, Users: svc.hubUsers, Running: svc.running, ServerKind: svc.serverKind},
 		Observe: broker.Observe{
 			Provider: func(host, _, outcome string, took time.Duration) { svc.metrics.Upstream(host, outcome, took) },
 			Breaker:  func(host string, open bool) { svc.metrics.Up(host, !open) },
@@ -243,7 +243,24 @@ func (svc *service) hubUsers(ctx context.Context) ([]broker.HubUser, error) {
 }
 
 func hubLine(p hub.Person) broker.HubUser {
-	return broker.HubUser{Name: p.User.Name, Created: p.User.Created, Servers: p.Running, Running: p.ServersKnown}
+	return broker.HubUser{
+		Name: p.User.Name, Created: p.User.Created, Groups: p.Groups, Servers: p.Running, Running: p.ServersKnown, Started: p.Started,
+	}
+}
+
+// running asks the hub itself: what it said a minute ago is no answer to whether a
+// server runs.
+func (svc *service) running(ctx context.Context, user, name string) (time.Time, bool, error) {
+	p, err := svc.hub.Person(ctx, user)
+	switch {
+	case errors.Is(err, hub.ErrNoUser):
+		return time.Time{}, false, nil
+	case err != nil:
+		return time.Time{}, false, err
+	case !p.ServersKnown:
+		return time.Time{}, false, errors.New("the hub does not say which servers run, which takes the scope read:servers")
+	}
+	return p.Started[name], slices.Contains(p.Running, name), nil
 }
 
 // face puts the pages and the API in front of the broker.

@@ -25,6 +25,8 @@ type RuleText struct {
 	Access string   `yaml:"access"` // read or write
 	As     string   `yaml:"as"`     // user, the default, or hub
 	Max    string   `yaml:"max"`    // 30m, 1h, 2d
+
+	MaxPass string `yaml:"max_pass"` // likewise, or never; 24h where nothing is written
 }
 
 // WhoText is whom a rule is for.
@@ -66,6 +68,15 @@ func (t RuleText) Rule() (policy.Rule, error) {
 			return wrong("max", "%q is no length of time: write it like 30m, 1h or 2d", t.Max)
 		}
 	}
+	if t.MaxPass == "" {
+		return r, nil
+	}
+	if t.Forbid {
+		return wrong("max_pass", "leave it out: a rule that forbids has no end")
+	}
+	if r.MaxPass, ok = parseMaxPass(t.MaxPass); !ok {
+		return wrong("max_pass", "%q is no length of time: write it like 8h, 24h or 30d, or never", t.MaxPass)
+	}
 	return r, nil
 }
 
@@ -101,6 +112,16 @@ func parseDuration(s string) (time.Duration, bool) {
 	}
 	d, err := time.ParseDuration(s)
 	return d, err == nil
+}
+
+// parseMaxPass reads a duration or "never", and takes no zero, which would mean
+// that nothing is said.
+func parseMaxPass(s string) (time.Duration, bool) {
+	if s == "never" {
+		return policy.NoEnd, true
+	}
+	d, ok := parseDuration(s)
+	return d, ok && d > 0
 }
 
 // A Case is one line of what `admin policy test` tries: a question, and the

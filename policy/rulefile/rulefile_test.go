@@ -143,3 +143,24 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+func TestMaxPass(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 0, "8h": 8 * time.Hour, "30d": 30 * 24 * time.Hour, "never": policy.NoEnd} {
+		r := class()
+		r.MaxPass = text
+		if got, err := r.Rule(); err != nil || got.MaxPass != want {
+			t.Errorf("%s: %v, %v", text, got.MaxPass, err)
+		}
+	}
+	for _, text := range []string{"0s", "0d", "-1h", "59s", "366d", "soon", "Never", "1 day"} {
+		r := class()
+		r.MaxPass = text
+		if _, err := Rules([]RuleText{r}); err == nil || !strings.Contains(err.Error(), "max_pass: ") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	forbid := RuleText{Name: "no", Forbid: true, What: []string{"*/*/*"}, MaxPass: "never"}
+	if _, err := forbid.Rule(); err == nil || !strings.Contains(err.Error(), "max_pass: leave it out") {
+		t.Errorf("a rule that forbids: %v", err)
+	}
+}
