@@ -21,6 +21,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/daypass-dev/daypass/internal/process"
 )
 
 //go:embed standin.py
@@ -82,7 +84,7 @@ type Hub struct {
 
 	t          testing.TB
 	c          Config
-	proxy, hub *process
+	proxy, hub *process.Process
 	hubURL     string
 	proxyAPI   string
 	proxyToken string
@@ -218,15 +220,24 @@ func (h *Hub) startProxy(chp string) {
 		"--ip", listen.Hostname(), "--port", listen.Port(), "--api-ip", api.Hostname(), "--api-port", api.Port(),
 		"--error-target", h.hubURL+h.c.Base+"hub/error")
 	cmd.Env = append(h.environment(), "CONFIGPROXY_AUTH_TOKEN="+h.proxyToken)
-	h.proxy = start(h.t, cmd, h.log)
-	h.t.Cleanup(func() { h.proxy.stop(5 * time.Second) })
+	h.proxy = h.start(cmd)
+	h.t.Cleanup(func() { h.proxy.Stop(5 * time.Second) })
 	wait(h.t, 20*time.Second, "the proxy listens", func() bool {
 		c, err := net.Dial("tcp", listen.Host)
 		if err == nil {
 			c.Close()
 		}
-		return err == nil || h.proxy.ended()
+		return err == nil || h.proxy.Ended()
 	})
+}
+
+func (h *Hub) start(cmd *exec.Cmd) *process.Process {
+	h.t.Helper()
+	p, err := process.Start(cmd, h.log)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
 }
 
 // StartHub starts the hub alone: after Stop or Kill, as its owner would.
@@ -235,12 +246,12 @@ func (h *Hub) StartHub() {
 	cmd := exec.Command(filepath.Join(h.c.Prefix, "bin", "jupyterhub"), "-f", filepath.Join(h.Dir, "jupyterhub_config.py"))
 	cmd.Dir = h.Dir
 	cmd.Env = append(h.environment(), "CONFIGPROXY_AUTH_TOKEN="+h.proxyToken)
-	h.hub = start(h.t, cmd, h.log)
+	h.hub = h.start(cmd)
 	hub := h.hub
-	h.t.Cleanup(func() { hub.stop(20 * time.Second) })
+	h.t.Cleanup(func() { hub.Stop(20 * time.Second) })
 	var version struct{ Version string }
 	wait(h.t, 60*time.Second, "the hub answers", func() bool {
-		if hub.ended() {
+		if hub.Ended() {
 			h.t.Fatalf("the hub ended:\n%s", h.Log(6000))
 		}
 		res, err := http.Get(h.Public + "hub/api/")
@@ -255,10 +266,10 @@ func (h *Hub) StartHub() {
 }
 
 // Stop stops the hub as its owner would. The proxy goes on.
-func (h *Hub) Stop() { h.hub.stop(20 * time.Second) }
+func (h *Hub) Stop() { h.hub.Stop(20 * time.Second) }
 
 // Kill ends the hub with no warning. The proxy and the servers go on.
-func (h *Hub) Kill() { h.hub.kill() }
+func (h *Hub) Kill() { h.hub.Kill() }
 
 // Restart stops the hub and starts it again.
 func (h *Hub) Restart() {

@@ -1,4 +1,4 @@
-package hubtest
+package process
 
 import (
 	"os/exec"
