@@ -47,14 +47,14 @@ type backupBytes struct {
 }
 
 // backupTable is what a backup takes over, in an order in which rows only refer
-// to earlier ones. Sessions, states, changes and trails are not taken: they end
+// to earlier ones. Sessions, states, devices, changes and trails are not taken: they end
 // with the epoch, or are made anew.
 type backupTable struct{ name, order string }
 
 var backupTables = []backupTable{
 	{"people", "id"}, {"connections", "id"}, {"children", "id"}, {"holders", "child, person, server"}, {"todos", "id"},
 	{"pins", "person, host, owner, name"}, {"visits", "person, server, day, host, repo"}, {"approvals", "person, server, day"},
-	{"shares", "id"}, {"chains", "chain"}, {"links", "chain, g"}, {"events", "chain, n"},
+	{"shares", "id"}, {"passes", "id"}, {"pass_uses", "link"}, {"once", "kind, id"}, {"chains", "chain"}, {"links", "chain, g"}, {"events", "chain, n"},
 }
 
 // Export writes a backup that either database can take: JSON lines, ended by a
@@ -138,8 +138,8 @@ func exportTable(ctx context.Context, s *session, t backupTable, out *lineWriter
 
 // Imported says what a restore took over.
 type Imported struct {
-	People, Connections, Children, Events int64
-	Epoch                                 int64
+	People, Connections, Children, Passes, Events int64
+	Epoch                                         int64
 }
 
 // backupProblem refuses a backup.
@@ -149,9 +149,10 @@ func backupProblem(why string) error {
 }
 
 // Import restores a backup into a store that is empty. It starts a new epoch:
-// sessions and states are not taken, children become to-dos "revoke-child",
-// connections are Restored, and an event "restore" says so. Everything is taken
-// or nothing. To be run with no other process on the store; open it anew after.
+// sessions, states and devices are not taken, children become to-dos "revoke-child",
+// connections are Restored, and an event "restore" says so. Passes stay good, and
+// what was used up or ended by then stays so; one that was used or ended after the
+// backup was made is as it was before. Everything is taken or nothing. To be run with no other process on the store; open it anew after.
 func (db *DB) Import(ctx context.Context, r io.Reader) (Imported, error) {
 	var out Imported
 	err := db.committer.submit(ctx, &request{alone: true, op: func(tx *Tx) error {
@@ -207,7 +208,7 @@ func (im *importer) run() error {
 
 // empty refuses a store that something was ever written to.
 func (im *importer) empty() error {
-	for _, t := range []string{"people", "connections", "todos", "chains", "events", "pins"} {
+	for _, t := range []string{"people", "connections", "todos", "chains", "events", "pins", "passes", "pass_uses", "once"} {
 		n, err := txOne(im.tx, scanInt, `SELECT count(*) FROM (SELECT 1 FROM `+t+` LIMIT 1) x`)
 		if err != nil {
 			return err
@@ -283,6 +284,8 @@ func (im *importer) row(line backupLine) error {
 		im.out.Connections++
 	case "children":
 		im.out.Children++
+	case "passes":
+		im.out.Passes++
 	case "events":
 		im.out.Events++
 	}
@@ -338,7 +341,7 @@ func (im *importer) sequences() error {
 	if !im.tx.g.db.d.postgres {
 		return nil
 	}
-	for _, t := range []string{"people", "connections", "children", "todos", "shares"} {
+	for _, t := range []string{"people", "connections", "children", "todos", "shares", "passes"} {
 		if _, err := txOne(im.tx, func(s scanner) (n sql.NullInt64, err error) { return n, s.Scan(&n) },
 			`SELECT setval(pg_get_serial_sequence('`+t+`', 'id'), (SELECT max(id) FROM `+t+`))`); err != nil {
 			return err

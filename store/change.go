@@ -6,8 +6,8 @@ import "context"
 // cached has changed. N ascends in the order of commits.
 type Change struct {
 	N                         int64
-	Kind                      string // "person", "connection", "child", "hold", "allow", "keys", "share", "pin" or "approve"
-	Person, Connection, Child int64
+	Kind                      string // "person", "connection", "child", "hold", "allow", "keys", "share", "pin", "approve" or "pass"
+	Person, Connection, Child int64  // of a "pass" of an index: none
 }
 
 func scanChange(s scanner) (c Change, err error) {

@@ -28,7 +28,9 @@ type Child struct {
 	Created    time.Time
 	Used       time.Time
 	Epoch      int64
-	Ending     bool // a to-do to revoke it waits
+	Ending     bool   // a to-do to revoke it waits
+	Pass       string // the ID of the pass that it was made by, of the hub's realm; "": by none
+	Link       string // the link of that pass as it was shown: another narrowing is another caller
 
 	owner owner // none where AsHub
 }
@@ -41,21 +43,22 @@ type ChildFilter struct {
 	Connection int64
 	Server     *daypass.Server
 	Host       string
+	Pass       string    // only those made by this pass, or one narrowed from it
 	AsHub      bool      // only those made as the hub
 	LiveAt     time.Time // only those that may still be served then
 	Limit      int       // 0: 10000
 }
 
 const childColumns = `c.id, c.connection, c.person, c.server, c.host, c.owner, c.name, c.repo, c.access, c.as_hub, c.username, c.account,
-	c.until, c.ends, c.created, c.used, c.epoch, c.ending, c.hub, c.born`
+	c.until, c.ends, c.created, c.used, c.epoch, c.ending, c.pass, c.link, c.hub, c.born`
 
 // childReturned are the same for RETURNING, where SQLite knows no alias.
 const childReturned = `id, connection, person, server, host, owner, name, repo, access, as_hub, username, account,
-	until, ends, created, used, epoch, ending, hub, born`
+	until, ends, created, used, epoch, ending, pass, link, hub, born`
 
 func childFields(c *Child, w *childWords) []any {
 	return []any{&c.ID, &c.Connection, &c.Person, &w.server, &c.Host, &c.Repo.Owner, &c.Repo.Name, &c.Repo.ID, &w.access, &w.asHub,
-		&c.Username, &c.Account, &w.until, &w.ends, &w.created, &w.used, &c.Epoch, &w.ending, &c.owner.hub, &c.owner.born}
+		&c.Username, &c.Account, &w.until, &w.ends, &w.created, &w.used, &c.Epoch, &w.ending, &c.Pass, &c.Link, &c.owner.hub, &c.owner.born}
 }
 
 // childWords are the fields that are stored in another form.
@@ -113,7 +116,7 @@ func (c Child) place() place {
 	return place{
 		table: "children", row: n(c.ID), person: c.Person, created: micro(c.Created), host: c.Host, owner: c.owner,
 		more: bound(n(c.Connection), serverText(c.Server), c.Repo.Owner, c.Repo.Name, n(c.Repo.ID), c.Access.String(), n(flag(c.AsHub)),
-			c.Username, c.Account, n(micro(c.Until)), n(micro(c.Ends)), n(c.Epoch)),
+			c.Username, c.Account, n(micro(c.Until)), n(micro(c.Ends)), n(c.Epoch), c.Pass, c.Link),
 	}
 }
 
@@ -151,6 +154,9 @@ func (f ChildFilter) where(epoch int64) (w where, rest string) {
 	}
 	if f.Host != "" {
 		w.and(`c.host = ?`, f.Host)
+	}
+	if f.Pass != "" {
+		w.and(`c.pass = ? AND c.pass <> ''`, f.Pass) // the second for the index
 	}
 	if f.AsHub {
 		w.and(`c.person = 0 AND c.as_hub = 1`)
@@ -203,8 +209,18 @@ func (tx *Tx) Alive(person int64) error {
 	return err
 }
 
-// PutChild stores a child of a person and a connection that are still there,
-// else the error is ErrNone; ID, Created, Used, Epoch and Ending are filled in.
+// passThere is alive for a pass of the hub's. Its person is asked for elsewhere,
+// and its links by [Tx.PassAlive].
+func (tx *Tx) passThere(id string) error {
+	until, err := txOne(tx, scanInt, `SELECT until FROM passes WHERE name = $1 AND username = '' AND ended = 0 @share`, id)
+	if err == nil && until <= micro(tx.Now()) {
+		err = ErrNone
+	}
+	return err
+}
+
+// PutChild stores a child of a person, a connection and a pass that are still
+// there, else the error is ErrNone; ID, Created, Used, Epoch and Ending are filled in.
 // Where Ends is more than a minute after Until, a to-do "revoke-child" is due at
 // Until.
 func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
@@ -219,11 +235,16 @@ func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
 	if c.owner, err = tx.alive(c.Person, c.Connection); err != nil {
 		return Child{}, err
 	}
+	if c.Pass != "" {
+		if err := tx.passThere(c.Pass); err != nil {
+			return Child{}, err
+		}
+	}
 	c.ID, err = txOne(tx, scanInt, `INSERT INTO children (connection, person, server, host, owner, name, repo, access, as_hub, username, account,
-		until, ends, created, used, epoch, sealed_by, box, hub, born)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, '', $16, $17, $18) RETURNING id`,
+		until, ends, created, used, epoch, sealed_by, box, hub, born, pass, link)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, '', $16, $17, $18, $19, $20) RETURNING id`,
 		c.Connection, c.Person, serverText(c.Server), c.Host, c.Repo.Owner, c.Repo.Name, c.Repo.ID, c.Access.String(), flag(c.AsHub),
-		c.Username, c.Account, micro(c.Until), micro(c.Ends), at, c.Epoch, []byte{}, c.owner.hub, c.owner.born)
+		c.Username, c.Account, micro(c.Until), micro(c.Ends), at, c.Epoch, []byte{}, c.owner.hub, c.owner.born, c.Pass, c.Link)
 	if err != nil {
 		return Child{}, err
 	}

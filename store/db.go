@@ -160,11 +160,18 @@ func txOne[T any](tx *Tx, scan func(scanner) (T, error), text string, args ...an
 }
 
 // Swept says how many rows a sweep took away.
-type Swept struct{ Children, Sessions, States, Visits, Changes int64 }
+type Swept struct {
+	Children, Sessions, States, Visits, Changes int64
+	Passes, Uses, Onces, Devices                int64
+}
+
+// passKept is how long a pass that is over or ended is shown.
+const passKept = 90 * 24 * time.Hour
 
 // Sweep takes away what is over: children that the provider has ended and
 // nobody has to revoke, sessions, states, visits and approvals of earlier days,
-// changes that every process has seen.
+// changes that every process has seen, passes that were over or ended 90 days ago,
+// what guarded against second uses that nothing allows any more, devices.
 func (db *DB) Sweep(ctx context.Context, now time.Time) (Swept, error) {
 	var out Swept
 	err := db.Write(ctx, func(tx *Tx) error {
@@ -181,6 +188,10 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (Swept, error) {
 			{&out.States, `DELETE FROM states WHERE created < $1`, ago(stateLife)},
 			{&out.Visits, `DELETE FROM visits WHERE day < $1`, now.Add(-48 * time.Hour).UTC().Format(time.DateOnly)},
 			{new(int64), `DELETE FROM approvals WHERE day < $1`, now.Add(-48 * time.Hour).UTC().Format(time.DateOnly)},
+			{&out.Passes, `DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE until < $1 OR ended > 0 AND ended < $1 LIMIT 1000)`, ago(passKept)},
+			{&out.Uses, `DELETE FROM pass_uses WHERE link IN (SELECT link FROM pass_uses WHERE until < $1 LIMIT 1000)`, ago(sweepGrace)},
+			{&out.Onces, `DELETE FROM once WHERE until < $1`, ago(sweepGrace)},
+			{&out.Devices, `DELETE FROM devices WHERE until < $1`, at},
 			// By the database's clock: they are other processes', whatever this one's
 			// clock says. The newest stays, so that LastChange never goes back.
 			{&out.Changes, `DELETE FROM changes WHERE at < @clock - $1 AND id < (SELECT max(id) FROM changes)`, time.Hour.Microseconds()},

@@ -43,6 +43,13 @@ const (
 	KeysChanged     Kind = "keys"
 	AuditDifference Kind = "audit-difference"
 	Erased          Kind = "erase"
+	PassMade        Kind = "pass"
+	PassEnded       Kind = "pass-end"
+	PassUse         Kind = "pass-use"
+	DeviceAsked     Kind = "device"
+	DeviceDecided   Kind = "device-decided"
+	Exchanged       Kind = "exchange" // a pass, by another's signed word
+	Upstream        Kind = "gateway"  // a write that a gateway sent on, or refused
 )
 
 // The outcomes of events.
@@ -69,6 +76,9 @@ type Event struct {
 	Until                  time.Time
 	Token                  string // the first 16 hex digits of SHA-256, never the token
 	Request                string
+	Realm                  string // of Pass
+	Pass                   string // the ID of a root pass, of an index "USER/ID"
+	Link                   string // of a narrowed one: 16 hex digits of its link
 }
 
 // EventFilter chooses events; zero fields choose all.
@@ -76,6 +86,7 @@ type EventFilter struct {
 	Person                         int64
 	Hub, User, Host, Repo, Outcome string
 	Server, Rule                   string
+	Realm, Pass, Link              string
 	Kind                           Kind
 	Kinds                          []Kind // any of these; with Kind: that too
 	Since, Until                   time.Time
@@ -139,6 +150,9 @@ func (e Event) row(now time.Time) eventRow {
 	whole("until", micro(e.Until))
 	text("token", e.Token)
 	text("request", e.Request)
+	text("realm", e.Realm)
+	text("pass", e.Pass)
+	text("link", e.Link)
 	r.body = string(append(b, '}'))
 	return r
 }
@@ -202,6 +216,9 @@ type bodyText struct {
 	Until   int64  `json:"until"`
 	Token   string `json:"token"`
 	Request string `json:"request"`
+	Realm   string `json:"realm"`
+	Pass    string `json:"pass"`
+	Link    string `json:"link"`
 }
 
 func (r eventRow) id() EventID { return EventID(r.chain + "-" + strconv.FormatInt(r.n, 10)) }
@@ -215,7 +232,8 @@ func (r eventRow) event() Event {
 	}
 	return Event{ID: r.id(), At: moment(t.At), Kind: t.Kind, Person: t.Person, Hub: t.Hub, User: t.User, Server: t.Server,
 		Via: t.Via, Host: t.Host, Repo: t.Repo, RepoID: t.RepoID, Access: t.Access, As: t.As, Outcome: t.Outcome,
-		Rule: t.Rule, Code: t.Code, Why: t.Why, Account: t.Account, Until: moment(t.Until), Token: t.Token, Request: t.Request}
+		Rule: t.Rule, Code: t.Code, Why: t.Why, Account: t.Account, Until: moment(t.Until), Token: t.Token, Request: t.Request,
+		Realm: t.Realm, Pass: t.Pass, Link: t.Link}
 }
 
 func scanEvent(s scanner) (r eventRow, err error) {
@@ -283,7 +301,7 @@ func decodeEvents(rows []eventRow) []Event {
 // eventWhere says in SQL what a filter chooses, but for the person.
 func (db *DB) eventWhere(ctx context.Context, f EventFilter) (w where, order string, err error) {
 	for _, t := range []struct{ key, want string }{{"hub", f.Hub}, {"user", f.User}, {"server", f.Server}, {"host", f.Host},
-		{"repo", f.Repo}, {"outcome", f.Outcome}, {"rule", f.Rule}} {
+		{"repo", f.Repo}, {"outcome", f.Outcome}, {"rule", f.Rule}, {"realm", f.Realm}, {"pass", f.Pass}, {"link", f.Link}} {
 		if t.want != "" {
 			// Inside a JSON string a quote is always escaped, so this is found
 			// only where the key has exactly this value.

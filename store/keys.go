@@ -382,7 +382,7 @@ func (db *DB) Reload() error {
 }
 
 // sealedTables have the columns sealed_by and box.
-var sealedTables = []string{"connections", "children", "todos", "sessions", "states"}
+var sealedTables = []string{"connections", "children", "todos", "sessions", "states", "passes"}
 
 // checkKeys refuses a store in which some row needs a key that is not there. It
 // jumps from key to key in the index, so it does not read the rows.
@@ -411,7 +411,7 @@ func (db *DB) checkKeys(ctx context.Context) error {
 	return nil
 }
 
-// KeyUse counts what needs each key: sealed rows, shares, and chains of events.
+// KeyUse counts what needs each key: sealed rows, shares, devices, and chains of events.
 func (db *DB) KeyUse(ctx context.Context) (map[string]int64, error) {
 	use := map[string]int64{}
 	count := func(text string) error {
@@ -432,8 +432,10 @@ func (db *DB) KeyUse(ctx context.Context) (map[string]int64, error) {
 			return nil, err
 		}
 	}
-	if err := count(`SELECT key_id, count(*) FROM shares GROUP BY key_id`); err != nil {
-		return nil, err
+	for _, table := range []string{"shares", "devices"} {
+		if err := count(`SELECT key_id, count(*) FROM ` + table + ` GROUP BY key_id`); err != nil {
+			return nil, err
+		}
 	}
 	return use, count(`SELECT key_id, count(*) FROM chains GROUP BY key_id`)
 }

@@ -127,13 +127,21 @@ func (tx *Tx) changed(c Change, text string, args ...any) error {
 	return nil
 }
 
-// CutPerson cuts a person off, ends their sessions, and tells the other
-// processes ("person"). ErrNone: there is no such person.
+// CutPerson cuts a person off, ends their sessions and, for good, their passes,
+// and tells the other processes ("person"). ErrNone: there is no such person.
 func (tx *Tx) CutPerson(id int64, at time.Time, by string) error {
-	if err := tx.EndSessions(id); err != nil {
+	// First, so that a pass that is being made is either found below or refused.
+	err := tx.changed(Change{Kind: "person", Person: id}, `UPDATE people SET cut_at = $1, cut_by = $2 WHERE id = $3`, micro(at), by, id)
+	if err != nil {
 		return err
 	}
-	return tx.changed(Change{Kind: "person", Person: id}, `UPDATE people SET cut_at = $1, cut_by = $2 WHERE id = $3`, micro(at), by, id)
+	if _, err := tx.EndPasses(PassFilter{Person: id}, "cut off"); err != nil {
+		return err
+	}
+	if _, err := tx.exec(`DELETE FROM devices WHERE person = $1`, id); err != nil {
+		return err
+	}
+	return tx.EndSessions(id)
 }
 
 // AllowPerson undoes CutPerson, and tells the other processes ("allow").
@@ -164,6 +172,9 @@ func (tx *Tx) ErasePerson(id int64) error {
 	if err := tx.EndChildren(ids, why); err != nil {
 		return err
 	}
+	if _, err := tx.EndPasses(PassFilter{Person: id}, why); err != nil {
+		return err
+	}
 	connections, err := txList(tx, scanConnection, connectionsOf, id)
 	if err != nil {
 		return err
@@ -179,7 +190,7 @@ func (tx *Tx) ErasePerson(id int64) error {
 			}
 		}
 	}
-	for _, table := range []string{"connections", "holders", "visits", "approvals", "shares", "sessions", "pins"} {
+	for _, table := range []string{"connections", "holders", "visits", "approvals", "shares", "sessions", "pins", "passes", "devices"} {
 		if _, err := tx.exec(`DELETE FROM `+table+` WHERE person = $1`, id); err != nil {
 			return err
 		}

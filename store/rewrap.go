@@ -32,6 +32,10 @@ var rewrapTables = []rewrapTable{
 		t, err := scanSealedTodo(s)
 		return wrapped{t.ID, t.box, t.place()}, err
 	}},
+	{"passes", passColumns + ", box", func(s scanner) (wrapped, error) {
+		p, err := scanSealedPass(s)
+		return wrapped{p.row, p.box, p.place()}, err
+	}},
 	{"sessions", "id, person, created, expires, box", func(s scanner) (wrapped, error) {
 		var id string
 		var r sessionRow

@@ -72,6 +72,8 @@ CREATE TABLE children (
 	used       BIGINT NOT NULL,
 	epoch      BIGINT NOT NULL,
 	ending     BIGINT NOT NULL DEFAULT 0,
+	pass       TEXT NOT NULL, -- made by this pass, of the hub's realm; '' by none
+	link       TEXT NOT NULL, -- of that pass, as it was shown
 	hub        TEXT NOT NULL,
 	born       BIGINT NOT NULL,
 	sealed_by  TEXT NOT NULL,
@@ -80,6 +82,7 @@ CREATE TABLE children (
 CREATE INDEX children_person ON children (person, host);
 CREATE INDEX children_connection ON children (connection);
 CREATE INDEX children_ends ON children (ends);
+CREATE INDEX children_pass ON children (pass) WHERE pass <> '';
 CREATE INDEX children_sealed_by ON children (sealed_by);
 
 CREATE TABLE holders (
@@ -192,6 +195,69 @@ CREATE TABLE states (
 );
 CREATE INDEX states_created ON states (created);
 CREATE INDEX states_sealed_by ON states (sealed_by);
+
+CREATE TABLE passes (
+	id        {id},
+	realm     TEXT NOT NULL,
+	username  TEXT NOT NULL, -- of an index
+	name      TEXT NOT NULL, -- the id that the pass itself says
+	person    BIGINT NOT NULL, -- of a hub
+	server    TEXT NOT NULL,
+	started   BIGINT NOT NULL,
+	label     TEXT NOT NULL,
+	via       TEXT NOT NULL,
+	asked_by  TEXT NOT NULL,
+	caveats   TEXT NOT NULL, -- JSON
+	created   BIGINT NOT NULL,
+	until     BIGINT NOT NULL,
+	used      BIGINT NOT NULL,
+	uses      BIGINT NOT NULL,
+	ended     BIGINT NOT NULL,
+	why       TEXT NOT NULL,
+	hub       TEXT NOT NULL,
+	born      BIGINT NOT NULL,
+	sealed_by TEXT NOT NULL,
+	box       {blob} NOT NULL, -- the root key and the links that were ended
+	UNIQUE (name, username, realm)
+);
+CREATE INDEX passes_user ON passes (realm, username);
+CREATE INDEX passes_person ON passes (person);
+CREATE INDEX passes_until ON passes (until);
+CREATE INDEX passes_ended ON passes (ended);
+CREATE INDEX passes_sealed_by ON passes (sealed_by);
+
+-- A link is SHA-256 of a pass's signature after the limit that is counted.
+CREATE TABLE pass_uses (
+	link  {blob} PRIMARY KEY,
+	n     BIGINT NOT NULL,
+	until BIGINT NOT NULL
+) {rowless};
+CREATE INDEX pass_uses_until ON pass_uses (until);
+
+CREATE TABLE once (
+	kind  TEXT NOT NULL,
+	id    TEXT NOT NULL, -- SHA-256
+	until BIGINT NOT NULL,
+	PRIMARY KEY (kind, id)
+) {rowless};
+CREATE INDEX once_until ON once (until);
+
+CREATE TABLE devices (
+	device    TEXT PRIMARY KEY, -- SHA-256, as the next
+	user_code TEXT NOT NULL UNIQUE,
+	label     TEXT NOT NULL,
+	address   TEXT NOT NULL,
+	limits    TEXT NOT NULL,
+	created   BIGINT NOT NULL,
+	until     BIGINT NOT NULL,
+	polled    BIGINT NOT NULL,
+	person    BIGINT NOT NULL,
+	decided   TEXT NOT NULL,
+	key_id    TEXT NOT NULL,
+	mac       {blob} NOT NULL
+);
+CREATE INDEX devices_until ON devices (until);
+CREATE INDEX devices_person ON devices (person);
 
 -- A chain is one process's events, in the order of their numbers. A link is one
 -- commit group of it: its MAC covers the link before and the group's events.
