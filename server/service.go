@@ -97,6 +97,8 @@ type Broker struct {
 
 	HookLogin   func(context.Context, api.HookLogin) error
 	HookStopped func(context.Context, api.HookStopped) error
+
+	PassParts
 }
 
 func (b *Broker) check() error {
@@ -105,7 +107,7 @@ func (b *Broker) check() error {
 		b.EndShare == nil || b.Changed == nil || b.Ready == nil {
 		return errors.New("the server lacks a part of the broker")
 	}
-	return nil
+	return b.PassParts.check()
 }
 
 // A Refusal is a no with what helps a person on. It wraps its problem.
@@ -185,6 +187,7 @@ type ActivityQuery struct {
 	Before  string // the cursor of an earlier answer; "" is the newest
 	Outcome string // "", "ok", "refused", "failed"
 	Host    string
+	Pass    string // only what was done with this pass, by its id, and to it
 	Limit   int
 }
 
@@ -204,6 +207,8 @@ type Activity struct {
 	Code    string
 	Why     string
 	Until   time.Time
+	Pass    string // the id of the pass it was done with, or to; may be empty
+	Link    string // 16 hexadecimal digits of that pass as it was shown, narrowed or not; may be empty
 }
 
 // An Approval is a server that has used as many repositories today as it may
