@@ -50,8 +50,9 @@ var layers = map[string][]string{
 	"cmd/daypassd":               {"", "api", "broker", "devpi", "exchange", "fake", "gateway", "hub", "pass", "policy", "policy/rulefile", "provider/github", "server", "store"},
 	"bench/helper":               {"", "gitconf", "wallet"},
 	"bench/pass":                 {"", "pass"},
-	"bench/gateway":              {"", "internal/devpitest"},
-	"bench/broker":               {"", "fake", "hub", "internal/hubtest", "store", "store/storetest"},
+	"bench/gateway":              {"", "internal/devpitest", "internal/measure", "pass"},
+	"internal/measure":           {},
+	"bench/broker":               {"", "fake", "hub", "internal/hubtest", "internal/measure", "store", "store/storetest"},
 }
 
 // mustNotLink names what a binary must not contain, and why.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass/internal/hubtest"
+	"github.com/daypass-dev/daypass/internal/measure"
 	"github.com/daypass-dev/daypass/store/storetest"
 )
 
@@ -27,29 +28,29 @@ type pace struct {
 // cached measures what most requests are: a credential that was made before, by
 // somebody whom the hub vouched for less than a minute ago, with the rules looked
 // at and the event durable before the answer.
-func (b *bench) cached(s *stage) {
+func (b *bench) cached(s *measure.Stage) {
 	st := newSite(b, s, people)
 	where := st.sqlite("store")
 	st.connect(where, time.Now().Add(8*time.Hour))
 	v := st.serve("serve", where)
 	v.warm()
 	rate := b.keeps(v, pace{"SQLite", 10_000, 10, "sqlite synchronous=2 journal=wal"}, where, func() {
-		b.say("resident: %.1f MiB of its own, %.1f MiB of the program's file and others", v.memory("RssAnon"), v.memory("RssFile")+v.memory("RssShmem"))
+		b.Say("resident: %.1f MiB of its own, %.1f MiB of the program's file and others", v.memory("RssAnon"), v.memory("RssFile")+v.memory("RssShmem"))
 		for _, field := range []string{"VmRSS", "VmHWM"} {
-			b.note(figure{what: fmt.Sprintf("resident after the load, %d people, %s", people, field), got: v.memory(field), bound: 80, unit: "MiB"})
+			b.Note(measure.Figure{What: fmt.Sprintf("resident after the load, %d people, %s", people, field), Got: v.memory(field), Bound: 80, Unit: "MiB"})
 		}
 	})
 	yard := 0.0
-	if problem := play(func(s *stage) { yard = b.yardstick(s) }); problem != "" {
-		b.say("JupyterHub: %s", problem)
-		b.must("JupyterHub beside it: not measured", false)
+	if problem := measure.Play(func(s *measure.Stage) { yard = b.yardstick(s) }); problem != "" {
+		b.Say("JupyterHub: %s", problem)
+		b.Must("JupyterHub beside it: not measured", false)
 		return
 	}
-	b.note(figure{what: fmt.Sprintf("cached mint beside JupyterHub's GET /hub/api/user (%.0f/s)", yard), got: rate / yard, bound: 10, atLeast: true, unit: "times"})
+	b.Note(measure.Figure{What: fmt.Sprintf("cached mint beside JupyterHub's GET /hub/api/user (%.0f/s)", yard), Got: rate / yard, Bound: 10, AtLeast: true, Unit: "times"})
 }
 
 // onPostgres measures the same with PostgreSQL below.
-func (b *bench) onPostgres(s *stage) {
+func (b *bench) onPostgres(s *measure.Stage) {
 	where := storetest.Postgres(s)(s)
 	st := newSite(b, s, people)
 	st.connect(where, time.Now().Add(8*time.Hour))
@@ -62,7 +63,7 @@ func (b *bench) onPostgres(s *stage) {
 // whether all that it answered is there. after is called before it is killed.
 func (b *bench) keeps(v *service, p pace, where string, after func()) (rate float64) {
 	said := v.durability()
-	b.must(fmt.Sprintf("%s, read back: %q", p.name, said), said == p.says)
+	b.Must(fmt.Sprintf("%s, read back: %q", p.name, said), said == p.says)
 	requests := v.st.credentials(v.addr)
 	var events []string
 	wrong := ""
@@ -70,9 +71,9 @@ func (b *bench) keeps(v *service, p pace, where string, after func()) (rate floa
 		before, ours := v.cpu(), ownCPU()
 		t := f()
 		n := float64(len(t.took))
-		b.say("%-10s %8.0f/s  p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms; CPU for one: the service's %.0f us, ours %.0f us; %.0f MiB, at most %.0f; load %s", p.name, t.rate(),
+		b.Say("%-10s %8.0f/s  p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms; CPU for one: the service's %.0f us, ours %.0f us; %.0f MiB, at most %.0f; load %s", p.name, t.rate(),
 			t.at(.5), t.at(.9), t.at(.99), t.at(.999), t.at(1), float64((v.cpu()-before).Microseconds())/n, float64((ownCPU()-ours).Microseconds())/n,
-			v.memory("VmRSS"), v.memory("VmHWM"), load())
+			v.memory("VmRSS"), v.memory("VmHWM"), measure.Load())
 		events = append(events, t.events...)
 		if len(t.events) != len(t.took) {
 			wrong = "an answer without an event"
@@ -83,18 +84,18 @@ func (b *bench) keeps(v *service, p pace, where string, after func()) (rate floa
 		return t
 	}
 	stopProfile := v.profile(p.name)
-	f := b.best(figure{what: "cached mint, " + p.name, bound: p.rate, atLeast: true, unit: "/s"}, func() float64 {
+	f := b.Best(measure.Figure{What: "cached mint, " + p.name, Bound: p.rate, AtLeast: true, Unit: "/s"}, func() float64 {
 		return shoot(func() *tally { return closed(v.addr, requests, 8*time.Second) }).rate()
 	})
 	stopProfile()
-	b.best(figure{what: fmt.Sprintf("cached mint, %s, open loop at %.0f/s for 20 s, p99", p.name, p.rate/2), bound: p.p99, unit: "ms"}, func() float64 {
+	b.Best(measure.Figure{What: fmt.Sprintf("cached mint, %s, open loop at %.0f/s for 20 s, p99", p.name, p.rate/2), Bound: p.p99, Unit: "ms"}, func() float64 {
 		t := shoot(func() *tally { return open(v.addr, requests, p.rate/2, 20*time.Second) })
 		if t.rate() < .97*p.rate/2 {
 			return 1e6 // it fell behind
 		}
 		return t.at(.99)
 	})
-	b.must(p.name+": every answer was 200 "+wrong, wrong == "")
+	b.Must(p.name+": every answer was 200 "+wrong, wrong == "")
 	after()
 	killed := make(chan *tally)
 	go func() { killed <- closed(v.addr, requests, 10*time.Second) }()
@@ -102,7 +103,7 @@ func (b *bench) keeps(v *service, p pace, where string, after func()) (rate floa
 	v.kill()
 	events = append(events, (<-killed).events...)
 	b.allThere(v.st, where, events, p.name)
-	return f.got
+	return f.Got
 }
 
 // allThere opens a store whose service was killed, and looks for the events.
@@ -110,22 +111,22 @@ func (b *bench) allThere(st *site, where string, events []string, name string) {
 	db := st.open(where)
 	defer db.Close()
 	report, err := db.Verify(context.Background(), nil)
-	st.s.check(err)
-	b.must(fmt.Sprintf("%s, after kill -9: %d events and %d groups verify", name, report.Events, report.Groups), report.Clean())
+	st.s.Check(err)
+	b.Must(fmt.Sprintf("%s, after kill -9: %d events and %d groups verify", name, report.Events, report.Groups), report.Clean())
 	raw, err := sql.Open(driverOf(where))
-	st.s.check(err)
+	st.s.Check(err)
 	defer raw.Close()
 	rows, err := raw.Query(`SELECT chain, n FROM events`)
-	st.s.check(err)
+	st.s.Check(err)
 	defer rows.Close()
 	there := map[string]bool{}
 	for rows.Next() {
 		var chain string
 		var n int64
-		st.s.check(rows.Scan(&chain, &n))
+		st.s.Check(rows.Scan(&chain, &n))
 		there[fmt.Sprintf("%s-%d", chain, n)] = true
 	}
-	st.s.check(rows.Err())
+	st.s.Check(rows.Err())
 	missing, twice := 0, 0
 	seen := map[string]bool{}
 	for _, e := range events {
@@ -137,7 +138,7 @@ func (b *bench) allThere(st *site, where string, events []string, name string) {
 		}
 		seen[e] = true
 	}
-	b.must(fmt.Sprintf("%s, after kill -9: of %d answered, missing %d, twice %d", name, len(events), missing, twice), missing+twice == 0 && len(events) > 0)
+	b.Must(fmt.Sprintf("%s, after kill -9: of %d answered, missing %d, twice %d", name, len(events), missing, twice), missing+twice == 0 && len(events) > 0)
 }
 
 // driverOf is how database/sql opens a store's address.
@@ -150,7 +151,7 @@ func driverOf(where string) (driver, name string) {
 
 // yardstick is how many GET /hub/api/user a real JupyterHub answers, asked by the
 // same generator.
-func (b *bench) yardstick(s *stage) float64 {
+func (b *bench) yardstick(s *measure.Stage) float64 {
 	h := hubtest.Start(s, hubtest.Config{})
 	var requests [][]byte
 	addr := strings.SplitN(strings.TrimPrefix(h.API, "http://"), "/", 2)
@@ -163,14 +164,14 @@ func (b *bench) yardstick(s *stage) float64 {
 	if t.wrong() != "" {
 		s.Fatal(t.wrong())
 	}
-	b.say("JupyterHub %8.0f/s  p50 %.2f  p99 %.2f ms; load %s", t.rate(), t.at(.5), t.at(.99), load())
+	b.Say("JupyterHub %8.0f/s  p50 %.2f  p99 %.2f ms; load %s", t.rate(), t.at(.5), t.at(.99), measure.Load())
 	return t.rate()
 }
 
 // cpu is what the service has used.
 func (v *service) cpu() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", v.cmd.Process.Pid))
-	v.st.s.check(err)
+	v.st.s.Check(err)
 	_, rest, _ := strings.Cut(string(text), ") ")
 	f := strings.Fields(rest)
 	var user, system int64

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daypass-dev/daypass/internal/measure"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -18,7 +19,7 @@ const crowded = 1_000_000
 
 // crowd compares two services that take turns: one whose store has 1,000
 // connections, and one with a copy of that store and a million more.
-func (b *bench) crowd(s *stage) {
+func (b *bench) crowd(s *measure.Stage) {
 	st := newSite(b, s, people)
 	where := st.sqlite("small")
 	st.connect(where, time.Now().Add(8*time.Hour))
@@ -37,8 +38,8 @@ func (b *bench) crowd(s *stage) {
 		what     string
 		requests func(string) [][]byte
 	}{{"cached mint", st.credentials}, {"GET /me, which reads the connections", st.mes}} {
-		f := figure{what: m.what + " at 2,000/s, median: a million connections beside 1,000", bound: 1.2, unit: "times"}
-		b.best(f, func() float64 { return b.turns(m.what, small, large, m.requests) })
+		f := measure.Figure{What: m.what + " at 2,000/s, median: a million connections beside 1,000", Bound: 1.2, Unit: "times"}
+		b.Best(f, func() float64 { return b.turns(m.what, small, large, m.requests) })
 	}
 }
 
@@ -62,7 +63,7 @@ func (b *bench) turns(what string, small, large *service, requests func(string) 
 		one, other = append(one, medians[small]), append(other, medians[large])
 		ratios = append(ratios, medians[large]/medians[small])
 	}
-	b.say("%s: median with 1,000: %.3f ms, with a million more: %.3f ms; ratios %.2f; load %s", what, median(one), median(other), ratios, load())
+	b.Say("%s: median with 1,000: %.3f ms, with a million more: %.3f ms; ratios %.2f; load %s", what, median(one), median(other), ratios, measure.Load())
 	return median(ratios)
 }
 
@@ -71,7 +72,7 @@ func (b *bench) turns(what string, small, large *service, requests func(string) 
 func (st *site) addCrowd(where string, n int) {
 	began := time.Now()
 	db, err := sql.Open(driverOf(where))
-	st.s.check(err)
+	st.s.Check(err)
 	db.SetMaxOpenConns(1)
 	for _, text := range []string{
 		`PRAGMA cache_size = -400000`,
@@ -87,31 +88,31 @@ func (st *site) addCrowd(where string, n int) {
 		`COMMIT`,
 	} {
 		_, err := db.Exec(text)
-		st.s.check(err)
+		st.s.Check(err)
 	}
-	st.s.check(db.Close())
+	st.s.Check(db.Close())
 	ours := st.open(where)
 	defer ours.Close()
 	all, err := ours.People(context.Background(), store.PeopleFilter{Hub: "other", After: 0, Limit: 1})
-	st.s.check(err)
+	st.s.Check(err)
 	if len(all) != 1 {
 		st.s.Fatal("the crowd is not there")
 	}
 	size, err := os.Stat(strings.TrimPrefix(where, "sqlite:"))
-	st.s.check(err)
-	st.b.say("%d connections were added in %.0f s; the store has %d MiB", n, time.Since(began).Seconds(), size.Size()>>20)
+	st.s.Check(err)
+	st.b.Say("%d connections were added in %.0f s; the store has %d MiB", n, time.Since(began).Seconds(), size.Size()>>20)
 }
 
-func copyFile(s *stage, from, to string) {
+func copyFile(s *measure.Stage, from, to string) {
 	if left, err := os.Stat(from + "-wal"); err == nil && left.Size() > 0 {
 		s.Fatal("the store to copy was not closed")
 	}
 	in, err := os.Open(from)
-	s.check(err)
+	s.Check(err)
 	defer in.Close()
 	out, err := os.OpenFile(filepath.Clean(to), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	s.check(err)
+	s.Check(err)
 	_, err = io.Copy(out, in)
-	s.check(err)
-	s.check(out.Close())
+	s.Check(err)
+	s.Check(out.Close())
 }

@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/daypass-dev/daypass/internal/measure"
 )
 
 // helper measures what git waits for: git-credential-daypass with the credential
 // in the wallet, and without it, where it starts "daypass credential", which asks
 // the service. Both are measured by turns.
-func (b *bench) helper(s *stage) {
+func (b *bench) helper(s *measure.Stage) {
 	st := newSite(b, s, 10)
 	where := st.sqlite("store")
 	st.connect(where, time.Now().Add(8*time.Hour))
@@ -46,14 +48,14 @@ func (b *bench) helper(s *stage) {
 		return float64(took) / float64(time.Millisecond), out.String()
 	}
 	full := filepath.Join(wallets, "full")
-	s.check(os.Mkdir(full, 0o700))
+	s.Check(os.Mkdir(full, 0o700))
 	get(full)
-	b.best(figure{what: "a helper's miss through the service, more than a hit, wall", bound: 8, unit: "ms"}, func() float64 {
+	b.Best(measure.Figure{What: "a helper's miss through the service, more than a hit, wall", Bound: 8, Unit: "ms"}, func() float64 {
 		var hits, misses, more []float64
 		for range 100 {
 			n++
 			empty := filepath.Join(wallets, fmt.Sprint(n))
-			s.check(os.Mkdir(empty, 0o700))
+			s.Check(os.Mkdir(empty, 0o700))
 			hit, one := get(full)
 			miss, other := get(empty)
 			if one != other {
@@ -62,7 +64,7 @@ func (b *bench) helper(s *stage) {
 			os.RemoveAll(empty)
 			hits, misses, more = append(hits, hit), append(misses, miss), append(more, miss-hit)
 		}
-		b.say("hit %.2f ms, miss %.2f ms, medians of 100; load %s", median(hits), median(misses), load())
+		b.Say("hit %.2f ms, miss %.2f ms, medians of 100; load %s", median(hits), median(misses), measure.Load())
 		return median(more)
 	})
 }
@@ -74,13 +76,13 @@ func median(list []float64) float64 {
 
 // readiness measures from the start of the process to the first 200 at /readyz,
 // with the people of a hub that is down.
-func (b *bench) readiness(s *stage) {
+func (b *bench) readiness(s *measure.Stage) {
 	st := newSite(b, s, people)
 	where := st.sqlite("store")
 	st.connect(where, time.Now().Add(8*time.Hour))
 	st.hub.Close()
 	v := st.configured("serve", where)
-	b.best(figure{what: "exec to 200 at /readyz, hub down, best of five", bound: 150, unit: "ms"}, func() float64 {
+	b.Best(measure.Figure{What: "exec to 200 at /readyz, hub down, best of five", Bound: 150, Unit: "ms"}, func() float64 {
 		var all []float64
 		for range 5 {
 			began := time.Now()
@@ -94,7 +96,7 @@ func (b *bench) readiness(s *stage) {
 			all = append(all, float64(time.Since(began))/float64(time.Millisecond))
 			v.end()
 		}
-		b.say("ready after %.1f ms; load %s", all, load())
+		b.Say("ready after %.1f ms; load %s", all, measure.Load())
 		return slices.Min(all)
 	})
 }

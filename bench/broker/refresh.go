@@ -5,15 +5,16 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/daypass-dev/daypass/internal/measure"
 	"github.com/daypass-dev/daypass/store/storetest"
 )
 
 // deadlocks is how often the database had to end one.
-func deadlocks(s *stage, where string) (n int) {
+func deadlocks(s *measure.Stage, where string) (n int) {
 	db, err := sql.Open(driverOf(where))
-	s.check(err)
+	s.Check(err)
 	defer db.Close()
-	s.check(db.QueryRow(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&n))
+	s.Check(db.QueryRow(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&n))
 	return n
 }
 
@@ -24,7 +25,7 @@ const inFlight = 500
 // have to be renewed all at once, and counts what the stand-in for GitHub was
 // asked: each connection may be renewed once, since a refresh token that is used
 // twice ends the connection.
-func (b *bench) refreshes(s *stage) {
+func (b *bench) refreshes(s *measure.Stage) {
 	where := storetest.Postgres(s)(s)
 	st := newSite(b, s, people)
 	st.connect(where, time.Now().Add(time.Minute))
@@ -49,19 +50,19 @@ func (b *bench) refreshes(s *stage) {
 	u := <-done
 	took := time.Since(began)
 	asked := st.world.Local.Count(path) - before
-	b.say("%d requests at two processes, %d at once, in %.1f s; p50 %.0f and %.0f ms, max %.0f and %.0f ms; %d refreshes; load %s", len(requests[0])+len(requests[1]),
-		inFlight, took.Seconds(), t.at(.5), u.at(.5), t.at(1), u.at(1), asked, load())
-	b.say("PostgreSQL ended %d deadlocks", deadlocks(s, where))
+	b.Say("%d requests at two processes, %d at once, in %.1f s; p50 %.0f and %.0f ms, max %.0f and %.0f ms; %d refreshes; load %s", len(requests[0])+len(requests[1]),
+		inFlight, took.Seconds(), t.at(.5), u.at(.5), t.at(1), u.at(1), asked, measure.Load())
+	b.Say("PostgreSQL ended %d deadlocks", deadlocks(s, where))
 	if w := t.wrong() + u.wrong(); w != "" {
-		b.say("%s", w)
+		b.Say("%s", w)
 		for _, v := range []*service{one, other} {
-			b.say("%s", v.complaints())
+			b.Say("%s", v.complaints())
 		}
 	}
-	b.must("two processes, 1,000 expiring connections: every answer was 200", len(t.took)+len(u.took) == len(requests[0])+len(requests[1]))
-	f := figure{what: "refreshes at the stand-in, no fewer", got: float64(asked), bound: people, atLeast: true}
-	b.note(f)
-	f.what, f.atLeast = "refreshes at the stand-in, and no more", false
-	b.note(f)
-	b.must("each connection has one live refresh token", len(st.world.Local.LiveRefreshTokens()) == people)
+	b.Must("two processes, 1,000 expiring connections: every answer was 200", len(t.took)+len(u.took) == len(requests[0])+len(requests[1]))
+	f := measure.Figure{What: "refreshes at the stand-in, no fewer", Got: float64(asked), Bound: people, AtLeast: true}
+	b.Note(f)
+	f.What, f.AtLeast = "refreshes at the stand-in, and no more", false
+	b.Note(f)
+	b.Must("each connection has one live refresh token", len(st.world.Local.LiveRefreshTokens()) == people)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/hub"
+	"github.com/daypass-dev/daypass/internal/measure"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -48,7 +49,7 @@ func (b *bench) build() error {
 // who use both.
 type site struct {
 	b      *bench
-	s      *stage
+	s      *measure.Stage
 	dir    string
 	world  *fake.World
 	hubURL string
@@ -60,20 +61,20 @@ type site struct {
 
 const serviceToken = "0123456789abcdef-bench-service-token"
 
-func newSite(b *bench, s *stage, people int) *site {
+func newSite(b *bench, s *measure.Stage, people int) *site {
 	st := &site{b: b, s: s, dir: s.TempDir()}
 	var err error
 	for _, d := range []string{"world", "etc"} {
-		s.check(os.Mkdir(filepath.Join(st.dir, d), 0o700))
+		s.Check(os.Mkdir(filepath.Join(st.dir, d), 0o700))
 	}
 	st.world, err = fake.NewWorld(fake.WorldConfig{Dir: filepath.Join(st.dir, "world")})
-	s.check(err)
+	s.Check(err)
 	s.Cleanup(func() { st.world.Close() })
-	s.check(st.world.Local.Add(fake.Crowd(fake.CampusPushApp, people, repos)))
+	s.Check(st.world.Local.Add(fake.Crowd(fake.CampusPushApp, people, repos)))
 	st.keys, err = store.NewKeys(rand.Reader)
-	s.check(err)
+	s.Check(err)
 	text, err := st.keys.Marshal()
-	s.check(err)
+	s.Check(err)
 	st.file("etc/keys.json", string(text))
 	st.file("etc/push-secret", fake.CampusPushSecret)
 	st.file("etc/hub-token", serviceToken)
@@ -94,14 +95,14 @@ func (st *site) startHub(people int) {
 		st.tokens = append(st.tokens, h.StartServer(fmt.Sprintf("user%d", i), "gpu"))
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	st.s.check(err)
+	st.s.Check(err)
 	st.hubURL = "http://" + ln.Addr().String() + "/"
 	st.hub = &http.Server{Handler: h}
 	go st.hub.Serve(ln) // until it is closed
 	st.s.Cleanup(func() { st.hub.Close() })
 	c := hub.New(hub.Config{ID: "hub", API: st.hubURL + "hub/api", Public: st.hubURL, Service: "daypass", Token: daypass.NewSecret(serviceToken)})
 	list, err := c.Users(context.Background())
-	st.s.check(err)
+	st.s.Check(err)
 	byName := map[string]daypass.User{}
 	for _, p := range list {
 		byName[p.User.Name] = p.User
@@ -120,20 +121,20 @@ func (st *site) host() string { return strings.TrimPrefix(st.world.URL, "http://
 
 func (st *site) file(name, text string) string {
 	path := filepath.Join(st.dir, name)
-	st.s.check(os.WriteFile(path, []byte(text), 0o600))
+	st.s.Check(os.WriteFile(path, []byte(text), 0o600))
 	return path
 }
 
 // sqlite is the address of a store in a folder of its own.
 func (st *site) sqlite(name string) string {
 	dir := filepath.Join(st.dir, name)
-	st.s.check(os.MkdirAll(dir, 0o700))
+	st.s.Check(os.MkdirAll(dir, 0o700))
 	return "sqlite:" + filepath.Join(dir, "daypass.db")
 }
 
 func (st *site) open(where string) *store.DB {
 	db, err := store.Open(context.Background(), store.Config{URL: where, Keys: st.keys})
-	st.s.check(err)
+	st.s.Check(err)
 	return db
 }
 
@@ -151,9 +152,9 @@ func (st *site) connect(where string, until time.Time) {
 			}
 			return nil
 		})
-		st.s.check(err)
+		st.s.Check(err)
 	}
-	st.s.check(db.Close())
+	st.s.Check(db.Close())
 }
 
 func (st *site) connectOne(tx *store.Tx, i int, now, until time.Time) error {
@@ -251,9 +252,9 @@ github:
 	return v
 }
 
-func freePort(s *stage) string {
+func freePort(s *measure.Stage) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	s.check(err)
+	s.Check(err)
 	defer ln.Close()
 	return ln.Addr().String()
 }
@@ -264,7 +265,7 @@ func (v *service) launch() {
 	v.cmd = exec.Command(filepath.Join(v.st.b.bin, "daypassd"), "serve", "--config", v.config)
 	v.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + v.st.dir}, v.env...)
 	v.cmd.Stdout, v.cmd.Stderr = v, v
-	v.st.s.check(v.cmd.Start())
+	v.st.s.Check(v.cmd.Start())
 	cmd, done := v.cmd, v.done
 	go func() { cmd.Wait(); close(done) }()
 	v.st.s.Cleanup(v.kill)
@@ -331,7 +332,7 @@ func (v *service) durability() string {
 // memory reads a field of /proc/PID/status, in MiB.
 func (v *service) memory(field string) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid))
-	v.st.s.check(err)
+	v.st.s.Check(err)
 	for line := range strings.Lines(string(text)) {
 		var kb float64
 		if rest, ok := strings.CutPrefix(line, field+":"); ok {
@@ -351,5 +352,5 @@ func (v *service) warm() {
 			v.st.s.Fatalf("while it was warmed up: %s\n%s", t.wrong(), v.text())
 		}
 	}
-	v.st.b.say("%d people are known and %d credentials made in %.1f s; at most %.0f MiB", len(v.st.tokens), len(v.st.tokens)*repos, time.Since(began).Seconds(), v.memory("VmHWM"))
+	v.st.b.Say("%d people are known and %d credentials made in %.1f s; at most %.0f MiB", len(v.st.tokens), len(v.st.tokens)*repos, time.Since(began).Seconds(), v.memory("VmHWM"))
 }
