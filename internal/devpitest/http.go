@@ -218,3 +218,19 @@ func (a API) Token(t testing.TB, who Auth, user string, fields map[string]any) s
 	}
 	return made.Token
 }
+
+// File returns the path of the first file of a release.
+func (a API) File(t testing.TB, who Auth, index, project, version string) string {
+	t.Helper()
+	var release struct {
+		Links []struct{ Href, Rel string } `json:"+links"`
+	}
+	a.Must(t, http.MethodGet, index+"/"+project+"/"+version, who, nil).Result(t, &release)
+	for _, link := range release.Links {
+		if link.Rel == "releasefile" {
+			return strings.TrimPrefix(link.Href, a.URL)
+		}
+	}
+	t.Fatalf("%s %s has no file", project, version)
+	return ""
+}
