@@ -93,7 +93,7 @@ func (a *app) root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "first", Title: "Every day:"}, &cobra.Group{ID: "more", Title: "More:"})
 	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.passCommand(), a.doctorCommand()}
 	more := []*cobra.Command{
-		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.envCommand(), a.setupCommand(), a.walletCommand(),
+		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.envCommand(), a.setupCommand(), a.walletCommand(), a.tokenCommand(),
 		a.serverCommand("serve", "Run the access service of a hub"),
 		a.serverCommand("demo", "See it work on a GitHub that runs on this machine only"),
 		a.serverCommand("admin", "For admins: make the GitHub App"),
@@ -105,7 +105,7 @@ func (a *app) root() *cobra.Command {
 		c.GroupID = "more"
 	}
 	root.AddCommand(append(first, more...)...)
-	for _, hidden := range []*cobra.Command{a.credentialCommand(), a.identityCommand()} {
+	for _, hidden := range append(a.oldTokenCommands(), a.credentialCommand(), a.identityCommand()) {
 		hidden.GroupID = "more"
 		root.AddCommand(hidden)
 	}

@@ -332,7 +332,7 @@ func hostsOf(configured github.Host, entries []wallet.Entry) []github.Host {
 // examineWallet looks at this machine's store, at the files that logins wrote
 // beside it, and at whose access this shell presents.
 func (a *app) examineWallet() ([]wallet.Entry, []doctor.Finding) {
-	out := a.storeFileFindings()
+	out := append(a.storeFileFindings(), a.indexFindings()...)
 	auth, err := a.presenting()
 	switch {
 	case err != nil:

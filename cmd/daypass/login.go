@@ -23,6 +23,7 @@ at most). Nothing is kept on a disk.
   daypass login ghes.example            a GitHub Enterprise Server
   daypass login --repo OWNER/NAME       good for that one repository only
   daypass login --renew 7d              renewed by itself for a week, in memory only
+  daypass login --index URL             a package index: a pass of 12 hours for devpi
 
 Where your hub has an access service, login names the page to connect at, once for all
 your servers, and waits; --device types a code all the same.`
@@ -39,6 +40,8 @@ type loginOptions struct {
 	device, qr       bool
 	timeout          time.Duration
 	json             bool
+	at               indexOptions // --index and what goes with it
+	expires          string
 }
 
 func (a *app) loginCommand() *cobra.Command {
@@ -46,9 +49,18 @@ func (a *app) loginCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "login [HOST[:PORT]|URL]", Short: "Get access for a few hours: open a page, type a code", Long: loginHelp,
 		Args: atMost(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.login(c.Context(), o, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.at.index != "" {
+				return a.loginIndex(c.Context(), o, args)
+			}
+			return a.login(c.Context(), o, args)
+		},
 	}
 	f := c.Flags()
+	o.at.flags(c)
+	f.StringVar(&o.at.user, "user", "", "who you are at the package index")
+	o.at.pass.flags(c)
+	f.StringVar(&o.expires, "expires", "", "when the log-in at a package index ends (default: 12h)")
 	f.StringVar(&o.clientID, "client-id", "", "the GitHub App's client id (admins set it for everybody)")
 	f.StringVar(&o.appURL, "app-url", "", "the GitHub App's public page")
 	f.StringVar(&o.appURL, "github-app-url", "", "as --app-url")

@@ -17,16 +17,28 @@ host can do that. git's configuration stays ("daypass setup --undo" takes that b
   daypass logout                 the default host
   daypass logout ghes.example    another host
   daypass logout --all           every host
+  daypass logout --index URL     a package index
 
 Where your hub connects you, this empties this machine's store, and git gets new access
 when it asks again. --disconnect ends the connection too, for all your servers.`
 
 func (a *app) logoutCommand() *cobra.Command {
 	var all, disconnect bool
+	var at indexOptions
 	c := &cobra.Command{
 		Use: "logout [HOST]", Short: "End your access, here and at the host", Long: logoutHelp, Args: atMost(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.logout(c.Context(), args, all, disconnect) },
+		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case at.index != "" && (all || len(args) > 0):
+				return usageProblem(c, "--index goes with neither a HOST nor --all")
+			case at.index != "":
+				return a.logoutIndex(c.Context(), at, disconnect)
+			}
+			return a.logout(c.Context(), args, all, disconnect)
+		},
 	}
+	at.flags(c)
+	c.Flags().StringVar(&at.user, "user", "", "who you are at the package index")
 	c.Flags().BoolVar(&all, "all", false, "every host")
 	c.Flags().BoolVar(&disconnect, "disconnect", false, "end the connection at the access service too, everywhere")
 	return c

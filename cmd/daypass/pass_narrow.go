@@ -253,23 +253,30 @@ func (a *app) handOver(n *narrowing, p pass.Pass, form pass.Form) error {
 
 // writePass makes the file as a whole, readable by its owner only.
 func (a *app) writePass(n *narrowing, p pass.Pass, form pass.Form) error {
+	return a.writeSecret(n.output, p.Text(form), func() bool {
+		return n.yes || a.ask("There already exists a file at '%s'.\nDo you want to overwrite it?", n.output)
+	})
+}
+
+// writeSecret writes what overwrite lets it.
+func (a *app) writeSecret(path string, text daypass.Secret, overwrite func() bool) error {
 	problem := func(why, next string, err error) error {
-		return &daypass.Problem{Code: "DP-129", What: "the pass was not written to " + printable(n.output), Why: why, Next: next, Err: err}
+		return &daypass.Problem{Code: "DP-129", What: "the pass was not written to " + printable(path), Why: why, Next: next, Err: err}
 	}
-	st, err := os.Lstat(n.output)
+	st, err := os.Lstat(path)
 	switch {
 	case err == nil && !st.Mode().IsRegular():
 		return problem("something that is no plain file lies there", "Name another file.", nil)
-	case err == nil && !n.yes && !a.ask("There already exists a file at '%s'.\nDo you want to overwrite it?", n.output):
+	case err == nil && !overwrite():
 		return problem("there is a file already", "Name another file, or say --yes to replace it.", nil)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return problem("its folder cannot be read", "Name a file in a folder of yours.", err)
 	}
-	dir := filepath.Dir(n.output)
+	dir := filepath.Dir(path)
 	if err := ownedFolder(dir, a.uid); err != nil {
 		return problem("others can put files in place of yours in its folder, or it is not there", "Name a file in a folder of yours.", err)
 	}
-	if err := replaceFile(n.output, []byte(p.Text(form).Reveal())); err != nil {
+	if err := replaceFile(path, []byte(text.Reveal())); err != nil {
 		return problem("its folder cannot be written to", "Name a file in a folder of yours.", err)
 	}
 	return nil

@@ -17,7 +17,14 @@ const runHelp = `Run one command with a token in its environment, and nowhere el
 GH_TOKEN (on a GitHub Enterprise Server GH_HOST and GH_ENTERPRISE_TOKEN instead).
 
   daypass run --repo OWNER/NAME -- gh pr list     only with access to that one repository
-  daypass run --all -- gh repo list               with all that your login reaches`
+  daypass run --all -- gh repo list               with all that your login reaches
+
+With --index, a pass for a package index, narrowed to what the command is for and good
+for an hour, under the names that twine, uv and pip know:
+
+  daypass run --index URL -- twine upload dist/*
+  daypass run --index URL -- pip install river-tools
+  daypass run --index URL --projects river-tools -- uv publish`
 
 type runOptions struct {
 	host, repo string
@@ -27,19 +34,29 @@ type runOptions struct {
 
 func (a *app) runCommand() *cobra.Command {
 	var o runOptions
+	var index runIndexOptions
 	c := &cobra.Command{
-		Use: "run (--repo OWNER/NAME | --all) -- COMMAND …", Short: "Run a command with a token in its environment", Long: runHelp,
+		Use: "run (--repo OWNER/NAME | --all | --index URL) -- COMMAND …", Short: "Run a command with a token in its environment", Long: runHelp,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageProblem(c, "no command to run")
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return a.runChild(c, o, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case index.at.index == "":
+				return a.runChild(c, o, args)
+			case o.all || o.repo != "" || o.host != "":
+				return usageProblem(c, "--index goes with neither --repo, --all nor --host")
+			}
+			return a.runIndex(c, index, args)
+		},
 	}
 	c.Flags().StringVar(&o.host, "host", "", "the GitHub host (default: as for login)")
 	c.Flags().StringVar(&o.repo, "repo", "", "OWNER/NAME: with access to this repository and no other")
 	c.Flags().BoolVar(&o.all, "all", false, "with all that the login reaches")
+	index.flags(c)
 	c.Flags().SetInterspersed(false)
 	return c
 }

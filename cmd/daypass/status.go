@@ -56,6 +56,7 @@ func (a *app) status(c *cobra.Command, asJSON bool) error {
 	entries = slices.DeleteFunc(entries, func(e wallet.Entry) bool { return !e.Credential.Usable(a.now(), 0) })
 	s := a.screen(asJSON)
 	connections, connected := a.connections(c.Context(), s)
+	indexes := a.showIndexPasses(s)
 	if asJSON {
 		rows := []any{}
 		for _, e := range entries {
@@ -64,13 +65,16 @@ func (a *app) status(c *cobra.Command, asJSON bool) error {
 		for _, row := range connections {
 			rows = append(rows, row)
 		}
+		for _, row := range indexes {
+			rows = append(rows, row)
+		}
 		s.object(rows)
 	} else {
 		for _, e := range entries {
 			a.showEntry(s, w, e, auth)
 		}
 	}
-	if len(entries) > 0 || connected {
+	if len(entries) > 0 || connected || len(indexes) > 0 {
 		return nil
 	}
 	if !asJSON {
