@@ -7,7 +7,7 @@ BINDIR  ?= $(PREFIX)/bin
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
 BINS     = bin/daypass bin/daypassd bin/git-credential-daypass
 
-.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-pass lint install uninstall fuzz clean help
+.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-gateway bench-pass lint install uninstall fuzz clean help
 
 help:
 	@echo 'make demo     see it work: a log-in and a push on a stand-in for GitHub; then a whole hub (under 30 s)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint     format, vet, staticcheck'
 	@echo 'make bench    how fast, beside its peers'
 	@echo 'make bench-broker   how fast the access service is'
+	@echo 'make bench-gateway  how fast the package gateway is, beside devpi without it'
 	@echo 'make bench-pass     how fast passes are checked and narrowed, beside other libraries'
 	@echo 'make soak     the long tests: fuzzing, kill -9 rounds'
 
@@ -73,6 +74,10 @@ bench-broker:
 bench-pass:
 	@scripts/tools.sh pass
 	eval "$$(scripts/tools.sh pass-env)"; $(GO) run ./bench/pass $(BENCH)
+
+bench-gateway:
+	@scripts/tools.sh devpi
+	eval "$$(scripts/tools.sh devpi-env)"; $(GO) run ./bench/gateway $(BENCH)
 
 lint:
 	@scripts/lint.sh
