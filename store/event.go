@@ -101,6 +101,7 @@ type eventRow struct {
 	chain         string
 	n, at, person int64
 	kind, body    string
+	trail         int64 // where it is written: see trailOf
 }
 
 // textLimit bounds each text of an event, in bytes.
@@ -154,6 +155,7 @@ func (e Event) row(now time.Time) eventRow {
 	text("pass", e.Pass)
 	text("link", e.Link)
 	r.body = string(append(b, '}'))
+	r.trail = trailOf(e.Person, cleanText(e.Realm), cleanText(e.User))
 	return r
 }
 
@@ -274,7 +276,8 @@ func (db *DB) eventRow(ctx context.Context, id EventID) (eventRow, bool, error) 
 }
 
 // Events lists events, newest first; with After, oldest first. Those of one
-// person are found by an index, those of a time too; others are searched for.
+// person are found by an index, those of a Realm of an index and a User, and
+// those of a time too; others are searched for.
 func (db *DB) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 	if f.Limit <= 0 {
 		f.Limit = 100
@@ -283,10 +286,11 @@ func (db *DB) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Person != 0 {
-		return db.personEvents(ctx, f, w, order)
+	if trail := trailOf(f.Person, cleanText(f.Realm), cleanText(f.User)); trail != 0 {
+		return db.trailEvents(ctx, f, trail, w, order)
 	}
-	rows, err := list(ctx, db.readers, scanEvent, `SELECT `+eventColumns+` FROM events e`+w.String()+order, w.args...)
+	text := `SELECT ` + eventColumns + ` FROM events e` + w.String() + order + w.limit(f.Limit)
+	rows, err := list(ctx, db.readers, scanEvent, text, w.args...)
 	return decodeEvents(rows), err
 }
 
@@ -305,7 +309,7 @@ func (db *DB) eventWhere(ctx context.Context, f EventFilter) (w where, order str
 		if t.want != "" {
 			// Inside a JSON string a quote is always escaped, so this is found
 			// only where the key has exactly this value.
-			w.and(`e.body LIKE ? ESCAPE '!'`, "%"+likeEscape(`"`+t.key+`":`+string(appendText(nil, t.want)))+"%")
+			w.and(`@within(e.body, ?) > 0`, `"`+t.key+`":`+string(appendText(nil, cleanText(t.want))))
 		}
 	}
 	kinds := f.Kinds
@@ -347,34 +351,31 @@ func (db *DB) eventWhere(ctx context.Context, f EventFilter) (w where, order str
 	if f.After != "" {
 		order = ` ORDER BY e.at, e.chain, e.n`
 	}
-	w.args = append(w.args, f.Limit)
-	return w, order + ` LIMIT ` + holder(len(w.args)), nil
+	return w, order, nil
 }
 
 func likeEscape(s string) string {
 	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s)
 }
 
-// personEvents lists a person's events: those that the trails know, and those
-// of the last moments, which they do not know yet.
-func (db *DB) personEvents(ctx context.Context, f EventFilter, w where, order string) ([]Event, error) {
-	limit := w.args[len(w.args)-1]
-	w.args = w.args[:len(w.args)-1] // limit comes last again
-	w.and(`e.person = ?`, f.Person)
-	tail := w
-	tail.text = append(slices.Clone(w.text), `e.n > c.trailed`)
-	args := append(slices.Clone(w.args), limit)
-	order = order[:strings.LastIndex(order, " LIMIT ")] + ` LIMIT ` + holder(len(args))
+// trailEvents lists the events of a trail: those that it knows, and those of the
+// last moments, which it does not know yet.
+func (db *DB) trailEvents(ctx context.Context, f EventFilter, trail int64, w where, order string) ([]Event, error) {
+	tail := where{slices.Clone(w.text), slices.Clone(w.args)}
+	tail.and(`e.person = ?`, f.Person)
+	tail.and(`e.n > c.trailed`)
+	text := `SELECT ` + eventColumns + ` FROM chains c JOIN events e ON e.chain = c.chain` + tail.String() + order + tail.limit(f.Limit)
 	// The tail is read first: what moves into the trails meanwhile is seen twice
 	// rather than not at all.
-	rows, err := list(ctx, db.readers, scanEvent, `SELECT `+eventColumns+` FROM chains c JOIN events e ON e.chain = c.chain`+tail.String()+order, args...)
+	rows, err := list(ctx, db.readers, scanEvent, text, tail.args...)
 	if err != nil {
 		return nil, err
 	}
-	known := w
-	known.text = append(slices.Clone(w.text), `t.person = e.person`)
-	more, err := list(ctx, db.readers, scanEvent, `SELECT `+eventColumns+` FROM trails t JOIN events e ON e.chain = t.chain AND e.n = t.n`+
-		strings.Replace(known.String(), `e.person =`, `t.person =`, 1)+strings.ReplaceAll(order, "e.", "t."), args...)
+	w.and(`t.person = ?`, trail)
+	w.and(`e.person = ?`, f.Person) // an event whose column was edited is nobody's
+	text = `SELECT ` + eventColumns + ` FROM trails t JOIN events e ON e.chain = t.chain AND e.n = t.n` +
+		w.String() + strings.ReplaceAll(order, "e.", "t.") + w.limit(f.Limit)
+	more, err := list(ctx, db.readers, scanEvent, text, w.args...)
 	if err != nil {
 		return nil, err
 	}

@@ -353,9 +353,13 @@ func (db *DB) open(p place, box []byte) ([]byte, error) {
 }
 
 func sealProblem(p place) error {
-	return &daypass.Problem{Code: "DP-937", What: fmt.Sprintf("a sealed entry of the store does not open (%s %s)", p.table, p.row),
+	again := map[string]string{"passes": "End the pass and make another.", "devices": "Ask again."}[p.table]
+	if again == "" {
+		again = "Connect again."
+	}
+	return &daypass.Problem{Code: "DP-937", What: fmt.Sprintf("a sealed entry of the store does not open (%s %s)", p.table, cleanText(p.row)),
 		Why:  "it was damaged, or it was moved there from another row",
-		Next: "Connect again. If nobody edited the database, look at its disk, and restore a backup.", Err: ErrSeal}
+		Next: again + " If nobody edited the database, look at its disk, and restore a backup.", Err: ErrSeal}
 }
 
 func unknownKey(id string) error {

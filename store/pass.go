@@ -113,8 +113,8 @@ func scanSealedPass(s scanner) (p sealedPass, err error) {
 func (p Pass) place() place {
 	n := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return place{
-		table: "passes", row: bound(p.Realm, p.User, p.ID), person: p.Person, created: micro(p.Created), owner: p.owner,
-		more: bound(serverText(p.Server), n(micro(p.Started)), n(micro(p.Until)), p.Via, p.By, p.caveats),
+		table: "passes", row: p.ID, person: p.Person, created: micro(p.Created), owner: p.owner,
+		more: bound(p.Realm, p.User, serverText(p.Server), n(micro(p.Started)), n(micro(p.Until)), p.Via, p.By, p.caveats),
 	}
 }
 
@@ -274,7 +274,8 @@ func (db *DB) Passes(ctx context.Context, f PassFilter) ([]Pass, error) {
 		f.Limit = 10000
 	}
 	w := f.where()
-	return list(ctx, db.readers, scanPass, `SELECT `+passColumns+` FROM passes`+w.String()+` ORDER BY id DESC LIMIT `+strconv.Itoa(f.Limit), w.args...)
+	text := `SELECT ` + passColumns + ` FROM passes` + w.String() + ` ORDER BY id DESC` + w.limit(f.Limit)
+	return list(ctx, db.readers, scanPass, text, w.args...)
 }
 
 func (f PassFilter) where() (w where) {
@@ -374,7 +375,7 @@ func (tx *Tx) EndLink(realm, user, id string, link [32]byte, label string) error
 	}
 	if len(box.Ended) >= endedLimit {
 		return &daypass.Problem{Code: "DP-944", What: "this derived pass cannot be ended by itself", Kind: daypass.ErrRefused,
-			Why:  fmt.Sprintf("%d others of the same pass were ended one by one, which is as many as are kept", endedLimit),
+			Why:  fmt.Sprintf("%d others of the same pass were ended, which is as many as are kept", endedLimit),
 			Next: "End the pass that it was narrowed from, and make another."}
 	}
 	box.Ended = append(box.Ended, boxedLink{link[:], micro(tx.Now()), cleanText(label)})

@@ -3,11 +3,15 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
-// Trails say which events concern a person. They are written some seconds after
+// Trails say which events concern a person, or a user of an index. They are written some seconds after
 // the events, sorted, so that one page of the index takes many entries at once:
 // written with each event they would cost three times what the event does.
 // Readers look at the events that are not in the trails yet as well.
@@ -71,8 +75,8 @@ func (db *DB) trail(ctx context.Context, all bool) error {
 			continue
 		}
 		for { // what is not in memory: another process's, or too much
-			rows, err := list(ctx, db.readers, func(s scanner) (e entry, err error) { return e, s.Scan(&e.n, &e.at, &e.person) },
-				`SELECT n, at, person FROM events WHERE chain = $1 AND n > $2 ORDER BY n LIMIT $3`, m.chain, m.n, trailPage)
+			rows, err := list(ctx, db.readers, scanEntry, `SELECT n, at, person, CASE WHEN person = 0 THEN body ELSE '' END
+				FROM events WHERE chain = $1 AND n > $2 ORDER BY n LIMIT $3`, m.chain, m.n, trailPage)
 			if err != nil {
 				return err
 			}
@@ -92,9 +96,9 @@ func (db *DB) trail(ctx context.Context, all bool) error {
 // and moves the mark last: what is interrupted is written again, to no effect.
 func (db *DB) putTrails(ctx context.Context, chain string, rows []entry) error {
 	mark := rows[len(rows)-1].n
-	rows = slices.DeleteFunc(rows, func(e entry) bool { return e.person == 0 })
+	rows = slices.DeleteFunc(rows, func(e entry) bool { return e.trail == 0 })
 	slices.SortFunc(rows, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.person, b.person), cmp.Compare(a.at, b.at), cmp.Compare(a.n, b.n))
+		return cmp.Or(cmp.Compare(a.trail, b.trail), cmp.Compare(a.at, b.at), cmp.Compare(a.n, b.n))
 	})
 	for len(rows) > 0 {
 		n := min(len(rows), trailRows)
@@ -124,7 +128,7 @@ func (tx *Tx) putTrails(chain string, rows []entry) error {
 		}
 		args := make([]any, 0, 4*n)
 		for _, r := range rows[:n] {
-			args = append(args, r.person, r.at, chain, r.n)
+			args = append(args, r.trail, r.at, chain, r.n)
 		}
 		if _, err := tx.exec(trailTexts[n], args...); err != nil {
 			return err
@@ -135,7 +139,30 @@ func (tx *Tx) putTrails(chain string, rows []entry) error {
 }
 
 // An entry says whom an event concerns.
-type entry struct{ n, at, person int64 }
+type entry struct{ n, at, trail int64 }
+
+func scanEntry(s scanner) (e entry, err error) {
+	var body string
+	err = s.Scan(&e.n, &e.at, &e.trail, &body)
+	if e.trail == 0 && strings.Contains(body, `"realm":`) {
+		var t bodyText
+		if json.Unmarshal([]byte(body), &t) == nil {
+			e.trail = trailOf(0, t.Realm, t.User)
+		}
+	}
+	return e, err
+}
+
+// trailOf is where an event is found again: a person's number or, of a user of an
+// index, who is no person here, one below 0; 0 is nowhere. Two users may have
+// one, so whoever reads compares the names.
+func trailOf(person int64, realm, user string) int64 {
+	if person != 0 || realm == "" || user == "" || strings.HasPrefix(realm, "hub:") {
+		return person
+	}
+	sum := sha256.Sum256([]byte(bound("daypass trail 1", realm, user)))
+	return -1 - int64(binary.BigEndian.Uint64(sum[:8])>>1)
+}
 
 // recently are the newest events of a chain, without a gap up to the last, so
 // that they need not be read back.
@@ -154,7 +181,7 @@ func (c *committer) remember(g *batch) {
 		c.recent = recently{chain: g.chain.name} // the others will be read back
 	}
 	for _, e := range g.events {
-		c.recent.rows = append(c.recent.rows, entry{e.n, e.at, e.person})
+		c.recent.rows = append(c.recent.rows, entry{e.n, e.at, e.trail})
 	}
 }
 

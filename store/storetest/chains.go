@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -492,6 +493,11 @@ func canary(t *testing.T, w *world) {
 		_, err := tx.PutChild(store.Child{Connection: c.ID, Person: alice.ID, Host: "github.com", Until: time.Now()}, daypass.NewSecret("ghs_"+mark))
 		return errors.Join(err, tx.AddTodo(store.Todo{Kind: store.RevokeToken, Host: "github.com", Token: daypass.NewSecret("ghu_" + mark)}))
 	})
+	w.write(t, func(tx *store.Tx) error {
+		_, err1 := tx.PutPass(store.Pass{Realm: "index:i", User: "u", ID: "p", Until: daypass.Forever}, []byte(mark))
+		_, err2 := tx.Once("jti", mark, daypass.Forever)
+		return errors.Join(err1, err2, tx.PutDevice(store.Device{Device: mark, User: "u" + mark, Until: time.Now().Add(time.Hour)}))
+	})
 	if err := w.db.PutState(t.Context(), "id-"+mark, store.State{Verifier: mark, Session: mark}); err != nil {
 		t.Fatal(err)
 	}
@@ -507,9 +513,9 @@ func canary(t *testing.T, w *world) {
 	}
 	path, ok := strings.CutPrefix(w.url, "sqlite:")
 	if !ok {
-		for _, table := range []string{"connections", "children", "todos", "sessions", "states"} {
+		for _, table := range []string{"connections", "children", "todos", "sessions", "states", "passes", "once", "devices"} {
 			var n int
-			err := Raw(t, w.url).QueryRow(`SELECT count(*) FROM ` + table + ` x WHERE x::text LIKE '%` + mark + `%' OR position('` + mark + `'::bytea in box) > 0`).Scan(&n)
+			err := Raw(t, w.url).QueryRow(`SELECT count(*) FROM ` + table + ` x WHERE x::text LIKE '%` + mark + `%' OR position('` + hex.EncodeToString([]byte(mark)) + `' in x::text) > 0`).Scan(&n)
 			if err != nil || n != 0 {
 				t.Errorf("%s shows it: %d, %v", table, n, err)
 			}
