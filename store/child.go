@@ -212,7 +212,7 @@ func (tx *Tx) Alive(person int64) error {
 // passThere is alive for a pass of the hub's. Its person is asked for elsewhere,
 // and its links by [Tx.PassAlive].
 func (tx *Tx) passThere(id string) error {
-	until, err := txOne(tx, scanInt, `SELECT until FROM passes WHERE name = $1 AND username = '' AND ended = 0 @share`, id)
+	until, err := txOne(tx, scanInt, `SELECT until FROM passes WHERE name = $1 AND username = '' AND realm LIKE 'hub:%' AND ended = 0 @share`, id)
 	if err == nil && until <= micro(tx.Now()) {
 		err = ErrNone
 	}

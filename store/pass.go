@@ -158,11 +158,14 @@ func (db *DB) sealPass(p Pass, b passBox) (box []byte, by string, err error) {
 	return db.seal(p.place(), text)
 }
 
+// ofHub reports whether a pass is a person's, who may make children by it.
+func (p Pass) ofHub() bool { return strings.HasPrefix(p.Realm, "hub:") }
+
 // PutPass stores a pass with its root key; Created is filled in. ErrTaken: the
 // realm and user have one of that ID. ErrNone: the Person is not there, or cut
 // off.
 func (tx *Tx) PutPass(p Pass, key []byte) (Pass, error) {
-	if strings.HasPrefix(p.Realm, "hub:") != (p.Person != 0) || p.ID == "" || p.Until.IsZero() || len(key) == 0 {
+	if p.ofHub() != (p.Person != 0) || p.ID == "" || p.Until.IsZero() || len(key) == 0 {
 		return Pass{}, errors.New("store: a pass needs a key, an ID, an end, and of a hub a person")
 	}
 	for _, s := range append([]string{p.Realm, p.User, p.ID}, p.Caveats...) {
@@ -253,6 +256,9 @@ func (db *DB) PassKey(ctx context.Context, realm, user, id string) (Pass, []byte
 // EndedLinks lists the derived passes of a pass that were ended, oldest first. Of
 // a pass that was ended itself there are none: its box was erased.
 func (db *DB) EndedLinks(ctx context.Context, realm, user, id string) ([]EndedLink, error) {
+	if !storable(realm) || !storable(user) || !storable(id) {
+		return nil, ErrNone
+	}
 	row, err := one(ctx, db.readers, scanSealedPass, `SELECT `+passColumns+`, box`+passNamed, id, user, realm)
 	if err != nil || !row.Ended.IsZero() {
 		return nil, err
@@ -330,15 +336,18 @@ func (tx *Tx) endPasses(w where, why string) ([]Pass, error) {
 			told[p.Person] = true
 			tx.Change(Change{Kind: "pass", Person: p.Person})
 		}
-		if err == nil && p.User == "" {
-			err = tx.endPassChildren(p.ID, why)
+		if err == nil {
+			err = tx.endPassChildren(p, why)
 		}
 	}
 	return ended, err
 }
 
-func (tx *Tx) endPassChildren(id, why string) error {
-	children, err := tx.Children(ChildFilter{Pass: id, Limit: 1 << 30})
+func (tx *Tx) endPassChildren(p Pass, why string) error {
+	if !p.ofHub() {
+		return nil
+	}
+	children, err := tx.Children(ChildFilter{Pass: p.ID, Limit: 1 << 30})
 	if err != nil {
 		return err
 	}
@@ -387,10 +396,7 @@ func (tx *Tx) EndLink(realm, user, id string, link [32]byte, label string) error
 		return err
 	}
 	tx.Change(Change{Kind: "pass", Person: row.Person})
-	if row.User != "" {
-		return nil
-	}
-	return tx.endPassChildren(row.ID, "a pass was ended")
+	return tx.endPassChildren(row.Pass, "a pass was ended")
 }
 
 // PassAlive returns ErrNone where a pass has ended, is over or is not there, its

@@ -221,9 +221,9 @@ CREATE TABLE passes (
 	UNIQUE (name, username, realm)
 );
 CREATE INDEX passes_user ON passes (realm, username);
-CREATE INDEX passes_person ON passes (person);
+CREATE INDEX passes_person ON passes (person, realm);
 CREATE INDEX passes_until ON passes (until);
-CREATE INDEX passes_ended ON passes (ended);
+CREATE INDEX passes_ended ON passes (ended) WHERE ended > 0;
 CREATE INDEX passes_sealed_by ON passes (sealed_by);
 
 -- A link is SHA-256 of a pass's signature after the limit that is counted.

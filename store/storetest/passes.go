@@ -545,6 +545,48 @@ func once(t *testing.T, w *world) {
 	}
 }
 
+// wantPassEvents looks for the events of passEvents; the first is id.
+func (w *world) wantPassEvents(t *testing.T, when string, id store.EventID, link string) {
+	t.Helper()
+	for _, c := range []struct {
+		f    store.EventFilter
+		want string
+	}{
+		{store.EventFilter{Realm: indexRealm, User: "Alice"}, "3 "}, {store.EventFilter{Realm: indexRealm, User: "alice"}, "0"},
+		{store.EventFilter{Realm: indexRealm, User: "Alice", Pass: "Alice/i1"}, ""}, {store.EventFilter{Pass: "Alice/i10"}, "3"},
+		{store.EventFilter{Realm: indexRealm, User: "Alice", Limit: 1}, "3"}, {store.EventFilter{Link: link}, ""},
+		{store.EventFilter{Realm: indexRealm, User: "Alice", After: id}, "3"},
+		{store.EventFilter{Person: 3, Realm: hubRealm}, "2"}, {store.EventFilter{Realm: hubRealm, User: "Alice"}, "5 2"},
+		{store.EventFilter{User: "Alice"}, "5 4 3 2 1 "}, {store.EventFilter{Realm: "index:none", User: "Alice"}, "none"},
+	} {
+		got := []string{}
+		for _, e := range must(w.db.Events(t.Context(), c.f))(t) {
+			got = append(got, e.Request)
+		}
+		if want := strings.Split(c.want, " "); c.want == "none" && len(got) != 0 || c.want != "none" && !slices.Equal(got, want) {
+			t.Errorf("%s, %+v: %q, want %q", when, c.f, got, want)
+		}
+	}
+}
+
+// wantTrails waits until the trails have so many entries.
+func (w *world) wantTrails(t *testing.T, n int) {
+	t.Helper()
+	db := Raw(t, w.url)
+	for end := time.Now().Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var have int
+		if err := db.QueryRow(`SELECT count(*) FROM trails`).Scan(&have); err != nil {
+			t.Fatal(err)
+		}
+		if have == n {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the trails have %d entries, want %d", have, n)
+		}
+	}
+}
+
 func passEvents(t *testing.T, w *world) {
 	full := store.Event{Kind: store.PassUse, Realm: indexRealm, User: "Alice", Pass: "Alice/i1", Link: "0123456789abcdef", Outcome: store.OK}
 	id := must(w.db.Record(t.Context(), full))(t)
@@ -558,46 +600,9 @@ func passEvents(t *testing.T, w *world) {
 		e.Kind, e.Request = store.Upstream, fmt.Sprint(i)
 		must(w.db.Record(t.Context(), e))(t)
 	}
-	check := func(when string) {
-		t.Helper()
-		for _, c := range []struct {
-			f    store.EventFilter
-			want string
-		}{
-			{store.EventFilter{Realm: indexRealm, User: "Alice"}, "3 "}, {store.EventFilter{Realm: indexRealm, User: "alice"}, "0"},
-			{store.EventFilter{Realm: indexRealm, User: "Alice", Pass: "Alice/i1"}, ""}, {store.EventFilter{Pass: "Alice/i10"}, "3"},
-			{store.EventFilter{Realm: indexRealm, User: "Alice", Limit: 1}, "3"}, {store.EventFilter{Link: full.Link}, ""},
-			{store.EventFilter{Realm: indexRealm, User: "Alice", After: id}, "3"},
-			{store.EventFilter{Person: 3, Realm: hubRealm}, "2"}, {store.EventFilter{Realm: hubRealm, User: "Alice"}, "5 2"},
-			{store.EventFilter{User: "Alice"}, "5 4 3 2 1 "}, {store.EventFilter{Realm: "index:none", User: "Alice"}, "none"},
-		} {
-			got := []string{}
-			for _, e := range must(w.db.Events(t.Context(), c.f))(t) {
-				got = append(got, e.Request)
-			}
-			if want := strings.Split(c.want, " "); c.want == "none" && len(got) != 0 || c.want != "none" && !slices.Equal(got, want) {
-				t.Errorf("%s, %+v: %q, want %q", when, c.f, got, want)
-			}
-		}
-	}
-	trailed := func(n int) {
-		t.Helper()
-		db := Raw(t, w.url)
-		for end := time.Now().Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-			var have int
-			if err := db.QueryRow(`SELECT count(*) FROM trails`).Scan(&have); err != nil {
-				t.Fatal(err)
-			}
-			if have == n {
-				return
-			}
-			if time.Now().After(end) {
-				t.Fatalf("the trails have %d entries, want %d", have, n)
-			}
-		}
-	}
+	check := func(when string) { t.Helper(); w.wantPassEvents(t, when, id, full.Link) }
 	check("at once")
-	trailed(5) // without those of nobody
+	w.wantTrails(t, 5) // without those of nobody
 	check("later")
 	// Read back from the table, as after a restore.
 	w.raw(t, `DELETE FROM trails`)
@@ -608,7 +613,7 @@ func passEvents(t *testing.T, w *world) {
 	w.db = w.open(t)
 	must(w.db.Record(t.Context(), store.Event{Kind: store.SignIn}))(t)
 	check("not in the trails")
-	trailed(5)
+	w.wantTrails(t, 5)
 	check("read back")
 	wantClean(t, w.db)
 	for _, text := range []string{"replace(body, 'Alice/i10', 'Alice/i11')", "replace(body, '0123456789abcdef', '1123456789abcdef')", "replace(body, 'index:other', 'index:pypi0')"} {
