@@ -28,7 +28,9 @@ more with them. They use the devpi client's own log-in (~/.devpi/client).
   daypass token create --indexes alice/dev --allowed upload --expires "1 month"
   daypass token derive --file ci.token --projects maps --expires 10min
 
-"daypass token-create" and so on do the same, for scripts.`
+Scripts may go on calling them by their old names: daypass token-create, token-delete,
+token-derive, token-inspect, token-list and token-login do the same. There, and only
+there, --token may be the token itself (with a warning), and 2m means two months.`
 
 type tokenOptions struct {
 	indexOptions
