@@ -218,9 +218,9 @@ CREATE TABLE passes (
 	born      BIGINT NOT NULL,
 	sealed_by TEXT NOT NULL,
 	box       {blob} NOT NULL, -- the root key and the links that were ended
-	UNIQUE (name, username, realm)
+	UNIQUE (realm, username, name)
 );
-CREATE INDEX passes_user ON passes (realm, username);
+CREATE INDEX passes_hub ON passes (name) WHERE username = '';
 CREATE INDEX passes_person ON passes (person, realm);
 CREATE INDEX passes_until ON passes (until);
 CREATE INDEX passes_ended ON passes (ended) WHERE ended > 0;
