@@ -1,0 +1,235 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+)
+
+const (
+	rememberFor   = time.Minute
+	maxRemembered = 10_000
+	// maxBases bounds how many indexes one may be based on, all in all.
+	maxBases = 64
+)
+
+// remembered keeps for a minute what devpi said, and asks once where many want
+// to know. Failures are not kept.
+type remembered[T any] struct {
+	mu sync.Mutex
+	m  map[string]*memory[T]
+}
+
+type memory[T any] struct {
+	done  chan struct{}
+	value T
+	err   error
+	until time.Time
+}
+
+func (r *remembered[T]) start() { r.m = map[string]*memory[T]{} }
+
+func (r *remembered[T]) get(ctx context.Context, key string, now time.Time, ask func(context.Context) (T, error)) (T, error) {
+	r.mu.Lock()
+	e, ok := r.m[key]
+	if ok && (e.until.IsZero() || now.Before(e.until)) {
+		r.mu.Unlock()
+		select {
+		case <-e.done:
+			return e.value, e.err
+		case <-ctx.Done():
+			var none T
+			return none, errGone
+		}
+	}
+	if len(r.m) >= maxRemembered {
+		r.sweep(now)
+	}
+	e = &memory[T]{done: make(chan struct{})}
+	r.m[key] = e
+	r.mu.Unlock()
+	// Others wait for this, so that it does not end with who asked first.
+	e.value, e.err = ask(context.WithoutCancel(ctx))
+	r.mu.Lock()
+	e.until = now.Add(rememberFor)
+	if e.err != nil && r.m[key] == e {
+		delete(r.m, key)
+	}
+	r.mu.Unlock()
+	close(e.done)
+	return e.value, e.err
+}
+
+// sweep makes room: what is old goes, and if nothing is, everything.
+func (r *remembered[T]) sweep(now time.Time) {
+	for key, e := range r.m {
+		if !e.until.IsZero() && !now.Before(e.until) {
+			delete(r.m, key)
+		}
+	}
+	if len(r.m) >= maxRemembered {
+		clear(r.m)
+	}
+}
+
+func (r *remembered[T]) drop(key string) {
+	r.mu.Lock()
+	delete(r.m, key)
+	r.mu.Unlock()
+}
+
+// alive asks whether devpi has a pass's holder, and takes us for them. A user
+// who was deleted less than a minute ago may still be found.
+func (g *Gateway) alive(ctx context.Context, user string) error {
+	there, err := g.holders.get(ctx, user, g.c.Now(), func(ctx context.Context) (bool, error) { return g.askHolder(ctx, user) })
+	switch {
+	case err != nil:
+		return err
+	case !there:
+		g.holders.drop(user) // somebody may make the account in a moment
+		return holderGone(user)
+	}
+	return nil
+}
+
+func (g *Gateway) askHolder(ctx context.Context, user string) (bool, error) {
+	who, err := g.acting.status(ctx, user)
+	if err != nil {
+		return false, err
+	}
+	believed := who == g.acting.name(user)
+	if believed && who == user {
+		return true, nil
+	}
+	auth, err := g.acting.auth(ctx, user)
+	if err != nil {
+		return false, err
+	}
+	status, err := g.ask(ctx, http.MethodGet, "/"+url.PathEscape(user), authHeader(auth), nil, &struct{}{})
+	switch {
+	case err != nil:
+		return false, err
+	case status == http.StatusNotFound:
+		return false, nil
+	case !believed || status != http.StatusOK:
+		g.acting.refused(auth)
+		return false, notBelieved(g.acting.name(user))
+	}
+	return true, nil
+}
+
+// believed asks devpi anew whether it takes us for a pass's holder.
+func (v *visit) believed(auth daypass.Secret) bool {
+	ctx := v.r.Context()
+	if who, err := v.g.whois(ctx, authHeader(auth)); err != nil || who == v.g.acting.name(v.user) {
+		return err == nil
+	}
+	v.g.acting.refused(auth)
+	v.g.holders.drop(v.user)
+	return false
+}
+
+// indexInfo is what of an index's configuration decides.
+type indexInfo struct {
+	Bases     []string  `json:"bases"`
+	Upload    []string  `json:"acl_upload"`
+	ToxResult []string  `json:"acl_toxresult_upload"`
+	Read      *[]string `json:"acl_pkg_read"` // of a plugin; nil: everybody may
+}
+
+// index asks devpi how an index is set up, as a pass's holder. One that is not
+// there has no bases.
+func (g *Gateway) index(ctx context.Context, user, name string) (indexInfo, error) {
+	owner, rest, ok := strings.Cut(name, "/")
+	if !ok || owner == "" || rest == "" || strings.Contains(rest, "/") {
+		return indexInfo{}, nil
+	}
+	return g.indexes.get(ctx, name, g.c.Now(), func(ctx context.Context) (indexInfo, error) {
+		auth, err := g.acting.auth(ctx, user)
+		if err != nil {
+			return indexInfo{}, err
+		}
+		var got struct {
+			Result indexInfo `json:"result"`
+		}
+		status, err := g.ask(ctx, http.MethodGet, "/"+url.PathEscape(owner)+"/"+url.PathEscape(rest)+"?no_projects=", authHeader(auth), nil, &got)
+		switch {
+		case err != nil:
+			return indexInfo{}, err
+		case status == http.StatusOK:
+			return got.Result, nil
+		case status == http.StatusNotFound, status == http.StatusForbidden, status == http.StatusUnauthorized:
+			return indexInfo{}, nil
+		}
+		return indexInfo{}, upstreamOdd(errNoStatus)
+	})
+}
+
+// isBase reports whether an index is a base of listed, directly or through
+// others, as devpi has it now or had it a minute ago.
+func (g *Gateway) isBase(ctx context.Context, user, listed, index string) (bool, error) {
+	seen := []string{listed}
+	for i := 0; i < len(seen); i++ {
+		info, err := g.index(ctx, user, seen[i])
+		if err != nil {
+			return false, err
+		}
+		for _, base := range info.Bases {
+			if base == index {
+				return true, nil
+			}
+			if !slices.Contains(seen, base) && len(seen) < maxBases {
+				seen = append(seen, base)
+			}
+		}
+	}
+	return false, nil
+}
+
+// permitted asks whether the index's own lists give a user what the service
+// account would do for them. Groups do not count, as with devpi-tokens.
+func (g *Gateway) permitted(ctx context.Context, user string, a action) error {
+	if g.acting.name(user) == user {
+		return nil
+	}
+	for _, index := range a.indexes {
+		info, err := g.index(ctx, user, index)
+		if err != nil {
+			return err
+		}
+		for _, need := range a.needs {
+			if a.target != "" && (need == "upload") != (index == a.target) {
+				continue // a push reads from one and writes to the other
+			}
+			if !info.gives(user, index, need) {
+				return notPermitted(user, index, need)
+			}
+		}
+	}
+	return nil
+}
+
+func (i indexInfo) gives(user, index, need string) bool {
+	owner := strings.HasPrefix(index, user+"/")
+	switch need {
+	case "pkg_read":
+		return i.Read == nil || owner || listed(*i.Read, user)
+	case "upload":
+		return listed(i.Upload, user)
+	case "toxresult_upload":
+		return listed(i.ToxResult, user)
+	case "del_entry", "del_project", "del_verdata":
+		return owner || listed(i.Upload, user)
+	}
+	return false
+}
+
+func listed(acl []string, user string) bool {
+	return slices.ContainsFunc(acl, func(p string) bool { return p == user || p == ":ANONYMOUS:" || p == ":AUTHENTICATED:" })
+}
