@@ -38,7 +38,7 @@ const (
 // A Config is what a client depends on.
 type Config struct {
 	URL   string         // as DAYPASS_URL has it; judged by Trusted before
-	Token daypass.Secret // the hub's, or a pass
+	Token daypass.Secret // the hub's, or a pass; the zero Secret will do for what anybody may ask
 	// Transport sends; nil means NewTransport's. One that follows HTTPS_PROXY
 	// must not be handed in.
 	Transport http.RoundTripper
@@ -100,6 +100,7 @@ type Error struct {
 	Rule       string        // may be empty
 	Link       string        // where to go next; empty unless it is an http(s) URL
 	RetryAfter time.Duration // 0: not said
+	OAuth      string        // the word of RFC 8628, 3.5, of a device's code; may be empty
 }
 
 // Error is the problem's text, with the event's id.
@@ -263,23 +264,43 @@ func (c *Client) get(ctx context.Context, path string, limit time.Duration, v an
 	return nil
 }
 
-// send is the one place where the token leaves.
+// send asks with the token.
 func (c *Client) send(ctx context.Context, method, path string, body any, limit time.Duration) (int, []byte, error) {
+	return c.sendAs(ctx, c.token, method, path, body, limit)
+}
+
+// encoded is a body that holds a secret: only its own method writes it down.
+type encoded interface{ Encode() ([]byte, error) }
+
+func encode(body any) (io.Reader, error) {
+	var b []byte
+	var err error
+	switch v := body.(type) {
+	case nil:
+		return nil, nil
+	case encoded:
+		b, err = v.Encode()
+	default:
+		b, err = json.Marshal(body)
+	}
+	return bytes.NewReader(b), err
+}
+
+// sendAs is the one place where a token leaves; the zero Secret is none.
+func (c *Client) sendAs(ctx context.Context, token daypass.Secret, method, path string, body any, limit time.Duration) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	var in io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return 0, nil, err
-		}
-		in = bytes.NewReader(b)
+	in, err := encode(body)
+	if err != nil {
+		return 0, nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, in)
 	if err != nil {
 		return 0, nil, c.strange("its address cannot be used")
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	if !token.IsZero() {
+		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	}
 	req.Header.Set("User-Agent", "daypass/"+daypass.Version)
 	req.Header.Set("Accept", "application/json")
 	if body != nil {
@@ -312,7 +333,7 @@ func (c *Client) refused(res *http.Response, body []byte) error {
 		}
 		return c.strange("it answered HTTP " + strconv.Itoa(res.StatusCode) + " in words that are not its own")
 	}
-	out := &Error{Problem: e.Problem(res.StatusCode), Status: res.StatusCode, Event: e.Event, Rule: e.Rule}
+	out := &Error{Problem: e.Problem(res.StatusCode), Status: res.StatusCode, Event: e.Event, Rule: e.Rule, OAuth: e.OAuth}
 	if u, err := url.Parse(e.Link); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && plainWord(e.Link, 2048) {
 		out.Link = e.Link
 	}

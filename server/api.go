@@ -27,12 +27,18 @@ const maxToken = 512
 
 // bearerToken reads the header. It is the only place that a token is taken from.
 func bearerToken(h http.Header) (string, bool) {
+	t, ok := bearerText(h)
+	return t, ok && len(t) <= maxToken
+}
+
+// bearerText is the same for what may also be a pass, which is longer.
+func bearerText(h http.Header) (string, bool) {
 	v := h["Authorization"]
 	if len(v) != 1 || len(v[0]) < 8 || !strings.EqualFold(v[0][:7], "Bearer ") {
 		return "", false
 	}
 	t := v[0][7:]
-	if len(t) > maxToken {
+	if len(t) > api.MaxPassText {
 		return "", false
 	}
 	for i := 0; i < len(t); i++ {
@@ -46,8 +52,13 @@ func bearerToken(h http.Header) (string, bool) {
 // serveBearer finds out whose token it is. A cookie is never looked at: what a
 // browser sends along of itself says nothing about who wants this.
 func (s *Server) serveBearer(w http.ResponseWriter, r *http.Request, rt route) error {
-	token, ok := bearerToken(r.Header)
-	if !ok {
+	token, ok := bearerText(r.Header)
+	switch {
+	case !ok:
+		return noToken()
+	case s.looksLikePass(daypass.NewSecret(token)):
+		return s.servePass(w, r, rt, daypass.NewSecret(token))
+	case len(token) > maxToken:
 		return noToken()
 	}
 	k, from := keyOf(token), s.address(r)

@@ -81,6 +81,29 @@ func (l *limiter) take(k key, now time.Time, add bool) (known bool, wait time.Du
 	return known, max(wait, time.Millisecond)
 }
 
+// try takes from the caller's bucket too, and gives back what was taken where
+// it was no failure after all.
+func (l *limiter) try(k key, now time.Time) (giveBack func(), wait time.Duration) {
+	s := &l.shards[k[0]&(limitShards-1)]
+	s.Lock()
+	b := s.buckets[k]
+	if b == nil {
+		if len(s.buckets) >= shardSize {
+			s.evict()
+		}
+		b = &bucket{Limiter: *rate.NewLimiter(l.rate, l.burst)}
+		s.buckets[k] = b
+	}
+	b.seen = now
+	s.Unlock()
+	r := b.ReserveN(now, 1)
+	if wait = r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+		return nil, wait
+	}
+	return func() { r.CancelAt(now) }, 0
+}
+
 func (l *limiter) drop(k key) {
 	s := &l.shards[k[0]&(limitShards-1)]
 	s.Lock()

@@ -197,3 +197,58 @@ func badForm(why string) error {
 		Code: "DP-889", What: "The form cannot be used as it is", Why: why, Next: "Go back, and fill it in again.", Kind: daypass.ErrUsage,
 	})
 }
+
+func notByPass() error {
+	return refusal(http.StatusForbidden, 0, daypass.Problem{
+		Code: "DP-890", What: "A pass does not open this", Why: "it makes credentials and says whose it is; it makes, shows and ends nothing else",
+		Next: "Use your server's own token, or do it in the browser.", Kind: daypass.ErrRefused,
+	})
+}
+
+func badPass() error {
+	return refusal(http.StatusUnauthorized, 0, daypass.Problem{
+		Code: "DP-891", What: "This pass is not one that the access service takes", Next: "Check that it is whole, and that DAYPASS_URL is the service that made it.", Kind: daypass.ErrRefused,
+	})
+}
+
+func noPasses() error {
+	return refusal(http.StatusNotFound, 0, daypass.Problem{
+		Code: "DP-892", What: "This access service makes no passes", Next: "Use your servers' own tokens.", Who: "The hub's admins can turn passes on.", Kind: daypass.ErrRefused,
+	})
+}
+
+func noSuchPass(id string) error {
+	return refusal(http.StatusNotFound, 0, daypass.Problem{
+		Code: "DP-893", What: "You have no pass " + clean(id, 64) + " that could be ended or shown", Why: "it ended already, or it never was yours",
+		Next: "Look at the list of your passes.", Kind: daypass.ErrRefused,
+	})
+}
+
+// undecided is why a device's code gives no pass (RFC 8628, 3.5).
+func undecided(state DeviceState) error {
+	p, word := daypass.Problem{Kind: daypass.ErrUsage}, api.DeviceExpired
+	switch state {
+	case DevicePending:
+		word, p.Code, p.What, p.Next = api.DevicePending, "DP-894", "Nobody has confirmed the code yet", "Ask again in a few seconds."
+	case DeviceSlow:
+		word, p.Code, p.What, p.Next = api.DeviceSlow, "DP-895", "That was asked again too soon", "Wait five seconds longer between two questions from now on."
+	case DeviceNo:
+		word, p.Code, p.What, p.Next = api.DeviceDenied, "DP-896", "Somebody said no to the code in a browser", "If that was a mistake, begin again."
+	default:
+		p.Code, p.What, p.Next = "DP-897", "The code is too old, or was used", "Begin again."
+	}
+	return &status{http.StatusBadRequest, &Refusal{Problem: &p, OAuth: word}}
+}
+
+func noSuchCode() error {
+	return refusal(http.StatusNotFound, 0, daypass.Problem{
+		Code: "DP-898", What: "No request waits under this code", Why: "it was mistyped, is too old, or was decided already",
+		Next: "Compare it with the one in your terminal. If they are the same, begin again there.", Kind: daypass.ErrRefused,
+	})
+}
+
+func noExchange() error {
+	return refusal(http.StatusNotFound, 0, daypass.Problem{
+		Code: "DP-899", What: "Nothing is exchanged at this address", Next: "Check the address.", Who: "The admins can set up an exchange for jobs.", Kind: daypass.ErrRefused,
+	})
+}

@@ -15,6 +15,7 @@ const (
 	open   kind = iota // anybody; no cookie, no token is looked at
 	bearer             // programs, by a token of the hub; cookies are ignored
 	hook               // the hub's hooks, by their token
+	job                // programs that speak to PyPI; errors have its shape
 	public             // a page that anybody may see
 	entry              // the way in: sign-in and its callback
 	person             // a page of somebody who is signed in
@@ -31,6 +32,7 @@ type route struct {
 	path   string // below the service's path, with net/http's wildcards
 	kind   kind
 	fresh  bool // what the hub said a minute ago is not enough
+	pass   bool // of kind bearer: a pass will do. It is never enough to make, see or end passes, nor for what a person decides
 	once   bool // a GET that must not be sent as HEAD: it spends something, or waits
 	call   func(*Server, *call) error
 	visit  func(*Server, *visit) error
@@ -40,12 +42,20 @@ type route struct {
 func routes() []route {
 	trim := func(p string) string { return strings.TrimPrefix(p, "/") }
 	return []route{
-		{name: "credential", method: "POST", path: trim(api.PathCredential), kind: bearer, call: (*Server).credential},
+		{name: "credential", method: "POST", path: trim(api.PathCredential), kind: bearer, pass: true, call: (*Server).credential},
 		{name: "rejected", method: "POST", path: trim(api.PathRejected), kind: bearer, call: (*Server).rejected},
-		{name: "me", method: "GET", path: trim(api.PathMe), kind: bearer, call: (*Server).me},
+		{name: "me", method: "GET", path: trim(api.PathMe), kind: bearer, pass: true, call: (*Server).me},
 		{name: "connection", method: "GET", once: true, path: trim(api.PathConnection) + "{host}", kind: bearer, call: (*Server).connection},
 		{name: "end-connection", method: "DELETE", path: trim(api.PathConnection) + "{host}", kind: bearer, fresh: true, call: (*Server).endConnection},
 		{name: "repos", method: "GET", path: trim(api.PathRepos) + "{host}", kind: bearer, call: (*Server).repos},
+		{name: "mint-pass", method: "POST", path: trim(api.PathPasses), kind: bearer, fresh: true, call: (*Server).mintPass},
+		{name: "list-passes", method: "GET", path: trim(api.PathPasses), kind: bearer, call: (*Server).listPasses},
+		{name: "end-pass", method: "DELETE", path: trim(api.PathPass) + "{id}", kind: bearer, fresh: true, call: (*Server).endPass},
+		{name: "end-shown", method: "POST", path: trim(api.PathEndPass), kind: open, call: (*Server).endShown},
+		{name: "ask-device", method: "POST", path: trim(api.PathDevice), kind: open, call: (*Server).askDevice},
+		{name: "take-device", method: "POST", path: trim(api.PathDeviceToken), kind: open, call: (*Server).takeDevice},
+		{name: "audience", method: "GET", path: trim(api.PathAudience), kind: job, call: (*Server).audience},
+		{name: "mint-token", method: "POST", path: trim(api.PathMintToken), kind: job, call: (*Server).mintToken},
 		{name: "hook-login", method: "POST", path: trim(api.PathHookLogin), kind: hook, call: (*Server).hookLogin},
 		{name: "hook-stopped", method: "POST", path: trim(api.PathHookStop), kind: hook, call: (*Server).hookStopped},
 		{name: "openapi", method: "GET", path: trim(api.PathOpenAPI), kind: open, call: (*Server).openAPI},
@@ -65,6 +75,13 @@ func routes() []route {
 		{name: "sharing", method: "GET", path: "sharing", kind: person, visit: (*Server).sharingPage},
 		{name: "share", method: "POST", path: "sharing", kind: person, fresh: true, visit: (*Server).share},
 		{name: "end-share", method: "POST", path: "sharing/end", kind: person, fresh: true, visit: (*Server).endShare},
+		{name: "passes", method: "GET", path: "passes", kind: person, visit: (*Server).passesPage},
+		{name: "new-pass", method: "GET", path: "passes/new", kind: person, visit: (*Server).newPassPage},
+		{name: "make-pass", method: "POST", path: "passes/new", kind: person, fresh: true, visit: (*Server).makePass},
+		{name: "stop-pass", method: "POST", path: "passes/end", kind: person, fresh: true, visit: (*Server).stopPass},
+		{name: "pass", method: "GET", path: "passes/{id}", kind: person, visit: (*Server).passPage},
+		{name: "device", method: "GET", path: "device", kind: person, visit: (*Server).devicePage},
+		{name: "decide-device", method: "POST", path: "device", kind: person, fresh: true, visit: (*Server).decideDevice},
 		{name: "signout", method: "POST", path: "signout", kind: person, visit: (*Server).signOut},
 		{name: "events", method: "GET", once: true, path: "events", kind: stream, visit: (*Server).events},
 
@@ -117,8 +134,11 @@ func (s *Server) setRoutes() {
 
 // kindOf says whether what is missing would have been for programs or people.
 func (s *Server) kindOf(path string) kind {
-	if strings.HasPrefix(path, s.path(api.Base)+"/") {
+	switch {
+	case strings.HasPrefix(path, s.path(api.Base)+"/"):
 		return bearer
+	case strings.HasPrefix(path, s.path("_/oidc/")):
+		return job
 	}
 	return public
 }

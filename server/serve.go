@@ -142,7 +142,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	}
 	var err error
 	switch rt.kind {
-	case open:
+	case open, job:
 		err = rt.call(s, &call{w: w, r: r, request: a.id})
 	case bearer:
 		err = s.serveBearer(w, r, rt)
@@ -179,6 +179,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, rt route, err er
 		h.Set("Retry-After", strconv.Itoa(int((ref.RetryAfter+time.Second-1)/time.Second)))
 	}
 	switch rt.kind {
+	case job:
+		s.refuseJob(w, ref, status)
 	case open, bearer, hook:
 		if status == http.StatusUnauthorized {
 			h.Set("WWW-Authenticate", "Bearer")
@@ -188,6 +190,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, rt route, err er
 		if ref.Link != "" {
 			e.Link = s.Link(ref.Link)
 		}
+		e.OAuth = ref.OAuth
 		s.writeJSON(w, status, api.ErrorBody{Error: e})
 	default:
 		s.problemPage(w, r, status, ref)

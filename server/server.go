@@ -73,6 +73,10 @@ type Limits struct {
 	AtOnce     int            // requests worked on at a time; 512
 	Waiting    int            // requests that wait, and streams; 2000
 	Addresses  int            // from which one token is seen in an hour, before somebody is told; 4
+	OpenIn     float64        // requests a second from one address that show nothing the hub vouches for: codes of devices, jobs' tokens, passes to be ended; 1
+	Open       int            // and at once; 60
+	GuessIn    float64        // wrong codes of devices a second, of one person; 1/60
+	Guesses    int            // and at once; 10. From one address five times as many
 	Proxies    []netip.Prefix // whose X-Forwarded-For is believed
 }
 
@@ -87,6 +91,14 @@ func (l Limits) filled() Limits {
 	def(&l.AtOnce, 512)
 	def(&l.Waiting, 2000)
 	def(&l.Addresses, 4)
+	def(&l.Open, 60)
+	def(&l.Guesses, 10)
+	if l.OpenIn == 0 {
+		l.OpenIn = 1
+	}
+	if l.GuessIn == 0 {
+		l.GuessIn = 1.0 / 60
+	}
 	if l.Rate == 0 {
 		l.Rate = 50
 	}
@@ -112,6 +124,9 @@ type Server struct {
 	metrics  *Metrics
 	tokens   *limiter // of tokens that the hub vouched for
 	strange  *limiter // of addresses
+	opened   *limiter // of addresses, by what is asked without a hub's token
+	guesses  *limiter // of people
+	places   *limiter // of addresses, by wrong guesses
 	spent    *spent
 	atOnce   chan struct{}
 	waiting  chan struct{}
@@ -133,6 +148,9 @@ func New(c Config) (*Server, error) {
 		metrics: c.Metrics, cross: http.NewCrossOriginProtection(),
 		tokens:  newLimiter(c.Limits.Rate, c.Limits.Burst),
 		strange: newLimiter(c.Limits.StrangerIn, c.Limits.Strangers),
+		opened:  newLimiter(c.Limits.OpenIn, c.Limits.Open),
+		guesses: newLimiter(c.Limits.GuessIn, c.Limits.Guesses),
+		places:  newLimiter(5*c.Limits.GuessIn, 5*c.Limits.Guesses),
 		seen:    newSightings(c.Limits.Addresses),
 		spent:   newSpent(), resting: resting{n: map[daypass.User]int{}}, reaches: reaches{m: map[reachKey]reached{}},
 		atOnce: make(chan struct{}, c.Limits.AtOnce), waiting: make(chan struct{}, c.Limits.Waiting),
@@ -191,6 +209,9 @@ func (c *Config) fill() {
 	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
+	}
+	if c.Broker.LooksLike == nil {
+		c.Broker.LooksLike = looksLikePass
 	}
 	c.Limits = c.Limits.filled()
 }

@@ -117,6 +117,7 @@ type Refusal struct {
 	Rule       string        // the rule that decided; may be empty
 	Link       string        // where to go next, below the service's URL: "connect/github.com"; may be empty
 	RetryAfter time.Duration // 0: not by waiting
+	OAuth      string        // the word of RFC 8628, 3.5, of a device's code; may be empty
 }
 
 // Error is the problem's message.

@@ -32,7 +32,19 @@ const (
 	keyUser   = "user"
 	keyForms  = "forms"  // the key of the forms' codes
 	keyPerson = "person" // the broker's number for who it is: by it the store ends sessions
+	keySince  = "since"  // when the hub was last asked to sign the person in, in seconds
 )
+
+// freshFor is how long a sign-in counts as one of now: for what outlives it by far.
+const freshFor = 15 * time.Minute
+
+// fresh reports whether this browser was signed in by the hub a moment ago: a
+// session's cookie that was stolen later is not enough.
+func (v *visit) fresh() bool {
+	since := time.Unix(v.s.sessions.GetInt64(v.r.Context(), keySince), 0)
+	age := v.s.c.Now().Sub(since)
+	return age >= -time.Second && age < freshFor && !v.who.Stale
+}
 
 // newSessions sets the cookie. On an own origin nothing but the service can set
 // or read it. On a shared one it is bound to the service's path; each page has
@@ -388,6 +400,7 @@ func (v *visit) open(token daypass.Secret, id Identity, number int64) error {
 	m.Put(ctx, keyUser, userText(id.Caller.User))
 	m.Put(ctx, keyForms, forms)
 	m.Put(ctx, keyPerson, number)
+	m.Put(ctx, keySince, v.s.c.Now().Unix())
 	return v.keep()
 }
 

@@ -22,6 +22,8 @@ type frame struct {
 	Admin   bool
 	Live    bool // the page follows changes by itself
 	Scripts bool
+	Passes  bool // there are some here
+	Copy    bool // the page has something to copy, and may have a script for it
 	Hub     Hub
 	Main    any
 }
@@ -37,6 +39,7 @@ func (s *Server) showStatus(v *visit, status int, name, title string, main any) 
 		Admin: !s.c.Shared && v.who.Caller.User.Name != "" && s.c.Admin(v.who.Caller),
 	}
 	f.Live = f.Scripts && f.User != "" && name == "access"
+	f.Passes, f.Copy = s.c.Broker.Passes != nil, f.Scripts && name == "passmade"
 	b, err := s.pages.Render(name, f)
 	if err != nil {
 		return fmt.Errorf("show the page %s: %w", name, err)
@@ -105,6 +108,7 @@ func (s *Server) funcs() template.FuncMap {
 		"lines":    func(caption string, lines []Activity) lineTable { return lineTable{caption, lines} },
 		"named":    s.named,
 		"sentence": sentence,
+		"toint":    func(n int64) int { return int(n) },
 		"count": func(n int, one, many string) string {
 			if n == 1 {
 				return "1 " + one
@@ -203,6 +207,7 @@ var kindWords = map[string]string{
 	"needs-consent": "Has to be connected again", "refresh": "Connection renewed", "revoke": "Token ended",
 	"login-handed-in": "Connected by the hub's login", "share": "Shared", "share-end": "Sharing ended", "approve": "More repositories allowed for a day",
 	"sign-in": "Token of the hub used", "pin": "Repository noted", "server-stopped": "Server stopped", "cut-off": "Ended by an admin",
+	"pass": "Pass made", "pass-end": "Pass ended", "pass-use": "Pass used", "device": "Code of a device", "exchange": "Pass made for a job", "gateway": "Package gateway",
 	"allow": "Allowed again by an admin", "restore": "Restored from a backup", "keys": "Keys changed", "audit-difference": "Rules on trial differ", "erase": "Erased",
 }
 
