@@ -12,52 +12,7 @@ import (
 // followChanges drops from memory what this or another process has ended. What
 // an admin revokes is so without effect within a second, in every process.
 func (b *Broker) followChanges(ctx context.Context) {
-	b.forget() // from before the first look
-	b.looked = b.Now().Round(0)
-	every(ctx, 400*time.Millisecond, func(ctx context.Context) {
-		if err := b.followSome(ctx); err != nil && ctx.Err() == nil {
-			// What cannot be followed might have been ended.
-			b.Log.Error("changes cannot be read; nothing is given from memory", "err", err)
-			b.forget()
-		}
-	})
-}
-
-// longUnseen is half of the time for which changes are kept.
-const longUnseen = 30 * time.Minute
-
-// followSome looks once. Whoever has not looked for long, by the clock on the
-// wall, which goes on while a machine sleeps, or finds that changes were taken
-// away unseen, cannot know what has ended, and forgets all.
-func (b *Broker) followSome(ctx context.Context) error {
-	if unseen := b.Now().Round(0).Sub(b.looked); unseen > longUnseen || unseen < -longUnseen {
-		b.Log.Warn("changes were not looked at for long; all that was in memory is looked up again", "for", unseen)
-		b.forget()
-	}
-	for {
-		list, err := b.Store.Changes(ctx, b.changed)
-		if err != nil {
-			return err
-		}
-		if len(list) > 0 && list[0].N > b.changed+1 {
-			first, err := b.Store.FirstChange(ctx)
-			if err != nil {
-				return err
-			}
-			if first > b.changed+1 {
-				b.Log.Warn("changes were taken away unseen; all that was in memory is looked up again")
-				b.forget()
-			}
-		}
-		for _, c := range list {
-			b.follow(ctx, c)
-			b.changed = c.N
-		}
-		if len(list) < 1000 {
-			b.looked = b.Now().Round(0)
-			return nil
-		}
-	}
+	every(ctx, followEvery, func(ctx context.Context) { b.changes.look(ctx) })
 }
 
 // forget drops from memory all that the store or a provider can be asked again.
@@ -87,6 +42,11 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 		}
 	case "connection":
 		b.children.drop(func(_ childKey, v *kept) bool { return v.Connection == c.Connection && c.Connection != 0 })
+	case "pass":
+		// Those that passes made of connections in memory; which pass it was is not said.
+		if b.Limits.Session {
+			go b.endMemoryChildren(context.WithoutCancel(ctx), c.Person, func(ch store.Child) bool { return ch.Pass != "" })
+		}
 	case "child":
 		b.children.drop(func(_ childKey, v *kept) bool { return v.ID == c.Child })
 	case "share":
@@ -207,6 +167,7 @@ func (b *Broker) compare(ctx context.Context, day bool) bool {
 		return false
 	}
 	b.endStopped(ctx, users, holders)
+	b.endPassesOfStopped(ctx, users)
 	if !day {
 		return true
 	}
@@ -259,6 +220,64 @@ func (b *Broker) endStopped(ctx context.Context, users []HubUser, holders []stor
 		look(holder{h.Person, h.Server}, false)
 	}
 	b.quiet = quiet
+}
+
+// endPassesOfStopped ends passes whose server runs no more, or was started anew,
+// where the hook that tells it at once did not.
+func (b *Broker) endPassesOfStopped(ctx context.Context, users []HubUser) {
+	list, err := b.book.List(ctx, store.PassFilter{LiveAt: b.Now(), Limit: maxServerPasses})
+	if err != nil {
+		return
+	}
+	hub := b.roster(users)
+	stopped := map[int64][]store.Pass{}
+	for _, row := range list {
+		if row.Server.Known && b.Now().Sub(row.Created) >= time.Minute {
+			stopped[row.Person] = append(stopped[row.Person], row)
+		}
+	}
+	for person, rows := range stopped {
+		p, ok, err := b.Store.PersonByID(ctx, person)
+		if err != nil || !ok {
+			continue
+		}
+		u, ok := hub.find(p.User)
+		if !ok || !u.Running {
+			continue
+		}
+		rows = slices.DeleteFunc(rows, func(row store.Pass) bool {
+			at, told := u.Started[row.Server.Name]
+			return slices.Contains(u.Servers, row.Server.Name) && (!told || at.Unix() == row.Started.Unix())
+		})
+		if err := b.endPasses(ctx, p, rows, "its server runs no more, or was started anew"); err != nil {
+			b.Log.Warn("passes of a stopped server", "err", err)
+		}
+	}
+}
+
+// maxServerPasses bounds one look at the passes of servers.
+const maxServerPasses = 100_000
+
+// endPasses ends some passes of a person's.
+func (b *Broker) endPasses(ctx context.Context, p store.Person, rows []store.Pass, why string) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	err := b.Store.Write(ctx, func(tx *store.Tx) error {
+		for _, row := range rows {
+			ok, err := tx.EndPass(row.Realm, row.User, row.ID, why)
+			if err != nil {
+				return err
+			}
+			if ok {
+				e := store.Event{Person: p.ID, Hub: p.User.Hub, User: p.User.Name, Server: row.Server.String()}
+				b.book.recordEnd(tx, e, row, why)
+			}
+		}
+		return nil
+	})
+	b.passesEnded(ctx, p.ID, rows...)
+	return storeProblem(err)
 }
 
 // A roster is the hub's list, by what it says of its users for good.

@@ -9,6 +9,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/pass"
 	"github.com/daypass-dev/daypass/policy"
 	"github.com/daypass-dev/daypass/store"
 )
@@ -104,9 +106,14 @@ type Config struct {
 	Store   *store.DB
 	Issuers []daypass.Issuer // one per host
 	Hub     HubFuncs
-	Rules   *policy.Set
-	Audit   *policy.Set // evaluated beside the rules, never changes a verdict; nil: none
-	Sharing []string    // hub groups whose members may share; empty: nobody
+	// Realm is the name that passes bear of this hub, of letters, digits and _; "":
+	// that of the hub's id, with _ for other characters.
+	Realm string
+	// AllowNever lets people make passes without an end, where a rule takes them.
+	AllowNever bool
+	Rules      *policy.Set
+	Audit      *policy.Set // evaluated beside the rules, never changes a verdict; nil: none
+	Sharing    []string    // hub groups whose members may share; empty: nobody
 	// AcceptForever lists the hosts where the admin takes tokens without an end.
 	AcceptForever []string
 	// Bridges are classic OAuth Apps that the hub logs in with.
@@ -136,12 +143,14 @@ type Broker struct {
 	bridged  *bridged
 	restored *rate.Limiter   // first uses after a restore
 	wake     chan struct{}   // to-dos wait
-	changed  int64           // the last change seen; Run's alone
-	looked   time.Time       // when changes were read last; Run's alone
+	changes  follower        // Run's alone
 	quiet    map[holder]bool // whose server did not run at the last look; Run's alone
 	stops    stops
 	listed   int          // how many users the hub had at the last daily look; Run's alone
 	leases   atomic.Int64 // counts the attempts to refresh
+	book     *PassBook
+	holders  passHolders
+	runs     runs
 }
 
 // New returns a broker. Nothing runs in the background until [Broker.Run].
@@ -174,6 +183,7 @@ func New(c Config) (*Broker, error) {
 	if c.Rules == nil {
 		return nil, errors.New("no rules: an access service without rules gives nothing to anybody")
 	}
+	b.book = NewPassBook(PassConfig{Log: c.Log, Store: c.Store, Realm: pass.Realm{Kind: pass.Hub, Name: realmName(cmp.Or(c.Realm, c.Hub.ID))}, Now: c.Now, Rand: c.Rand})
 	return b, nil
 }
 
@@ -191,12 +201,16 @@ func (b *Broker) Hosts() []string {
 // ended, follows what other processes changed, ends connections that are too
 // old, and compares people with the hub's list.
 func (b *Broker) Run(ctx context.Context) error {
-	last, err := b.Store.LastChange(ctx)
-	if err != nil {
-		return fmt.Errorf("read the store: %w", err)
+	b.changes = follower{db: b.Store, log: b.Log, now: b.Now, forget: b.forget, follow: b.follow}
+	if err := b.changes.start(ctx); err != nil {
+		return err
 	}
-	b.changed = last
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := b.book.Run(ctx); err != nil {
+			b.Log.Error("passes are looked up in the store each time", "err", err)
+		}
+	})
 	for _, loop := range []func(context.Context){b.followChanges, b.workTodos, b.sweep, b.reconcile, b.endStored} {
 		wg.Go(func() { loop(ctx) })
 	}

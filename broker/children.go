@@ -21,7 +21,11 @@ type childKey struct {
 	repo   string         // owner/name, folded, as it was asked for
 	asked  daypass.Access // what was asked for; what was given may be less
 	life   time.Duration  // how long one lives from its making; of the hub's own only
+	pass   passKey        // the pass that it was made by, if it was
 }
+
+// A passKey is a pass as it was shown: a narrower one is another.
+type passKey struct{ id, link string }
 
 // A kept credential lies in memory until shortly before its end.
 type kept struct {

@@ -39,7 +39,7 @@ func (b *Broker) MayWrite(ctx context.Context, person int64, s daypass.Server) (
 // and lately, that this server may: whoever else has the server's token, or made
 // one for them, has no browser session of theirs.
 func (b *Broker) clicked(ctx context.Context, q asking, access daypass.Access) error {
-	if access < daypass.Write {
+	if access < daypass.Write || q.ask.pass.clicked(b.Now(), b.Limits.WriteClick) {
 		return nil
 	}
 	ok, err := b.MayWrite(ctx, q.p.ID, q.c.Server)
@@ -58,7 +58,7 @@ func (b *Broker) AllowWrites(ctx context.Context, c daypass.Caller, s daypass.Se
 	if c.Via != daypass.ViaBrowser {
 		return needBrowser()
 	}
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (b *Broker) StartConsent(ctx context.Context, c daypass.Caller, s ConsentSt
 	if c.Via != daypass.ViaBrowser || s.Session == "" {
 		return "", needBrowser()
 	}
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +102,7 @@ type Connected struct {
 // was spent revokes what it gave.
 func (b *Broker) FinishConsent(ctx context.Context, c daypass.Caller, e ConsentEnd) (Connected, error) {
 	ask := Ask{Host: e.Host, Request: e.Request}
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return Connected{}, b.refuse(ctx, c, p, ask, "", err)
 	}
@@ -267,13 +267,13 @@ func (b *Broker) acceptable(host string, grant daypass.Grant) error {
 // Enter says by which number the store knows a caller, whose row is made the first
 // time. Somebody who was cut off is refused.
 func (b *Broker) Enter(ctx context.Context, c daypass.Caller) (int64, error) {
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	return p.ID, err
 }
 
 // Connections lists a person's connections.
 func (b *Broker) Connections(ctx context.Context, c daypass.Caller) ([]store.Connection, error) {
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +288,7 @@ func (b *Broker) ConnectionsOf(ctx context.Context, person int64) ([]store.Conne
 // Await waits until the caller is connected at a host, at most as long as ctx.
 // It looks at the store, since another process may have kept the consent.
 func (b *Broker) Await(ctx context.Context, c daypass.Caller, host string) (store.Connection, bool, error) {
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return store.Connection{}, false, err
 	}

@@ -38,7 +38,7 @@ func (b *Broker) asHub(ctx context.Context, g *guarded, q asking) (Answer, error
 		}
 	}
 	q.verdict.Access = daypass.Read
-	key := childKey{host: q.ask.Host, repo: folded(q.ask.Repo), asked: daypass.Read, life: hubLife(q.verdict.Max)}
+	key := childKey{host: q.ask.Host, repo: folded(q.ask.Repo), asked: daypass.Read, life: hubLife(q.verdict.Max), pass: q.ask.pass.key()}
 	if key.life == 0 {
 		return Answer{}, denied(q.ask.Host, q.verdict.Rule, "it ends in less than two minutes")
 	}
@@ -106,7 +106,7 @@ func (b *Broker) lookAsHub(ctx context.Context, g *guarded, ask Ask) (daypass.Ri
 
 func (b *Broker) issueAsHub(ctx context.Context, g *guarded, q asking, key childKey, right daypass.Right) (Answer, error) {
 	scope := daypass.Scope{
-		Host: q.ask.Host, Repos: []daypass.Repo{right.Repo}, Access: daypass.Read, Until: b.Now().Add(min(key.life, q.verdict.Max)),
+		Host: q.ask.Host, Repos: []daypass.Repo{right.Repo}, Access: daypass.Read, Until: q.ask.pass.until(b.Now(), min(key.life, q.verdict.Max)),
 	}
 	var child daypass.Child
 	err := g.call(ctx, "issue", func(ctx context.Context) error {
@@ -119,7 +119,7 @@ func (b *Broker) issueAsHub(ctx context.Context, g *guarded, q asking, key child
 	}
 	row := store.Child{
 		Host: q.ask.Host, Repo: right.Repo, Access: daypass.Read, AsHub: true, Username: child.Username,
-		Until: soonest(scope.Until, child.Ends), Ends: child.Ends, Created: b.Now(), Used: b.Now(),
+		Until: soonest(scope.Until, child.Ends), Ends: child.Ends, Created: b.Now(), Used: b.Now(), Pass: key.pass.id, Link: key.pass.link,
 	}
 	k := keep(row, child.Token, daypass.Account{}, q.ask.Repo)
 	h := holder{q.p.ID, q.c.Server}
@@ -133,11 +133,11 @@ func (b *Broker) issueAsHub(ctx context.Context, g *guarded, q asking, key child
 			return err
 		}
 		id = tx.Record(given(b.event(q.c, q.p, q.ask, store.Credential), policy.AsHub, q.verdict.Rule, k))
-		return nil
+		return q.ask.pass.written(tx)
 	})
 	if err != nil {
 		b.discard(g, child.Token)
-		return Answer{}, storeProblem(err)
+		return Answer{}, q.ask.pass.problem(err)
 	}
 	k.Child = row
 	if err := b.endedMeanwhile(ctx, q, row); err != nil {
@@ -166,7 +166,7 @@ func (b *Broker) hand(ctx context.Context, q asking, k *kept) (Answer, error) {
 			return err
 		}
 		id = tx.Record(given(b.event(q.c, q.p, q.ask, store.Credential), policy.AsHub, q.verdict.Rule, k))
-		return nil
+		return q.ask.pass.written(tx)
 	})
 	if err != nil {
 		return Answer{}, storeProblem(err)

@@ -25,6 +25,7 @@ type Ask struct {
 	Request string         // the request's id, for the activity
 
 	began time.Time // when it came
+	pass  *passing  // nil: it was made with none
 }
 
 // An Answer is a credential and how it came about.
@@ -65,7 +66,7 @@ func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Ans
 	if !ok {
 		return Answer{}, b.refuse(ctx, c, p, ask, "", unknownHost(ask.Host))
 	}
-	if c.Via != daypass.ViaServer && c.Via != daypass.ViaUser {
+	if c.Via != daypass.ViaServer && c.Via != daypass.ViaUser && c.Via != daypass.ViaPass {
 		return Answer{}, b.refuse(ctx, c, p, ask, "", &daypass.Problem{
 			Code: "DP-818", What: "a browser is given no token", Next: "Ask from a server of yours.", Kind: daypass.ErrRefused,
 		})
@@ -76,7 +77,10 @@ func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Ans
 			Next: `Run "daypass setup": git has to send the repository's path (credential.useHttpPath).`, Kind: daypass.ErrRefused,
 		})
 	}
-	kind := b.kind(ctx, c)
+	kind, err := b.admit(ctx, c, p, &ask)
+	if err != nil {
+		return Answer{}, b.refuse(ctx, c, p, ask, "", err)
+	}
 	if kind == policy.NoKind {
 		return Answer{}, b.refuse(ctx, c, p, ask, "", hubProblem(nil))
 	}
@@ -84,16 +88,26 @@ func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Ans
 	b.audit(ctx, c, p, ask, kind, ways)
 	ways = slices.DeleteFunc(ways, func(w way) bool { return w.verdict.Access < ask.Least })
 	if len(ways) == 0 {
+		if err := b.overPass(ctx, c, ask, kind); err != nil {
+			return Answer{}, b.refuse(ctx, c, p, ask, "", err)
+		}
 		return Answer{}, b.refuse(ctx, c, p, ask, no.Rule, denied(ask.Host, no.Rule, no.Why))
 	}
+	return b.firstOf(ctx, g, c, p, ask, kind, ways)
+}
+
+// firstOf tries the ways in their order.
+func (b *Broker) firstOf(ctx context.Context, g *guarded, c daypass.Caller, p store.Person, ask Ask, kind policy.ServerKind, ways []way) (Answer, error) {
 	var first error
 	for _, w := range ways {
+		w.verdict.Max = ask.pass.most(w.verdict.Max, b.Now())
 		a, err := b.by(ctx, g, asking{c, p, ask, kind, w})
 		if err == nil && a.Credential.Scope.Access < ask.Least {
 			err = onlyRead(ask)
 		}
 		if err == nil {
 			b.observed(ask.Host, "ok", a.Cached)
+			ask.pass.used()
 			return a, nil
 		}
 		if first == nil || w.as == policy.AsHub && !errors.Is(err, daypass.ErrNoSuchRepo) {
@@ -159,7 +173,7 @@ func (b *Broker) ways(ctx context.Context, rules *policy.Set, c daypass.Caller, 
 func policyRequest(c daypass.Caller, ask Ask, kind policy.ServerKind) policy.Request {
 	q := policy.Request{
 		User: c.User.Name, Groups: c.Groups, Server: c.Server, Kind: kind,
-		Host: ask.Host, Repo: ask.Repo, Access: ask.Access, As: policy.AsUser,
+		Host: ask.Host, Repo: ask.Repo, Access: ask.Access, As: policy.AsUser, Pass: ask.pass.whole(),
 	}
 	if kind != policy.Own {
 		q.Access = daypass.Read
@@ -185,6 +199,9 @@ func decide(rules *policy.Set, q policy.Request) policy.Verdict {
 // rule counts for what is there, not for what it was once called. Both have to
 // allow it, and the lesser of both is given.
 func (b *Broker) today(q asking, now daypass.Repo) (asking, error) {
+	if err := q.ask.pass.is(now); err != nil {
+		return q, err
+	}
 	if now.SameName(q.ask.Repo) {
 		return q, nil
 	}
@@ -245,10 +262,14 @@ func (b *Broker) observed(host, outcome string, cached bool) {
 
 // event fills in what every line about a request has.
 func (b *Broker) event(c daypass.Caller, p store.Person, ask Ask, kind store.Kind) store.Event {
-	return store.Event{
+	e := store.Event{
 		At: b.Now(), Kind: kind, Person: p.ID, Hub: c.User.Hub, User: c.User.Name, Server: c.Server.String(), Via: c.Via.String(),
 		Host: ask.Host, Repo: ask.Repo.String(), RepoID: ask.Repo.ID, Access: ask.Access.String(), Request: ask.Request,
 	}
+	if ask.pass != nil {
+		e = ask.pass.Named(e)
+	}
+	return e
 }
 
 // given describes a credential in the activity. The token itself is never

@@ -201,6 +201,9 @@ func (b *Broker) byBridge(ctx context.Context, g *guarded, q asking) (Answer, bo
 	if !ok || t.grant.Access.IsZero() || v.Access < daypass.Write {
 		return Answer{}, false, nil // a whole token writes; a rule that lets only read gives none
 	}
+	if ask.pass != nil {
+		return Answer{}, false, unnarrowed(ask.Host)
+	}
 	as := store.Connection{Host: ask.Host, Account: t.account, ID: -p.ID} // not a row: it is known by this process alone
 	right, err := b.right(ctx, g, nil, as, t.grant, ask.Repo)
 	if err != nil {

@@ -16,6 +16,7 @@ type Refusal struct {
 	Rule       string        // the rule that decided; may be empty
 	Connect    bool          // what is missing is a connection: the next step is the page that makes one
 	Approve    bool          // what is missing is a click on the page of one's access
+	Passes     bool          // what helps on is the page of one's passes
 	RetryAfter time.Duration // when it makes sense to ask again; 0: not by waiting
 }
 
@@ -45,6 +46,19 @@ var builtIn = map[string]string{
 	"DP-837": "built-in:own-right",
 	"DP-838": "built-in:pace",
 	"DP-850": "built-in:write-click",
+	"DP-160": "built-in:pass",
+	"DP-161": "built-in:pass-limits",
+	"DP-162": "built-in:pass-limits",
+	"DP-163": "built-in:pass-limits",
+	"DP-164": "built-in:pass-limits",
+	"DP-166": "built-in:no-pass",
+	"DP-167": "built-in:pass-life",
+	"DP-168": "built-in:pass-life",
+	"DP-169": "built-in:pass-life",
+	"DP-170": "built-in:pass-servers",
+	"DP-172": "built-in:pass-narrow",
+	"DP-173": "built-in:known-people",
+	"DP-175": "built-in:pass-number",
 	"DP-839": "built-in:one-account",
 }
 

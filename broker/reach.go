@@ -37,7 +37,7 @@ type reachSeen struct {
 // list; to a server what the rules let it ask for, and to one that others enter
 // nothing: the names of private repositories are not theirs to read.
 func (b *Broker) Reach(ctx context.Context, c daypass.Caller, host string) (rights []daypass.Right, complete bool, err error) {
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return nil, false, err
 	}

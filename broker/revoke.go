@@ -16,6 +16,9 @@ import (
 // Disconnect ends the caller's connection at a host everywhere: here, in all
 // servers and at the provider. It returns what was done, in words.
 func (b *Broker) Disconnect(ctx context.Context, c daypass.Caller, host, request string) ([]string, error) {
+	if byPass(c) {
+		return nil, notByPass()
+	}
 	p, err := b.personRow(ctx, c.User)
 	if err != nil {
 		return nil, err
@@ -137,8 +140,14 @@ func (b *Broker) ServerStopped(ctx context.Context, user string, created time.Ti
 
 func (b *Broker) serverEnded(ctx context.Context, p store.Person, server daypass.Server, why string) error {
 	b.stops.note(holder{p.ID, server}, b.Now())
+	b.runs.clear()
+	var passes []store.Pass
 	n := 0
 	err := b.Store.Write(ctx, func(tx *store.Tx) error {
+		var err error
+		if passes, err = tx.EndPasses(store.PassFilter{Realm: b.book.realm(bookKey{}), Person: p.ID, Server: &server, LiveAt: b.Now()}, why); err != nil {
+			return err
+		}
 		list, err := tx.Children(store.ChildFilter{Person: p.ID, Server: &server})
 		if err != nil {
 			return err
@@ -148,12 +157,12 @@ func (b *Broker) serverEnded(ctx context.Context, p store.Person, server daypass
 			return err
 		}
 		ids := append(living(list), orphans...)
-		if n = len(ids); n == 0 {
+		if n = len(ids) + len(passes); n == 0 {
 			return nil
 		}
 		e := store.Event{
 			At: b.Now(), Kind: store.ServerStopped, Person: p.ID, Hub: p.User.Hub, User: p.User.Name, Server: server.String(),
-			Outcome: store.OK, Why: fmt.Sprintf("%s; %d tokens end", why, n),
+			Outcome: store.OK, Why: fmt.Sprintf("%s; %d tokens end, %d passes of its own with them", why, len(ids), len(passes)),
 		}
 		tx.Record(e)
 		return tx.EndChildren(ids, why)
@@ -166,24 +175,25 @@ func (b *Broker) serverEnded(ctx context.Context, p store.Person, server daypass
 	if n > 0 {
 		b.work()
 	}
-	b.endInMemory(ctx, p, server)
+	b.passesEnded(ctx, p.ID, passes...)
+	b.endMemoryChildren(ctx, p.ID, func(ch store.Child) bool { return ch.Server == server })
 	return nil
 }
 
-// endInMemory revokes what a server was given of connections that are in memory
-// only. What the provider does not take now stays on the list of the connection,
-// and ends with it.
-func (b *Broker) endInMemory(ctx context.Context, p store.Person, server daypass.Server) {
+// endMemoryChildren revokes what matches of connections of a person's that are in
+// memory only. What the provider does not take now stays on the list of the
+// connection, and ends with it.
+func (b *Broker) endMemoryChildren(ctx context.Context, person int64, match func(store.Child) bool) {
 	if !b.Limits.Session {
 		return
 	}
 	led := b.ledger()
-	conns, _ := led.list(ctx, p.ID) // a memory has no errors
+	conns, _ := led.list(ctx, person) // a memory has no errors
 	for _, c := range conns {
 		list, _ := led.children(ctx, c, b.Now())
 		for _, ch := range list {
 			token, err := led.childToken(ctx, ch)
-			if ch.Server != server || err != nil || token.IsZero() || !b.discard(b.issuers[c.Host], token) {
+			if !match(ch) || err != nil || token.IsZero() || !b.discard(b.issuers[c.Host], token) {
 				continue
 			}
 			if err := led.endChildren(ctx, []int64{ch.ID}, "", true); err != nil {
@@ -324,9 +334,11 @@ func (b *Broker) cutOff(ctx context.Context, p store.Person, by string) ([]strin
 		return nil, storeProblem(err)
 	}
 	b.people.drop(p.ID)
+	b.holders.drop(p.ID)
+	b.book.drop(func(_ bookKey, e *bookEntry) bool { return e.row.Person == p.ID })
 	b.bridged.drop(p.ID, "")
 	b.children.drop(func(k childKey, v *kept) bool { return k.person == p.ID || k.person == 0 && v.holds(p.ID) })
-	done := []string{p.User.Name + ": cut off; sessions of the pages ended; no further tokens"}
+	done := []string{p.User.Name + ": cut off; sessions of the pages ended; passes ended; no further tokens"}
 	conns, err := b.everywhere(ctx, p.ID)
 	if err != nil {
 		return done, err
@@ -384,7 +396,7 @@ const rejectedPause = time.Minute
 // again. One of the hub's own, which a whole class holds, is ended only where
 // the host says that it is dead.
 func (b *Broker) Rejected(ctx context.Context, c daypass.Caller, host, mark, request string) error {
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,14 @@ import (
 // MayShare reports whether the caller is in one of the groups whose members may
 // share.
 func (b *Broker) MayShare(c daypass.Caller) bool {
-	return slices.ContainsFunc(c.Groups, func(g string) bool { return slices.Contains(b.Sharing, g) })
+	return !byPass(c) && slices.ContainsFunc(c.Groups, func(g string) bool { return slices.Contains(b.Sharing, g) })
 }
 
 // Share lets a group of the hub read a repository until a date, as the hub. The
 // caller's own connection has to show that they administer it.
 func (b *Broker) Share(ctx context.Context, c daypass.Caller, host string, repo daypass.Repo, group string, until time.Time, request string) (store.Share, error) {
 	ask := Ask{Host: host, Repo: repo, Access: daypass.Read, Request: request}
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err == nil {
 		err = b.mayShareUntil(c, group, until)
 	}
@@ -104,7 +104,7 @@ func (b *Broker) administers(ctx context.Context, p store.Person, ask Ask) (dayp
 
 // SharesFor lists what the caller shares and what is shared with their groups.
 func (b *Broker) SharesFor(ctx context.Context, c daypass.Caller) ([]store.Share, error) {
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (b *Broker) SharesFor(ctx context.Context, c daypass.Caller) ([]store.Share
 
 // EndShare ends one of the caller's own shares, and what was given by it.
 func (b *Broker) EndShare(ctx context.Context, c daypass.Caller, id int64, request string) error {
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (b *Broker) Approve(ctx context.Context, c daypass.Caller, server daypass.S
 	if c.Via != daypass.ViaBrowser {
 		return needBrowser()
 	}
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (b *Broker) Confirm(ctx context.Context, c daypass.Caller, host string, rep
 	if c.Via != daypass.ViaBrowser {
 		return needBrowser()
 	}
-	p, err := b.person(ctx, c.User)
+	p, err := b.themself(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (b *Broker) sharesOf(ctx context.Context, host string, repo daypass.Repo) (
 // shared allows a way by what somebody shares with a group of the caller's. It is
 // asked only where no rule said yes and none said no.
 func (b *Broker) shared(ctx context.Context, c daypass.Caller, ask Ask, w way) way {
-	if len(c.Groups) == 0 || len(b.Sharing) == 0 {
+	if len(c.Groups) == 0 || len(b.Sharing) == 0 || ask.pass.whole() > policy.DefaultMaxPass {
 		return w
 	}
 	list, err := b.sharesOf(ctx, ask.Host, ask.Repo)
@@ -78,7 +78,7 @@ func (b *Broker) shared(ctx context.Context, c daypass.Caller, ask Ask, w way) w
 			continue
 		}
 		w.share = &list[i]
-		w.verdict = policy.Verdict{Allowed: true, Rule: "sharing", Access: daypass.Read, Max: min(left, maxHubLife)}
+		w.verdict = policy.Verdict{Allowed: true, Rule: "sharing", Access: daypass.Read, Max: min(left, maxHubLife), MaxPass: policy.DefaultMaxPass}
 		return w
 	}
 	return w

@@ -14,7 +14,7 @@ import (
 
 // asUser gives a child of the person's own connection.
 func (b *Broker) asUser(ctx context.Context, g *guarded, q asking) (Answer, error) {
-	key := childKey{person: q.p.ID, server: q.c.Server, host: q.ask.Host, repo: folded(q.ask.Repo), asked: q.verdict.Access}
+	key := childKey{person: q.p.ID, server: q.c.Server, host: q.ask.Host, repo: folded(q.ask.Repo), asked: q.verdict.Access, pass: q.ask.pass.key()}
 	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
 		return b.again(ctx, q, k)
 	}
@@ -66,9 +66,9 @@ func (b *Broker) again(ctx context.Context, q asking, k *kept) (Answer, error) {
 	if k.Credential.Scope.Access > now.verdict.Access {
 		return Answer{}, denied(q.ask.Host, q.verdict.Rule, "the rules give less than what was made before")
 	}
-	id, err := b.Store.Record(ctx, given(b.event(q.c, q.p, q.ask, store.Credential), q.as, q.verdict.Rule, k))
+	id, err := b.record(ctx, q.ask.pass, given(b.event(q.c, q.p, q.ask, store.Credential), q.as, q.verdict.Rule, k))
 	if err != nil {
-		return Answer{}, storeProblem(err)
+		return Answer{}, err
 	}
 	return Answer{Credential: k.Credential, Account: k.whose, As: q.as, Rule: q.verdict.Rule, Event: id, Cached: true}, nil
 }
@@ -83,7 +83,7 @@ func (b *Broker) remembered(ctx context.Context, led ledger, conn store.Connecti
 	}
 	for _, ch := range list {
 		fits := !ch.Ending && ch.Until.After(now.Add(margin)) && !ch.Until.After(now.Add(q.verdict.Max)) &&
-			ch.Server == key.server && folded(ch.Repo) == key.repo && ch.Access == key.asked && ch.Person == key.person
+			(passKey{ch.Pass, ch.Link}) == key.pass && ch.Server == key.server && folded(ch.Repo) == key.repo && ch.Access == key.asked && ch.Person == key.person
 		if !fits {
 			continue
 		}
@@ -121,6 +121,9 @@ func (b *Broker) mint(ctx context.Context, g *guarded, led ledger, conn store.Co
 		return nil, "", providerProblem(q.ask.Host, context.Cause(ctx))
 	}
 	defer leave()
+	if g.Traits().Unnarrowed && q.ask.pass != nil {
+		return nil, "", unnarrowed(q.ask.Host)
+	}
 	if err := b.paced(q.p, q.ask.Host); err != nil {
 		return nil, "", err
 	}
@@ -146,7 +149,7 @@ func (b *Broker) mint(ctx context.Context, g *guarded, led ledger, conn store.Co
 	}
 	scope := daypass.Scope{
 		Host: q.ask.Host, Repos: []daypass.Repo{right.Repo}, Access: min(q.verdict.Access, right.Access),
-		Until: soonest(b.Now().Add(q.verdict.Max), slot(g, grant)),
+		Until: soonest(q.ask.pass.until(b.Now(), q.verdict.Max), slot(g, grant)),
 	}
 	if err := b.makeRoom(ctx, g, led, conn); err != nil {
 		return nil, "", err
@@ -172,17 +175,23 @@ func (b *Broker) born(ctx context.Context, g *guarded, led ledger, conn store.Co
 	row := store.Child{
 		Connection: conn.ID, Person: q.p.ID, Server: q.c.Server, Host: q.ask.Host, Repo: scope.Repos[0], Access: scope.Access,
 		Username: child.Username, Account: conn.Account.Login, Until: soonest(scope.Until, child.Ends), Ends: child.Ends,
-		Created: b.Now(), Used: b.Now(),
+		Created: b.Now(), Used: b.Now(), Pass: q.ask.pass.key().id, Link: q.ask.pass.key().link,
 	}
 	k := keep(row, child.Token, conn.Account, q.ask.Repo)
 	var id store.EventID
 	err := led.born(context.WithoutCancel(ctx), &row, child.Token, func(tx *store.Tx) error {
 		id = tx.Record(given(b.event(q.c, q.p, q.ask, store.Credential), policy.AsUser, q.verdict.Rule, k))
+		if err := q.ask.pass.written(tx); err != nil {
+			return err
+		}
 		return b.stoppedSince(q.p.ID, q.c.Server, q.ask.began)
 	})
+	if err == nil && row.ID < 0 {
+		err = b.passGone(ctx, led, q.ask.pass, row)
+	}
 	if err != nil {
 		b.discard(g, child.Token)
-		return nil, "", storeProblem(err)
+		return nil, "", q.ask.pass.problem(err)
 	}
 	k.Child = row
 	return k, id, nil
