@@ -54,6 +54,8 @@ func told(host string, err error) error {
 		out.Link = "connect/" + host
 	case r.Approve:
 		out.Link = "#approve"
+	case r.Passes:
+		out.Link = "passes"
 	}
 	return out
 }
