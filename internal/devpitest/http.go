@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -233,4 +234,13 @@ func (a API) File(t testing.TB, who Auth, index, project, version string) string
 	}
 	t.Fatalf("%s %s has no file", project, version)
 	return ""
+}
+
+func address(t testing.TB, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
