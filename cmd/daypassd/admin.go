@@ -39,7 +39,7 @@ func (s *app) adminCommand() *cobra.Command {
 	events.AddCommand(s.verifyCommand())
 	admin.AddCommand(
 		group("app", "The GitHub Apps", s.appNewCommand(), s.appCheckCommand(), s.appProbeCommand()),
-		s.backupCommand(), s.restoreCommand(), s.checkCommand(), events,
+		s.backupCommand(), s.restoreCommand(), s.checkCommand(), s.devpiImportCommand(), s.devpiKeyCommand(), events,
 		group("keys", "The keys that seal what the store keeps", s.keysInitCommand(), s.keysRotateCommand(), s.keysShowCommand()),
 		group("policy", "The rules", s.policyCheckCommand(), s.policyExplainCommand(), s.policyTestCommand(), s.unpinCommand()),
 		group("user", "One person: see, cut off, let in again", s.userAllowCommand(), s.userRevokeCommand(), s.userShowCommand()),

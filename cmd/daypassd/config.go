@@ -49,8 +49,12 @@ type serverConfig struct {
 	Heads       headsConfig         `yaml:"heads"`
 	Metrics     string              `yaml:"metrics_token"`
 	Log         string              `yaml:"log"` // debug, info, warn
+	Passes      passesConfig        `yaml:"passes"`
+	Exchange    *exchangeConfig     `yaml:"exchange"`
+	Gateway     *gatewayConfig      `yaml:"gateway"`
 
-	path string
+	path    string
+	hubless bool // it is a gateway's alone
 }
 
 type tlsConfig struct {
@@ -151,7 +155,16 @@ func (s *app) readConfig(path string) (*serverConfig, error) {
 	if why := unmeant(text); why != "" {
 		return nil, serveProblem("DP-902", path+" is not understood", why, "Correct that line; doc/deploy.md describes each key.")
 	}
-	s.fromHub(c)
+	if c.hubless = c.alone(); c.hubless {
+		if why := hubOnly(text); why != "" {
+			return nil, serveProblem("DP-903", path+" cannot be used", why, "Correct it; doc/deploy.md describes each key.")
+		}
+	} else {
+		s.fromHub(c)
+	}
+	if c.Gateway != nil {
+		c.Gateway.fill()
+	}
 	if err := c.check(); err != nil {
 		return nil, serveProblem("DP-903", path+" cannot be used", err.Error(), "Correct it; doc/deploy.md describes each key.")
 	}
@@ -261,6 +274,23 @@ func (s *app) hubFromHost() string {
 }
 
 func (c *serverConfig) check() error {
+	if err := c.checkExchange(!c.hubless); err != nil {
+		return err
+	}
+	if c.hubless {
+		return c.checkAlone()
+	}
+	if err := c.checkHub(); err != nil || c.Gateway == nil {
+		return err
+	}
+	if c.Listen == "systemd" && c.Gateway.Listen == "systemd" {
+		return errors.New("listen and gateway.listen are both systemd's, which hands over one socket")
+	}
+	return c.Gateway.check()
+}
+
+// checkHub looks at what a hub's access service needs.
+func (c *serverConfig) checkHub() error {
 	for _, need := range []struct{ key, value string }{
 		{"url", c.URL}, {"store", c.Store}, {"keys", c.Keys}, {"hub.api", c.Hub.API}, {"hub.url", c.Hub.URL}, {"hub.token", c.Hub.Token},
 	} {
@@ -303,6 +333,9 @@ func (c *serverConfig) check() error {
 	}
 	if c.Origin != "" && c.Origin != "own" && c.Origin != "shared" {
 		return errors.New(`origin is "own" or "shared"`)
+	}
+	if c.Passes.Realm != "" && !realmName.MatchString(c.Passes.Realm) {
+		return errors.New("passes.realm has 1 to 32 letters, digits and _")
 	}
 	return nil
 }
@@ -365,21 +398,7 @@ func compileRules(texts []rulefile.RuleText, preset []policy.Rule) (*policy.Set,
 	return rulefile.Rules(texts)
 }
 
-func (c *serverConfig) proxies() ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, text := range c.Proxies {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			a, aerr := netip.ParseAddr(text)
-			if aerr != nil {
-				return nil, fmt.Errorf("proxies: %s is no address or network", strconv.QuoteToASCII(text))
-			}
-			p = netip.PrefixFrom(a, a.BitLen())
-		}
-		out = append(out, p)
-	}
-	return out, nil
-}
+func (c *serverConfig) proxies() ([]netip.Prefix, error) { return prefixes("proxies", c.Proxies) }
 
 // secret reads a secret from where the configuration says: "file:/path",
 // "credential:NAME" (systemd.exec(5), LoadCredential) or "env:NAME". A secret

@@ -35,21 +35,21 @@ func (l *listener) serve(srv *http.Server) error {
 // listen opens the address of the configuration: HOST:PORT, unix:/PATH, or
 // "systemd" for a socket that systemd opened (sd_listen_fds(3)), so that no
 // other user of the machine can take the port while the service is down.
-func (s *app) listen(c *serverConfig) (*listener, error) {
+func (s *app) listen(addr string, t tlsConfig) (*listener, error) {
 	var ln net.Listener
 	var err error
-	switch path, isUnix := strings.CutPrefix(c.Listen, "unix:"); {
-	case c.Listen == "systemd":
+	switch path, isUnix := strings.CutPrefix(addr, "unix:"); {
+	case addr == "systemd":
 		ln, err = s.systemdSocket()
 	case isUnix:
 		ln, err = unixSocket(path)
 	default:
-		ln, err = net.Listen("tcp", c.Listen)
+		ln, err = net.Listen("tcp", addr)
 	}
 	if err != nil {
 		return nil, err
 	}
-	config, err := c.TLS.config()
+	config, err := t.config()
 	if err != nil {
 		ln.Close()
 		return nil, fmt.Errorf("tls: %w", err)

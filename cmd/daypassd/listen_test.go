@@ -235,10 +235,10 @@ func TestClientCertificates(t *testing.T) {
 	}
 
 	// A configuration that names no key, or no authority, does not start without.
-	if _, err := o.app(&out).listen(&serverConfig{Listen: "127.0.0.1:0", TLS: tlsConfig{Cert: cert, Key: key, ClientCA: key}}); err == nil {
+	if _, err := o.app(&out).listen("127.0.0.1:0", tlsConfig{Cert: cert, Key: key, ClientCA: key}); err == nil {
 		t.Error("a key is taken for an authority")
 	}
-	if _, err := o.app(&out).listen(&serverConfig{Listen: "127.0.0.1:0", TLS: tlsConfig{Cert: cert}}); err == nil {
+	if _, err := o.app(&out).listen("127.0.0.1:0", tlsConfig{Cert: cert}); err == nil {
 		t.Error("it does without a key")
 	}
 }

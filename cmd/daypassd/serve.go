@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/gateway"
 	"github.com/daypass-dev/daypass/hub"
 	"github.com/daypass-dev/daypass/policy"
 	"github.com/daypass-dev/daypass/provider/github"
@@ -30,12 +30,13 @@ import (
 const serveHelp = `Run the access service of a hub: its users connect GitHub once, in a browser, and git then works in all of their
 servers, with tokens made just in time for one repository each.
 
-It runs beside the hub (recommended), or as a service that the hub starts. doc/deploy.md takes you there from nothing.`
+It runs beside the hub (recommended), or as a service that the hub starts. With "gateway:" in its configuration it runs
+a package gateway in front of a devpi-server too, or that alone. doc/deploy.md takes you there from nothing.`
 
 func (s *app) serveCommand() *cobra.Command {
 	var path string
 	c := &cobra.Command{
-		Use: "serve", Short: "Run the access service of a hub", Long: serveHelp, Args: none,
+		Use: "serve", Short: "Run the access service of a hub, or a package gateway", Long: serveHelp, Args: none,
 		RunE: func(c *cobra.Command, _ []string) error { return s.serve(c.Context(), path) },
 	}
 	c.Flags().StringVar(&path, "config", defaultConfig, "the service's configuration")
@@ -59,6 +60,9 @@ type service struct {
 	heads   *heads
 	changed *changes
 	now     func() time.Time
+
+	book    *broker.PassBook // the gateway's
+	gateway *gateway.Gateway
 }
 
 func (s *app) serve(ctx context.Context, path string) error {
@@ -66,23 +70,22 @@ func (s *app) serve(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := dieWithHub(s.getenv); err != nil {
-		return err
+	if !c.hubless {
+		if err := dieWithHub(s.getenv); err != nil {
+			return err
+		}
 	}
-	ln, err := s.listen(c)
-	if err != nil {
-		return s.portTaken(ctx, c, err)
+	ls, err := s.listenAll(ctx, c)
+	defer ls.close()
+	if err != nil || ls.none() {
+		return err // without an error: somebody serves already, and said so
 	}
-	if ln == nil {
-		return nil // somebody serves already, and said so
-	}
-	defer ln.Close()
 	svc, err := s.open(ctx, c, true)
 	if err != nil {
 		return err
 	}
 	defer svc.close()
-	face, err := svc.face(s)
+	entries, err := svc.entries(s, ls)
 	if err != nil {
 		return startProblem(err)
 	}
@@ -90,9 +93,7 @@ func (s *app) serve(ctx context.Context, path string) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	profiled(s.getenv)
-	svc.log.Info("daypass serves", "version", daypass.Version, "at", c.URL, "listening", ln.Addr().String(),
-		"mode", face.Mode(), "store", svc.durability(ctx), "hosts", strings.Join(svc.broker.Hosts(), " "))
-	return svc.run(ctx, face, ln)
+	return svc.run(ctx, entries)
 }
 
 func startProblem(err error) error {
@@ -120,7 +121,13 @@ func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service
 		return nil, startProblem(err)
 	}
 	svc.changed = newChanges(svc.db, svc.now)
-	if err := svc.build(s); err != nil {
+	if !c.hubless {
+		err = svc.build(s)
+	}
+	if err == nil && c.Gateway != nil {
+		err = svc.buildGateway(s)
+	}
+	if err != nil {
 		svc.close()
 		return nil, startProblem(err)
 	}
@@ -196,6 +203,7 @@ func (svc *service) newBroker(bridges []broker.Bridge, forever []string) error {
 		issuers = append(issuers, is)
 	}
 	svc.broker, err = broker.New(broker.Config{
+		Realm: c.Passes.Realm, AllowNever: c.Passes.AllowNever,
 		Log: svc.log, Store: svc.db, Issuers: issuers, Rules: rules, Audit: audit, Sharing: c.Sharing.Groups, Bridges: bridges,
 		AcceptForever: forever, Limits: limits, Process: svc.db.Process(),
 		Hub: broker.HubFuncs{ID: c.Hub.ID, User: svc.hubUser, Users: svc.hubUsers, Running: svc.running, ServerKind: svc.serverKind},
@@ -426,38 +434,6 @@ func (svc *service) states() server.States {
 			return server.SignInState{Browser: st.Session, Verifier: st.Verifier, Next: st.Next, Created: st.Created}, ok, err
 		},
 	}
-}
-
-// run serves until ctx ends; then requests that are under way get ten seconds.
-func (svc *service) run(ctx context.Context, face *server.Server, ln *listener) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	go svc.measure(ctx)
-	go svc.changed.follow(ctx)
-	background := make(chan error, 1)
-	go func() { background <- svc.broker.Run(ctx) }()
-	srv := face.HTTP()
-	served := make(chan error, 1)
-	go func() { served <- ln.serve(srv) }()
-	var err error
-	select {
-	case err = <-served:
-	case err = <-background:
-		background <- nil
-	case <-ctx.Done():
-	}
-	stop()
-	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if serr := srv.Shutdown(end); serr != nil {
-		srv.Close()
-	}
-	<-background
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
-	}
-	svc.log.Info("daypass has stopped")
-	return err
 }
 
 func (svc *service) close() {

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/gateway"
+	"github.com/daypass-dev/daypass/pass"
+	"github.com/daypass-dev/daypass/store"
+)
+
+// buildGateway puts the gateway in front of its book of passes.
+func (svc *service) buildGateway(s *app) error {
+	g := svc.config.Gateway
+	svc.book = svc.indexBook()
+	to, err := url.Parse(g.Upstream)
+	if err != nil {
+		return err
+	}
+	at, err := url.Parse(g.URL)
+	if err != nil {
+		return err
+	}
+	acting, err := s.acting(g)
+	if err != nil {
+		return err
+	}
+	proxies, err := prefixes("gateway.proxies", g.Proxies)
+	if err != nil {
+		return err
+	}
+	c := gateway.Config{
+		Log: svc.log, URL: at, Upstream: to, Admins: g.Admins, ActAsAdmins: g.ActAsAdmins, ListProjects: g.ListProjects, PushOut: g.PushOut,
+		Acting: acting, Proxies: proxies, Now: svc.now, Passes: svc.indexPasses(),
+	}
+	if g.Mode == "compat" {
+		c.Mode = gateway.Compat
+	}
+	x, err := svc.newExchange(s, true)
+	if err != nil {
+		return err
+	}
+	if x != nil {
+		c.Exchange = &gateway.Exchange{Audience: x.Audience(), Mint: func(ctx context.Context, token daypass.Secret, from netip.Addr) (gateway.Exchanged, error) {
+			return svc.indexExchange(ctx, x, token, from)
+		}}
+	}
+	svc.gateway, err = gateway.New(c)
+	return err
+}
+
+// indexBook is the book of the gateway's passes.
+func (svc *service) indexBook() *broker.PassBook {
+	return broker.NewPassBook(broker.PassConfig{
+		Log: svc.log, Store: svc.db, Realm: pass.Realm{Kind: pass.Index, Name: svc.config.Gateway.Name}, Plugin: true, Now: svc.now,
+	})
+}
+
+// acting reads by what the gateway acts at devpi.
+func (s *app) acting(g *gatewayConfig) (gateway.Acting, error) {
+	if g.Key == "" {
+		password, err := s.secret("gateway.service_account.password", g.ServiceAccount.Password)
+		return gateway.Acting{ServiceUser: g.ServiceAccount.User, ServicePassword: password}, err
+	}
+	text, err := s.secret("gateway.key", g.Key)
+	if err != nil {
+		return gateway.Acting{}, err
+	}
+	key, err := parseKey(text)
+	return gateway.Acting{Key: key}, err
+}
+
+// keepBook follows what other processes change, and writes uses down.
+func (svc *service) keepBook(ctx context.Context) error { return svc.book.Run(ctx) }
+
+// indexPasses shows the book to the gateway.
+func (svc *service) indexPasses() gateway.Passes {
+	return gateway.Passes{
+		Open: svc.openPass, Mint: svc.mintToken, List: svc.listTokens, Event: svc.gatewayEvent,
+		End: func(ctx context.Context, user, id, by string) (bool, error) {
+			ok, _, err := svc.book.End(ctx, user, id, "by "+by, store.Event{User: user, Account: by, Via: "devpi"})
+			return ok, err
+		},
+	}
+}
+
+func (svc *service) openPass(ctx context.Context, p pass.Pass) (gateway.Shown, error) {
+	s, err := svc.book.Open(ctx, p)
+	if err != nil {
+		return gateway.Shown{}, err
+	}
+	return gateway.Shown{
+		User: s.Row.User, ID: s.Row.ID, Kind: s.Opened.Identity.Realm.Kind, Rights: s.Opened.Rights, Link: s.Last().Short(), Check: s.Check, Use: s.Use,
+	}, nil
+}
+
+func (svc *service) mintToken(ctx context.Context, t gateway.NewToken) (daypass.Secret, error) {
+	n := broker.NewPass{User: t.User, Via: "devpi", Limits: t.Limits, Event: store.Event{User: t.User, Account: t.By, Via: "devpi, " + t.From.String()}}
+	if t.By != t.User {
+		n.By = t.By
+	}
+	m, err := svc.book.Mint(ctx, n)
+	return m.Text, err
+}
+
+func (svc *service) listTokens(ctx context.Context, user string) ([]gateway.Token, error) {
+	list, err := svc.book.List(ctx, store.PassFilter{User: user, LiveAt: svc.now()})
+	var out []gateway.Token
+	for _, p := range list {
+		out = append(out, gateway.Token{ID: p.ID, Caveats: p.Caveats, Label: p.Label, Created: p.Created, Used: p.Used, Until: p.Until, Uses: p.Uses})
+	}
+	return out, err
+}
+
+// pluginID is how long the ids of devpi-tokens' own tokens are; ours are longer.
+const pluginID = 8
+
+// gatewayEvent writes down what is about to be done at the index, or was refused.
+func (svc *service) gatewayEvent(ctx context.Context, e gateway.Event) error {
+	out := store.Event{
+		At: svc.now(), Kind: store.Upstream, User: e.User, Via: e.From.String(), Host: svc.config.Gateway.Name, Access: e.Action,
+		Repo: strings.TrimSpace(strings.Join(e.Indexes, " ") + " " + strings.Join(e.Projects, " ")), Outcome: store.OK,
+		Realm: svc.indexRealm(e.ID), Pass: e.User + "/" + e.ID, Link: e.Link,
+	}
+	if e.Refused != "" {
+		out.Outcome, out.Why = store.Refused, e.Refused
+	}
+	return svc.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		tx.Record(out)
+		return nil
+	})
+}
+
+func (svc *service) indexRealm(id string) string {
+	if len(id) == pluginID {
+		return "plugin:" + svc.config.Gateway.Name
+	}
+	return "index:" + svc.config.Gateway.Name
+}
+
+// gatewayHTTP is the gateway with the addresses by which its keepers watch it.
+func (svc *service) gatewayHTTP(s *app) (*http.Server, error) {
+	c := svc.config
+	token, err := s.optionalSecret("metrics_token", c.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	switch err := svc.gateway.Check(ctx, c.Gateway.SelfTest); {
+	case errors.Is(err, daypass.ErrUnreachable):
+		svc.log.Warn("devpi-server cannot be asked yet", "err", err)
+	case err != nil:
+		return nil, err
+	}
+	at, err := url.Parse(c.Gateway.URL)
+	if err != nil {
+		return nil, err
+	}
+	srv := svc.gateway.HTTP()
+	srv.Handler = &porch{to: srv.Handler, at: strings.TrimSuffix(at.Path, "/") + "/_/", svc: svc, token: token}
+	return srv, nil
+}
+
+// A porch is what stands before the gateway: the few addresses by which it is
+// watched. No user of devpi is called "_".
+type porch struct {
+	to    http.Handler
+	at    string
+	svc   *service
+	token daypass.Secret // opens the metrics; zero: there are none
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *porch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, ok := strings.CutPrefix(r.URL.EscapedPath(), p.at)
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case ok && read && name == "healthz":
+		answerText(w, http.StatusOK, "daypass\n")
+	case ok && read && name == "readyz":
+		status, text := http.StatusOK, ""
+		for _, c := range p.svc.ready(r.Context()) {
+			if !c.Good {
+				status = http.StatusServiceUnavailable
+			}
+			text += c.Name + ": " + c.Says + "\n"
+		}
+		answerText(w, status, text)
+	case ok && read && name == "metrics" && !p.token.IsZero():
+		if shown, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !p.token.Equal(daypass.NewSecret(shown)) {
+			answerText(w, http.StatusUnauthorized, "The token for metrics is needed.\n")
+			return
+		}
+		p.svc.metrics.Handler().ServeHTTP(w, r)
+	default:
+		p.to.ServeHTTP(w, r)
+	}
+}
+
+func answerText(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) // who asked is gone
+}
