@@ -162,6 +162,22 @@ func (a *app) presenting() (wallet.Authority, error) {
 	return wallet.PresentedBy(cfg.admin.Broker, hub), nil
 }
 
+// servedAs is the authority under which what the access service gives is kept:
+// presenting's, but where a login keeps a pass of the service, that pass's.
+func (a *app) servedAs(auth wallet.Authority) wallet.Authority {
+	if auth != wallet.Login || a.getenv("JUPYTERHUB_API_TOKEN") != "" {
+		return auth
+	}
+	cfg, err := a.loadConfig()
+	if err != nil || a.serviceURL(cfg) == "" {
+		return auth
+	}
+	if kept := a.keptService(cfg); !kept.IsZero() {
+		return wallet.PresentedBy(a.serviceURL(cfg), kept.Reveal())
+	}
+	return auth
+}
+
 // client returns a client of the host; clientID may be empty where no login is made.
 func (a *app) client(h github.Host, clientID string) *github.Client {
 	return github.New(h, clientID, a.transport, a.now)

@@ -26,6 +26,11 @@ func (l *login) connect(ctx context.Context, args []string) (done bool, err erro
 	if l.host, err = l.app.hostNamed(l.cfg, first(args...)); err != nil {
 		return true, err
 	}
+	if l.mayAskDevice() {
+		if err := l.ownPass(ctx); err != nil {
+			return true, err
+		}
+	}
 	s, err := l.app.service(l.cfg)
 	if err != nil || s == nil {
 		return err != nil, err
@@ -36,7 +41,7 @@ func (l *login) connect(ctx context.Context, args []string) (done bool, err erro
 		l.screen.say(`Note: "daypass login --device" logs in without the access service.`)
 		return true, l.late(ctx, told(err, l.host))
 	case !served:
-		return false, nil
+		return s.byPass, nil // logged in at the service, which has nothing to do with the host
 	}
 	if !at.Connected {
 		if at, err = l.waitConnected(ctx, s, at); err != nil {
@@ -63,7 +68,11 @@ func (l *login) waitConnected(ctx context.Context, s *service, at api.Host) (api
 	l.screen.say("    %s", l.screen.bold(at.Connect))
 	l.screen.event("connect", map[string]any{"url": at.Connect, "host": l.host.Name})
 	l.screen.say("Waiting for you there. Ctrl-C ends the waiting only.")
-	at, err := s.WaitConnected(ctx, l.host.Name)
+	wait := func() (api.Host, error) { return s.WaitConnected(ctx, l.host.Name) }
+	if s.byPass {
+		wait = func() (api.Host, error) { return l.waitByAsking(ctx, s) }
+	}
+	at, err := wait()
 	if err != nil {
 		return at, l.late(ctx, told(err, l.host))
 	}
@@ -265,7 +274,14 @@ func (a *app) wanted(ctx context.Context, w *wallet.Wallet, auth wallet.Authorit
 	if s == nil {
 		return wallet.Entry{}, none
 	}
-	e, err := a.obtain(ctx, s, w, auth, h, api.CredentialRequest{
+	served := a.servedAs(auth)
+	if served != auth {
+		want := daypass.Scope{Host: h.Name, Repos: []daypass.Repo{repo}, Access: daypass.Read}
+		if e, ok, err := w.Find(wallet.Want{Authority: served, Scheme: h.Scheme, Scope: want, Margin: renewMargin}); err == nil && ok {
+			return e, nil
+		}
+	}
+	e, err := a.obtain(ctx, s, w, served, h, api.CredentialRequest{
 		Protocol: h.Scheme, Host: h.Name, Path: repo.String(), Access: "write", Purpose: purpose,
 	})
 	if client.NotServed(err) {

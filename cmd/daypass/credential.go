@@ -64,10 +64,16 @@ func (a *app) credentialGet(ctx context.Context, req gitcred.Request) error {
 		return nil
 	}
 	e, err := a.candidate(ctx, w, auth, h, req)
+	served := a.servedAs(auth)
+	if err != nil && served != auth {
+		if kept, kerr := a.candidate(ctx, w, served, h, req); kerr == nil {
+			e, err = kept, nil
+		}
+	}
 	if err == nil {
 		return a.answer(req, e)
 	}
-	if done, err := a.askService(ctx, cfg, w, auth, h, req); done {
+	if done, err := a.askService(ctx, cfg, w, served, h, req); done {
 		return err
 	}
 	if a.asksForAnother(w, h, req.Username) || !a.setUpFor(ctx, cfg, w, h) {
@@ -99,7 +105,7 @@ func (a *app) candidate(ctx context.Context, w *wallet.Wallet, auth wallet.Autho
 	}
 	var best wallet.Entry
 	for _, e := range entries {
-		if e.Authority != auth || e.Scheme != h.Scheme || !e.Named(req.Username) || !answers(e, h, req) {
+		if e.Authority != auth || e.Origin == fromPass || e.Scheme != h.Scheme || !e.Named(req.Username) || !answers(e, h, req) {
 			continue
 		}
 		if !e.Credential.Usable(a.now(), 0) && !a.mayRenew(e) {
@@ -265,8 +271,9 @@ func (a *app) credentialErase(ctx context.Context, req gitcred.Request) error {
 	if err != nil {
 		return err
 	}
+	served := a.servedAs(auth)
 	match := func(e wallet.Entry) bool {
-		return e.Authority == auth && e.Scheme == req.Protocol &&
+		return (e.Authority == auth || e.Authority == served) && e.Scheme == req.Protocol &&
 			e.Credential.Scope.Host == req.Host && names(req, e.Credential)
 	}
 	changed, err := w.Update(

@@ -322,7 +322,7 @@ func (a *app) hideHome(text string) string {
 func hostsOf(configured github.Host, entries []wallet.Entry) []github.Host {
 	out := []github.Host{configured}
 	for _, e := range entries {
-		if h, err := entryHost(e); err == nil && !slices.Contains(out, h) {
+		if h, err := entryHost(e); err == nil && e.Origin != fromPass && !slices.Contains(out, h) {
 			out = append(out, h)
 		}
 	}

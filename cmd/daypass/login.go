@@ -60,7 +60,7 @@ func (a *app) loginCommand() *cobra.Command {
 	o.at.flags(c)
 	f.StringVar(&o.at.user, "user", "", "who you are at the package index")
 	o.at.pass.flags(c)
-	f.StringVar(&o.expires, "expires", "", "when the log-in at a package index ends (default: 12h)")
+	f.StringVar(&o.expires, "expires", "", "when the log-in at a package index, or at the access service, ends (default: 12h; as the service says)")
 	f.StringVar(&o.clientID, "client-id", "", "the GitHub App's client id (admins set it for everybody)")
 	f.StringVar(&o.appURL, "app-url", "", "the GitHub App's public page")
 	f.StringVar(&o.appURL, "github-app-url", "", "as --app-url")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -77,7 +78,7 @@ func (a *app) empty(ctx context.Context, all, disconnect bool, host github.Host)
 	}
 	// Erased first: whatever happens at the host, nothing stays here.
 	gone, err := w.Remove(func(e wallet.Entry) bool {
-		return all || e.Scheme == host.Scheme && e.Credential.Scope.Host == host.Name
+		return all || e.Origin == fromPass || e.Scheme == host.Scheme && e.Credential.Scope.Host == host.Name
 	}, "logout")
 	if err != nil {
 		return walletProblem(err)
@@ -91,6 +92,9 @@ func (a *app) empty(ctx context.Context, all, disconnect bool, host github.Host)
 	for _, f := range files {
 		s.result("Emptied %s.", printable(a.tilde(f)))
 	}
+	passes := slices.DeleteFunc(slices.Clone(gone), func(e wallet.Entry) bool { return e.Origin != fromPass })
+	a.endPasses(ctx, passes)
+	gone = slices.DeleteFunc(gone, func(e wallet.Entry) bool { return e.Origin == fromPass })
 	for origin, list := range byHost(gone) {
 		if list = a.ownTokens(s, origin, list, disconnect); len(list) > 0 {
 			a.endAtHost(ctx, s, origin, list)

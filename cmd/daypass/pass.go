@@ -23,12 +23,18 @@ narrower one of it, without a network; nobody can make a wider one.
   daypass pass show --file job.pass
   daypass pass narrow --file job.pass --read-only --expires 2h
 
-Both take passes of daypass, of devpi-tokens and of PyPI.`
+Both take passes of daypass, of devpi-tokens and of PyPI, and work without a network.
+To begin with, an access service or a package index makes a pass:
+
+  daypass pass create --repo octo/data --read-only --expires 8h --output job.pass
+  daypass pass create --index URL --upload-only --projects maps --output ci.pass`
 
 func (a *app) passCommand() *cobra.Command {
-	c := &cobra.Command{Use: "pass", Short: "Make a pass narrower, or see what it allows", Long: passHelp, Args: atMost(0),
-		RunE: func(c *cobra.Command, _ []string) error { return usageProblem(c, "say narrow or show") }}
-	c.AddCommand(a.passNarrowCommand(), a.passShowCommand())
+	c := &cobra.Command{Use: "pass", Short: "Make a pass, make it narrower, see what it allows", Long: passHelp, Args: atMost(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return usageProblem(c, "say create, narrow, show, list or revoke")
+		}}
+	c.AddCommand(a.passCreateCommand(), a.passNarrowCommand(), a.passShowCommand(), a.passListCommand(), a.passRevokeCommand())
 	return c
 }
 

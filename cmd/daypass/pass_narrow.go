@@ -36,6 +36,8 @@ type narrowing struct {
 	limits                           pass.Limits
 	expires, notBefore               string
 	readOnly, uploadOnly, installing bool
+	servers                          []string
+	forJob                           bool
 	output                           string
 	yes, asJSON                      bool
 }
@@ -48,6 +50,12 @@ func (a *app) passNarrowCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.passNarrow(c, n) },
 	}
 	n.from.flags(c)
+	n.flags(c)
+	return c
+}
+
+// flags are those that say what a new pass is limited to, and where it goes.
+func (n *narrowing) flags(c *cobra.Command) {
 	f, l := c.Flags(), &n.limits
 	f.StringSliceVarP(&l.Allowed, "allowed", "a", nil, "only these permissions of a package index")
 	f.StringSliceVarP(&l.Indexes, "indexes", "i", nil, "only these package indexes, as USER/INDEX")
@@ -66,24 +74,24 @@ func (a *app) passNarrowCommand() *cobra.Command {
 	f.StringVarP(&n.output, "output", "o", "", "write the new pass to this file")
 	f.BoolVarP(&n.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&n.asJSON, "json", false, "one object, for programs")
-	return c
+	f.StringSliceVar(&n.servers, "server", nil, "only while this server of yours at the hub runs: its name, or \"default\"")
+	f.BoolVar(&n.forJob, "for-job", false, "it ends with the Slurm job, or with the hub's server, that this is run in")
 }
 
 func (a *app) passNarrow(c *cobra.Command, n *narrowing) error {
-	if err := a.times(n); err != nil {
+	if err := a.prepareLimits(c, n); err != nil {
 		return err
 	}
-	if given(n.readOnly, n.uploadOnly, n.installing, n.limits.Allowed != nil) > 1 {
-		return usageProblem(c, "--read-only, --upload-only, --install-only and --allowed do not go together")
+	if n.forJob {
+		if err := a.forJob(c.Context(), &n.limits); err != nil {
+			return err
+		}
 	}
 	if n.limits.IsZero() && !n.readOnly && !n.uploadOnly && !n.installing {
 		return &daypass.Problem{
 			Code: "DP-124", What: "no limit was given, so the new pass would be the old one",
 			Next: `Say what it is to be limited to: "daypass pass narrow --help" lists it.`, Kind: daypass.ErrUsage,
 		}
-	}
-	if err := a.knownPermissions(n); err != nil {
-		return err
 	}
 	if n.from.file != "" && n.from.file == n.output {
 		return usageProblem(c, "--file and --output name the same file, and the wider pass would be lost")
@@ -111,6 +119,26 @@ func (a *app) passNarrow(c *cobra.Command, n *narrowing) error {
 		}
 	}
 	return a.handOver(n, narrowed, outForm(old))
+}
+
+// prepareLimits reads what the flags say, before anything is asked or sent.
+func (a *app) prepareLimits(c *cobra.Command, n *narrowing) error {
+	if err := a.times(n); err != nil {
+		return err
+	}
+	if given(n.readOnly, n.uploadOnly, n.installing, n.limits.Allowed != nil) > 1 {
+		return usageProblem(c, "--read-only, --upload-only, --install-only and --allowed do not go together")
+	}
+	for _, name := range n.servers {
+		switch name = strings.TrimSpace(name); {
+		case name == "default":
+			name = pass.ServerItem("", time.Time{})
+		case !strings.Contains(name, "@"):
+			name = pass.ServerItem(name, time.Time{})
+		}
+		n.limits.Servers = append(n.limits.Servers, name)
+	}
+	return a.knownPermissions(n)
 }
 
 // given counts.
@@ -174,7 +202,10 @@ func (a *app) knownPermissions(n *narrowing) error {
 // presets turns --read-only and its like into what they mean for this pass.
 func (a *app) presets(n *narrowing, old pass.Pass) error {
 	id, _ := old.Identity()
-	hub := id.Realm.Kind == pass.Hub
+	return a.presetsFor(n, id.Realm.Kind == pass.Hub)
+}
+
+func (a *app) presetsFor(n *narrowing, hub bool) error {
 	switch {
 	case n.readOnly && hub:
 		n.limits.Access = daypass.Read

@@ -24,7 +24,8 @@ const fromService = "service"
 // A service is the access service that this process may ask.
 type service struct {
 	*client.Client
-	cfg config
+	cfg    config
+	byPass bool // it is shown a pass, which does less than a hub's token
 }
 
 // service returns the access service that this process may ask, with the token
@@ -40,6 +41,10 @@ func (a *app) service(cfg config) (*service, error) {
 		return nil, walletProblem(err)
 	}
 	hub := a.getenv("JUPYTERHUB_API_TOKEN")
+	if pass == "" && hub == "" {
+		pass = a.keptService(cfg).Reveal()
+	}
+	byPass := pass != ""
 	switch {
 	case pass != "":
 		err = client.Usable(url, cfg.admin)
@@ -57,7 +62,7 @@ func (a *app) service(cfg config) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &service{Client: c, cfg: cfg}, nil
+	return &service{Client: c, cfg: cfg, byPass: byPass}, nil
 }
 
 // serviceURL is the address that the hub put into the environment, else the

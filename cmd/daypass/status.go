@@ -91,7 +91,7 @@ func (a *app) statusRow(w *wallet.Wallet, e wallet.Entry, auth wallet.Authority)
 	sc := e.Credential.Scope
 	row := statusRow{
 		Host: sc.Host, Account: e.Credential.Account, Scope: a.entryScope(e), Access: sc.Access.String(),
-		Kept: w.Place().String(), Origin: e.Origin, Usable: e.Authority == auth,
+		Kept: w.Place().String(), Origin: e.Origin, Usable: e.Authority == auth || e.Authority == a.servedAs(auth),
 		StoreFile: a.storeFile(e.Scheme, sc.Host),
 	}
 	if sc.Until.Before(daypass.Forever) {
@@ -116,7 +116,11 @@ func rfc3339(t time.Time) *string {
 
 func (a *app) showEntry(s *screen, w *wallet.Wallet, e wallet.Entry, auth wallet.Authority) {
 	sc := e.Credential.Scope
-	s.result("%s", s.bold(printable(sc.Host+" as "+first(e.Credential.Account, "an account that was not looked up"))))
+	who := sc.Host + " as " + first(e.Credential.Account, "an account that was not looked up")
+	if e.Origin == fromPass {
+		who = "Access service " + e.WebURL + ", by a pass"
+	}
+	s.result("%s", s.bold(who))
 	s.result("  Ends:   %s", s.moment(sc.Until))
 	if e.RenewUntil.After(sc.Until) {
 		s.result("  Renews: by itself until %s", s.moment(e.RenewUntil))
@@ -126,7 +130,7 @@ func (a *app) showEntry(s *screen, w *wallet.Wallet, e wallet.Entry, auth wallet
 	if f := a.storeFile(e.Scheme, sc.Host); f != "" {
 		s.result("  Also:   in %s, a file on a disk", printable(a.tilde(f)))
 	}
-	if e.Authority != auth {
+	if e.Authority != auth && e.Authority != a.servedAs(auth) {
 		s.result("  Not used in this shell: a pass or hub token in its environment comes first.")
 	}
 	if warning := w.Place().Warning; warning != "" {
@@ -137,6 +141,9 @@ func (a *app) showEntry(s *screen, w *wallet.Wallet, e wallet.Entry, auth wallet
 // entryScope says what a credential reaches; a token from the environment was
 // never looked at, so its kind tells how wide it may be.
 func (a *app) entryScope(e wallet.Entry) string {
+	if e.Origin == fromPass {
+		return "your log-in at the access service: whatever you may reach through it, one repository at a time"
+	}
 	if e.Origin != "env" {
 		return scopeWords(e.Credential.Scope)
 	}
