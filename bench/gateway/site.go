@@ -73,7 +73,6 @@ func (st *site) serve(b *bench) {
 	st.s.Check(os.Chmod(dir, 0o700))
 	addr := freePort(st.s)
 	st.gateway = "http://" + addr + "/"
-	st.s.Check(os.WriteFile(filepath.Join(dir, "key"), []byte(fmt.Sprintf("%x\n", st.devpi.SessionKey())), 0o600))
 	config := filepath.Join(dir, "gateway.yaml")
 	st.s.Check(os.WriteFile(config, []byte(fmt.Sprintf(`store: sqlite:%s/store/daypass.db
 keys: file:%s/keys.json
@@ -83,6 +82,11 @@ gateway: {listen: %s, url: %q, upstream: %q, key: "file:%s/key"}
 	daypassd := filepath.Join(b.bin, "daypassd")
 	if out, err := exec.Command(daypassd, "admin", "keys", "init", filepath.Join(dir, "keys.json")).CombinedOutput(); err != nil {
 		st.s.Fatalf("make keys: %v\n%s", err, out)
+	}
+	if out, err := exec.Command(daypassd, "admin", "devpi-key", "--secretfile", st.devpi.SecretFile, "--output", filepath.Join(dir, "key"),
+		"--argon2-time-cost", fmt.Sprint(devpitest.TimeCost), "--argon2-memory-cost", fmt.Sprint(devpitest.MemoryCost),
+		"--argon2-parallelism", fmt.Sprint(devpitest.Parallelism)).CombinedOutput(); err != nil {
+		st.s.Fatalf("make the key: %v\n%s", err, out)
 	}
 	cmd := exec.Command(daypassd, "serve", "--config", config)
 	var log bytes.Buffer
