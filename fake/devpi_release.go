@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -23,7 +24,14 @@ type devpiForm struct {
 
 func (f *devpiForm) has(name string) bool { _, ok := f.fields[name]; return ok }
 
+// read takes a form whose last line is missing, as the server below devpi does, but
+// not a body that broke off.
 func (f *devpiForm) read(r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	parts, err := r.MultipartReader()
 	if err != nil {
 		return err
@@ -31,14 +39,14 @@ func (f *devpiForm) read(r *http.Request) error {
 	f.fields = map[string]string{}
 	for {
 		p, err := parts.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
 		data, err := io.ReadAll(p)
-		if err != nil {
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return err
 		}
 		if p.FormName() == "content" {

@@ -1,11 +1,14 @@
 package devpitest
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // what devpi signs its sessions with
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -43,7 +46,7 @@ func Session(key []byte, user string, exists bool, made time.Time) string {
 func IndexSuite(t *testing.T, x Index) {
 	for name, test := range map[string]func(*testing.T, Index){
 		"users": suiteUsers, "sessions": suiteSessions, "indexes": suiteIndexes, "changes": suiteChanges, "uploads": suiteUploads,
-		"simple pages": suiteSimple, "files": suiteFiles, "releases": suiteReleases, "push": suitePush, "programs": suitePrograms,
+		"simple pages": suiteSimple, "files": suiteFiles, "releases": suiteReleases, "push": suitePush, "halves": suiteHalves, "programs": suitePrograms,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, x) })
 	}
@@ -272,6 +275,71 @@ func suiteUploads(t *testing.T, x Index) {
 	}
 	x.says(t, http.MethodGet, "una/dev/first", una, nil, http.StatusNotFound, "no project 'first'")
 	x.says(t, http.MethodGet, "una/dev/second", una, nil, http.StatusOK, "")
+}
+
+// suiteHalves are uploads that do not end: what a gateway must do to take one back.
+func suiteHalves(t *testing.T, x Index) {
+	who := x.AddUser(t, "hans", password)
+	body, kind := Wheel("half", "1.0").Form(t)
+	cut := body[:bytes.LastIndex(body, []byte("\r\n--"))] // without the closing boundary
+	for _, c := range []struct {
+		name   string
+		body   []byte
+		length int // -1: in chunks
+		ends   bool
+		stored bool
+	}{
+		{"whole", body, len(body), true, true},
+		{"whole, in chunks", body, -1, true, true},
+		// It is not the boundary that counts.
+		{"without a boundary", cut, len(cut), true, true},
+		{"without a boundary, in chunks", cut, -1, true, true},
+		{"broken off", cut, len(body), true, false},
+		{"broken off, in chunks", cut, -1, false, false},
+		{"broken off before the last chunk", body, -1, false, false},
+	} {
+		x.raw(t, who, "hans/dev/", kind, c.body, c.length, c.ends)
+		r := x.Send(t, http.MethodGet, "hans/dev/half/1.0", nil, nil)
+		if stored := r.Status == http.StatusOK; stored != c.stored {
+			t.Errorf("%s: stored is %v", c.name, stored)
+		}
+		x.Send(t, http.MethodDelete, "hans/dev/half", who, nil)
+	}
+}
+
+// raw posts a body as it is, and waits for the answer or the end of the connection.
+func (x Index) raw(t *testing.T, who Auth, path, kind string, body []byte, length int, ends bool) {
+	t.Helper()
+	u := address(t, x.URL)
+	c, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	req := &http.Request{Header: http.Header{"Content-Type": {kind}, "Connection": {"close"}}}
+	who(req)
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "POST /%s HTTP/1.1\r\nHost: %s\r\n", path, u.Host)
+	if length >= 0 {
+		req.Header.Set("Content-Length", fmt.Sprint(length))
+		req.Header.Write(&out)
+		fmt.Fprintf(&out, "\r\n%s", body)
+	} else {
+		req.Header.Set("Transfer-Encoding", "chunked")
+		req.Header.Write(&out)
+		fmt.Fprintf(&out, "\r\n%x\r\n%s\r\n", len(body), body)
+		if ends {
+			out.WriteString("0\r\n\r\n")
+		}
+	}
+	if _, err := c.Write(out.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	io.Copy(io.Discard, c)
 }
 
 // get fetches a page without asking for JSON.
