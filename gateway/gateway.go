@@ -248,7 +248,7 @@ func newTransport() *http.Transport {
 func (g *Gateway) HTTP() *http.Server {
 	return &http.Server{
 		Handler: g, MaxHeaderBytes: 28 << 10, // net/http adds 4 KiB
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, DisableGeneralOptionsHandler: true,
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
 }

@@ -22,8 +22,8 @@ type incoming struct {
 	mu    sync.Mutex // held while it is read
 	body  io.Reader
 	moved time.Time
-	dead  bool
 	err   error       // but the end
+	dead  atomic.Bool // nobody may read it any more
 	ended atomic.Bool // nothing more comes
 }
 
@@ -37,7 +37,7 @@ func (in *incoming) Read(p []byte) (int, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	switch {
-	case in.dead:
+	case in.dead.Load():
 		return 0, errStopped
 	case in.ended.Load():
 		return 0, io.EOF
@@ -51,6 +51,8 @@ func (in *incoming) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		in.ended.Store(true)
 		_ = in.rc.SetReadDeadline(time.Time{})
+	case in.dead.Load():
+		return n, errStopped // it was the deadline of stop
 	case err != nil:
 		in.err = err
 	}
@@ -65,9 +67,11 @@ func (in *incoming) stop() {
 	if !in.open() {
 		return
 	}
-	_ = in.rc.SetReadDeadline(time.Unix(1, 0))
-	in.mu.Lock()
-	in.dead = true
+	in.dead.Store(true)
+	// Whoever reads now may just have set the deadline again.
+	for _ = in.rc.SetReadDeadline(time.Unix(1, 0)); !in.mu.TryLock(); _ = in.rc.SetReadDeadline(time.Unix(1, 0)) {
+		time.Sleep(time.Millisecond)
+	}
 	in.mu.Unlock()
 }
 
@@ -83,7 +87,7 @@ func (in *incoming) failure() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	switch {
-	case in.err == nil || errors.Is(in.err, errStopped):
+	case in.err == nil:
 		return nil
 	case errors.Is(in.err, os.ErrDeadlineExceeded):
 		return refused(http.StatusRequestTimeout, daypass.Problem{
