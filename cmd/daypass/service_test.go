@@ -43,6 +43,7 @@ type broker struct {
 	rejected  int
 	purposes  []string
 	connected chan struct{}
+	passes    *brokerPasses
 }
 
 // brokerRepos are the numbers of the repositories that it knows.
@@ -51,7 +52,7 @@ var brokerRepos = map[string]int64{
 }
 
 func newBroker(t testing.TB, g *fake.GitHub, host, recorder string) (*broker, error) {
-	b := &broker{t: t, g: g, host: host, recorder: recorder, given: map[string]bool{}, connected: make(chan struct{})}
+	b := &broker{t: t, g: g, host: host, recorder: recorder, given: map[string]bool{}, connected: make(chan struct{}), passes: newBrokerPasses()}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -89,7 +90,14 @@ func (b *broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	if r.Header.Get("Authorization") != "Bearer "+hubToken {
+	if b.open(w, r, path) {
+		return
+	}
+	if why := b.passMay(r, path); why != "" {
+		refuse(w, 403, "DP-810", why, "")
+		return
+	}
+	if r.Header.Get("Authorization") != "Bearer "+hubToken && !b.byPass(r) {
 		refuse(w, 401, "DP-871", "the token is none of the hub's", "")
 		return
 	}
@@ -103,6 +111,8 @@ func (b *broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"user": map[string]any{"hub": "main", "name": "jo"}, "server": "gpu", "via": "server", "page": b.base + "/", "version": "1",
 			"hosts": []any{b.state()},
 		})
+	case strings.HasPrefix(path, "/passes"):
+		b.managePasses(w, r, path)
 	case r.Method == "GET" && path == "/connections/"+b.host:
 		b.wait(w, r)
 	case r.Method == "DELETE" && path == "/connections/"+b.host:
@@ -165,6 +175,8 @@ func (b *broker) credential(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case ask.Host != b.host || mode == "unknown":
 		refuse(w, 404, "DP-811", "that host is not served", "")
+	case !b.passReaches(r, repo, &ask.Access):
+		refuse(w, 403, "DP-810", "the pass does not reach "+repo, "")
 	case mode == "refuse" || !known:
 		refuse(w, 403, "DP-810", "access to "+repo+" was refused", "")
 	case mode == "limit":
@@ -248,8 +260,14 @@ func (b *broker) wait(w http.ResponseWriter, r *http.Request) {
 //	broker asked N          it was asked for so many credentials
 //	broker rejected N       it was told of so many of its tokens that a host refused
 //	broker purpose WORD     the last credential was for this
+//	broker device yes|no    the person decides on the code that was asked for last
+//	broker ended N          so many passes, or links of passes, were ended
 func cmdBroker(ts *testscript.TestScript, neg bool, args []string) {
 	b := stageOf(ts).broker
+	if len(args) == 2 && args[0] == "device" {
+		b.passes.decide(ts, args[1])
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	number := func(have int) {
@@ -270,6 +288,8 @@ func cmdBroker(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(b.again())
 	case "asked":
 		number(b.asked)
+	case "ended":
+		number(len(b.passes.ended))
 	case "rejected":
 		number(b.rejected)
 	case "purpose":
