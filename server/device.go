@@ -167,22 +167,18 @@ func (s *Server) waits(v *visit, typed string) (string, DeviceWait, error) {
 	return code, w, nil
 }
 
-// askOf is what a yes asks the broker for: what waits, for no longer than this
-// sign-in may give.
+// askOf is what a yes asks the broker for: what waits, for no longer than a device
+// may have it, however lately its person signed in.
 func (s *Server) askOf(v *visit, w DeviceWait) (PassAsk, PassBounds, error) {
 	bounds, err := s.c.Broker.PassBounds(v.r.Context(), v.who.Caller)
 	if err != nil {
 		return PassAsk{}, bounds, err
 	}
-	longest := bounds.Short
-	if v.fresh() {
-		longest = bounds.Longest
-	}
-	ask := PassAsk{Label: w.Label, Limits: w.Limits, For: w.For, Fresh: v.fresh(), Request: s.requestOf(v)}
+	ask := PassAsk{Label: w.Label, Limits: w.Limits, For: w.For, Request: s.requestOf(v)}
 	if ask.For == 0 {
 		ask.For = bounds.Usual
 	}
-	ask.For = min(ask.For, longest)
+	ask.For = min(ask.For, bounds.Short)
 	return ask, bounds, nil
 }
 

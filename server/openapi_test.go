@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -120,6 +121,12 @@ var operations = []struct{ name, method, path, token, body string }{
 	{"connection", "GET", "connections/github.com", "server-ada", ""},
 	{"disconnect", "DELETE", "connections/github.com", "server-ada", ""},
 	{"repos", "GET", "repos/github.com", "server-ada", ""},
+	{"mintPass", "POST", "passes", "server-ada", wantPass},
+	{"passes", "GET", "passes", "server-ada", ""},
+	{"endPass", "DELETE", "passes/k3q7m2wz5t8v4x9n", "server-ada", ""},
+	{"endShownPass", "POST", "passes/end", "", `{"pass":"daypass_good"}`},
+	{"askDevice", "POST", "device", "", `{"label":"login1","limits":{"repos":["o/r"]},"for":3600}`},
+	{"takeDevice", "POST", "device/token", "", `{"device_code":"device-yes"}`},
 	{"hookLogin", "POST", "hook/login", "hook-token-for-the-hub", `{"user":"ada","host":"github.com","client_id":"Iv1.5f3a","account":{"id":7,"login":"ada-l"},"access_token":"ghu_x"}`},
 	{"hookStopped", "POST", "hook/stopped", "hook-token-for-the-hub", `{"user":"ada","server":"gpu"}`},
 	{"openapi", "GET", "openapi.json", "", ""},
@@ -134,6 +141,17 @@ func broken(b *Broker, err error) {
 	b.Connections = func(context.Context, daypass.Caller) ([]Connection, error) { return nil, err }
 	b.Reach = func(context.Context, daypass.Caller, string) (Reach, error) { return Reach{}, err }
 	b.Disconnect = func(context.Context, daypass.Caller, string) (Ended, error) { return Ended{}, err }
+	b.MintPass = func(context.Context, daypass.Caller, PassAsk) (api.PassReply, error) { return api.PassReply{}, err }
+	b.Passes = func(context.Context, daypass.Caller) ([]api.Pass, error) { return nil, err }
+	b.EndPass = func(context.Context, daypass.Caller, string) (string, bool, error) { return "", false, err }
+	b.EndShownPass = func(context.Context, daypass.Secret, netip.Addr) (string, error) { return "", err }
+	b.AskDevice = func(context.Context, DeviceAsk) (DeviceCodes, error) { return DeviceCodes{}, err }
+	b.TakeDevice = func(context.Context, daypass.Secret) (api.PassReply, DeviceState, error) {
+		return api.PassReply{}, "", err
+	}
+	b.Exchange = func(context.Context, daypass.Secret, netip.Addr) (api.MintedToken, error) {
+		return api.MintedToken{}, err
+	}
 	b.HookLogin = func(context.Context, api.HookLogin) error { return err }
 	b.HookStopped = func(context.Context, api.HookStopped) error { return err }
 }
@@ -157,6 +175,7 @@ func TestEveryAnswer(t *testing.T) {
 		fine, failing := world(nil), answers(errors.New("the disk is gone"))
 		refused := answers(&Refusal{Problem: &daypass.Problem{Code: "DP-811", What: "no", Kind: daypass.ErrRefused}, Event: "K3QF-7"})
 		unconnected := answers(&Refusal{Problem: &daypass.Problem{Code: "DP-813", What: "not connected", Kind: daypass.ErrNoLogin}, Link: "connect/github.com"})
+		none := world(func(c *Config) { c.Broker.PassParts = PassParts{} })
 		full := world(nil)
 		for range cap(full.atOnce) {
 			full.atOnce <- struct{}{}
@@ -175,7 +194,20 @@ func TestEveryAnswer(t *testing.T) {
 			want(fine, good, o.method, o.path, o.token, o.body)
 			want(full, 503, o.method, o.path, o.token, o.body)
 			if o.token == "" {
+				if o.body != "" {
+					few := world(func(c *Config) { c.Limits = Limits{OpenIn: 0.001, Open: 1, StrangerIn: 0.001, Strangers: 1} })
+					want(few, good, o.method, o.path, "", o.body)
+					want(few, 429, o.method, o.path, "", o.body)
+					want(failing, 500, o.method, o.path, "", o.body)
+					want(refused, 403, o.method, o.path, "", o.body)
+					want(fine, 400, o.method, o.path, "", o.body[1:])
+					want(fine, 413, o.method, o.path, "", strings.Repeat(" ", api.MaxBody)+o.body)
+					want(none, 404, o.method, o.path, "", o.body)
+				}
 				continue
+			}
+			if strings.HasPrefix(o.path, "passes") {
+				want(none, 404, o.method, o.path, o.token, o.body)
 			}
 			want(fine, 401, o.method, o.path, "", o.body)
 			want(failing, 500, o.method, o.path, o.token, o.body)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *Server) servePass(w http.ResponseWriter, r *http.Request, rt route, tex
 		if errors.Is(err, daypass.ErrRefused) {
 			vouched(false)
 		}
-		return err
+		return s.deadPass(err)
 	}
 	vouched(true)
 	// Anybody can narrow a pass into any number of others: they share one bucket.
@@ -56,6 +57,19 @@ func (s *Server) servePass(w http.ResponseWriter, r *http.Request, rt route, tex
 	}
 	return rt.call(s, &call{w: w, r: r, who: Identity{Caller: caller}, request: w.(*answer).id})
 }
+
+// deadPass gives a pass that is nobody's, or not good now, the status of a token
+// that is nobody's. One that is good and has other limits stays refused.
+func (s *Server) deadPass(err error) error {
+	ref, code := s.judge(err)
+	if code == http.StatusForbidden && slices.Contains(deadPasses, ref.Problem.Code) {
+		return &status{api.StatusUnknownToken, ref}
+	}
+	return err
+}
+
+// deadPasses are the broker's codes for them.
+var deadPasses = []string{"DP-160", "DP-163"}
 
 // strangers lets through what shows nothing that a hub vouches for, at the rate
 // of an address.

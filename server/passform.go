@@ -42,7 +42,11 @@ func (m mistakes) first() string {
 
 // items are things that were typed one on a line, or with commas or spaces between.
 func items(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == ',' || r == ' ' || r == '\t' })
+	list := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == ',' || r == ' ' || r == '\t' })
+	if len(list) == 0 {
+		return nil // an empty list would be a limit that allows nothing
+	}
+	return list
 }
 
 // ask reads the form. The end is what the form says and the bounds allow: a day

@@ -37,6 +37,13 @@ type world struct {
 	reached int             // questions what a connection reaches
 	cut     map[string]bool // whom an admin cut off
 	fresh   bool            // the last question was not to be answered from memory
+	shown   []string        // tokens that the hub was asked about
+	passes  map[string]daypass.Caller
+	devices map[string]*device // by the user's code
+	asks    []PassAsk
+	never   bool     // passes without an end are allowed
+	froms   []string // addresses that passes were shown from
+	looked  int      // questions what waits under a code
 	log     strings.Builder
 }
 
@@ -98,6 +105,7 @@ func (w *world) identify(_ context.Context, token daypass.Secret, _ string, fres
 	defer w.mu.Unlock()
 	w.asked++
 	w.fresh = fresh
+	w.shown = append(w.shown, token.Reveal())
 	if w.down && !w.stale {
 		return Identity{}, &daypass.Problem{Code: "DP-801", What: "The hub could not be asked", Kind: daypass.ErrUnreachable}
 	}
@@ -276,6 +284,7 @@ func (w *world) broker() Broker {
 		HookStopped: func(_ context.Context, l api.HookStopped) error { w.note("hook-stopped"); return nil },
 	}
 	w.lists(&b)
+	b.PassParts = w.passParts()
 	return b
 }
 
@@ -358,6 +367,7 @@ func (w *world) activity() []Activity {
 	add(75*h, "credential", "ok", "gpu", "tidal-lab/ocean-models", "write", "own-connections", "", "")
 	add(100*h, "credential", "ok", "default", "tidal-lab/teaching-2026", "write", "own-connections", "", "")
 	add(130*h, "credential", "ok", "shared-class", "tidal-lab/teaching-2026", "read", "own-connections", "", "")
+	out[len(out)-1].Pass, out[len(out)-1].Link = "k3q7m2wz5t8v4x9n", "9f86d081884c7d65"
 	add(150*h, "credential", "ok", "default", "tidal-lab/buoy-data", "read", "own-connections", "", "")
 	out = append(out, Activity{ID: "K3QF-1001", At: w.now.Add(-9 * 24 * h), Kind: "connect", Outcome: "ok", Via: "browser", Host: "github.com"})
 	return out
