@@ -13,7 +13,7 @@ const (
 
 // A payload is a body as it goes upstream, written by us.
 type payload struct {
-	kind   string // Content-Type; empty where there is no body
+	kind   string // Content-Type
 	length int64  // -1: not known beforehand, so chunked
 	from   io.Reader
 	form   *form // whose file streams through; nil: there is none
@@ -47,8 +47,8 @@ func (p *payload) pin(digests []string) error {
 }
 
 // open reads of a body what decides, and returns the action with it and the
-// body to be sent on. An upload's file stays in the wire: it streams as the
-// payload is read. Errors are *fault.
+// body to be sent on; nil: none is. An upload's file stays in the wire: it
+// streams as the payload is read. Errors are *fault.
 func (a action) open(r request, body io.Reader, random io.Reader) (action, *payload, error) {
 	if r.length == 0 {
 		body = bytes.NewReader(nil)
@@ -69,12 +69,12 @@ func (a action) open(r request, body io.Reader, random io.Reader) (action, *payl
 		return a, &payload{kind: "application/json", length: r.length, from: &capped{from: body, left: maxResult}}, nil
 	case bodyIgnore:
 		_, err := readAll(r, body, maxSearch)
-		return a, &payload{from: bytes.NewReader(nil)}, err
+		return a, nil, err
 	}
 	if r.length != 0 {
 		return a, nil, wrongBody(400, "this request has none")
 	}
-	return a, &payload{from: bytes.NewReader(nil)}, nil
+	return a, nil, nil
 }
 
 // openSearch takes XML. A devpi without devpi-web takes any body here for a
