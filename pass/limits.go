@@ -27,6 +27,9 @@ type Limits struct {
 	Servers   []string // by ServerItem
 	Sources   []string
 	Uses      int // 0: no caveat
+	// BareIndexes takes an index without its user too, as devpi-tokens does: it
+	// allows nothing.
+	BareIndexes bool
 }
 
 // IsZero reports whether nothing is asked for.
@@ -95,7 +98,7 @@ func (l Limits) value(kind Kinds) (value string, given bool, err error) {
 		return strconv.Itoa(l.Uses), l.Uses != 0, nil
 	}
 	items := l.list(kind)
-	value, err = list(kind, items)
+	value, err = list(kind, items, l.BareIndexes)
 	return value, items != nil, err
 }
 
@@ -145,7 +148,7 @@ func moment(kind Kinds, t time.Time) (string, bool, error) {
 }
 
 // list joins items, each without the spaces around it.
-func list(kind Kinds, items []string) (string, error) {
+func list(kind Kinds, items []string, bare bool) (string, error) {
 	var out []string
 	for _, item := range items {
 		clean := strings.TrimSpace(item)
@@ -156,7 +159,7 @@ func list(kind Kinds, items []string) (string, error) {
 			return "", &LimitError{kind, item, "an item of the list has a comma"}
 		case strings.ContainsFunc(clean, func(r rune) bool { return r <= ' ' || r > '~' }):
 			return "", &LimitError{kind, item, "an item of the list has a space, or a letter that is not ASCII"}
-		case kind == KindIndexes && !userAndIndex(clean):
+		case kind == KindIndexes && !userAndIndex(clean) && !(bare && !strings.Contains(clean, "/")):
 			return "", &LimitError{kind, item, "an index is written as USER/INDEX"}
 		case kind == KindProjects && strings.Trim(NormalProject(clean), "-") == "":
 			return "", &LimitError{kind, item, "that is no name of a project"}

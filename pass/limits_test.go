@@ -192,3 +192,19 @@ func TestNormalProject(t *testing.T) {
 		}
 	}
 }
+
+func TestBareIndexes(t *testing.T) {
+	l := Limits{Indexes: []string{"foo", "alice/dev"}}
+	if _, err := l.Caveats(); err == nil {
+		t.Error("an index without its user was taken")
+	}
+	l.BareIndexes = true
+	got, err := l.Caveats()
+	if err != nil || len(got) != 1 || got[0] != "indexes=alice/dev,foo" {
+		t.Error(got, err)
+	}
+	l.Indexes = []string{"a/b/c"}
+	if _, err := l.Caveats(); err == nil {
+		t.Error("three steps were taken")
+	}
+}
