@@ -121,7 +121,13 @@ func TestContradictions(t *testing.T) {
 // TestNotAccepted: unknown, forged, ended, cut, of version 1, of somebody else:
 // strict says one thing, and nothing is sent on.
 func TestNotAccepted(t *testing.T) {
-	s := newStage(t, nil)
+	for _, mode := range []Mode{Strict, Compat} {
+		t.Run(mode.String(), func(t *testing.T) { notAcceptedIn(t, mode) })
+	}
+}
+
+func notAcceptedIn(t *testing.T, mode Mode) {
+	s := newStage(t, func(c *Config) { c.Mode = mode })
 	token := s.book.mint(t, "alice", pass.Limits{})
 	ended := s.book.mint(t, "alice", pass.Limits{})
 	s.book.End(t.Context(), "alice", "ID2", "")
@@ -135,6 +141,9 @@ func TestNotAccepted(t *testing.T) {
 		"forged": forged, "ended": ended, "cut": token[:40], "prefix only": "devpi-rubbish", "another realm": stranger.Text(pass.Daypass).Reveal(),
 		"PyPI's": "pypi-AgEIcHlwaS5vcmcCJGFiY2RlZg", "rubbish": "rubbish",
 	} {
+		if _, err := pass.Parse(daypass.NewSecret(word)); err != nil && mode == Compat {
+			continue // devpi-tokens takes it for nobody's
+		}
 		a := s.do("GET", simplePage, "", bearer(word)...)
 		if a.status != 403 {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
@@ -149,12 +158,6 @@ func TestNotAccepted(t *testing.T) {
 	}
 	if len(texts) != 1 || len(s.devpi.seen()) != 0 {
 		t.Errorf("%d texts, %d requests sent on: %v", len(texts), len(s.devpi.seen()), texts)
-	}
-	c := newStage(t, func(c *Config) { c.Mode = Compat })
-	token = c.book.mint(t, "alice", pass.Limits{})
-	c.book.End(t.Context(), "alice", "ID1", "")
-	if a := c.do("GET", "/+api", "", append(bearer(token), "Accept", "application/json")...); a.status != 403 || !strings.Contains(a.message(), "The token id ID1 doesn't exist") || a.reason != "Forbidden" {
-		t.Errorf("compat: %d %s %s", a.status, a.reason, a.body)
 	}
 }
 

@@ -156,7 +156,7 @@ func readRestrictions(body []byte, now time.Time, exceed bool) (pass.Limits, err
 	if _, ok := asked["expires"]; !ok {
 		asked["expires"] = json.RawMessage("null")
 	}
-	var l pass.Limits
+	l := pass.Limits{BareIndexes: true}
 	for _, key := range slices.Sorted(maps.Keys(asked)) {
 		if err := readRestriction(&l, key, asked[key], now, exceed); err != nil {
 			return pass.Limits{}, err

@@ -219,7 +219,7 @@ func (v *visit) open() error {
 	case errors.As(err, &limit):
 		return err
 	case errors.Is(err, pass.ErrSignature):
-		return v.bad(v.unknownPass())
+		return v.bad(notAccepted())
 	default:
 		return err
 	}
@@ -237,25 +237,6 @@ func (v *visit) bad(err error) error {
 		v.g.strangers.take(place(v.from), v.g.c.Now())
 	}
 	return err
-}
-
-// unknownPass is the answer to a pass that was not opened: strict says no more,
-// compat what devpi-tokens says.
-func (v *visit) unknownPass() error {
-	id, ok := v.cred.pass.Identity()
-	if v.g.c.Mode == Strict || !ok || v.cred.user != "" && v.cred.user != anyUser && v.cred.user != id.User {
-		return notAccepted()
-	}
-	list, err := v.g.c.Passes.List(v.r.Context(), id.User)
-	r := notAccepted()
-	switch {
-	case err != nil:
-	case !slices.ContainsFunc(list, func(t Token) bool { return t.ID == id.ID }):
-		r.text = fmt.Sprintf("The token id %s doesn't exist", printable(id.ID, 40))
-	default:
-		r.text = "Exception during token verification: MacaroonInvalidSignatureException: Signatures do not match"
-	}
-	return r
 }
 
 // byPass does what a pass allows. What it does not is noted, with why.
