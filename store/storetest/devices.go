@@ -182,9 +182,17 @@ func forgedDevices(t *testing.T, w *world) {
 	w.device(t, "FFFF")
 	w.device(t, "GGGG")
 	w.decide(t, "FFFF", alice.ID, true, true)
-	w.raw(t, `UPDATE devices SET decided = 'yes', person = $1, mac = (SELECT x.mac FROM devices x WHERE x.decided = 'yes') WHERE decided = ''`, alice.ID)
-	err := w.db.Write(t.Context(), func(tx *store.Tx) error { _, _, err := tx.TakeDevice("dev-GGGG"); return err })
-	if !errors.Is(err, store.ErrSeal) {
-		t.Errorf("a yes for another: %v", err)
+	for _, column := range []string{"created", "until", "person", "limits", "mac", "decided"} { // the last by which they are told apart
+		w.raw(t, `UPDATE devices SET `+column+` = (SELECT x.`+column+` FROM devices x WHERE x.decided = 'yes') WHERE decided = ''`)
 	}
+	taken := func(what, code string) {
+		t.Helper()
+		err := w.db.Write(t.Context(), func(tx *store.Tx) error { _, _, err := tx.TakeDevice(code); return err })
+		if !errors.Is(err, store.ErrSeal) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	taken("a yes for another", "dev-GGGG")
+	w.raw(t, `UPDATE devices SET person = $1`, bob.ID)
+	taken("a yes of another", "dev-FFFF")
 }

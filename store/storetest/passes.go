@@ -234,6 +234,11 @@ func forgedPasses(t *testing.T, w *world) {
 		}
 		wantKey(t, w.db, store.Pass{Realm: c.from.realm, User: c.from.user, ID: c.from.id}, nil)
 	}
+	// Nor is a pass its namesake's, who came later, however the rows are edited.
+	w.raw(t, `UPDATE people SET created = created + 1 WHERE id = $1`, alice.ID)
+	wantKey(t, w.db, store.Pass{Realm: hubRealm, ID: "p1"}, store.ErrSeal)
+	w.raw(t, `UPDATE passes SET born = born + 1 WHERE name = 'p1'`)
+	wantKey(t, w.db, store.Pass{Realm: hubRealm, ID: "p1"}, store.ErrSeal)
 	// What was ended does not come back, and a damaged one can be ended.
 	w.raw(t, `UPDATE passes SET until = until + 1 WHERE name = 'p2'`)
 	for _, id := range []string{"p1", "p2"} {
@@ -361,7 +366,8 @@ func passChildren(t *testing.T, w *world) {
 	}
 	// What ended while a child was made gets none.
 	w.pass(t, store.Pass{ID: "over", Person: alice.ID, Until: time.Now().Add(-time.Second)})
-	for _, id := range []string{"p2", "never", "over", "p9"} {
+	w.pass(t, store.Pass{Realm: indexRealm, ID: "p8"})
+	for _, id := range []string{"p2", "never", "over", "p8", "p9"} {
 		err := w.db.Write(t.Context(), func(tx *store.Tx) error {
 			_, err := tx.PutChild(store.Child{Person: alice.ID, Connection: con.ID, Host: "github.com", Pass: id}, daypass.NewSecret("ghs_x"))
 			return err
