@@ -407,6 +407,10 @@ func (p *parts) header() (partHeader, error) {
 			return partHeader{}, err
 		}
 		if line == "" {
+			// Some readers see the end of an empty part here already.
+			if have, _ := p.r.Peek(len(p.delimiter) - 2); string(have) == string(p.delimiter[2:]) {
+				return partHeader{}, wrongForm("a part begins with the boundary")
+			}
 			return readPartHeader(lines)
 		}
 		name, value, ok := strings.Cut(line, ":")

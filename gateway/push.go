@@ -278,12 +278,14 @@ func (a action) openChange(r request, body io.Reader) (action, *payload, error) 
 		if !ok || !assigns {
 			return a, nil, wrongJSON("an item is not KEY=VALUE")
 		}
-		if shorter, removes := strings.CutSuffix(key, "-"); removes && shorter == "bases" {
+		if key == "bases-" {
 			continue
-		} else if removes {
-			key = shorter
 		}
-		if a, err = a.changed(strings.TrimSuffix(key, "+"), value); err != nil {
+		shorter, removes := strings.CutSuffix(key, "-")
+		if !removes {
+			shorter = strings.TrimSuffix(key, "+")
+		}
+		if a, err = a.changed(shorter, value); err != nil {
 			return a, nil, err
 		}
 	}
