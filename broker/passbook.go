@@ -208,8 +208,16 @@ func (b *PassBook) dropKey(k bookKey) {
 // Run follows what other processes end, so that it is so here within half a
 // second, and writes down what passes were used, until ctx ends.
 func (b *PassBook) Run(ctx context.Context) error {
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		b.flush(last)
+	}()
 	f := follower{db: b.Store, log: b.Log, now: b.Now, forget: b.forget, follow: b.follow}
 	if err := f.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it began
+		}
 		return err
 	}
 	var wg sync.WaitGroup
@@ -223,9 +231,6 @@ func (b *PassBook) Run(ctx context.Context) error {
 	})
 	wg.Go(func() { every(ctx, touchEvery, b.flush) })
 	wg.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	b.flush(last)
 	return nil
 }
 

@@ -99,6 +99,12 @@ func (b *Broker) MintPass(ctx context.Context, c daypass.Caller, fresh bool, ask
 	var m Minted
 	if err == nil {
 		m, err = b.book.mint(ctx, n, func(*store.Tx) error { return b.stoppedSince(p.ID, n.Server, began) })
+		if err != nil {
+			b.people.drop(p.ID) // they may have been cut off on the way
+			if _, cut := b.person(ctx, c.User); cut != nil {
+				err = cut
+			}
+		}
 	}
 	if err != nil {
 		return Minted{}, b.refuse(ctx, c, p, Ask{Request: ask.Request}, "", err)

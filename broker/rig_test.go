@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -88,7 +90,7 @@ func newRig(t testing.TB, changes ...change) *rig {
 	}
 	r.config = broker.Config{
 		Issuers: []daypass.Issuer{is}, Now: r.now, Rules: rules(t, policy.Preset()...), Process: "one",
-		Hub: broker.HubFuncs{ID: hubID, User: r.hubUser, Users: r.hubUsers},
+		Hub: broker.HubFuncs{ID: hubID, User: r.hubUser, Users: r.hubUsers, Running: r.runs},
 	}
 	for _, c := range changes {
 		c(r)
@@ -157,6 +159,39 @@ func (r *rig) hubUser(_ context.Context, name string) (broker.HubUser, bool, err
 	return u, ok, r.hubErr
 }
 
+// runs is the hub's word on a server.
+func (r *rig) runs(_ context.Context, name, server string) (time.Time, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.hub[name]
+	return u.Started[server], slices.Contains(u.Servers, server), r.hubErr
+}
+
+// server starts a server at a moment, or stops it where that is zero.
+func (r *rig) server(user, name string, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.hub[user]
+	u.Servers = slices.DeleteFunc(slices.Clone(u.Servers), func(s string) bool { return s == name })
+	u.Started = maps.Clone(u.Started)
+	delete(u.Started, name)
+	if !at.IsZero() {
+		u.Servers = append(u.Servers, name)
+		u.Started[name] = at
+	}
+	r.hub[user] = u
+}
+
+// hubDown makes the hub answer nothing, or answer again.
+func (r *rig) hubDown(down bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hubErr = nil
+	if down {
+		r.hubErr = errors.New("the hub is away")
+	}
+}
+
 func (r *rig) hubUsers(context.Context) ([]broker.HubUser, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,7 +202,10 @@ func (r *rig) hubUsers(context.Context) ([]broker.HubUser, error) {
 	return out, r.hubErr
 }
 
-var born = time.Date(2026, 9, 1, 8, 0, 0, 123456000, time.UTC)
+var (
+	born  = time.Date(2026, 9, 1, 8, 0, 0, 123456000, time.UTC)
+	begun = time.Date(2026, 9, 3, 7, 30, 0, 250000000, time.UTC) // when servers were started
+)
 
 // user makes somebody at the hub; in is one of their servers asking.
 func (r *rig) user(name string, groups ...string) daypass.Caller {
@@ -175,9 +213,12 @@ func (r *rig) user(name string, groups ...string) daypass.Caller {
 	defer r.mu.Unlock()
 	u, ok := r.hub[name]
 	if !ok {
-		u = broker.HubUser{Name: name, Created: born.Add(time.Duration(len(r.hub)) * time.Hour), Running: true, Servers: []string{""}}
-		r.hub[name] = u
+		u = broker.HubUser{
+			Name: name, Created: born.Add(time.Duration(len(r.hub)) * time.Hour), Running: true, Servers: []string{""}, Started: map[string]time.Time{"": begun},
+		}
 	}
+	u.Groups = groups
+	r.hub[name] = u
 	return daypass.Caller{
 		User: daypass.User{Hub: hubID, Name: name, Created: u.Created}, Groups: groups, Server: daypass.Server{Known: true}, Via: daypass.ViaServer,
 	}
