@@ -175,6 +175,7 @@ func allowed(m Mode, q asked, limits []limit) bool {
 	if r == nil || r.never {
 		return false
 	}
+	q.out = q.out && r.project == "push"
 	perms, indexes, projects := needed(m, r, at, q)
 	free := strings.HasPrefix(r.perms, "-")
 	if m == Strict && q.out && len(limits) > 0 && slices.ContainsFunc(limits, func(l limit) bool { return l.kind != "expires" && l.kind != "not_before" && l.kind != "json-date" }) {
