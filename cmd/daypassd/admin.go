@@ -41,6 +41,7 @@ func (s *app) adminCommand() *cobra.Command {
 		group("app", "The GitHub Apps", s.appNewCommand(), s.appCheckCommand(), s.appProbeCommand()),
 		s.backupCommand(), s.restoreCommand(), s.checkCommand(), s.devpiImportCommand(), s.devpiKeyCommand(), events,
 		group("keys", "The keys that seal what the store keeps", s.keysInitCommand(), s.keysRotateCommand(), s.keysShowCommand()),
+		group("passes", "The passes: see them, end one", s.passesEndCommand(), s.passesListCommand()),
 		group("policy", "The rules", s.policyCheckCommand(), s.policyExplainCommand(), s.policyTestCommand(), s.unpinCommand()),
 		group("user", "One person: see, cut off, let in again", s.userAllowCommand(), s.userRevokeCommand(), s.userShowCommand()),
 		s.whyCommand(),

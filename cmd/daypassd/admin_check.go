@@ -149,8 +149,24 @@ func (s *app) checkAll(ctx context.Context, config string, asJSON bool) error {
 // checkParts goes through what can be looked at on its own; so one fault does
 // not hide the others.
 func (s *app) checkParts(ctx context.Context, l *checklist, c *serverConfig) {
-	s.checkAddress(l, c)
 	keysGood := s.checkKeys(l, c)
+	if !c.hubless {
+		s.checkHubParts(l, c)
+	}
+	if c.Gateway != nil {
+		s.checkGateway(ctx, l, c)
+	}
+	if keysGood {
+		s.checkService(ctx, l, c)
+	}
+	if !c.hubless {
+		s.checkRunning(ctx, l, c)
+	}
+}
+
+// checkHubParts looks at what only a hub's access service has.
+func (s *app) checkHubParts(l *checklist, c *serverConfig) {
+	s.checkAddress(l, c)
 	s.checkRules(l, c)
 	if c.Hub.HookToken == "" {
 		l.note("hook", "no hub.hook_token: that a server was stopped is noticed after a minute or so, not at once", "Set hub.hook_token, and load daypass_hub in jupyterhub_config.py.")
@@ -164,10 +180,6 @@ func (s *app) checkParts(ctx context.Context, l *checklist, c *serverConfig) {
 			l.bad(g.Host, err, "Look at the client secret and the key of its Apps in the configuration.")
 		}
 	}
-	if keysGood {
-		s.checkService(ctx, l, c)
-	}
-	s.checkRunning(ctx, l, c)
 }
 
 // checkService puts the service together and asks all that it needs.

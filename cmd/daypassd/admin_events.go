@@ -26,6 +26,7 @@ last. Without --since the last hundred are listed.
 type eventsOptions struct {
 	config                                  string
 	user, server, host, repo, kind, outcome string
+	pass                                    string
 	since, until                            string
 	limit                                   int
 	json, follow                            bool
@@ -39,11 +40,12 @@ func (s *app) eventsCommand() *cobra.Command {
 	}
 	configFlag(c, &o.config)
 	f := c.Flags()
-	f.StringVar(&o.user, "user", "", "only of this user of the hub")
+	f.StringVar(&o.user, "user", "", "only of this user of the hub, or of the index")
 	f.StringVar(&o.server, "server", "", "only from servers of this name; the default one is called default")
 	f.StringVar(&o.host, "host", "", "only about this git host")
 	f.StringVar(&o.repo, "repo", "", "only about this repository, OWNER/NAME")
-	f.StringVar(&o.kind, "kind", "", "only of this kind: credential, refusal, connect, revoke, …")
+	f.StringVar(&o.kind, "kind", "", "only of this kind: credential, refusal, connect, pass, gateway, …")
+	f.StringVar(&o.pass, "pass", "", "only about this pass, by its id; of an index USER/ID")
 	f.StringVar(&o.outcome, "outcome", "", "only with this outcome: ok, refused or failed")
 	f.StringVar(&o.since, "since", "", "only from then on: 24h, 7d, 2026-11-22 or a full time")
 	f.StringVar(&o.until, "until", "", "only before then")
@@ -56,7 +58,7 @@ func (s *app) eventsCommand() *cobra.Command {
 // filter reads the options. Words that no event can have are refused, so that a
 // slip does not look like "nothing happened".
 func (o eventsOptions) filter(c *cobra.Command, now time.Time) (store.EventFilter, error) {
-	f := store.EventFilter{User: o.user, Server: o.server, Host: o.host, Repo: o.repo, Kind: store.Kind(o.kind), Outcome: o.outcome, Limit: o.limit}
+	f := store.EventFilter{User: o.user, Server: o.server, Host: o.host, Repo: o.repo, Kind: store.Kind(o.kind), Outcome: o.outcome, Pass: o.pass, Limit: o.limit}
 	if o.kind != "" && !slices.Contains(kinds(), f.Kind) {
 		var words []string
 		for _, k := range kinds() {
@@ -91,6 +93,7 @@ func kinds() []store.Kind {
 		store.Credential, store.Refusal, store.Connect, store.Disconnected, store.ConsentNeeded, store.Refresh, store.Revoke,
 		store.LoginHandedIn, store.Shared, store.ShareEnded, store.Approved, store.SignIn, store.Pinning, store.ServerStopped,
 		store.CutOff, store.Allowed, store.Restore, store.KeysChanged, store.AuditDifference, store.Erased,
+		store.PassMade, store.PassEnded, store.PassUse, store.DeviceAsked, store.DeviceDecided, store.Exchanged, store.Upstream,
 	}
 }
 
@@ -228,12 +231,15 @@ type eventLine struct {
 	Until   *time.Time `json:"until,omitempty"`
 	Token   string     `json:"token_sha256,omitempty"` // its beginning, never the token
 	Request string     `json:"request,omitempty"`
+	Realm   string     `json:"realm,omitempty"` // of the pass
+	Pass    string     `json:"pass,omitempty"`  // its id; of an index USER/ID
+	Link    string     `json:"link,omitempty"`  // of one that was narrowed from it
 }
 
 func lineOf(e store.Event) eventLine {
 	l := eventLine{
 		string(e.ID), e.At.UTC(), string(e.Kind), e.Outcome, e.Hub, e.User, e.Server, e.Via, e.Host, e.Repo, e.RepoID, e.Access, e.As,
-		e.Rule, e.Code, e.Why, e.Account, nil, e.Token, e.Request,
+		e.Rule, e.Code, e.Why, e.Account, nil, e.Token, e.Request, e.Realm, e.Pass, e.Link,
 	}
 	if !e.Until.IsZero() {
 		until := e.Until.UTC()
@@ -256,7 +262,10 @@ func (l eventLine) row() []string {
 	if l.Repo != "" {
 		where += "/" + l.Repo
 	}
-	if l.Access != "" && l.Repo != "" {
+	switch {
+	case l.Kind == string(store.Upstream):
+		where = l.Access + " at " + strings.TrimPrefix(where, l.Host+"/")
+	case l.Access != "" && l.Repo != "":
 		where += " to " + l.Access
 	}
 	if l.As == "hub" {
@@ -271,6 +280,9 @@ func (l eventLine) row() []string {
 	}
 	if l.Rule != "" {
 		why = append(why, "rule "+l.Rule)
+	}
+	if l.Pass != "" {
+		why = append(why, strings.TrimSpace("pass "+l.Pass+" "+l.Link))
 	}
 	if l.Code != "" {
 		why = append(why, l.Code)

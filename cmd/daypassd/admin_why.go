@@ -54,7 +54,7 @@ func (s *app) why(ctx context.Context, config, id string) (err error) {
 		s.say("")
 		s.table(rows)
 	}
-	if e.Outcome != store.OK && e.Repo != "" {
+	if e.Outcome != store.OK && e.Repo != "" && e.Kind != store.Upstream {
 		s.say("\nTo answer them:\n\n  %s", reply(server.PersonDetail{Activity: []server.Activity{line(e)}}))
 	}
 	return nil
@@ -69,14 +69,21 @@ func (d *desk) eventRows(e store.Event) [][]string {
 		}
 	}
 	if e.User != "" {
-		who := e.User + " of the hub " + e.Hub
+		who := e.User
+		if _, index, ok := strings.Cut(e.Realm, ":"); e.Hub != "" {
+			who += " of the hub " + e.Hub
+		} else if ok {
+			who += " of the index " + index
+		}
 		if e.Server != "" && e.Server != "unknown" {
 			who += ", in the server " + e.Server
 		}
 		who += map[string]string{"server": ", by the server's token", "user": ", by a token of theirs", "browser": ", in a browser", "pass": ", by a pass"}[e.Via]
 		add("Who", who)
 	}
-	if e.Repo != "" {
+	if e.Kind == store.Upstream {
+		add("Wanted", e.Access, " at ", e.Repo, ", from ", e.Via)
+	} else if e.Repo != "" {
 		as := map[string]string{"user": ", as themselves", "hub": ", as the hub"}[e.As]
 		access := ""
 		if e.Access != "" {
@@ -92,6 +99,13 @@ func (d *desk) eventRows(e store.Event) [][]string {
 	}
 	add("Because", answer)
 	add("Account", e.Account)
+	if e.Pass != "" {
+		narrowed := ""
+		if e.Link != "" {
+			narrowed = ", narrowed; that one's link begins " + e.Link
+		}
+		add("Pass", e.Pass, narrowed)
+	}
 	if !e.Until.IsZero() {
 		add("Good until", ago(e.Until, d.now()))
 	}
@@ -111,6 +125,9 @@ func (d *desk) ruleRows(e store.Event) [][]string {
 	}
 	if text, ok := builtin[e.Rule]; ok {
 		return [][]string{{"  Rule", text}}
+	}
+	if e.Kind == store.Exchanged {
+		return [][]string{{"  Rule", e.Rule + ", under exchange.rules"}}
 	}
 	rules, err := d.config.ruleList()
 	for _, r := range rules {
@@ -203,6 +220,12 @@ var adviceByCode = map[string]advice{
 	"DP-823": {"press Allow on the page of their access, where it is they who use so many", "raise limits.repositories_per_day, where that is usual here", ""},
 	"DP-824": {"connect the host: what their own account reaches they can use", `set up the App for content: "daypass admin app new --content"`, ""},
 	"DP-825": {"connect the host, where their own account reaches it", "", "the repository's owner installs the content App there"},
+	"DP-160": {"make a new pass", `"daypass admin passes list NAME" says what became of it`, ""},
+	"DP-161": {"use a pass that allows it, or ask whoever gave it to them", "", "whoever made the pass chose its limits"},
+	"DP-162": {"make a new pass", "", "whoever made the pass chose how often it can be used"},
+	"DP-163": {"make a new pass", "", ""},
+	"DP-168": {"ask for one that ends sooner", `"max_pass" in a rule`, ""},
+	"DP-186": {"run the job as the rule says", "look at exchange.rules in the configuration; the event says what the token tells of the job", ""},
 	"DP-837": {"pull from it; to push, ask its owner for write access", "", "the repository's owner gives them write access"},
 }
 

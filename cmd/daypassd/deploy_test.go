@@ -36,7 +36,7 @@ func pageText(t *testing.T, path string) string {
 
 // yamlKeys are the keys of a configuration, with those above them.
 func yamlKeys(typ reflect.Type, above string) []string {
-	for typ.Kind() == reflect.Slice {
+	for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
 	if typ.Kind() != reflect.Struct {
@@ -44,8 +44,12 @@ func yamlKeys(typ reflect.Type, above string) []string {
 	}
 	var out []string
 	for f := range typ.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		if name == "" {
+		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if option == "inline" {
+			out = append(out, yamlKeys(f.Type, above)...)
+			continue
+		}
+		if name == "" || name == "-" {
 			continue
 		}
 		if above != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
 	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/exchange"
 	"github.com/daypass-dev/daypass/server"
 	"github.com/daypass-dev/daypass/store"
 )
@@ -30,6 +32,8 @@ type face struct {
 	changed  *changes
 	firsts   *firsts
 	now      func() time.Time
+	exchange *exchange.Exchange // nil: none
+	decide   func(context.Context, *exchange.Exchange, daypass.Secret, netip.Addr) (exchange.Grant, error)
 }
 
 func (f *face) broker() server.Broker {
@@ -38,7 +42,7 @@ func (f *face) broker() server.Broker {
 		Start: f.start, Finish: f.finish, Disconnect: f.disconnect, Activity: f.activity, Approvals: f.approvals, Approve: f.approve, AllowWrites: f.allowWrites, NewServers: f.newServers, Roamed: f.roamed,
 		Moved: f.moved, Confirm: f.confirm, Sharing: f.sharing, Share: f.share, EndShare: f.endShare, Changed: f.changed.watch,
 		People: f.people, Person: f.person, CutOff: f.cutOff, Health: f.health, Ready: func(ctx context.Context) []server.Check { return f.ready(ctx) },
-		HookLogin: f.hookLogin, HookStopped: f.hookStopped,
+		HookLogin: f.hookLogin, HookStopped: f.hookStopped, PassParts: f.passParts(),
 	}
 }
 
@@ -175,7 +179,7 @@ func (f *face) activity(ctx context.Context, c daypass.Caller, q server.Activity
 func (f *face) lines(ctx context.Context, person int64, q server.ActivityQuery) ([]server.Activity, string, error) {
 	limit := min(max(q.Limit, 1), 500)
 	list, err := f.db.Events(ctx, store.EventFilter{
-		Person: person, Host: q.Host, Outcome: q.Outcome, Since: q.Since, Before: store.EventID(q.Before), Limit: limit + 1,
+		Person: person, Host: q.Host, Outcome: q.Outcome, Pass: q.Pass, Since: q.Since, Before: store.EventID(q.Before), Limit: limit + 1,
 	})
 	if err != nil {
 		return nil, "", err
@@ -195,7 +199,7 @@ func (f *face) lines(ctx context.Context, person int64, q server.ActivityQuery) 
 func line(e store.Event) server.Activity {
 	return server.Activity{
 		ID: string(e.ID), At: e.At, Kind: string(e.Kind), Outcome: e.Outcome, Server: e.Server, Via: e.Via, Host: e.Host, Repo: e.Repo,
-		Access: e.Access, As: e.As, Rule: e.Rule, Code: e.Code, Why: e.Why, Until: e.Until,
+		Access: e.Access, As: e.As, Rule: e.Rule, Code: e.Code, Why: e.Why, Until: e.Until, Pass: e.Pass, Link: e.Link,
 	}
 }
 

@@ -48,6 +48,7 @@ func (svc *service) buildGateway(s *app) error {
 		return err
 	}
 	if x != nil {
+		svc.exchanges = true
 		c.Exchange = &gateway.Exchange{Audience: x.Audience(), Mint: func(ctx context.Context, token daypass.Secret, from netip.Addr) (gateway.Exchanged, error) {
 			return svc.indexExchange(ctx, x, token, from)
 		}}
@@ -165,7 +166,7 @@ func (svc *service) gatewayHTTP(s *app) (*http.Server, error) {
 		return nil, err
 	}
 	srv := svc.gateway.HTTP()
-	srv.Handler = &porch{to: srv.Handler, at: strings.TrimSuffix(at.Path, "/") + "/_/", svc: svc, token: token}
+	srv.Handler = &porch{to: srv.Handler, at: strings.TrimSuffix(at.Path, "/") + "/_/", svc: svc, token: token, exchange: svc.exchanges}
 	return srv, nil
 }
 
@@ -176,6 +177,9 @@ type porch struct {
 	at    string
 	svc   *service
 	token daypass.Secret // opens the metrics; zero: there are none
+	// exchange: there is one. Else its addresses would be devpi's, which answers
+	// them in a way that publishing actions do not understand.
+	exchange bool
 }
 
 // ServeHTTP implements [http.Handler].
@@ -200,6 +204,8 @@ func (p *porch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		p.svc.metrics.Handler().ServeHTTP(w, r)
+	case ok && strings.HasPrefix(name, "oidc/") && !p.exchange:
+		answerText(w, http.StatusNotFound, "There is no exchange here.\n")
 	default:
 		p.to.ServeHTTP(w, r)
 	}

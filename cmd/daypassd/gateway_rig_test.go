@@ -188,3 +188,12 @@ func (s *shop) post(path string, body, into any) int {
 	}
 	return res.StatusCode
 }
+
+func (s *shop) eventually(what string, ok func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(15 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("not within 15 s: %s", what)
+		}
+	}
+}

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/pass"
 )
 
 // TestGatewayAlone: "daypass serve" with a gateway only, on a real devpi-server
@@ -71,7 +73,7 @@ func TestGatewayConfig(t *testing.T) {
 		"a name":            {"  key: file:/d\n", "  key: file:/d\n  name: my-index\n", "gateway.name"},
 		"a key of a hub":    {"gateway:", "rules: []\ngateway:", "rules is about a hub"},
 		"listen":            {"gateway:", "listen: 127.0.0.1:1\ngateway:", "listen belongs below gateway"},
-		"half a hub":        {"gateway:", "url: https://hub.example/\ngateway:", "hub.api is missing"},
+		"half a hub":        {"gateway:", "url: https://hub.example/\ngateway:", "hub.url is missing"},
 		"exchange, nothing": {"gateway:", "exchange: {}\ngateway:", "exchange.audience"},
 		"a pass at no hub": {"gateway:", "exchange: {audience: x, issuers: [{name: a, kind: github}], rules: [{name: r, gives: {hub: {as: x}}}]}\ngateway:",
 			"is not in front of"},
@@ -140,5 +142,147 @@ func TestGatewayKey(t *testing.T) {
 	}
 	if _, err := a.acting(&gatewayConfig{Key: "file:" + secret}); err == nil || !strings.Contains(err.Error(), "devpi-key") {
 		t.Errorf("devpi's own secret as a key: %v", err)
+	}
+}
+
+// TestAdminPasses: an admin sees the index's passes and ends one, while the
+// gateway runs.
+func TestAdminPasses(t *testing.T) {
+	s := newShop(t, devpitest.Options{}, "")
+	s.serve()
+	api := s.api()
+	alice := api.AddUser(t, "alice", "secret")
+	limits := map[string]any{"allowed": []string{"upload"}}
+	first, second := api.Token(t, alice, "alice", limits), api.Token(t, alice, "alice", limits)
+	_, said := s.admin("passes", "list", "alice")
+	if strings.Count(said, "devpi/alice") != 2 || !strings.Contains(said, "allowed=upload") {
+		t.Fatalf("the list:\n%s", said)
+	}
+	for _, secret := range []string{first, second} {
+		if strings.Contains(said, secret) {
+			t.Error("the list holds a pass")
+		}
+	}
+	if _, said := s.admin("passes", "list", "bob"); !strings.Contains(said, "No passes") {
+		t.Errorf("another's list:\n%s", said)
+	}
+	id := strings.Fields(strings.Split(said, "\n")[1])[1] // the older one
+	if code, said := s.admin("passes", "end", id); code != 0 {
+		t.Fatalf("%d %s", code, said)
+	}
+	if code, said := s.admin("passes", "end", "alice/"+id); code == 0 || !strings.Contains(said, "DP-949") {
+		t.Errorf("ended twice: %d %s", code, said)
+	}
+	if code, _ := s.admin("passes", "end", "nothing"); code == 0 {
+		t.Error("ended what is not there")
+	}
+	upload := func(token string) int {
+		return api.Upload(t, devpitest.Bearer(token), "alice/dev", devpitest.Wheel("data", "1.0")).Status
+	}
+	s.eventually("the ended pass is refused", func() bool { return upload(first) == http.StatusForbidden })
+	if got := upload(second); got != http.StatusOK {
+		t.Errorf("the other one: %d", got)
+	}
+	if _, said := s.admin("events", "--pass", "alice/"+id); !strings.Contains(said, "pass-end") || !strings.Contains(said, "on the command line") {
+		t.Errorf("the record:\n%s", said)
+	}
+}
+
+// TestDevpiImport: tokens of a real devpi-tokens go on working through the gateway
+// in front of the same index, and so do those derived from them.
+func TestDevpiImport(t *testing.T) {
+	s := newShop(t, devpitest.Options{Plugin: true}, "")
+	alice := s.devpi.AddUser(t, "alice", "secret")
+	plain := s.devpi.Token(t, alice, "alice", map[string]any{"allowed": []string{"upload", "pkg_read"}, "indexes": []string{"alice/dev"}})
+	ended := s.devpi.Token(t, alice, "alice", map[string]any{"allowed": []string{"upload"}})
+	odd := s.devpi.Export()
+	costs := []string{"--argon2-time-cost", fmt.Sprint(devpitest.TimeCost), "--argon2-memory-cost", fmt.Sprint(devpitest.MemoryCost)}
+	run := func(dir string, more ...string) (int, string) {
+		args := append([]string{"devpi-import", "--export", dir, "--secretfile", s.devpi.SecretFile}, costs...)
+		return s.admin(append(args, more...)...)
+	}
+	if code, said := run(t.TempDir()); code == 0 || !strings.Contains(said, "DP-948") {
+		t.Errorf("no export: %d %s", code, said)
+	}
+	code, said := run(odd)
+	if code != 0 || !strings.Contains(said, "Took over 2 tokens") || strings.Contains(said, s.devpi.Options.Secret) {
+		t.Fatalf("%d %s", code, said)
+	}
+	if code, said := run(odd); code != 0 || !strings.Contains(said, "2 were here already") {
+		t.Errorf("again: %d %s", code, said)
+	}
+	s.serve()
+	api := s.api()
+	if r := api.Upload(t, devpitest.Bearer(plain), "alice/dev", devpitest.Wheel("data", "1.0")); r.Status != http.StatusOK {
+		t.Errorf("an upload: %d %s", r.Status, r.Message())
+	}
+	p, err := pass.Parse(daypass.NewSecret(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = p.Narrow("projects=other"); err != nil {
+		t.Fatal(err)
+	}
+	narrowed := p.Text(pass.Devpi).Reveal()
+	if r := api.Upload(t, devpitest.Bearer(narrowed), "alice/dev", devpitest.Wheel("data", "1.1")); r.Status != http.StatusForbidden {
+		t.Errorf("one that was derived, elsewhere: %d %s", r.Status, r.Message())
+	}
+	if r := api.Upload(t, devpitest.Bearer(narrowed), "alice/dev", devpitest.Wheel("other", "1.1")); r.Status != http.StatusOK {
+		t.Errorf("one that was derived: %d %s", r.Status, r.Message())
+	}
+	_, list := s.admin("passes", "list", "alice")
+	id := ""
+	for _, line := range strings.Split(list, "\n") {
+		if strings.Contains(line, "allowed=upload expires") {
+			id = strings.Fields(line)[1]
+		}
+	}
+	if code, said := s.admin("passes", "end", "alice/"+id); code != 0 {
+		t.Fatalf("%d %s", code, said)
+	}
+	s.eventually("an imported token is ended", func() bool {
+		return api.Upload(t, devpitest.Bearer(ended), "alice/dev", devpitest.Wheel("data", "2.0")).Status == http.StatusForbidden
+	})
+	// Taken over again, what was ended stays so.
+	run(odd)
+	if r := api.Upload(t, devpitest.Bearer(ended), "alice/dev", devpitest.Wheel("data", "2.0")); r.Status != http.StatusForbidden {
+		t.Errorf("ended, taken over again: %d", r.Status)
+	}
+}
+
+// TestDevpiImportSays: what cannot be taken over is named, with the reason.
+func TestDevpiImportSays(t *testing.T) {
+	s := newShopTo(t, "http://127.0.0.1:9/", "")
+	dir := t.TempDir()
+	const key = "HgDoKrDTvDey1ba--h4D9bh2nwElY9bseWw98fxQcTA"
+	text := `{"users": {"alice": {"tokens": {
+"QMTXmWGm": {"key": "` + key + `", "restrictions": ["expires=4102444800"]},
+"over2345": {"key": "` + key + `", "restrictions": ["expires=1000"]},
+"short234": {"key": "c2hvcnQ", "restrictions": ["expires=never"]},
+"odd23456": {"key": "` + key + `", "restrictions": ["colour=blue"]},
+"long23456": {"key": "` + key + `", "restrictions": []},
+"null2345": null}}, "root": {}}}`
+	if err := os.WriteFile(filepath.Join(dir, "dataindex.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret := s.file("etc/secret", strings.Repeat("0123456789", 4))
+	code, said := s.admin("devpi-import", "--export", dir, "--secretfile", secret, "--argon2-memory-cost", "64", "--argon2-time-cost", "1")
+	if code != 0 || !strings.Contains(said, "Took over 1 token;") || !strings.Contains(said, "Left, 5 tokens") {
+		t.Fatalf("%d %s", code, said)
+	}
+	for id, why := range map[string]string{"over2345": "ended already", "short234": "its key", "odd23456": "colour=blue", "long23456": "cannot be in a pass", "null2345": "its key"} {
+		found := false
+		for _, line := range strings.Split(said, "\n") {
+			found = found || strings.Contains(line, id) && strings.Contains(line, why)
+		}
+		if !found {
+			t.Errorf("%s: it does not say %q", id, why)
+		}
+	}
+	if err := os.Chmod(secret, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := s.admin("devpi-import", "--export", dir, "--secretfile", secret); code == 0 || !strings.Contains(said, "chmod 600") {
+		t.Errorf("a secret that others read: %d %s", code, said)
 	}
 }

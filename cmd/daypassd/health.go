@@ -35,6 +35,18 @@ func (svc *service) checks(ctx context.Context) []server.Check {
 	if text, err := svc.db.Durability(ctx); err == nil {
 		out = append(out, server.Check{Name: "events", Good: true, Says: "durable before a token leaves: " + text})
 	}
+	if svc.hub != nil {
+		out = append(out, svc.hubChecks(ctx)...)
+	}
+	if svc.gateway != nil {
+		out = append(out, svc.gatewayChecks(ctx)...)
+	}
+	return append(out, svc.todoCheck(ctx))
+}
+
+// hubChecks are about a hub's access service alone.
+func (svc *service) hubChecks(ctx context.Context) []server.Check {
+	var out []server.Check
 	start := time.Now()
 	c := server.Check{Name: "hub", Good: true}
 	if err := svc.hub.Check(ctx); err != nil {
@@ -65,7 +77,7 @@ func (svc *service) checks(ctx context.Context) []server.Check {
 			Fix: "Move the hub's login to a GitHub App, or let people connect the push App, and remove accept_unnarrowed.",
 		})
 	}
-	return append(out, svc.todoCheck(ctx))
+	return out
 }
 
 func (svc *service) todoCheck(ctx context.Context) server.Check {

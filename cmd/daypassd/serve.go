@@ -63,6 +63,8 @@ type service struct {
 
 	book    *broker.PassBook // the gateway's
 	gateway *gateway.Gateway
+	// exchanges: the gateway gives passes to jobs.
+	exchanges bool
 }
 
 func (s *app) serve(ctx context.Context, path string) error {
@@ -298,6 +300,10 @@ func (svc *service) face(s *app) (*server.Server, error) {
 		return nil, err
 	}
 	f := &face{b: svc.broker, db: svc.db, changed: svc.changed, firsts: newFirsts(), now: svc.now, checks: svc.checks, ready: svc.ready}
+	if f.exchange, err = svc.newExchange(s, false); err != nil {
+		return nil, err
+	}
+	f.decide = svc.decide
 	f.forget = func(u daypass.User) { u.Hub = c.Hub.ID; svc.hub.Forget(u) }
 	f.redirect = func(host string) string { return u.String() + "oauth/github/" + url.PathEscape(host) + "/callback" }
 	for i, is := range svc.issuers {
