@@ -44,7 +44,11 @@ func (st *site) time(way string, gateway bool, round int, name *string) time.Dur
 		if *name == "" {
 			*name = st.findFile("large")
 		}
-		return st.do(request("GET", *name, nil))
+		took, n := st.doRead(request("GET", *name, nil))
+		if n != big {
+			st.s.Fatalf("%d bytes came down", n)
+		}
+		return took
 	}
 	body, kind, size := form(round, gateway)
 	r := request("POST", user+"/dev/", body)

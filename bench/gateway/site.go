@@ -154,6 +154,12 @@ func (st *site) request(base, password, method, path string, body io.Reader) *ht
 
 // do sends a request, reads all of the answer and returns how long both took.
 func (st *site) do(r *http.Request) time.Duration {
+	took, _ := st.doRead(r)
+	return took
+}
+
+// doRead says how long the answer was, too.
+func (st *site) doRead(r *http.Request) (time.Duration, int64) {
 	began := time.Now()
 	a, err := st.client.Do(r)
 	st.s.Check(err)
@@ -162,7 +168,7 @@ func (st *site) do(r *http.Request) time.Duration {
 		text, _ := io.ReadAll(io.LimitReader(a.Body, 500))
 		st.s.Fatalf("%s %s was answered %s: %s", r.Method, r.URL, a.Status, text)
 	}
-	_, err = io.Copy(io.Discard, a.Body)
+	n, err := io.Copy(io.Discard, a.Body)
 	st.s.Check(err)
-	return time.Since(began)
+	return time.Since(began), n
 }
