@@ -145,6 +145,9 @@ func (a *app) runPass(ctx context.Context, o runIndexOptions, what purpose) (dev
 		return caller.api, none, err
 	}
 	auth := devpi.Auth{User: user, Password: p.Text(outForm(p))}
+	if rights, _ := p.Effective(); rights.Limited&(pass.KindUses|pass.KindDigest) != 0 {
+		return caller.api, auth, nil // asking would take a use, or is not what it is good for
+	}
 	api, err := a.verifyLogin(ctx, caller, devpi.Login{Root: caller.api.Root, Auth: auth})
 	return api, auth, err
 }

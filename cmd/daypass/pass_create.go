@@ -101,7 +101,7 @@ func tidy(list []string) []string {
 	if list == nil {
 		return nil
 	}
-	return slices.Compact(listOption(list))
+	return listOption(list)
 }
 
 // withLimits narrows by those limits that the pass does not have yet.

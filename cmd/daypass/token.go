@@ -138,7 +138,7 @@ func (o *tokenOptions) restrictions(c *cobra.Command, name string) {
 }
 
 // listOption splits what was given with commas, as devpi-tokens does: sorted,
-// spaces taken off; nil where nothing was given.
+// spaces taken off, and each once; nil where nothing was given.
 func listOption(given []string) []string {
 	var out []string
 	for _, text := range given {
@@ -147,7 +147,7 @@ func listOption(given []string) []string {
 		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
 }
 
 // devpi-tokens reads a bare m as months; by our own names it is refused.
@@ -155,7 +155,7 @@ var bareMonth = regexp.MustCompile(`([0-9])\s*m(\s|[0-9+-]|$)`)
 
 // restricted reads the options; what is zero was not given.
 func (a *app) restricted(o *tokenOptions) (devpi.Ask, error) {
-	ask := devpi.Ask{Allowed: slices.Compact(listOption(o.allowed)), Indexes: listOption(o.indexes), Projects: listOption(o.projects)}
+	ask := devpi.Ask{Allowed: listOption(o.allowed), Indexes: listOption(o.indexes), Projects: listOption(o.projects)}
 	n := &narrowing{expires: strings.TrimSpace(o.expires), notBefore: strings.TrimSpace(o.notBefore)}
 	if o.old {
 		n.expires = bareMonth.ReplaceAllString(n.expires, "${1}month${2}")
@@ -245,29 +245,8 @@ func (a *app) createToken(ctx context.Context, c indexCaller, user string, ask d
 	if err != nil {
 		return daypass.Secret{}, tokenMistake(c.Host(), "it is no pass", "", err)
 	}
-	why := ""
-	id, known := p.Identity()
-	want := map[string]bool{}
-	for name, list := range map[string][]string{"allowed": ask.Allowed, "indexes": ask.Indexes, "projects": ask.Projects} {
-		if list != nil {
-			want[name+"="+strings.Join(list, ",")] = true
-		}
-	}
-	if !ask.NotBefore.IsZero() {
-		want["not_before="+strconv.FormatInt(ask.NotBefore.Unix(), 10)] = true
-	}
-	for _, have := range p.Caveats() {
-		delete(want, have)
-	}
-	rights, _ := p.Effective()
-	switch {
-	case !known || id.Realm.Kind == pass.Hub || id.User != user:
-		why = "it is not of the user " + user
-	case len(want) > 0:
-		why = "it lacks a limit that was asked for"
-	case !ask.Expires.IsZero() && rights.Expires.After(ask.Expires):
-		why = "it is good for longer than was asked for"
-	default:
+	why := tokenWider(p, user, ask)
+	if why == "" {
 		return text, nil
 	}
 	ended := "It was not ended there: tell the index's admins."
@@ -275,6 +254,34 @@ func (a *app) createToken(ctx context.Context, c indexCaller, user string, ask d
 		ended = "It was ended again."
 	}
 	return daypass.Secret{}, tokenMistake(c.Host(), why, ended, nil)
+}
+
+// tokenWider says what a token has beyond what was asked for, or "".
+func tokenWider(p pass.Pass, user string, ask devpi.Ask) string {
+	id, known := p.Identity()
+	rights, _ := p.Effective()
+	plain := func(s string) string { return s }
+	switch {
+	case !known || id.Realm.Kind == pass.Hub || id.User != user:
+		return "it is not of the user " + user
+	case wider(rights.Permissions, ask.Allowed, plain), wider(rights.Indexes, ask.Indexes, plain), wider(rights.Projects, ask.Projects, pass.NormalProject):
+		return "it lacks a limit that was asked for"
+	case !ask.Expires.IsZero() && rights.Expires.After(ask.Expires):
+		return "it is good for longer than was asked for"
+	case rights.NotBefore.Before(ask.NotBefore):
+		return "it is good earlier than was asked for"
+	}
+	return ""
+}
+
+// wider reports whether a set has what was not asked for.
+func wider(have pass.Set, ask []string, normal func(string) string) bool {
+	if ask == nil {
+		return false
+	}
+	return have.All || slices.ContainsFunc(have.Names, func(name string) bool {
+		return !slices.ContainsFunc(ask, func(s string) bool { return normal(s) == name })
+	})
 }
 
 func tokenMistake(host, why, next string, err error) error {

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/pass"
+)
+
+// A hostileIndex is a devpi server that makes the tokens that it is told to.
+type hostileIndex struct {
+	t       *testing.T
+	token   func(ask map[string]any) string
+	who     string // who +api says that a token is of
+	asked   []string
+	deleted int
+}
+
+const (
+	hostileURL      = "https://pypi.example/alice/dev"
+	hostilePassword = "canary-hostile-password"
+)
+
+func (h *hostileIndex) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != "pypi.example" || r.URL.Scheme != "https" {
+		h.t.Errorf("a request went to %s", r.URL.Host)
+	}
+	w := httptest.NewRecorder()
+	h.asked = append(h.asked, r.Method+" "+r.URL.Path)
+	w.Header().Set("Content-Type", "application/json")
+	raw, _ := base64.StdEncoding.DecodeString(r.Header.Get("X-Devpi-Auth"))
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/+api"):
+		status := `["noauth", "", []]`
+		if len(raw) > 0 {
+			status = fmt.Sprintf(`["ok", %q, []]`, h.who)
+		}
+		fmt.Fprintf(w, `{"type": "apiconfig", "result": {"login": "/+login", "index": "/alice/dev", "simpleindex": "/alice/dev/+simple/", "pypisubmit": "/alice/dev/", "authstatus": %s}}`, status)
+	case r.URL.Path == "/+login":
+		fmt.Fprint(w, `{"type": "proxyauth", "result": {"password": "canary-session"}}`)
+	case strings.HasSuffix(r.URL.Path, "/+token-create"):
+		var ask map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&ask)
+		text, _ := json.Marshal(h.token(ask))
+		fmt.Fprintf(w, `{"type": "token-info", "result": {"token": %s}}`, text)
+	case r.Method == "DELETE":
+		h.deleted++
+		fmt.Fprint(w, `{"message": "token x deleted"}`)
+	default:
+		w.WriteHeader(404)
+	}
+	return w.Result(), nil
+}
+
+// plugin mints as devpi-tokens does.
+func plugin(t *testing.T, user string, caveats ...string) string {
+	t.Helper()
+	p, err := pass.Mint(pass.NewKey([]byte("0123456789abcdef")), pass.Identity{Realm: pass.Realm{Kind: pass.Plugin}, User: user, ID: "abcdefgh"}, caveats...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Text(pass.Devpi).Reveal()
+}
+
+func expires(ask map[string]any) string {
+	n, _ := ask["expires"].(float64)
+	return "expires=" + strconv.FormatInt(int64(n), 10)
+}
+
+func newIndexBench(t *testing.T, h *hostileIndex) *bench {
+	b := newBench(t, fake.Switches{})
+	h.t, b.transport = t, h
+	write(t, filepath.Join(b.env["HOME"], "password"), hostilePassword+"\n", 0o600)
+	return b
+}
+
+// logIn is the flags with which a password comes from a file.
+func (b *bench) logIn(args ...string) []string {
+	return append(args, "--index", hostileURL, "--user", "alice", "--password", "@"+filepath.Join(b.env["HOME"], "password"))
+}
+
+// TestWiderToken: what an index makes is looked at. What is not what was asked
+// for is ended there, kept nowhere and shown to nobody.
+func TestWiderToken(t *testing.T) {
+	for name, token := range map[string]func(map[string]any) string{
+		"another user": func(ask map[string]any) string { return plugin(t, "bob", expires(ask), "indexes=alice/dev") },
+		"longer":       func(map[string]any) string { return plugin(t, "alice", "expires=4000000000", "indexes=alice/dev") },
+		"no end":       func(map[string]any) string { return plugin(t, "alice", "expires=never", "indexes=alice/dev") },
+		"no limit":     func(ask map[string]any) string { return plugin(t, "alice", expires(ask)) },
+		"another limit": func(ask map[string]any) string {
+			return plugin(t, "alice", expires(ask), "indexes=alice/dev,alice/prod")
+		},
+		"of a hub": func(map[string]any) string {
+			return "daypass_AgEAAiFkYXlwYXNzOmh1YjptYWluOms3UW0yeFZiVGNaZFBuUncAAhJleHBpcmVzPTQxMDI0NDQ4MDAAAAYg9kYtjGjK2cXxCJz-AIJUFjlVQtxP5NF5DVZ0vCBM82M"
+		},
+		"no pass": func(map[string]any) string { return "hello\x1b[2J" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &hostileIndex{token: token, who: "alice"}
+			b := newIndexBench(t, h)
+			if code := b.do(b.logIn("token", "create", "-e", "1 day", "-i", "alice/dev")...); code != 4 && code != 2 {
+				t.Errorf("ended with %d: %s", code, b.err.String())
+			}
+			if said := b.out.String() + b.err.String(); b.out.Len() > 0 || strings.Contains(said, "AgEA") || strings.Contains(said, "\x1b") {
+				t.Errorf("shown: %q", said)
+			}
+			if parses := name != "no pass"; parses != (h.deleted == 1) {
+				t.Errorf("%d were ended", h.deleted)
+			}
+		})
+	}
+	h := &hostileIndex{who: "alice", token: func(ask map[string]any) string { return plugin(t, "alice", expires(ask), "indexes=alice/dev") }}
+	b := newIndexBench(t, h)
+	if code := b.do(b.logIn("token", "create", "-e", "1 day", "-i", "alice/dev")...); code != 0 || h.deleted != 0 || !strings.HasPrefix(b.out.String(), "devpi-AgEA") {
+		t.Errorf("as asked for: %d, %s", code, b.err.String())
+	}
+	for _, what := range []string{hostilePassword, "canary-session"} {
+		if strings.Contains(b.out.String()+b.err.String(), what) {
+			t.Errorf("%s is shown", what)
+		}
+	}
+}
+
+// TestIndexState: nothing is written where others can change it, nothing of
+// others' is lost, and a server that says that the pass is another's keeps none.
+func TestIndexState(t *testing.T) {
+	made := func(ask map[string]any) string { return plugin(t, "alice", expires(ask)) }
+	h := &hostileIndex{token: made, who: "alice"}
+	b := newIndexBench(t, h)
+	dir := filepath.Join(b.env["HOME"], ".devpi", "client")
+	file := filepath.Join(dir, "auth.json")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, `{"auth": {"https://other.example/": [["ann", "kept-session"]]}, "basic_auth": {"x": ["u", "p"]}}`, 0o644)
+	if code := b.do(b.logIn("login")...); code != 0 {
+		t.Fatal(b.err.String())
+	}
+	text := read(t, file)
+	if st, err := os.Stat(file); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+	for _, want := range []string{"kept-session", "basic_auth", `"https://pypi.example/"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+	if strings.Contains(text, hostilePassword) || strings.Contains(text, "canary-session") {
+		t.Error("a password or session was kept")
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	found := b.indexFindings()
+	if len(found) != 1 || !strings.Contains(found[0].Detail, "Others can open it") {
+		t.Errorf("doctor: %+v", found)
+	}
+	h.who = "mallory"
+	before := read(t, file)
+	if code := b.do(b.logIn("login")...); code != 3 || read(t, file) != before || !strings.Contains(b.err.String(), "[DP-141]") {
+		t.Errorf("another's: %d %s", code, b.err.String())
+	}
+	h.who = "alice"
+	if code := b.do("logout", "--index", hostileURL); code != 0 || strings.Contains(read(t, file), "devpi-") || !strings.Contains(read(t, file), "kept-session") {
+		t.Errorf("logout: %d %s%s", code, b.err.String(), read(t, file))
+	}
+	for what, spoil := range map[string]func(){
+		"a link": func() {
+			target := filepath.Join(t.TempDir(), "x")
+			write(t, target, "{}", 0o600)
+			_ = os.Remove(file)
+			_ = os.Symlink(target, file)
+		},
+		"no JSON": func() { _ = os.Remove(file); write(t, file, "[]", 0o600) },
+		"others write to the folder": func() {
+			_ = os.Remove(file)
+			_ = os.Chmod(dir, 0o777)
+		},
+	} {
+		spoil()
+		if code := b.do(b.logIn("login")...); code == 0 || !strings.Contains(b.err.String(), "[DP-137]") {
+			t.Errorf("%s: %d %s", what, code, b.err.String())
+		}
+		_ = os.Chmod(dir, 0o700)
+	}
+}
+
+// TestTokenTimes: the same words mean the same moment in every time zone, and a
+// year from 29 February ends on the 28th.
+func TestTokenTimes(t *testing.T) {
+	leap := time.Date(2028, 2, 29, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		command, words, want string
+	}{
+		{"create", "", "2029-02-28T12:00:00Z"},
+		{"create", "1 year", "2029-02-28T12:00:00Z"},
+		{"token-create", "1y2m", "2029-04-29T12:00:00Z"},
+		{"token-create", "2m", "2028-04-29T12:00:00Z"},
+		{"token-create", "2 m 3d", "2028-05-02T12:00:00Z"},
+		{"token-create", "10min", "2028-02-29T12:10:00Z"},
+		{"create", "1850000000", "2028-08-16T00:53:20Z"},
+		{"create", "never", ""},
+	} {
+		for _, zone := range []string{"UTC", "America/New_York", "Pacific/Kiritimati"} {
+			at, err := time.LoadLocation(zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got map[string]any
+			h := &hostileIndex{who: "alice", token: func(ask map[string]any) string { got = ask; return plugin(t, "alice", "expires=1") }}
+			b := newIndexBench(t, h)
+			b.now = func() time.Time { return leap.In(at) }
+			args := []string{"token", c.command}
+			if strings.HasPrefix(c.command, "token-") {
+				args = args[1:]
+			}
+			if c.words != "" {
+				args = append(args, "-e", c.words)
+			}
+			b.do(b.logIn(args...)...)
+			want, _ := time.Parse(time.RFC3339, c.want)
+			if c.want == "" && got["expires"] != "never" || c.want != "" && got["expires"] != float64(want.Unix()) {
+				t.Errorf("%s -e %q in %s: asked for %v: %s", c.command, c.words, zone, got["expires"], b.err.String())
+			}
+		}
+	}
+	b := newIndexBench(t, &hostileIndex{})
+	if code := b.do("token", "derive", "-e", "2m"); code != 2 || !strings.Contains(b.err.String(), "[DP-125]") {
+		t.Errorf("2m by the new name: %d %s", code, b.err.String())
+	}
+}
+
+// TestTokenQuestions: yes and no, and nothing else, as devpi's client asks.
+func TestTokenQuestions(t *testing.T) {
+	token := plugin(t, "alice")
+	for answers, want := range map[string]bool{"yes\n": true, "no\n": false, "y\nmaybe\nyes\n": true, "Yes\nno\n": false, "": false, "\n\n": false} {
+		b := newIndexBench(t, &hostileIndex{})
+		file := filepath.Join(b.env["HOME"], "t")
+		write(t, file, token, 0o600)
+		b.stdin = strings.NewReader(answers)
+		code := b.do("token", "derive", "-f", file, "-a", "upload, pkg_write")
+		if (code == 0) != want || !strings.Contains(b.err.String(), "The following permissions are not known: pkg_write\nAre you sure you want to use them? (yes/no)? ") {
+			t.Errorf("%q: %d %s", answers, code, b.err.String())
+		}
+		if !want && (!strings.Contains(b.err.String(), "Aborted") || b.out.Len() > 0) {
+			t.Errorf("%q: %s%s", answers, b.err.String(), b.out.String())
+		}
+	}
+	b := newIndexBench(t, &hostileIndex{})
+	file, out := filepath.Join(b.env["HOME"], "t"), filepath.Join(b.env["HOME"], "out")
+	write(t, file, token, 0o600)
+	write(t, out, "mine", 0o644)
+	b.stdin = strings.NewReader("no\n")
+	if code := b.do("token", "derive", "-f", file, "-e", "1h", "-o", out); code == 0 || read(t, out) != "mine" || !strings.Contains(b.err.String(), "There already exists a file at '"+out+"'.\nDo you want to overwrite it? (yes/no)? ") {
+		t.Errorf("%d %s", code, b.err.String())
+	}
+	if code := b.do("token", "derive", "-f", file, "-e", "1h", "-o", out, "-y"); code != 0 || !strings.HasPrefix(read(t, out), "devpi-") || !strings.Contains(b.err.String(), "yes (autoset from -y option)") {
+		t.Errorf("%d %s", code, b.err.String())
+	}
+	if st, err := os.Stat(out); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", st.Mode(), err)
+	}
+	b.stdin = strings.NewReader(token + "\nyes\n")
+	if code := b.do("token", "derive", "-f", "-", "-a", "pkg_write"); code == 0 {
+		t.Error("the answer was taken from behind the token")
+	}
+}
+
+// TestTokenText: what derive, inspect and the literal of old print.
+func TestTokenText(t *testing.T) {
+	b := newIndexBench(t, &hostileIndex{})
+	token := plugin(t, "al-ice", "expires=1800000000", "expires=never", `[1, ["x"]]`, "indexes=a/b\x1b[2J")
+	file := filepath.Join(b.env["HOME"], "t")
+	write(t, file, token+"\n", 0o600)
+	want := "Token info:\n    user       : al-ice\n    id         : abcdefgh\n    restriction: expires=1800000000 (" + time.Unix(1800000000, 0).Format("2006-01-02 15:04:05-07:00") +
+		")\n    restriction: expires=never\n    restriction: [1, [\"x\"]]\n    restriction: indexes=a/b\\u001b[2J\n"
+	if code := b.do("token", "inspect", "-f", file); code != 0 || b.out.String() != want {
+		t.Errorf("%d:\n%s%s", code, b.out.String(), b.err.String())
+	}
+	write(t, file, plugin(t, "ann"), 0o600)
+	if b.do("token-inspect", "-f", file); b.out.String() != "Token info:\n    user: ann\n    id  : abcdefgh\n" {
+		t.Errorf("%s", b.out.String())
+	}
+	bare := strings.TrimPrefix(plugin(t, "ann"), "devpi-")
+	write(t, file, bare, 0o600)
+	if code := b.do("token", "derive", "-f", file, "-i", "foo , bar"); code != 0 || strings.HasPrefix(b.out.String(), "devpi-") || !strings.Contains(b.err.String(), `"foo" is none`) {
+		t.Errorf("%d %s%s", code, b.out.String(), b.err.String())
+	}
+	if code := b.do("token", "derive", "-f", file); code != 2 || !strings.Contains(b.err.String(), "No restrictions provided") {
+		t.Errorf("%d %s", code, b.err.String())
+	}
+	if code := b.do("token-derive", "--token", bare, "-e", "1h"); code != 0 || !strings.Contains(b.err.String(), "Warning") || strings.Contains(b.err.String(), bare) {
+		t.Errorf("%d %s", code, b.err.String())
+	}
+	if code := b.do("token", "derive", "--token", bare, "-e", "1h"); code != 2 || !strings.Contains(b.err.String(), "[DP-121]") || b.out.Len() > 0 {
+		t.Errorf("%d %s", code, b.err.String())
+	}
+	if err := os.Chmod(file, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if code := b.do("token", "inspect", "-f", file); code != 4 || !strings.Contains(b.err.String(), "[DP-122]") {
+		t.Errorf("readable by others: %d %s", code, b.err.String())
+	}
+}
