@@ -170,7 +170,12 @@ var shots = []struct{ name, path, want string }{
 	{"sharing", "sharing", "Sharing"}, {"app", "app/github.com", "For organisation owners"}, {"app-content", "app/github.com/content", "For instructors"}, {"people", "people", "People"},
 	{"person", "people/1", "To answer them"}, {"health", "health", "Health"}, {"problem", "connect/evil.example", "That did not work"},
 	{"connected", "connect/github.example.edu:8443 #go", "Connected. Push again."}, {"disconnected", " #disconnect-github\\.com", "GitHub is disconnected"},
+	{"passes", "passes", "Passes that are over"}, {"passes-new", "passes/new", "How long"}, {"passes-wrong", "passes/new?look=yes&repos=https://github.com/o/r&uses=many", "is not OWNER/NAME"},
+	{"passes-look", passLook, "Is this the pass that you want?"}, {"passes-made", passLook + " #make-it", "Your pass"}, {"pass", "passes/" + passID1, "All passes"}, {"passes-ended", "passes/" + passID1 + " #end", "The pass has ended"},
+	{"device", "device", "Nobody from the hub ever asks you for one"}, {"device-code", "device?user_code=GGGG-HHHH", "Go on only if you started this yourself"}, {"device-done", "device?user_code=GGGG-HHHH #yes", "Done"},
 }
+
+const passLook = "passes/new?look=yes&label=night+job&repos=tidal-lab/ocean-models%0Atidal-lab/buoy-data&access=read&until=2026-11-30&host=github.com&addresses=192.0.2.0/24&uses=50"
 
 // TestEveryPageInABrowser: axe finds nothing, nothing is wider than the window,
 // and the browser has nothing to complain of, in light and dark, wide and phone.
@@ -371,11 +376,31 @@ func TestKeyboardAlone(t *testing.T) {
 	arrive("Sharing")
 	to("Share, to read only", kb.Enter)
 	arrive("Shared")
+	to("Passes", kb.Enter)
+	arrive("Passes")
+	to("Make a pass", kb.Enter)
+	arrive("Make a pass")
+	to("label", "job")
+	to("repos", "tidal-lab/buoy-data")
+	to("See what it would allow", kb.Enter)
+	arrive("Is this the pass that you want?")
+	to("Make this pass", kb.Enter)
+	arrive("Your pass")
+	to("To your passes", kb.Enter)
+	arrive("Passes")
+	to("End the pass night job", kb.Enter)
+	arrive("The pass has ended")
+	do(ctx, t, chromedp.Navigate(st.address+"device"))
+	to("user_code", "wdjbmjht")
+	to("Go on", kb.Enter)
+	arrive("Confirm a code")
+	to("Yes, I started this: give the pass", kb.Enter)
+	arrive("Done")
 	to("Sign out", kb.Enter)
 	arrive("Signed out")
 	want := []string{
 		"start ada github.example.edu:8443", "finish ada github.example.edu:8443", "approve ada gpu", "disconnect ada github.com",
-		"share ada tidal-lab/teaching-2026 ocean-101 2027-03-22",
+		"share ada tidal-lab/teaching-2026 ocean-101 2027-03-22", "mint ada browser true", "end-pass ada " + passID1, "decide ada WDJBMJHT yes",
 	}
 	if got := st.deeds(); !slices.Equal(got, want) {
 		t.Errorf("done %q, want %q", got, want)
@@ -479,11 +504,11 @@ func TestNeighbour(t *testing.T) {
 			}
 		}
 	}
-	for _, form := range []string{"disconnect/github.com", "connect/github.com", "approve", "confirm", "sharing", "sharing/end", "signout", "people/1/cut-off"} {
+	for _, form := range []string{"disconnect/github.com", "connect/github.com", "approve", "confirm", "sharing", "sharing/end", "passes/new", "passes/end", "device", "signout", "people/1/cut-off"} {
 		for _, policy := range []string{"", "no-referrer"} {
 			do(ctx, t, chromedp.Navigate(mallory))
 			script[chromedp.Void](ctx, t, fmt.Sprintf(`(() => { if (%q) { const m = document.createElement("meta"); m.name = "referrer"; m.content = %q; document.head.append(m) }
-				const f = document.createElement("form"); f.method = "post"; f.action = %q; f.innerHTML = '<input name=form value=x><input name=id value=3>'; document.body.append(f); f.submit() })()`,
+				const f = document.createElement("form"); f.method = "post"; f.action = %q; f.innerHTML = '<input name=form value=x><input name=id value=3><input name=user_code value=GGGG-HHHH><input name=decision value=yes>'; document.body.append(f); f.submit() })()`,
 				policy, policy, "/services/daypass/"+form))
 			do(ctx, t, heading("That did not work"))
 		}

@@ -479,3 +479,248 @@ func passFields(change url.Values) url.Values {
 	}
 	return q
 }
+
+// TestMakePass goes the way of a person: fill in, read what it would allow, make.
+// The pass is in one answer, and in no other.
+func TestMakePass(t *testing.T) {
+	modes(t, func(t *testing.T, address string, shared bool) {
+		w := newWorld()
+		s := start(t, w, address, shared)
+		b := newBrowser(t, s, address, shared)
+		b.signIn("browser-ada", "")
+		page := text(t, b.get("passes/new"))
+		for _, want := range []string{`min="2026-11-22"`, `max="2026-12-22"`, `<option value="8h0m0s" selected>8 hours</option>`, `value="read" checked`} {
+			if !strings.Contains(page, want) {
+				t.Errorf("the form lacks %s", want)
+			}
+		}
+		if strings.Contains(page, "Make this pass") || strings.Contains(page, `role="alert"`) || strings.Contains(page, "sign in again") || strings.Contains(page, "without an end") {
+			t.Error("the empty form shows more than a form")
+		}
+		look := text(t, b.get("passes/new?"+passFields(nil).Encode()))
+		for _, want := range []string{
+			"Is this the pass that you want?", "“<span class=\"name\">night job</span>”", "Read tidal-lab/ocean-models and tidal-lab/buoy-data.", "Push, or change anything.", "Use any other repository.",
+			"For 2 hours, from when it is made.",
+		} {
+			if !strings.Contains(look, want) {
+				t.Errorf("the summary lacks %q", want)
+			}
+		}
+		if len(w.deeds()) != 0 {
+			t.Errorf("looking has done %q", w.deeds())
+		}
+		form := passFields(url.Values{"form": {formOf(t, look, s.path("passes/new"))}})
+		res := b.do("POST", address+"passes/new", form, b.own())
+		made := text(t, res)
+		if res.StatusCode != 200 || strings.Count(made, madeText) != 1 || res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("Location") != "" {
+			t.Fatalf("%d, %d times, %q", res.StatusCode, strings.Count(made, madeText), res.Header)
+		}
+		if strings.Contains(made, "<script") == shared || strings.Contains(made, "static/copy.") == shared {
+			t.Errorf("a script: %v, in shared mode: %v", strings.Contains(made, "<script"), shared)
+		}
+		// Loaded anew, it is refused and shows nothing.
+		again := b.do("POST", address+"passes/new", form, b.own())
+		if body := text(t, again); again.StatusCode != 403 || strings.Contains(body, "AgEcanary") || !strings.Contains(body, "DP-879") {
+			t.Errorf("the form for the second time: %d", again.StatusCode)
+		}
+		if got := w.deeds(); !slices.Equal(got, []string{"mint ada browser true"}) {
+			t.Errorf("done %q", got)
+		}
+		ask := w.asks[0]
+		want := PassAsk{Label: "night job", For: 2 * time.Hour, Fresh: true, Request: ask.Request, Limits: api.PassLimits{Access: "read", Repos: []string{"tidal-lab/ocean-models", "tidal-lab/buoy-data"}}}
+		if !reflect.DeepEqual(ask, want) || ask.Request == "" {
+			t.Errorf("asked %+v", ask)
+		}
+		for _, p := range []string{"", "passes", "passes/new", "passes/" + passID1, "activity"} {
+			if strings.Contains(text(t, b.get(p)), "AgEcanary") {
+				t.Errorf("%q holds the pass", p)
+			}
+		}
+		if strings.Contains(w.logged(), "AgEcanary") {
+			t.Error("the pass is in the log")
+		}
+		for k, v := range w.sessionsOf(t, s) {
+			if strings.Contains(v, "AgEcanary") {
+				t.Errorf("the pass is in the session %s", k)
+			}
+		}
+	})
+}
+
+// sessionsOf are all sessions as they are stored.
+func (w *world) sessionsOf(t *testing.T, s *Server) map[string]string {
+	t.Helper()
+	store, ok := s.c.Sessions.(ctxStore)
+	if !ok {
+		t.Fatal("another store")
+	}
+	all, err := store.All()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no sessions: %v", err)
+	}
+	out := map[string]string{}
+	for k, v := range all {
+		out[k] = string(v)
+	}
+	return out
+}
+
+// TestPassFormMistakes: what cannot be used is said at its field, and nothing is
+// made of it.
+func TestPassFormMistakes(t *testing.T) {
+	w := newWorld()
+	s := start(t, w, ownURL, false)
+	b := newBrowser(t, s, ownURL, false)
+	b.signIn("browser-ada", "")
+	for name, c := range map[string]struct {
+		field, value, want string
+	}{
+		"an address":         {"repos", "https://github.com/o/r.git", "is not OWNER/NAME"},
+		"three parts":        {"repos", "a/b/c", "is not OWNER/NAME"},
+		"an odd number":      {"repos", "o/r#x", "is not OWNER/NAME"},
+		"script":             {"repos", "<script>alert(1)</script>", "is not OWNER/NAME"},
+		"no such host":       {"host", "evil.example", "nothing to do with that host"},
+		"admin":              {"access", "admin", "Choose one of the two"},
+		"too long":           {"for", "721h", "up to 30 days"},
+		"a second":           {"for", "1s", "up to 30 days"},
+		"nonsense":           {"for", "soon", "up to 30 days"},
+		"never":              {"for", "never", "Passes have an end here"},
+		"yesterday":          {"until", "2026-11-21", "That is not a day"},
+		"too far":            {"until", "2026-12-23", "That is not a day"},
+		"no date":            {"until", "31/12/2026", "That is not a day"},
+		"no address":         {"addresses", "192.0.2.0/33", "neither an address nor a range"},
+		"no uses":            {"uses", "0", "not a number of uses"},
+		"uses in words":      {"uses", "three", "not a number of uses"},
+		"too many to list":   {"repos", strings.TrimSpace(strings.Repeat("o/r\n", 65)), "more than 64"},
+		"a label in colours": {"label", "a\x1b[31mb", "cannot be seen"},
+	} {
+		q := passFields(url.Values{c.field: {c.value}})
+		page := text(t, b.get("passes/new?"+q.Encode()))
+		if !strings.Contains(page, c.want) || !strings.Contains(page, `role="alert"`) || strings.Contains(page, "Make this pass") || !strings.Contains(page, `aria-invalid="true"`) && c.field != "access" && c.field != "host" {
+			t.Errorf("%s: the page does not say %q at the field", name, c.want)
+		}
+		q.Set("form", codeFor(t, s, b, "passes/new"))
+		if res := b.do("POST", ownURL+"passes/new", q, b.own()); res.StatusCode != 400 {
+			t.Errorf("%s: %d", name, res.StatusCode)
+		}
+	}
+	if len(w.deeds()) != 0 {
+		t.Errorf("done %q", w.deeds())
+	}
+}
+
+// TestPassEnds: a day goes to its end in UTC, and never beyond what the rules give.
+func TestPassEnds(t *testing.T) {
+	w := newWorld()
+	s := start(t, w, ownURL, false)
+	day := func(d string) time.Time {
+		at, err := time.Parse(time.DateTime, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	bounds := PassBounds{Longest: 30 * 24 * time.Hour, Short: 12 * time.Hour, Usual: 8 * time.Hour, Never: true}
+	for _, c := range []struct {
+		f     passForm
+		long  time.Duration
+		want  PassAsk
+		wrong bool
+	}{
+		{passForm{Access: "read"}, bounds.Longest, PassAsk{For: 8 * time.Hour}, false},
+		{passForm{Access: "read"}, time.Hour, PassAsk{For: time.Hour}, false},
+		{passForm{Access: "read", For: "720h"}, bounds.Longest, PassAsk{For: 720 * time.Hour}, false},
+		{passForm{Access: "read", For: "1h", Until: "2026-11-22"}, bounds.Longest, PassAsk{Until: day("2026-11-22 23:59:59")}, false},
+		{passForm{Access: "read", Until: "2026-12-22"}, bounds.Longest, PassAsk{Until: day("2026-12-22 15:04:00")}, false},
+		{passForm{Access: "read", Until: "2026-11-23"}, 12 * time.Hour, PassAsk{Until: day("2026-11-23 03:04:00")}, false},
+		{passForm{Access: "read", Until: "2026-11-24"}, 12 * time.Hour, PassAsk{}, true},
+		{passForm{Access: "read", For: "never"}, bounds.Longest, PassAsk{Never: true}, false},
+	} {
+		ask, wrong := s.ask(c.f, bounds, c.long)
+		c.want.Limits = api.PassLimits{Access: "read"}
+		if (len(wrong) != 0) != c.wrong || !c.wrong && !reflect.DeepEqual(ask, c.want) {
+			t.Errorf("%+v: %+v, %v", c.f, ask, wrong)
+		}
+	}
+}
+
+// TestFreshSignIn: a session that was opened a while ago makes short passes only,
+// and the page leads to a new sign-in and back.
+func TestFreshSignIn(t *testing.T) {
+	w := newWorld()
+	w.never = true
+	s := start(t, w, ownURL, false)
+	b := newBrowser(t, s, ownURL, false)
+	b.signIn("browser-ada", "")
+	w.pass(16 * time.Minute)
+	page := text(t, b.get("passes/new"))
+	if !strings.Contains(page, `href="/signin?next=%2Fpasses%2Fnew"`) || !strings.Contains(page, `max="2026-11-23"`) || strings.Contains(page, "24 hours</option>") || strings.Contains(page, "without an end") {
+		t.Errorf("the form offers what this sign-in cannot give:\n%s", page)
+	}
+	for name, change := range map[string]url.Values{"a day": {"for": {"24h0m0s"}}, "never": {"for": {"never"}}, "a date": {"until": {"2026-12-01"}}} {
+		q := passFields(change)
+		q.Set("form", codeFor(t, s, b, "passes/new"))
+		if res := b.do("POST", ownURL+"passes/new", q, b.own()); res.StatusCode != 400 {
+			t.Errorf("%s: %d", name, res.StatusCode)
+		}
+	}
+	q := passFields(url.Values{"form": {codeFor(t, s, b, "passes/new")}})
+	b.do("POST", ownURL+"passes/new", q, b.own())
+	b.signIn("browser-ada", "/passes/new")
+	q = passFields(url.Values{"form": {codeFor(t, s, b, "passes/new")}, "for": {"never"}})
+	b.do("POST", ownURL+"passes/new", q, b.own())
+	if got := w.deeds(); !slices.Equal(got, []string{"mint ada browser false", "mint ada browser true"}) || !w.asks[1].Never {
+		t.Errorf("done %q", got)
+	}
+	w.stale = true
+	if res := b.do("POST", ownURL+"passes/new", passFields(url.Values{"form": {codeFor(t, s, b, "passes/new")}}), b.own()); res.StatusCode != 503 {
+		t.Errorf("while the hub is down: %d", res.StatusCode)
+	}
+}
+
+// TestPassLikeAnother: a form is filled in only where it can say all that the
+// other pass is limited to.
+func TestPassLikeAnother(t *testing.T) {
+	w := newWorld()
+	s := start(t, w, ownURL, false)
+	b := newBrowser(t, s, ownURL, false)
+	b.signIn("browser-ada", "")
+	page := text(t, b.get("passes/new?like="+passID1))
+	for _, want := range []string{"tidal-lab/ocean-models\ntidal-lab/buoy-data#104</textarea>", `value="read" checked`, `value="50"`, `<option value="github.com" selected>`, `value="night job"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the form lacks %q", want)
+		}
+	}
+	for id, status := range map[string]int{"p9d4h6j2r8s3w5t7": 400, "b7c2f5g8k4m9n3q6": 400, "nobody0000000000": 404, "h2b8r6yd3f7c9s4p": 200} {
+		if res := b.get("passes/new?like=" + id); res.StatusCode != status {
+			t.Errorf("like %s: %d, want %d", id, res.StatusCode, status)
+		}
+	}
+	if page := text(t, b.get("passes/p9d4h6j2r8s3w5t7")); strings.Contains(page, "?like=") || !strings.Contains(page, "Only while your server gpu runs.") || !strings.Contains(page, "Not before 2026-11-22 12:20 UTC.") {
+		t.Errorf("the page of a pass with a server:\n%s", page)
+	}
+	if page := text(t, b.get("passes/b7c2f5g8k4m9n3q6")); !strings.Contains(page, "<code>dp:fish=trout</code>") || !strings.Contains(page, "<code>dp:access=write</code>") || !strings.Contains(page, "Without an end.") {
+		t.Errorf("the page of a pass with limits that are not known:\n%s", page)
+	}
+}
+
+// TestReadLimits: what was read and is written again is the same, and what is not
+// understood is never lost.
+func TestReadLimits(t *testing.T) {
+	for _, c := range []struct {
+		in   []string
+		rest []string
+	}{
+		{[]string{"expires=1", "dp:access=read", "dp:host=a", "dp:repo=o/r,#7", "dp:uses=3", "dp:address=::/0", "dp:server=@", "dp:source=x", "not_before=5"}, nil},
+		{[]string{"dp:access=admin", "dp:uses=x", "dp:uses=-1", "not_before=x", "dp:repo=", "fish", "", `[0,1,2]`, "allowed=upload"}, []string{"dp:access=admin", "dp:uses=x", "dp:uses=-1", "not_before=x", "dp:repo=", "fish", "", `[0,1,2]`, "allowed=upload"}},
+		{[]string{"dp:repo=o/r", "dp:repo=o/s"}, []string{"dp:repo=o/s"}},
+	} {
+		if _, rest := readLimits(c.in); !slices.Equal(rest, c.rest) {
+			t.Errorf("%q: left over %q", c.in, rest)
+		}
+	}
+	l, _ := readLimits([]string{"dp:access=admin", "dp:uses=-1"})
+	if !reflect.DeepEqual(l, api.PassLimits{}) {
+		t.Errorf("%+v", l)
+	}
+}

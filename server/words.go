@@ -12,7 +12,9 @@ import (
 // A summary says in words what a pass allows. It decides nothing.
 type summary struct {
 	Can    []string // sentences
+	Only   []string // what narrows that
 	Cannot []string
+	All    bool     // as much as its owner may do
 	Other  []string // limits, as they stand in the pass, for which there are no words here
 	Until  time.Time
 	Never  bool
@@ -45,7 +47,8 @@ func (s *Server) summary(l api.PassLimits) summary {
 	if len(l.Repos) > 0 {
 		out.Cannot = append(out.Cannot, "Use any other repository.")
 	}
-	out.Can = append(out.Can, only(l)...)
+	out.Only = only(l)
+	out.All = len(l.Repos) == 0 && l.Access != "read"
 	out.Cannot = append(out.Cannot, "Make passes, or see or change your passes and connections.")
 	return out
 }
@@ -132,8 +135,10 @@ func readLimit(l *api.PassLimits, name, value string) bool {
 	list := strings.Split(value, ",")
 	switch name {
 	case "dp:access":
+		if daypass.ParseAccess(value) == daypass.NoAccess {
+			return false
+		}
 		l.Access = value
-		return daypass.ParseAccess(value) != daypass.NoAccess
 	case "dp:host":
 		l.Hosts = list
 	case "dp:repo":
@@ -146,13 +151,17 @@ func readLimit(l *api.PassLimits, name, value string) bool {
 		l.Addresses = list
 	case "dp:uses":
 		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			return false
+		}
 		l.Uses = n
-		return err == nil && n > 0
 	case "not_before":
 		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || n < 0 {
+			return false
+		}
 		t := time.Unix(n, 0).UTC()
 		l.NotBefore = &t
-		return err == nil && n >= 0
 	default:
 		return false
 	}
