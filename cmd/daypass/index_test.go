@@ -1,15 +1,21 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/daypass-dev/daypass/internal/devpitest"
 )
@@ -112,7 +118,116 @@ func closed(t *testing.T, api devpitest.API) devpitest.API {
 // out; with the programs that people use.
 func TestIndexDay(t *testing.T) {
 	api := closed(t, devpitest.Start(t, devpitest.Options{Plugin: true}).API)
+	newIndexStory(t, api).day(api)
+}
+
+// TestGatewayDay is the same day at a package gateway before a devpi-server that
+// knows nothing of passes, and then what only a gateway knows.
+func TestGatewayDay(t *testing.T) {
+	api := gatewayBefore(t, devpitest.Start(t, devpitest.Options{}))
 	s := newIndexStory(t, api)
+	s.day(api)
+	s.firstLight()
+}
+
+// gatewayBefore runs daypassd as a package gateway, with a configuration that has
+// only that.
+func gatewayBefore(t *testing.T, devpi *devpitest.Server) devpitest.API {
+	t.Helper()
+	dir := t.TempDir()
+	daypassd := filepath.Join(dir, "daypassd")
+	if out, err := exec.Command("go", "build", "-o", daypassd, "../daypassd").CombinedOutput(); err != nil {
+		t.Fatalf("build daypassd: %v\n%s", err, out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := l.Addr().String()
+	l.Close()
+	for _, d := range []string{"store", "etc"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := filepath.Join(dir, "etc", "server.yaml")
+	text := fmt.Sprintf("store: sqlite:%[1]s/store/daypass.db\nkeys: file:%[1]s/etc/keys.json\nlog: warn\ngateway:\n  listen: %[2]s\n  url: http://%[2]s/\n  upstream: %[3]s\n  key: file:%[1]s/etc/devpi.key\n", dir, listen, devpi.URL)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"keys", "init", filepath.Join(dir, "etc", "keys.json"), "--config", config},
+		{"devpi-key", "--secretfile", devpi.SecretFile, "--output", filepath.Join(dir, "etc", "devpi.key"), "--argon2-time-cost", strconv.Itoa(devpitest.TimeCost),
+			"--argon2-memory-cost", strconv.Itoa(devpitest.MemoryCost), "--argon2-parallelism", strconv.Itoa(devpitest.Parallelism)},
+	} {
+		if out, err := exec.Command(daypassd, append([]string{"admin"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("admin %q: %v\n%s", args, err, out)
+		}
+	}
+	cmd := exec.Command(daypassd, "serve", "--config", config)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("the gateway said:\n%s", said.String())
+		}
+	})
+	api := devpitest.API{URL: "http://" + listen + "/", Root: devpi.Root}
+	for range 400 {
+		if res, err := http.Get(api.URL + "_/readyz"); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return api
+			}
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	t.Fatal("the gateway does not answer")
+	return api
+}
+
+// firstLight: a token that the gateway made, narrowed offline for one project,
+// uploads one wheel with twine and is refused for another. One use is one use.
+func (s indexStory) firstLight() {
+	t := s.t
+	t.Helper()
+	dir := t.TempDir()
+	s.desk.Input = indexPassword + "\n"
+	wide := filepath.Join(dir, "wide.pass")
+	s.must([]string{"pass", "create", "--index", s.index, "--user", "ann", "--password", "-", "--expires", "1 day", "--output", wide}, "package gateway")
+	s.desk.Input = ""
+	one := filepath.Join(dir, "one.pass")
+	s.must([]string{"pass", "narrow", "--file", wide, "--upload-only", "--projects", "first-light", "--expires", "10min", "--output", one}, "first-light")
+	right := devpitest.Wheel("first-light", "1.0").Write(t, dir)
+	wrong := devpitest.Wheel("second-light", "1.0").Write(t, dir)
+	run := func(file string, more ...string) []string {
+		return append([]string{"run", "--index", s.index, "--file", file, "--"}, more...)
+	}
+	s.must(run(one, "twine", "upload", right))
+	s.ends(1, run(one, "twine", "upload", wrong), "403")
+	s.ends(1, run(one, "sh", "-c", `curl -sf -u "$UV_INDEX_DAYPASS_USERNAME:$UV_INDEX_DAYPASS_PASSWORD" "$PIP_INDEX_URL/first-light/" || exit 1`))
+	once := filepath.Join(dir, "once.pass")
+	s.must([]string{"pass", "narrow", "--file", wide, "--upload-only", "--uses", "1", "--output", once})
+	s.must(run(once, "twine", "upload", devpitest.Wheel("first-light", "2.0").Write(t, dir)))
+	s.ends(1, run(once, "twine", "upload", devpitest.Wheel("first-light", "3.0").Write(t, dir)), "403")
+	s.desk.Input = indexPassword + "\n"
+	s.must([]string{"pass", "list", "--index", s.index, "--user", "ann", "--password", "-"}, "Limits: expires=")
+	s.must([]string{"pass", "revoke", "--file", wide, "--yes", "--index", s.index, "--password", "-"}, "all that were narrowed from it")
+	s.desk.Input = ""
+	o := s.daypass(run(one, "twine", "upload", right)...)
+	if o.Code == 0 {
+		t.Error("a narrowed pass outlived the one that it was made of")
+	}
+}
+
+func (s indexStory) day(api devpitest.API) {
+	t := s.t
+	t.Helper()
 	s.ends(3, []string{"run", "--index", s.index, "--", "pip", "--version"}, "[DP-142]")
 	s.ends(3, []string{"login", "--index", s.index, "--user", "ann"}, "[DP-138]")
 	s.ends(2, []string{"login", "--index", s.index, "--user", "ann", "--password", indexPassword}, "[DP-121]")
