@@ -358,15 +358,43 @@ func (b *Broker) PassCaller(ctx context.Context, text daypass.Secret, from netip
 		c.Pass.From = from.String()
 	}
 	facts, err := b.facts(ctx, c, s)
-	if err != nil {
-		return daypass.Caller{}, err
+	if err == nil {
+		facts.Waive = unasked
+		err = s.Check(facts)
 	}
-	facts.Waive = unasked
-	if err := s.Check(facts); err != nil {
-		return daypass.Caller{}, err
+	if err != nil {
+		return daypass.Caller{}, b.shownInVain(ctx, c, s, err)
 	}
 	return c, nil
 }
+
+// shownInVain tells the person in their activity that a pass of theirs was refused
+// as it stood, from an address or at a time that it is not good for: somebody else
+// may have it. The same is told once a minute.
+func (b *Broker) shownInVain(ctx context.Context, c daypass.Caller, s *Shown, err error) error {
+	var r *Refusal
+	if !errors.As(err, &r) || !b.holders.tell(vain{s.Last(), r.Problem.Code, c.Pass.From}, b.Now()) {
+		return err
+	}
+	if c.Pass.From != "" {
+		told := *r.Problem
+		told.Why = strings.TrimPrefix(told.Why+"; it was shown from "+c.Pass.From, "; ")
+		r = &Refusal{Problem: &told, RetryAfter: r.RetryAfter}
+	}
+	return b.refuse(ctx, c, store.Person{ID: s.Row.Person}, Ask{pass: &passing{Shown: s}}, "", r)
+}
+
+// vain is a refusal that a person was told of.
+type vain struct {
+	link pass.Link
+	code string
+	from string
+}
+
+const (
+	vainEvery = time.Minute
+	maxVain   = 10_000
+)
 
 // unasked are the limits that whoever only says whose pass it is need not meet:
 // they are about what would be done with it.
@@ -376,6 +404,21 @@ const unasked = pass.KindAllowed | pass.KindIndexes | pass.KindProjects | pass.K
 type passHolders struct {
 	mu   sync.Mutex
 	seen map[int64]passHolder
+	told map[vain]time.Time
+}
+
+// tell reports whether a refusal was not told within the minute, and notes it.
+func (h *passHolders) tell(v vain, now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if age := now.Sub(h.told[v]); age >= 0 && age < vainEvery {
+		return false
+	}
+	if h.told == nil || len(h.told) >= maxVain {
+		h.told = map[vain]time.Time{}
+	}
+	h.told[v] = now
+	return true
 }
 
 type passHolder struct {

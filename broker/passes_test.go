@@ -483,3 +483,54 @@ func TestPassesCountUses(t *testing.T) {
 		t.Errorf("in the activity: %+v", given)
 	}
 }
+
+// TestShownInVain: whose pass is shown from where it is not good for, sees it, and
+// not a line for each time.
+func TestShownInVain(t *testing.T) {
+	r := newRig(t)
+	jo := r.user("jo")
+	m := r.mint(jo, pass.Limits{Addresses: []string{"192.0.2.0/24"}})
+	thief := netip.MustParseAddr("198.51.100.9")
+	for range 5 {
+		r.refusedBy(errOf(r.PassCaller(t.Context(), m.Text, thief)), "DP-161", "from elsewhere", m.Text)
+	}
+	list := r.found(store.EventFilter{Kind: store.Refusal})
+	if len(list) != 1 || list[0].Pass != m.Row.ID || list[0].User != "jo" || list[0].Code != "DP-161" || list[0].Rule != "built-in:pass-limits" {
+		t.Fatalf("%+v", list)
+	}
+	var ref *broker.Refusal
+	r.later(2 * time.Minute)
+	if _, err := r.PassCaller(t.Context(), m.Text, thief); !errors.As(err, &ref) || ref.Event == "" || !strings.Contains(err.Error(), "198.51.100.9") {
+		t.Errorf("%v", err)
+	}
+	for range 5 {
+		if _, err := r.PassCaller(t.Context(), withCaveats(t, daypass.NewSecret(strings.Replace(m.Text.Reveal(), "daypass_", "devpi-", 1)), "dp:moon=full"), thief); code(err) != "DP-164" {
+			t.Error(err)
+		}
+	}
+	if list := r.found(store.EventFilter{Kind: store.Refusal}); len(list) != 2 {
+		t.Errorf("%d lines", len(list))
+	}
+}
+
+// TestServersPassesInActivity: each pass that ends with its server has its line.
+func TestServersPassesInActivity(t *testing.T) {
+	r := newRig(t)
+	jo := r.user("jo")
+	for range 2 {
+		if _, err := r.MintPass(t.Context(), jo, false, broker.PassAsk{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.ServerStopped(t.Context(), "jo", time.Time{}, ""); err != nil {
+		t.Fatal(err)
+	}
+	ended := r.found(store.EventFilter{Kind: store.PassEnded})
+	if stopped := r.found(store.EventFilter{Kind: store.ServerStopped}); len(ended) != 2 || len(stopped) != 1 || ended[0].Pass == ended[1].Pass || ended[0].Server != "default" {
+		t.Errorf("%+v, %+v", ended, stopped)
+	}
+	list, err := r.Passes(t.Context(), browser(jo))
+	if err != nil || len(list) != 2 || list[0].Ended.IsZero() || list[0].Why == "" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}

@@ -148,6 +148,9 @@ func (b *Broker) serverEnded(ctx context.Context, p store.Person, server daypass
 		if passes, err = tx.EndPasses(store.PassFilter{Realm: b.book.realm(bookKey{}), Person: p.ID, Server: &server, LiveAt: b.Now()}, why); err != nil {
 			return err
 		}
+		for _, row := range passes {
+			b.book.recordEnd(tx, store.Event{Person: p.ID, Hub: p.User.Hub, User: p.User.Name, Server: server.String()}, row, why)
+		}
 		list, err := tx.Children(store.ChildFilter{Person: p.ID, Server: &server})
 		if err != nil {
 			return err
