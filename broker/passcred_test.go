@@ -168,7 +168,11 @@ func TestPassesCredentialIsItsOwn(t *testing.T) {
 	jo := r.user("jo")
 	r.connect(jo, fake.CampusUser)
 	own := r.must(jo, data)
-	m, other := r.mint(jo, pass.Limits{}), r.mint(jo, pass.Limits{})
+	m, err := r.MintPass(t.Context(), jo, false, broker.PassAsk{}) // of the very server that has one of its own
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := r.mint(jo, pass.Limits{})
 	narrow := narrowed(t, m.Text, pass.Limits{Repos: []string{"river-lab/data"}})
 	marks := map[string]string{broker.Fingerprint(own.Credential.Token): "the server's own"}
 	for what, text := range map[string]daypass.Secret{"the pass": m.Text, "another": other.Text, "a narrower one": narrow} {
@@ -187,6 +191,86 @@ func TestPassesCredentialIsItsOwn(t *testing.T) {
 	}
 	if again := r.must(jo, data); marks[broker.Fingerprint(again.Credential.Token)] != "the server's own" {
 		t.Error("the server was given a pass's credential")
+	}
+}
+
+// TestHubsCredentialOfPass: what a class shares is shared with no pass, since it
+// would go on when the pass ends.
+func TestHubsCredentialOfPass(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.config.Rules = rules(r.t, policy.Rule{Name: "course", Who: policy.Who{Groups: []string{"class"}}, What: []policy.Pattern{pattern(r.t, "github.com/uni-course/home*")}, Access: daypass.Read, As: policy.AsHub, Max: time.Hour})
+	})
+	jo, kim := r.user("jo", "class"), r.user("kim", "class")
+	shared := r.must(kim, homework)
+	m := r.mint(jo, pass.Limits{})
+	a := r.mustWith(m.Text, homework)
+	narrow := r.mustWith(narrowed(t, m.Text, pass.Limits{Access: daypass.Read}), homework)
+	if own := r.must(jo, homework); !own.Credential.Token.Equal(shared.Credential.Token) {
+		t.Error("the class shares one")
+	}
+	if a.Credential.Token.Equal(shared.Credential.Token) || narrow.Credential.Token.Equal(a.Credential.Token) {
+		t.Error("a pass was given what others have")
+	}
+	if _, ok, err := r.EndPass(t.Context(), browser(jo), m.Row.ID, ""); !ok || err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Settle(t.Context(), 0); err != nil || r.live(a) || r.live(narrow) || !r.live(shared) {
+		t.Errorf("alive: the pass's %v, the narrower one's %v, the class's %v; %v", r.live(a), r.live(narrow), r.live(shared), err)
+	}
+}
+
+// TestShareAndLongPass: what others share is for passes of a day.
+func TestShareAndLongPass(t *testing.T) {
+	r, teacher := sharingRig(t)
+	long := policy.Preset()[0]
+	long.What, long.MaxPass = []policy.Pattern{pattern(t, "github.com/river-lab/*")}, 30*24*time.Hour
+	c := r.config
+	c.Rules, c.Process = rules(t, append(policy.Preset(), long)[1:]...), "two"
+	two, err := broker.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.connect(teacher, fake.CampusInstructor)
+	if _, err := r.Share(t.Context(), browser(teacher), host, homework, "class", r.now().Add(100*24*time.Hour), ""); err != nil {
+		t.Fatal(err)
+	}
+	stu := r.user("stu", "class")
+	for d, want := range map[time.Duration]string{24 * time.Hour: "no error", 48 * time.Hour: "DP-174"} {
+		m, err := two.MintPass(t.Context(), browser(stu), true, broker.PassAsk{For: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.by(two, m.Text, home, broker.Ask{Repo: homework, Access: daypass.Write}); code(err) != want {
+			t.Errorf("%v: %v, want %s", d, err, want)
+		}
+	}
+}
+
+// TestOthersPass: a pass serves its person, whoever the request claims to be.
+func TestOthersPass(t *testing.T) {
+	r := newRig(t)
+	jo, kim := r.user("jo"), r.user("kim")
+	r.connect(jo, fake.CampusUser)
+	r.connect(kim, fake.CampusInstructor)
+	m, other := r.mint(jo, pass.Limits{}), r.mint(kim, pass.Limits{})
+	c, err := r.PassCaller(t.Context(), m.Text, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*daypass.Caller){
+		"another person":        func(c *daypass.Caller) { c.User = kim.User },
+		"another pass's text":   func(c *daypass.Caller) { c.Pass.Text = other.Text },
+		"another pass's number": func(c *daypass.Caller) { c.Pass.ID = other.Row.ID },
+		"no text":               func(c *daypass.Caller) { c.Pass.Text = daypass.Secret{} },
+		"no pass":               func(c *daypass.Caller) { c.Pass = daypass.PassRef{} },
+	} {
+		odd := c
+		change(&odd)
+		_, err := r.Credential(t.Context(), odd, broker.Ask{Host: host, Repo: data, Access: daypass.Read})
+		r.refusedBy(err, "DP-160", what, m.Text, other.Text)
+	}
+	if _, err := r.Credential(t.Context(), c, broker.Ask{Host: host, Repo: data, Access: daypass.Read}); err != nil {
+		t.Error(err)
 	}
 }
 
