@@ -164,7 +164,7 @@ func (v *visit) forward(s sending) (int, error) {
 		v.in.rest()
 	}
 	switch {
-	case err != nil && v.r.Context().Err() != nil:
+	case err != nil && q.Context().Err() != nil:
 		return 0, errGone
 	case err != nil:
 		return 0, upstreamFailed(err)
@@ -179,6 +179,16 @@ func (v *visit) forward(s sending) (int, error) {
 	return resp.StatusCode, nil
 }
 
+// upstreamContext ends with the client where it only reads. What changes
+// something goes on once devpi has all of it: net/http takes a client that
+// closes its own half of the connection for one that left.
+func (v *visit) upstreamContext() context.Context {
+	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead {
+		return v.r.Context()
+	}
+	return context.WithoutCancel(v.r.Context())
+}
+
 func (v *visit) outbound(s sending) (*http.Request, *outgoing, error) {
 	u, err := v.g.upstreamURL(s.target)
 	if err != nil {
@@ -186,7 +196,7 @@ func (v *visit) outbound(s sending) (*http.Request, *outgoing, error) {
 	}
 	q := (&http.Request{
 		Method: s.method, URL: u, Header: s.header, Host: v.g.c.Upstream.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(v.r.Context())
+	}).WithContext(v.upstreamContext())
 	q.Header["X-Outside-Url"] = []string{v.g.outside}
 	if _, ok := q.Header["User-Agent"]; !ok {
 		q.Header["User-Agent"] = nil // else net/http writes one

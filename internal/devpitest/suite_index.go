@@ -22,6 +22,8 @@ import (
 type Index struct {
 	API
 	SessionKey []byte
+	// Before says that a gateway stands before it, which says itself where it is.
+	Before bool
 }
 
 // Index is what a real server shows to [IndexSuite].
@@ -179,7 +181,12 @@ func suiteIndexes(t *testing.T, x Index) {
 
 	var api struct{ Login, Index, Simpleindex, Pypisubmit string }
 	outside := func(r *http.Request) { r.Header.Set("X-Outside-Url", "https://index.example.org/base") }
-	for at, who := range map[string]Auth{strings.TrimSuffix(x.URL, "/"): nil, "https://index.example.org/base": outside} {
+	own := strings.TrimSuffix(x.URL, "/")
+	for want, who := range map[string]Auth{own: nil, "https://index.example.org/base": outside} {
+		at := want
+		if x.Before {
+			at = own
+		}
 		x.Must(t, http.MethodGet, "ida/rel/+api", who, nil).Result(t, &api)
 		if api.Login != at+"/+login" || api.Index != at+"/ida/rel" || api.Simpleindex != at+"/ida/rel/+simple/" || api.Pypisubmit != at+"/ida/rel/" {
 			t.Errorf("%+v", api)

@@ -1,0 +1,163 @@
+package gateway
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/pass"
+)
+
+// before puts a gateway before a real devpi-server.
+func before(t *testing.T, d *devpitest.Server, change func(*Config)) (*stage, devpitest.API) {
+	t.Helper()
+	s := newStage(t, func(c *Config) {
+		c.Upstream, _ = url.Parse(d.URL)
+		c.Acting = Acting{Key: daypass.NewSecret(string(d.SessionKey()))}
+		if change != nil {
+			change(c)
+		}
+	})
+	return s, devpitest.API{URL: s.server.URL + "/", Root: d.Root}
+}
+
+// tokenID takes apart what this book mints.
+func tokenID(t *testing.T) func(string) (string, string) {
+	return func(token string) (string, string) {
+		p, err := pass.Parse(daypass.NewSecret(token))
+		id, ok := p.Identity()
+		if err != nil || !ok {
+			t.Error("no pass:", err)
+		}
+		return id.User, id.ID
+	}
+}
+
+// TestRealIndexThroughGateway: for whoever has no pass the gateway is devpi; what
+// is no bearer of ours is nobody only in compat.
+func TestRealIndexThroughGateway(t *testing.T) {
+	d := devpitest.Start(t, devpitest.Options{})
+	_, api := before(t, d, func(c *Config) { c.Mode = Compat })
+	devpitest.IndexSuite(t, devpitest.Index{API: api, SessionKey: d.SessionKey(), Before: true})
+}
+
+// TestRealTokens holds the gateway to devpi-tokens' own tests, told again.
+func TestRealTokens(t *testing.T) {
+	for mode, kind := range map[Mode]devpitest.Kind{Strict: devpitest.Strict, Compat: devpitest.Compat} {
+		t.Run(mode.String(), func(t *testing.T) {
+			d := devpitest.Start(t, devpitest.Options{Identity: true})
+			_, api := before(t, d, func(c *Config) { c.Mode = mode })
+			devpitest.TokenSuite(t, devpitest.Target{API: api, Kind: kind, TokenID: tokenID(t)})
+		})
+	}
+}
+
+// TestFirstLight: a pass made by the real devpi client, narrowed offline, uploads
+// one wheel with twine, is refused for another, and says why.
+func TestFirstLight(t *testing.T) {
+	d := devpitest.Start(t, devpitest.Options{})
+	s, api := before(t, d, nil)
+	api.AddUser(t, "ann", "a word")
+	desk := devpitest.NewDesk(t)
+	must := func(o devpitest.Output) devpitest.Output {
+		t.Helper()
+		if o.Code != 0 {
+			t.Fatal(o.All())
+		}
+		return o
+	}
+	must(desk.Tokens("use", api.URL+"ann/dev"))
+	must(desk.Tokens("login", "ann", "--password", "a word"))
+	token := must(desk.Tokens("token-create", "-a", "upload,pkg_read", "-e", "1 day")).Last()
+
+	p, err := pass.Parse(daypass.NewSecret(token))
+	if err != nil {
+		t.Fatal(err, token)
+	}
+	limits, err := pass.Limits{Projects: []string{"hello"}, Indexes: []string{"ann/dev"}, Expires: time.Now().Add(time.Hour)}.Caveats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = p.Narrow(limits...); err != nil {
+		t.Fatal(err)
+	}
+	narrow := p.Text(pass.Devpi).Reveal()
+	upload := func(dist devpitest.Dist) devpitest.Output {
+		return desk.Twine("upload", "--disable-progress-bar", "--repository-url", api.URL+"ann/dev/", "-u", "__token__", "-p", narrow, dist.Write(t, desk.Home))
+	}
+	must(upload(devpitest.Wheel("hello", "1.0")))
+	o := upload(devpitest.Wheel("other", "1.0"))
+	if o.Code == 0 || !strings.Contains(strings.Join(strings.Fields(o.All()), " "), "Token denied access to project 'other'") {
+		t.Errorf("twine says: %s", o.All())
+	}
+	if r := d.Send(t, "GET", "ann/dev/other", nil, nil); r.Status != 404 {
+		t.Errorf("other is there: %d", r.Status)
+	}
+
+	at, _ := url.Parse(api.URL)
+	at.User = url.UserPassword("__token__", narrow)
+	simple := at.JoinPath("ann/dev/+simple/").String()
+	target := filepath.Join(t.TempDir(), "pip")
+	must(desk.Pip("install", "--no-cache-dir", "--no-deps", "--index-url", simple, "--target", target, "hello"))
+	if v := devpitest.Installed(t, target, "hello"); v != "1.0" {
+		t.Errorf("pip installed %q", v)
+	}
+	target = filepath.Join(t.TempDir(), "uv")
+	must(desk.UV("pip", "install", "--no-deps", "--index-url", simple, "--target", target, "hello"))
+	if v := devpitest.Installed(t, target, "hello"); v != "1.0" {
+		t.Errorf("uv installed %q", v)
+	}
+	if text, err := os.ReadFile(filepath.Join(d.Dir, "log")); err != nil || strings.Contains(string(text), narrow[6:60]) || strings.Contains(s.log.String(), narrow[6:60]) {
+		t.Error("the pass is in a log", err)
+	}
+}
+
+// TestRealTrouble: devpi with another secret, and none at all.
+func TestRealTrouble(t *testing.T) {
+	d := devpitest.Start(t, devpitest.Options{})
+	s, api := before(t, d, nil)
+	api.AddUser(t, "ann", "a word")
+	token := s.book.mint(t, "ann", pass.Limits{})
+	if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("hello", "1.0")); r.Status != 200 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	d.Rekey()
+	if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("hello", "1.1")); r.Status != 502 || !strings.Contains(r.Message(), "does not believe the gateway") {
+		t.Errorf("another secret: %d %s", r.Status, r.Body)
+	}
+	if r := d.Send(t, "GET", "ann/dev/hello/1.1", nil, nil); r.Status != 404 {
+		t.Errorf("1.1 is there: %d", r.Status)
+	}
+	if err := s.gateway.Check(t.Context(), "ann"); err == nil {
+		t.Error("the self-test believes in the old key")
+	}
+	d.Stop()
+	if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("hello", "1.2")); r.Status != 503 {
+		t.Errorf("none: %d %s", r.Status, r.Body)
+	}
+}
+
+// TestRealServiceAccount acts by an account that ann lets upload, for nobody else.
+func TestRealServiceAccount(t *testing.T) {
+	d := devpitest.Start(t, devpitest.Options{})
+	d.AddUser(t, "robot", "robot's word")
+	ann := d.AddUser(t, "ann", "a word")
+	d.AddUser(t, "ben", "a word")
+	d.Must(t, "PATCH", "ann/dev", ann, []string{"acl_upload+=robot"})
+	s, api := before(t, d, func(c *Config) {
+		c.Acting = Acting{ServiceUser: "robot", ServicePassword: daypass.NewSecret("robot's word")}
+	})
+	if err := s.gateway.Check(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]int{"ann": 200, "ben": 403} {
+		if r := api.Upload(t, devpitest.Bearer(s.book.mint(t, user, pass.Limits{})), "ann/dev", devpitest.Wheel("hello", "1.0")); r.Status != want {
+			t.Errorf("%s: %d %s", user, r.Status, r.Body)
+		}
+	}
+}
