@@ -45,6 +45,7 @@ type action struct {
 
 	needs    []string   // devpi's permissions, as strict asks for them
 	indexes  []string   // every "user/index" that it touches
+	bases    []string   // the indexes that an index is to have for bases, so that they can be read through it
 	projects []string   // every project that it touches; an empty name refuses
 	spared   pass.Kinds // limits that strict does not ask where their fact is missing
 	read     bool       // it changes nothing: bases count, and access is read

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/pass"
 )
@@ -48,6 +50,9 @@ func strict(a action, f pass.Facts, r pass.Rights, o options) (pass.Facts, error
 	if a.listing && o.listProjects {
 		f.Waive |= pass.KindProjects
 	}
+	if len(a.bases) > 0 {
+		f.Indexes = slices.Concat(a.indexes, a.bases)
+	}
 	if a.read && len(a.indexes) == 1 {
 		f.Indexes = []string{throughBase(a.indexes[0], r, o)}
 	}
@@ -61,7 +66,7 @@ func throughBase(index string, r pass.Rights, o options) string {
 		return index
 	}
 	for i, listed := range r.Indexes.Names {
-		if i < maxListed && o.isBase(listed, index) {
+		if i < maxListed && isIndex(listed) && o.isBase(listed, index) {
 			return listed
 		}
 	}

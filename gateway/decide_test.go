@@ -387,7 +387,7 @@ func everyRequest() []asked {
 			get(i+"/"+p, i+"/"+p+"/", i+"/"+p+"/1.0", i+"/"+p+"/1.0/", i+"/"+p+"/1.0+local", i+"/+simple/"+p, i+"/+simple/"+p+"/", i+"/%2Bsimple/"+p+"/",
 				i+"/"+p+"/1.0/+doc/index.html", i+"/"+p+"/1.0/+d/a/b.html", i+"/"+p+"/1.0/+toxresults/x", i+"/"+p+"/1.0/+toxresults/x/y",
 				i+"/+f"+file+wheel, i+"/+f"+file+wheel+".metadata", i+"/+f"+file+p+"-1.0.tar.gz", i+"/%2Bf"+file+wheel, i+"/+e/dir/"+wheel, i+"/+f"+file+"foo-2-1.0.tar.gz", i+"/+f"+file+"README")
-			for _, x := range []asked{
+			out = append(out, []asked{
 				{method: "HEAD", target: i + "/+f" + file + wheel}, {method: "HEAD", target: i + "/" + p}, {method: "HEAD", target: i},
 				{method: "DELETE", target: i + "/+f" + file + wheel}, {method: "DELETE", target: i + "/+e/dir/" + wheel}, {method: "DELETE", target: i + "/" + p},
 				{method: "DELETE", target: i + "/" + p + "/1.0"}, {method: "DELETE", target: i}, {method: "OPTIONS", target: i + "/" + p},
@@ -396,9 +396,7 @@ func everyRequest() []asked {
 				{method: "PUT", target: i, media: "application/json", body: `{"volatile":"True"}`}, {method: "PATCH", target: i, media: "application/json", body: `["volatile=True"]`},
 				{method: "POST", target: i, media: "text/xml", body: "<?xml?>"},
 				{method: "POST", target: i + "/", media: "multipart/form-data", body: formBody("name", p, ":action", "submit"), name: p},
-			} {
-				out = append(out, x)
-			}
+			}...)
 			for _, f := range []string{p + "-1.0.tar.gz", "zoo-1.0.tar.gz", "README.zip"} {
 				out = append(out, asked{method: "POST", target: i + "/", media: "multipart/form-data", name: p, file: f,
 					body: formBody("name", p, "version", "1.0", ":action", "file_upload", "content "+f, "wheel")})
@@ -604,6 +602,7 @@ func TestDefects(t *testing.T) {
 		{asked{method: "GET", target: "/+status"}, "not_before=4102444800", false},
 		{asked{method: "GET", target: wheel}, "allowed= pkg_read", false},
 		{asked{method: "GET", target: "/alice/dev/foo"}, "dp:host=github.com", false},
+		{asked{method: "PATCH", target: "/bob/prod", media: "application/json", body: `["bases+=alice/dev"]`}, "indexes=alice/dev", false},
 		{change("PATCH", `["bases=alice/dev"]`), "indexes=alice/dev", true},
 		{change("PATCH", `["bases-=bob/secret"]`), "indexes=alice/dev", true},
 		{change("PATCH", `["bases-="]`), "indexes=alice/dev", true},

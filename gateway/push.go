@@ -243,12 +243,17 @@ func (a action) pushed(values map[string]string) (action, error) {
 		a.name, a.outward, a.checks = "push-out", true, []string{"pkg_read"}
 		return a, nil
 	}
-	user, index, ok := strings.Cut(target, "/")
-	if !ok || user == "" || index == "" || ambiguous(user) != "" || ambiguous(index) != "" || strings.Contains(target, "+") {
+	if !isIndex(target) {
 		return a, wrongJSON("targetindex is not USER/INDEX")
 	}
 	a.target, a.indexes = target, append([]string{target}, a.indexes...)
 	return a, nil
+}
+
+// isIndex reports whether something is USER/INDEX.
+func isIndex(s string) bool {
+	user, index, _ := strings.Cut(s, "/")
+	return ambiguous(user) == "" && ambiguous(index) == "" && !strings.Contains(s, "+")
 }
 
 // oneLine reports whether something can be a name or a version.
@@ -257,8 +262,8 @@ func oneLine(s string) bool {
 }
 
 // openChange reads how an index is to be: an object, or a list of KEY=VALUE,
-// KEY+=VALUE and KEY-=VALUE. Its bases are indexes that the request touches:
-// whoever may read the index reads them through it.
+// KEY+=VALUE and KEY-=VALUE. Its bases count as touched: whoever may read the
+// index reads them through it.
 func (a action) openChange(r request, body io.Reader) (action, *payload, error) {
 	object, list, err := readJSONBody(r, body)
 	if err != nil {
@@ -314,7 +319,7 @@ func (a action) changed(key string, value any) (action, error) {
 		}
 		for base := range strings.SplitSeq(text, ",") {
 			if base = strings.TrimSpace(base); base != "" {
-				a.indexes = append(a.indexes[:len(a.indexes):len(a.indexes)], base)
+				a.bases = append(a.bases, base)
 			}
 		}
 	}

@@ -145,7 +145,7 @@ func TestChangeBody(t *testing.T) {
 		if c.refused {
 			continue
 		}
-		if got := strings.Join(a.indexes[1:], " "); got != c.bases || a.grants != c.grants || a.indexes[0] != "alice/dev" {
+		if got := strings.Join(a.bases, " "); got != c.bases || a.grants != c.grants || len(a.indexes) != 1 {
 			t.Errorf("%s: bases %q, grants %v", c.body, got, a.grants)
 		}
 		sent, _ := io.ReadAll(p)
