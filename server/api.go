@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,7 +197,7 @@ func (s *Server) rejected(c *call) error {
 }
 
 func (s *Server) me(c *call) error {
-	list, err := s.c.Broker.Connections(c.r.Context(), c.who.Caller)
+	list, err := s.standing(c)
 	if err != nil {
 		return err
 	}
@@ -209,6 +210,24 @@ func (s *Server) me(c *call) error {
 	}
 	s.writeJSON(c.w, http.StatusOK, me)
 	return nil
+}
+
+// standing is how somebody stands at each host. A pass is told which are
+// connected, and not as whom.
+func (s *Server) standing(c *call) ([]Connection, error) {
+	if c.who.Caller.Via != daypass.ViaPass {
+		return s.c.Broker.Connections(c.r.Context(), c.who.Caller)
+	}
+	connected, err := s.c.Broker.PassHosts(c.r.Context(), c.who.Caller)
+	var out []Connection
+	for _, h := range s.c.Broker.Hosts {
+		state := api.StateNone
+		if slices.Contains(connected, h.Host) {
+			state = api.StateLive
+		}
+		out = append(out, Connection{Host: h.Host, State: state})
+	}
+	return out, err
 }
 
 func (s *Server) apiHost(conn Connection) api.Host {

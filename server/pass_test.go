@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -134,6 +136,33 @@ func TestPassesOpenNoPage(t *testing.T) {
 			t.Errorf("me by ada's pass in bob's browser: %s", body)
 		}
 	})
+}
+
+// TestWhoamiByPass: a pass is told which hosts are connected, and not as whom.
+func TestWhoamiByPass(t *testing.T) {
+	w := newWorld()
+	c := w.config(ownURL, false)
+	c.Broker.Connections = func(context.Context, daypass.Caller) ([]Connection, error) {
+		t.Error("a pass reads connections")
+		return nil, errors.New("no")
+	}
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := text(t, apiDo(s, "GET", ownURL+"api/v1/me", goodPass, ""))
+	var me api.Me
+	if err := json.Unmarshal([]byte(body), &me); err != nil || me.User.Name != "ada" || me.Via != "pass" || len(me.Hosts) != 2 {
+		t.Fatalf("%v %s", err, body)
+	}
+	for i, want := range []string{api.StateLive, api.StateNone} {
+		if h := me.Hosts[i]; h.State != want || h.Connected != (want == api.StateLive) || h.Account != nil || h.Until != nil || h.Why != "" || h.Connect == "" {
+			t.Errorf("%+v", h)
+		}
+	}
+	if strings.Contains(body, "ada-l") {
+		t.Errorf("the account is named: %s", body)
+	}
 }
 
 // TestPassShape: what is shown in other ways than one is no token, and a long

@@ -22,7 +22,10 @@ type PassParts struct {
 	// it is not known. An error that is [daypass.ErrRefused] means that it opens
 	// nothing here and now.
 	PassCaller func(ctx context.Context, pass daypass.Secret, from netip.Addr) (daypass.Caller, error)
-	MintPass   func(context.Context, daypass.Caller, PassAsk) (api.PassReply, error)
+	// PassHosts are the hosts that the owner of a pass has connected: all that a pass
+	// shows of connections, since whoever holds one has to know whether it can work.
+	PassHosts func(ctx context.Context, byPass daypass.Caller) ([]string, error)
+	MintPass  func(context.Context, daypass.Caller, PassAsk) (api.PassReply, error)
 	// Passes returns the caller's passes, the newest first, those that ended too.
 	Passes func(context.Context, daypass.Caller) ([]api.Pass, error)
 	// EndPass ends a pass of the caller's; false where they have none with that id that
@@ -59,7 +62,7 @@ func (p *PassParts) check() error {
 		return true
 	}
 	switch {
-	case !all(p.PassCaller != nil, p.MintPass != nil, p.Passes != nil, p.EndPass != nil, p.EndShownPass != nil, p.PassBounds != nil):
+	case !all(p.PassCaller != nil, p.PassHosts != nil, p.MintPass != nil, p.Passes != nil, p.EndPass != nil, p.EndShownPass != nil, p.PassBounds != nil):
 		return errors.New("the server has a part of the passes and lacks another")
 	case !all(p.AskDevice != nil, p.DeviceFor != nil, p.DecideDevice != nil, p.TakeDevice != nil) || p.AskDevice != nil && p.MintPass == nil:
 		return errors.New("the server has a part of the device flow and lacks another")

@@ -18,7 +18,7 @@ import (
 // passParts shows the broker's passes to the server.
 func (f *face) passParts() server.PassParts {
 	p := server.PassParts{
-		LooksLike: pass.LooksLike, PassCaller: f.passCaller, MintPass: f.mintPass, Passes: f.passes, EndPass: f.endPass,
+		LooksLike: pass.LooksLike, PassCaller: f.passCaller, PassHosts: f.passHosts, MintPass: f.mintPass, Passes: f.passes, EndPass: f.endPass,
 		EndShownPass: f.endShownPass, PassBounds: f.passBounds,
 		AskDevice: f.askDevice, DeviceFor: f.deviceFor, DecideDevice: f.decideDevice, TakeDevice: f.takeDevice,
 	}
@@ -31,6 +31,22 @@ func (f *face) passParts() server.PassParts {
 func (f *face) passCaller(ctx context.Context, text daypass.Secret, from netip.Addr) (daypass.Caller, error) {
 	c, err := f.b.PassCaller(ctx, text, from)
 	return c, told("", err)
+}
+
+// passHosts are the hosts that the owner of a pass has connected.
+func (f *face) passHosts(ctx context.Context, c daypass.Caller) ([]string, error) {
+	p, ok, err := f.db.Person(ctx, c.User)
+	if err != nil || !ok {
+		return nil, err
+	}
+	list, err := f.b.ConnectionsOf(ctx, p.ID)
+	var out []string
+	for _, conn := range list {
+		if conn.State != store.NeedsConsent {
+			out = append(out, conn.Host)
+		}
+	}
+	return out, err
 }
 
 func (f *face) mintPass(ctx context.Context, c daypass.Caller, ask server.PassAsk) (api.PassReply, error) {
