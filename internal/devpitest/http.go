@@ -18,7 +18,7 @@ type API struct {
 	URL  string // with a slash at its end
 	Root string // root's password
 	// Client is what sends; nil means one that follows no redirect and gives up
-	// after half a minute.
+	// after a minute.
 	Client *http.Client
 }
 
@@ -108,7 +108,7 @@ func (a API) Do(t testing.TB, req *http.Request, who Auth) Reply {
 	}
 	c := a.Client
 	if c == nil {
-		c = &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		c = &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	res, err := c.Do(req)
 	if err != nil {

@@ -17,8 +17,8 @@ func limitCases() []tokenCase {
 			r.refuses(t, http.StatusBadRequest, map[string]any{"indexes": ""}, "The indexes restriction must be a list")
 			r.refuses(t, http.StatusBadRequest, map[string]any{"indexes": []string{""}}, "Empty item at position 1 in indexes list")
 			r.refuses(t, http.StatusBadRequest, map[string]any{"indexes": []int{0}}, "Item at position 1 is not a string in indexes list")
-			got := Caveats(t, r.token(t, map[string]any{"indexes": []string{"foo", "bar"}}))
-			if !slices.Equal(names(t, r.token(t, map[string]any{"indexes": []string{"a"}})), []string{"expires", "indexes"}) || !slices.Contains(got, "indexes=bar,foo") {
+			token := r.token(t, map[string]any{"indexes": []string{"foo", "bar"}})
+			if got := Caveats(t, token); !slices.Equal(names(t, token), []string{"expires", "indexes"}) || !slices.Contains(got, "indexes=bar,foo") {
 				t.Errorf("%q", got)
 			}
 		}},
@@ -148,20 +148,20 @@ func jsonCases() []tokenCase {
 			times := func(from, until int64) Auth {
 				return Bearer(Narrow(t, token, fmt.Sprintf(`{"nbf": "%d", "exp": "%d"}`, from, until)))
 			}
-			r.denied(t, times(now+10, now+10), "Token not valid before ")
+			r.denied(t, times(now+100, now+100), "Token not valid before ")
 			r.denied(t, times(now-10, now-10), "Token expired at ")
-			r.is(t, times(now-10, now+60))
+			r.is(t, times(now-10, now+100))
 		}},
 		{"PyPI's older projects", func(t *testing.T, r *tokenRig) {
 			r.judges(t, `{"version": 1, "permissions": {"projects": ["devpi-tokens"]}}`)
 		}},
 		{"PyPI's times and projects", func(t *testing.T, r *tokenRig) {
 			now := time.Now().Unix()
-			r.judges(t, fmt.Sprintf("[0, %d, %d]", now+60, now-1), `[1, ["devpi-tokens"]]`)
+			r.judges(t, fmt.Sprintf("[0, %d, %d]", now+1000, now-1), `[1, ["devpi-tokens"]]`)
 		}},
 		{"PyPI's older times and projects", func(t *testing.T, r *tokenRig) {
 			now := time.Now().Unix()
-			r.judges(t, fmt.Sprintf(`{"nbf": %d, "exp": %d}`, now-1, now+60), `{"version": 1, "permissions": {"projects": ["devpi-tokens"]}}`)
+			r.judges(t, fmt.Sprintf(`{"nbf": %d, "exp": %d}`, now-1, now+1000), `{"version": 1, "permissions": {"projects": ["devpi-tokens"]}}`)
 		}},
 	}
 }

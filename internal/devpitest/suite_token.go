@@ -29,7 +29,7 @@ type Target struct {
 	// knows --not-before too.
 	Command func(d *Desk, args ...string) Output
 	// TokenID takes a token's identifier apart; nil means devpi-tokens' own form,
-	// "USER-ID".
+	// "USER-ID". Cases call it at once.
 	TokenID func(token string) (user, id string)
 }
 
@@ -53,10 +53,12 @@ const password = "a word"
 // TokenSuite tells the 38 tests of devpi-tokens 1.1.0 again. What a gateway answers
 // otherwise on purpose:
 //
-//   - 14, 20: a token that has ended is refused in the same words as a forged one.
-//   - 26, 29, 32, 33, 35-38: the reason stands without "InvalidMacaroon: ".
+//   - 14, 20: a token that has ended is refused in the same words as a forged one;
+//     a compat one may say what devpi-tokens does.
+//   - 26, 29, 32, 33, 35-38: a strict one gives the reason without devpi-tokens'
+//     "InvalidMacaroon: " before it.
 //   - 34: /+authcheck is not served. A strict one refuses the read itself.
-//   - 35-38: a token with PyPI's caveats can be used, where devpi-tokens fails with
+//   - 36-38: a token with PyPI's caveats can be used, where devpi-tokens fails with
 //     500 as soon as a permission is asked for.
 func TokenSuite(t *testing.T, target Target) {
 	n := 0
@@ -65,6 +67,7 @@ func TokenSuite(t *testing.T, target Target) {
 			n++
 			name := fmt.Sprintf("user%d", n)
 			t.Run(fmt.Sprintf("%02d %s", n, c.name), func(t *testing.T) {
+				t.Parallel()
 				rig := &tokenRig{Target: target, name: name, desk: NewDesk(t), ours: target.Command != nil}
 				if !rig.ours {
 					rig.Command = (*Desk).Tokens
