@@ -71,7 +71,10 @@ func (a action) open(r request, body io.Reader, random io.Reader) (action, *payl
 		_, err := readAll(r, body, maxSearch)
 		return a, nil, err
 	}
-	if r.length != 0 {
+	if r.length == 0 {
+		return a, nil, nil
+	}
+	if text, err := readAll(r, body, 2); err != nil || !r.emptyObject() || string(text) != "{}" {
 		return a, nil, wrongBody(400, "this request has none")
 	}
 	return a, nil, nil

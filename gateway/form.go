@@ -44,11 +44,10 @@ type form struct {
 
 type field struct{ name, value string }
 
-// listFields are those that devpi keeps more than one value of (model.py,
-// metadata_list_fields), and their newer relatives. No other comes twice.
-var listFields = []string{
-	"platform", "classifiers", "supported_platform", "provides", "requires", "obsoletes", "project_urls", "provides_dist", "obsoletes_dist",
-	"requires_dist", "requires_external", "provides_extras", "provides_extra", "dynamic", "license_file", "license_files", "import_name", "import_namespace",
+// decisive are the fields that decide what an upload is. They come once; what
+// only describes a release may be a list.
+var decisive = []string{
+	":action", "name", "version", "filetype", "pyversion", "protocol_version", "metadata_version", "md5_digest", "sha256_digest", "blake2_256_digest",
 }
 
 // get returns the value of a field that comes at most once.
@@ -110,9 +109,9 @@ func (f *form) add(name, value string) error {
 	switch {
 	case folded == "content" || folded == "_charset_":
 		return wrongForm("a field has a name that a form does not have")
-	case folded != name && slices.Contains([]string{":action", "name", "version", "sha256_digest"}, folded):
+	case !slices.Contains(decisive, folded):
+	case folded != name:
 		return wrongForm("a field has a name that differs from another by case alone")
-	case slices.Contains(listFields, name):
 	case slices.ContainsFunc(f.fields, func(x field) bool { return x.name == name }):
 		return wrongForm("a field comes twice that can come once")
 	}

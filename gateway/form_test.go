@@ -47,7 +47,8 @@ func TestForm(t *testing.T) {
 		"the same name twice":            {testForm, start + plain("name", "foo") + file("foo-1.0.tar.gz") + end, "DP-973"},
 		"two versions":                   {testForm, start + plain("version", "2.0") + file("foo-1.0.tar.gz") + end, "DP-973"},
 		"two actions":                    {testForm, start + plain(":action", "submit") + file("foo-1.0.tar.gz") + end, "DP-973"},
-		"two summaries":                  {testForm, start + plain("summary", "a") + plain("summary", "b") + file("foo-1.0.tar.gz") + end, "DP-973"},
+		"two platforms":                  {testForm, start + plain("platforms", "a") + plain("platforms", "b") + file("foo-1.0.tar.gz") + end, ""},
+		"two kinds of file":              {testForm, start + plain("filetype", "sdist") + plain("filetype", "bdist_wheel") + file("foo-1.0.tar.gz") + end, "DP-973"},
 		"a name in capitals":             {testForm, start + plain("NAME", "bar") + file("foo-1.0.tar.gz") + end, "DP-973"},
 		"an action in capitals":          {testForm, start + plain(":Action", "submit") + file("foo-1.0.tar.gz") + end, "DP-973"},
 		"name behind the file":           {testForm, plain(":action", "file_upload") + file("foo-1.0.tar.gz") + plain("name", "foo") + end, "DP-973"},
@@ -312,6 +313,8 @@ func TestBodies(t *testing.T) {
 	}{
 		{"none", bodyNone, "", "", 0, 0, ""},
 		{"none, but one", bodyNone, "", "x", 1, 400, ""},
+		{"none, as devpi's client writes it", bodyNone, "application/json", "{}", 2, 0, ""},
+		{"none, but a list", bodyNone, "application/json", "[]", 2, 400, ""},
 		{"none, but one of unknown length", bodyNone, "", "", -1, 400, ""},
 		{"ignored", bodyIgnore, "", "x", 1, 0, ""},
 		{"ignored, but large", bodyIgnore, "", strings.Repeat("x", maxSearch+1), -1, 413, ""},

@@ -123,9 +123,6 @@ func (r *request) header(h http.Header) *fault {
 				return wrongBody(415, "the body is compressed")
 			}
 		}
-		if r.method == http.MethodGet || r.method == http.MethodHead || r.method == http.MethodOptions {
-			return wrongBody(400, "a "+r.method+" has none")
-		}
 	}
 	r.content = h.Get("Content-Type")
 	if r.content != "" {
@@ -137,12 +134,19 @@ func (r *request) header(h http.Header) *fault {
 			r.media = media
 		}
 	}
+	if bare := r.method == http.MethodGet || r.method == http.MethodHead || r.method == http.MethodOptions; bare && r.length != 0 && !r.emptyObject() {
+		return wrongBody(400, "a "+r.method+" has none")
+	}
 	// A server joins the lines of one header.
 	accept := strings.Join(h["Accept"], ", ")
 	r.json, r.someJSON = accept == "application/json", strings.Contains(accept, "application/json")
 	r.installer = installerAgent.MatchString(strings.Join(h["User-Agent"], ", "))
 	return nil
 }
+
+// emptyObject reports whether the body can be the {} that devpi's client sends
+// with a GET where it means none (use -l).
+func (r *request) emptyObject() bool { return r.length == 2 && r.media == "application/json" }
 
 // target writes the path again from its decoded segments, with the query.
 func (r request) target() string {
