@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/pass"
 )
 
 // tokenCommand runs devpi-tokens' commands as daypass has them.
@@ -119,6 +121,22 @@ func closed(t *testing.T, api devpitest.API) devpitest.API {
 func TestIndexDay(t *testing.T) {
 	api := closed(t, devpitest.Start(t, devpitest.Options{Plugin: true}).API)
 	newIndexStory(t, api).day(api)
+}
+
+// TestGatewayCommands tells devpi-tokens' tests with our commands at a gateway.
+func TestGatewayCommands(t *testing.T) {
+	api := gatewayBefore(t, devpitest.Start(t, devpitest.Options{}))
+	devpitest.TokenSuite(t, devpitest.Target{API: api, Kind: devpitest.Strict, Command: tokenCommand(programs(t)), TokenID: gatewayID})
+}
+
+// gatewayID takes an identifier of a gateway apart: USER-ID.NAME.
+func gatewayID(token string) (user, id string) {
+	p, err := pass.Parse(daypass.NewSecret(token))
+	if err != nil {
+		return "", ""
+	}
+	who, _ := p.Identity()
+	return who.User, who.ID
 }
 
 // TestGatewayDay is the same day at a package gateway before a devpi-server that
@@ -322,4 +340,71 @@ func (s indexStory) tools() {
 	}
 	s.ends(7, run("--", "sh", "-c", "exit 7"))
 	s.ends(143, run("--", "sh", "-c", "kill -TERM $$"))
+}
+
+// needsTools is a package that has to be built, and needs another one of the
+// index for that: pip starts a pip of its own to fetch it.
+func needsTools(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"pyproject.toml": "[build-system]\nrequires = [\"river-tools\"]\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[project]\nname = \"needs\"\nversion = \"1.0\"\n",
+		"backend.py": `import zipfile, os
+import river_tools
+def build_wheel(d, config_settings=None, metadata_directory=None):
+    name = "needs-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(d, name), "w") as z:
+        z.writestr("needs.py", "__version__ = '1.0'\n")
+        z.writestr("needs-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: needs\nVersion: 1.0\n")
+        z.writestr("needs-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        z.writestr("needs-1.0.dist-info/RECORD", "needs.py,,\nneeds-1.0.dist-info/METADATA,,\nneeds-1.0.dist-info/WHEEL,,\nneeds-1.0.dist-info/RECORD,,\n")
+    return name
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestNoPassStarted: neither daypass nor the tools, nor what they start, have the
+// pass in their arguments, also where pip starts a pip to fetch what a build
+// needs; and no file holds it but the devpi client's own.
+func TestNoPassStarted(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil && os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
+		t.Fatal("make test installs strace, and it is not there")
+	}
+	if err != nil {
+		t.Skip("strace is not installed; make test installs it")
+	}
+	api := closed(t, devpitest.Start(t, devpitest.Options{Plugin: true}).API)
+	s := newIndexStory(t, api)
+	s.desk.Input = indexPassword + "\n"
+	s.must([]string{"login", "--index", s.index, "--user", "ann", "--password", "-"})
+	s.desk.Input = ""
+	dist := devpitest.Wheel("river-tools", "1.0").Write(t, t.TempDir())
+	trace := filepath.Join(t.TempDir(), "trace")
+	script := `set -e
+daypass run --index "$1" -- twine upload "$2"
+daypass run --index "$1" -- pip -v install --no-deps --target "$HOME/built" "$3"
+daypass run --index "$1" -- uv publish "$2" || true
+daypass status
+daypass logout --index "$1"`
+	o := s.desk.Run(strace, "-f", "-q", "-s", "65536", "-e", "trace=execve", "-o", trace, "env", "PATH="+s.bin+":"+s.desk.Env["PATH"],
+		"sh", "-c", script, "sh", s.index, dist, needsTools(t))
+	if _, err := os.Stat(filepath.Join(s.desk.Home, "built", "needs.py")); o.Code != 0 || err != nil {
+		t.Fatalf("%d, %v\n%s", o.Code, err, o.All())
+	}
+	text, err := os.ReadFile(trace)
+	if err != nil || strings.Count(string(text), "execve(") < 10 || !strings.Contains(string(text), "+simple/") {
+		t.Fatalf("the trace shows too little: %v\n%s", err, text)
+	}
+	if strings.Contains(string(text), "AgEAA") || strings.Contains(o.All(), "AgEAA") {
+		t.Error("the pass is in an argument, or was printed")
+	}
+	if out, err := exec.Command("grep", "-rlsa", "devpi-AgEAA", s.desk.Home).Output(); err == nil {
+		t.Errorf("after the log-out the pass lies in %s", out)
+	}
 }
