@@ -54,11 +54,13 @@ func bearerText(h http.Header) (string, bool) {
 // browser sends along of itself says nothing about who wants this.
 func (s *Server) serveBearer(w http.ResponseWriter, r *http.Request, rt route) error {
 	token, ok := bearerText(r.Header)
-	switch {
-	case !ok:
+	if !ok {
 		return noToken()
-	case s.looksLikePass(daypass.NewSecret(token)):
-		return s.servePass(w, r, rt, daypass.NewSecret(token))
+	}
+	secret := daypass.NewSecret(token)
+	switch {
+	case s.looksLikePass(secret):
+		return s.servePass(w, r, rt, secret)
 	case len(token) > maxToken:
 		return noToken()
 	}
@@ -67,7 +69,7 @@ func (s *Server) serveBearer(w http.ResponseWriter, r *http.Request, rt route) e
 	if err != nil {
 		return err
 	}
-	id, err := s.c.Identify(r.Context(), daypass.NewSecret(token), "", rt.fresh)
+	id, err := s.c.Identify(r.Context(), secret, "", rt.fresh)
 	if err != nil {
 		if errors.Is(err, daypass.ErrRefused) {
 			vouched(false)

@@ -277,7 +277,7 @@ func judgeByAxe(ctx context.Context, t *testing.T, name, axe string) {
 // stays small.
 func picture(ctx context.Context, t *testing.T, path string) {
 	t.Helper()
-	script[chromedp.Void](ctx, t, `for (const e of document.querySelectorAll("textarea")) e.value = e.value.replaceAll(location.origin, "https://daypass.example.org"); document.activeElement.blur()`)
+	script[chromedp.Void](ctx, t, `for (const e of document.querySelectorAll("textarea")) e.value = e.value.replaceAll(location.origin, "https://daypass.example.org"); for (const e of document.querySelectorAll("pre code")) e.textContent = e.textContent.replaceAll(location.origin, "https://daypass.example.org"); document.activeElement.blur()`)
 	raw := get(ctx, t, chromedp.FullScreenshot(100))
 	img, err := png.Decode(bytes.NewReader(raw))
 	if err != nil {
@@ -386,6 +386,11 @@ func TestKeyboardAlone(t *testing.T) {
 	arrive("Is this the pass that you want?")
 	to("Make this pass", kb.Enter)
 	arrive("Your pass")
+	if got := script[string](ctx, t, `(e => e.id + " " + e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != "pass-text "+madeText {
+		t.Errorf("the page's script has selected %q", got)
+	}
+	to("Copy", kb.Enter)
+	get(ctx, t, chromedp.Poll[bool](`document.getElementById("copied").textContent !== ""`))
 	to("To your passes", kb.Enter)
 	arrive("Passes")
 	to("End the pass night job", kb.Enter)
@@ -520,5 +525,42 @@ func TestNeighbour(t *testing.T) {
 		chromedp.Navigate(st.address+"connect/github.com"), chromedp.Click(chromedp.CSS("#go")), heading("Connected. Push again."))
 	if did := st.deeds(); !slices.Equal(did, []string{"disconnect ada github.com", "start ada github.com", "finish ada github.com"}) {
 		t.Errorf("the victim's own clicks did %q", did)
+	}
+}
+
+// TestPassesWithoutScripts makes a pass and confirms a code on a shared origin, in
+// a browser, where each page is in an origin of its own: by forms alone. The pass
+// can be selected with the keyboard, and going back or loading anew shows it to
+// nobody.
+func TestPassesWithoutScripts(t *testing.T) {
+	ctx := chromium(t)
+	st := openSite(t, true)
+	complaints := complaintsOf(ctx)
+	do(ctx, t, look(1280, false), chromedp.Navigate(st.address+"passes"), chromedp.Click(chromedp.CSS("#make")), heading("Make a pass"),
+		chromedp.SendKeys(chromedp.CSS("#repos"), "tidal-lab/buoy-data"), chromedp.Click(chromedp.CSS("#look")), heading("Is this the pass that you want?"),
+		chromedp.Click(chromedp.CSS("#make-it")), heading("Your pass"))
+	reach(ctx, t, "pass-text")
+	if got := script[string](ctx, t, `(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != madeText {
+		t.Errorf("the keyboard selects %q", got)
+	}
+	if script[int](ctx, t, `document.querySelectorAll("script").length`) != 0 || script[bool](ctx, t, `!document.querySelector("#copy").hidden`) {
+		t.Error("a script, or a button that needs one, is on a shared origin")
+	}
+	do(ctx, t, chromedp.Navigate(st.address+"passes/new"), heading("Make a pass"))
+	if at := script[string](ctx, t, `location.href + document.documentElement.outerHTML`); strings.Contains(at, "AgEcanary") {
+		t.Error("the pass is on the next page or in its address")
+	}
+	_ = chromedp.Do(ctx, chromedp.NavigateBack()) // the browser may say that it would have to send the form again
+	do(ctx, t, chromedp.Sleep(500*time.Millisecond))
+	if at := script[string](ctx, t, `document.documentElement.outerHTML + (document.querySelector("#pass-text") || {}).value`); strings.Contains(at, "AgEcanary") {
+		t.Error("going back shows the pass again")
+	}
+	do(ctx, t, chromedp.Navigate(st.address+"device"), chromedp.SendKeys(chromedp.CSS("#user_code"), "wdjb mjht"), chromedp.Click(chromedp.CSS("#look")), heading("Confirm a code"),
+		chromedp.Click(chromedp.CSS("#yes")), heading("Done"))
+	if got := st.deeds(); !slices.Equal(got, []string{"mint ada browser true", "decide ada WDJBMJHT yes"}) {
+		t.Errorf("done %q", got)
+	}
+	for _, c := range complaints() {
+		t.Errorf("the browser says: %s", c)
 	}
 }

@@ -703,6 +703,10 @@ func TestSlowAndLarge(t *testing.T) {
 		}
 		return strings.TrimSpace(line)
 	}
+	slowJob := "POST /_/oidc/mint-token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+	if got := say(slowJob); !strings.Contains(got, "408") {
+		t.Errorf("a slow body for a job's token: %q", got)
+	}
 	for _, o := range operations {
 		if o.body == "" {
 			continue

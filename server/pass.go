@@ -40,7 +40,7 @@ func (s *Server) servePass(w http.ResponseWriter, r *http.Request, rt route, tex
 		return err
 	}
 	caller, err := s.c.Broker.PassCaller(r.Context(), text, s.from(r))
-	if err == nil && (caller.Via != daypass.ViaPass || caller.Pass.ID == "") {
+	if err == nil && (caller.Via != daypass.ViaPass || caller.Pass.ID == "" || caller.User.Name == "") {
 		err = badPass()
 	}
 	if err != nil {

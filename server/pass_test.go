@@ -247,7 +247,7 @@ func TestWhoPassCallerIs(t *testing.T) {
 	s := start(t, w, ownURL, false)
 	for name, change := range map[string]func(*daypass.Caller){
 		"another kind": func(c *daypass.Caller) { c.Via = daypass.ViaBrowser }, "none": func(c *daypass.Caller) { *c = daypass.Caller{} },
-		"no id": func(c *daypass.Caller) { c.Pass = daypass.PassRef{} },
+		"no id": func(c *daypass.Caller) { c.Pass = daypass.PassRef{} }, "nobody's": func(c *daypass.Caller) { c.User = daypass.User{} },
 	} {
 		c := w.passes[goodPass]
 		change(&c)

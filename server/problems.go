@@ -218,10 +218,10 @@ func noPasses() error {
 }
 
 func noSuchPass(id string) error {
-	return refusal(http.StatusNotFound, 0, daypass.Problem{
+	return &status{http.StatusNotFound, &Refusal{Link: "passes", Problem: &daypass.Problem{
 		Code: "DP-893", What: "You have no pass " + clean(id, 64) + " that could be ended or shown", Why: "it ended already, or it never was yours",
 		Next: "Look at the list of your passes.", Kind: daypass.ErrRefused,
-	})
+	}}}
 }
 
 // undecided is why a device's code gives no pass (RFC 8628, 3.5).
@@ -241,10 +241,10 @@ func undecided(state DeviceState) error {
 }
 
 func noSuchCode() error {
-	return refusal(http.StatusNotFound, 0, daypass.Problem{
+	return &status{http.StatusNotFound, &Refusal{Link: "device", Problem: &daypass.Problem{
 		Code: "DP-898", What: "No request waits under this code", Why: "it was mistyped, is too old, or was decided already",
 		Next: "Compare it with the one in your terminal. If they are the same, begin again there.", Kind: daypass.ErrRefused,
-	})
+	}}}
 }
 
 func noExchange() error {
