@@ -207,6 +207,7 @@ func (f *form) payload(random io.Reader) (*payload, error) {
 	for _, x := range f.fields {
 		b.WriteString("--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + x.name + "\"\r\n\r\n" + x.value + "\r\n")
 	}
+	f.fields = nil // they are in b now
 	p := &payload{kind: "multipart/form-data; boundary=" + boundary, form: f}
 	if f.filename == "" {
 		b.WriteString("--" + boundary + "--\r\n")
@@ -248,13 +249,16 @@ func (s *stream) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	n, err := s.f.parts.data(b)
-	if n > 0 && s.f.sum != nil {
+	if s.f.sum != nil {
 		s.f.sum.Write(b[:n])
 	}
-	if errors.Is(err, io.EOF) {
-		err = s.finish()
+	if !errors.Is(err, io.EOF) {
+		return n, err
 	}
-	return n, err
+	if err := s.finish(); err != nil {
+		return 0, err
+	}
+	return s.Read(b)
 }
 
 // finish asks whether the end may go upstream: nothing stands behind the file,
