@@ -23,3 +23,8 @@ func TestPluginTokens(t *testing.T) {
 	s := Start(t, Options{Plugin: true, Identity: true})
 	TokenSuite(t, Target{API: s.API})
 }
+
+// TestPluginDefects shows that devpi-tokens does what is said of it.
+func TestPluginDefects(t *testing.T) {
+	DefectSuite(t, Target{API: Start(t, Options{Plugin: true}).API})
+}
