@@ -58,6 +58,7 @@ type asking struct {
 // The event is durable before the credential is returned.
 func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Answer, error) {
 	ask.began = b.Now()
+	ask.Repo.ID = 0 // a number that somebody claims is not one that the host said
 	p, err := b.person(ctx, c.User)
 	if err != nil {
 		return Answer{}, b.refuse(ctx, c, p, ask, "", err)

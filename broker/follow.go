@@ -53,7 +53,8 @@ func (f *follower) look(ctx context.Context) bool {
 // clock on the wall, which goes on while a machine sleeps, or finds that changes
 // were taken away unseen, cannot know what has ended, and forgets all.
 func (f *follower) some(ctx context.Context) error {
-	if unseen := f.now().Round(0).Sub(f.looked); unseen > longUnseen || unseen < -longUnseen {
+	at := f.now().Round(0) // from before reading: a machine may fall asleep on the way
+	if unseen := at.Sub(f.looked); unseen > longUnseen || unseen < -longUnseen {
 		f.log.Warn("changes were not looked at for long; all that was in memory is looked up again", "for", unseen)
 		f.forget()
 	}
@@ -77,7 +78,7 @@ func (f *follower) some(ctx context.Context) error {
 			f.seen = c.N
 		}
 		if len(list) < 1000 {
-			f.looked = f.now().Round(0)
+			f.looked = at
 			return nil
 		}
 	}
