@@ -137,6 +137,8 @@ func (c claims) github(j *job) string {
 
 // gitlab reads GitLab's claims: ref has no "refs/" there, and ref_path tells a
 // merge request's from a branch. A GitLab before 16.0 has none, and counts as one.
+// Where the job runs in another project than it speaks for, it is a fork's merge
+// request too (GitLab's issue 563038).
 func (c claims) gitlab(j *job) string {
 	repo := c.str("project_path")
 	j.project, j.owner = c.number("project_id"), c.number("namespace_id")
@@ -151,6 +153,9 @@ func (c claims) gitlab(j *job) string {
 	j.pull = j.event == "merge_request_event" || j.event == "external_pull_request_event" || path != j.ref || strings.HasPrefix(path, "refs/merge-requests/")
 	if path != j.ref {
 		j.ref = path
+	}
+	if in, ok := c.text("job_project_id"); ok && in != c.str("project_id") {
+		j.pull = true
 	}
 	uri := c.str("ci_config_ref_uri")
 	host := ""

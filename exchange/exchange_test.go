@@ -298,6 +298,7 @@ func TestGitLabTraps(t *testing.T) {
 		"merge request":        {map[string]any{"pipeline_source": "merge_request_event", "ref_path": "refs/merge-requests/1/head"}, "pull_requests"},
 		"its child pipeline":   {map[string]any{"pipeline_source": "push", "ref_path": "refs/merge-requests/1/head"}, "pull_requests"},
 		"no ref_path":          {map[string]any{"ref_path": nil}, "pull_requests"},
+		"run elsewhere":        {map[string]any{"job_project_id": "21"}, "pull_requests"},
 		"fork":                 {map[string]any{"project_id": "21"}, "no rule"},
 		"tag named main":       {map[string]any{"ref_type": "tag", "ref_path": "refs/tags/main"}, "ref"},
 		"branch refs/heads/x":  {map[string]any{"ref": "refs/heads/main", "ref_path": "refs/heads/refs/heads/main"}, "ref"},

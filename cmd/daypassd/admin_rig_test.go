@@ -279,7 +279,16 @@ func (o *office) must(d *desk, c daypass.Caller, owner, name string) broker.Answ
 
 // request asks the running service for a token, as a server does.
 func (o *office) request(token, repo string) (status int, said string, err error) {
-	body := `{"protocol":"https","host":"` + o.host() + `","path":"` + repo + `","access":"write"}`
+	return o.requestTo("write", token, repo)
+}
+
+// read is request, for a token that only reads.
+func (o *office) read(token, repo string) (status int, said string, err error) {
+	return o.requestTo("read", token, repo)
+}
+
+func (o *office) requestTo(access, token, repo string) (status int, said string, err error) {
+	body := `{"protocol":"https","host":"` + o.host() + `","path":"` + repo + `","access":"` + access + `"}`
 	req, err := http.NewRequest(http.MethodPost, o.url+"api/v1/credential", strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
