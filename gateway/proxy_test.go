@@ -252,7 +252,7 @@ func TestHeaders(t *testing.T) {
 		"X-Any", token,
 	}
 	for _, who := range [][]string{nil, devpi("alice", "alicepw"), bearer(token)} {
-		s.devpi.requests = nil
+		s.devpi.edit(func() { s.devpi.requests = nil })
 		if a := s.do("GET", simplePage, "", append(append([]string{}, who...), hostile...)...); a.status != 200 {
 			t.Fatal(a)
 		}
@@ -269,7 +269,7 @@ func TestHeaders(t *testing.T) {
 			t.Error("the pass went upstream")
 		}
 	}
-	s.devpi.requests = nil
+	s.devpi.edit(func() { s.devpi.requests = nil })
 	s.do("GET", simplePage, "", append(devpi("alice", "alicepw"), "Cookie", "a=b", "X-Plugin", "1")...)
 	if h := s.devpi.seen()[0].Header; h.Get("Cookie") != "a=b" || h.Get("X-Plugin") != "1" || h.Get("X-Devpi-Auth") != devpi("alice", "alicepw")[1] {
 		t.Errorf("an ordinary login: %v", h)
@@ -379,18 +379,18 @@ func TestHolderGone(t *testing.T) {
 	if n := len(s.devpi.asked); n > 2 {
 		t.Errorf("devpi was asked %d times", n)
 	}
-	delete(s.devpi.users, "alice")
+	s.devpi.edit(func() { delete(s.devpi.users, "alice") })
 	s.pass(61 * time.Second)
 	if a := s.do("GET", simplePage, "", bearer(token)...); a.status != 403 || !strings.Contains(a.body, "User for token doesn't exist") {
 		t.Errorf("gone: %d %s", a.status, a.body)
 	}
 	// Deleted through the gateway, the passes end, and whoever has the name next
 	// does not inherit them.
-	s.devpi.users["alice"] = "new"
+	s.devpi.edit(func() { s.devpi.users["alice"] = "new" })
 	if a := s.do("DELETE", "/alice", "", devpi("alice", "new")...); a.status != 200 {
 		t.Fatal(a)
 	}
-	s.devpi.users["alice"] = "newer"
+	s.devpi.edit(func() { s.devpi.users["alice"] = "newer" })
 	if a := s.do("GET", simplePage, "", bearer(token)...); a.status != 403 || !strings.Contains(a.body, "DP-985") {
 		t.Errorf("after the deletion: %d %s", a.status, a.body)
 	}
@@ -405,7 +405,7 @@ func TestNotBelieved(t *testing.T) {
 	if err := s.gateway.Check(t.Context(), "ghost"); err == nil {
 		t.Error("a user who is not there was believed")
 	}
-	s.devpi.secret = "fedcba9876543210"
+	s.devpi.edit(func() { s.devpi.secret = "fedcba9876543210" })
 	a := s.do("GET", simplePage, "", bearer(token)...)
 	if a.status != 502 || len(s.devpi.seen()) != 0 || !strings.Contains(a.body, "DP-996") {
 		t.Errorf("a new secret: %d %s", a.status, a.body)
@@ -414,9 +414,9 @@ func TestNotBelieved(t *testing.T) {
 		t.Errorf("self-test: %v", err)
 	}
 	// Changed while it is remembered that all is well: never as nobody.
-	s.devpi.secret = "0123456789abcdef"
+	s.devpi.edit(func() { s.devpi.secret = "0123456789abcdef" })
 	s.do("GET", simplePage, "", bearer(token)...)
-	s.devpi.secret = "fedcba9876543210"
+	s.devpi.edit(func() { s.devpi.secret = "fedcba9876543210" })
 	kind, body := uploadForm("hello", wheel("hello"), "x")
 	if a = s.do("POST", "/alice/dev/", body, append(bearer(token), "Content-Type", kind)...); a.status != 502 || len(s.devpi.uploads) != 0 {
 		t.Errorf("an upload: %d %s", a.status, a.body)
@@ -429,7 +429,7 @@ func TestClocks(t *testing.T) {
 		good  bool
 	}{{0, true}, {80 * time.Second, true}, {-time.Hour, true}, {100 * time.Second, false}} {
 		s := newStage(t, nil)
-		s.devpi.now = func() time.Time { return s.now().Add(c.ahead) }
+		s.devpi.edit(func() { s.devpi.now = func() time.Time { return s.now().Add(c.ahead) } })
 		if err := s.gateway.Check(t.Context(), "alice"); (err == nil) != c.good {
 			t.Errorf("%v: %v", c.ahead, err)
 		}
@@ -483,13 +483,13 @@ func TestServiceAccount(t *testing.T) {
 	if a := up("alice/other", s.book.mint(t, "alice", pass.Limits{})); a.status != 200 {
 		t.Errorf("after nine hours: %d %s", a.status, a.body)
 	}
-	delete(s.devpi.users, "bob")
+	s.devpi.edit(func() { delete(s.devpi.users, "bob") })
 	s.pass(61 * time.Second)
 	if a := s.do("GET", simplePage, "", bearer(s.book.mint(t, "bob", pass.Limits{}))...); a.status != 403 || !strings.Contains(a.body, "DP-989") {
 		t.Errorf("gone: %d %s", a.status, a.body)
 	}
-	s.devpi.users["robot"] = "changed"
-	s.devpi.secret = "another secret.."
+	s.devpi.edit(func() { s.devpi.users["robot"] = "changed" })
+	s.devpi.edit(func() { s.devpi.secret = "another secret.." })
 	s.pass(61 * time.Second)
 	if a := up("alice/other", s.book.mint(t, "alice", pass.Limits{})); a.status != 502 || len(s.devpi.uploads) != 2 {
 		t.Errorf("a wrong password: %d %s %v", a.status, a.body, s.devpi.uploads)
@@ -514,7 +514,9 @@ func TestBasesAreAsked(t *testing.T) {
 	}
 	s.pass(61 * time.Second)
 	s.do("GET", file("alice/dev"), "", bearer(token)...) // the holder is remembered again
-	s.devpi.special["/alice/dev"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }
+	s.devpi.edit(func() {
+		s.devpi.special["/alice/dev"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }
+	})
 	if a := s.do("GET", file("alice/base"), "", bearer(token)...); a.status != 502 {
 		t.Errorf("devpi stumbles: %d %s", a.status, a.body)
 	}
@@ -572,19 +574,23 @@ func TestUpstreamTrouble(t *testing.T) {
 	s.do("GET", simplePage, "", bearer(token)...)
 	kind, body := uploadForm("hello", wheel("hello"), strings.Repeat("x", 1<<20))
 
-	s.devpi.special["/alice/other/"] = func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }
+	s.devpi.edit(func() {
+		s.devpi.special["/alice/other/"] = func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }
+	})
 	a := s.do("POST", "/alice/other/", body, append(bearer(token), "Content-Type", kind, "Accept", "application/json")...)
 	if a.status != 502 || !strings.Contains(a.message(), "DP-995") {
 		t.Errorf("breaking off: %d %s", a.status, a.body)
 	}
 
-	s.devpi.special["/alice/other/"] = func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		w.WriteHeader(200)
-		_, _ = w.Write([]byte("half"))
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}
+	s.devpi.edit(func() {
+		s.devpi.special["/alice/other/"] = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(200)
+			_, _ = w.Write([]byte("half"))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+	})
 	r, _ := http.NewRequest("GET", s.server.URL+"/alice/other/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultTransport.RoundTrip(r)

@@ -27,7 +27,7 @@ import (
 
 // smallDevpi answers as devpi-server is documented to, as far as the tests ask.
 type smallDevpi struct {
-	t      *testing.T
+	t      testing.TB
 	secret string // signs sessions
 	server *httptest.Server
 
@@ -40,11 +40,12 @@ type smallDevpi struct {
 	uploads  []string                    // FILE that came to its end
 	now      func() time.Time            // devpi's clock
 	special  map[string]http.HandlerFunc // by path
+	streams  map[string]http.HandlerFunc // likewise, with the body still to be read; set before the first request
 }
 
-func newSmallDevpi(t *testing.T) *smallDevpi {
+func newSmallDevpi(t testing.TB) *smallDevpi {
 	d := &smallDevpi{
-		t: t, secret: "0123456789abcdef", now: time.Now, special: map[string]http.HandlerFunc{},
+		t: t, secret: "0123456789abcdef", now: time.Now, special: map[string]http.HandlerFunc{}, streams: map[string]http.HandlerFunc{},
 		users: map[string]string{"root": "rootpw", "alice": "alicepw", "bob": "bobpw", "robot": "robotpw"},
 		indexes: map[string]indexInfo{
 			"alice/dev": {Bases: []string{"alice/base"}, Upload: []string{"alice"}}, "alice/base": {Bases: []string{"root/pypi"}, Upload: []string{"alice"}},
@@ -100,6 +101,10 @@ func (d *smallDevpi) signed(user, session string) bool {
 }
 
 func (d *smallDevpi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if stream := d.streams[r.URL.Path]; stream != nil {
+		stream(w, r)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	d.mu.Lock()
 	if r.UserAgent() == "daypass-gateway" {
@@ -194,6 +199,13 @@ func (d *smallDevpi) upload(w http.ResponseWriter, r *http.Request, body []byte,
 	fmt.Fprint(w, "OK")
 }
 
+// edit changes what devpi knows, between requests.
+func (d *smallDevpi) edit(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+}
+
 // seen returns the requests that were no question of the gateway's own.
 func (d *smallDevpi) seen() []*http.Request {
 	d.mu.Lock()
@@ -217,7 +229,7 @@ func newBook(now func() time.Time) *book {
 	return &book{now: now, keys: map[pass.Identity]pass.Key{}, tokens: map[pass.Identity]Token{}, used: map[string]int{}}
 }
 
-func (b *book) mint(t *testing.T, user string, limits pass.Limits) string {
+func (b *book) mint(t testing.TB, user string, limits pass.Limits) string {
 	t.Helper()
 	if limits.Expires.IsZero() {
 		limits.Expires = b.now().Add(time.Hour)
@@ -316,7 +328,7 @@ func (b *book) passes() Passes {
 
 // A stage is a gateway before a small devpi.
 type stage struct {
-	t       *testing.T
+	t       testing.TB
 	devpi   *smallDevpi
 	book    *book
 	gateway *Gateway
@@ -356,7 +368,7 @@ func (s *stage) pass(d time.Duration) {
 	s.clock += d
 }
 
-func newStage(t *testing.T, change func(*Config)) *stage {
+func newStage(t testing.TB, change func(*Config)) *stage {
 	t.Helper()
 	s := &stage{t: t, devpi: newSmallDevpi(t), log: &safeBuffer{}}
 	s.devpi.now = s.now
