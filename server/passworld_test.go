@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -180,4 +181,16 @@ func (w *world) take(_ context.Context, code daypass.Secret) (api.PassReply, Dev
 		return api.PassReply{}, DeviceState(strings.TrimPrefix(text, "device-")), nil
 	}
 	return api.PassReply{}, DeviceGone, nil
+}
+
+// passActivity is what was done with a pass, and to it.
+func (w *world) passActivity(id string) []Activity {
+	at := func(d time.Duration) time.Time { return w.now.Add(-d) }
+	line := func(n int, ago time.Duration, kind, outcome string) Activity {
+		return Activity{ID: "K3QF-" + strconv.Itoa(n), At: at(ago), Kind: kind, Outcome: outcome, Via: "pass", Host: "github.com", Repo: w.name("tidal-lab/buoy-data"), Access: "read", Pass: id, Link: "9f86d081884c7d65"}
+	}
+	refused := line(1039, 31*time.Minute, "refusal", "refused")
+	refused.Repo, refused.Access, refused.Code, refused.Rule, refused.Why = w.name("tidal-lab/thesis"), "write", "DP-161", "built-in:pass-limits", w.name("the pass is only for tidal-lab/ocean-models and tidal-lab/buoy-data#104")
+	made := Activity{ID: "K3QF-1022", At: at(5 * time.Hour), Kind: "pass", Outcome: "ok", Via: "browser", Pass: id, Until: at(-2 * time.Hour)}
+	return []Activity{line(1041, 20*time.Minute, "credential", "ok"), refused, line(1030, 3*time.Hour, "credential", "ok"), made}
 }

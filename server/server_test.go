@@ -55,7 +55,7 @@ var pagesToSee = map[string]string{
 	"": "Connected", "activity": "K3QF-1042", "connect/github.com": "Go to GitHub", "connect/github.example.edu:8443": "Campus GitHub", "sharing": "ocean-101",
 	"people": "bobby-t", "people/1": "A sentence to paste", "health": "has not answered", "app/github.com": "as me and for 1 hour 30 minutes at a time", "app/github.com/content": "I teach with",
 	"passes": "Passes that are over", "passes/new": "How long", "passes/new?look=yes&repos=o/r&label=x": "Make this pass", "passes/new?like=" + passID1: "buoy-data#104",
-	"passes/new?look=yes&repos=nonsense": "is not OWNER/NAME", "passes/" + passID1: "End it, and all narrowed from it", "passes/p9d4h6j2r8s3w5t7": "Ends with", "passes/b7c2f5g8k4m9n3q6": "Without an end",
+	"passes/new?look=yes&repos=nonsense": "is not OWNER/NAME", "passes/" + passID1: "pass <code>" + passID1 + "</code>, shown as <code>9f86d081884c7d65</code>", "passes/p9d4h6j2r8s3w5t7": "Ends with", "passes/b7c2f5g8k4m9n3q6": "Without an end",
 	"device": "The code", "device?user_code=GGGG-HHHH": "Asked from",
 }
 

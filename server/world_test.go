@@ -304,6 +304,9 @@ func (w *world) lists(b *Broker) {
 		if q.Limit == pageLines && q.Before == "" {
 			next = "c-1001"
 		}
+		if q.Pass != "" {
+			return w.passActivity(q.Pass), "", nil
+		}
 		return w.activity(), next, nil
 	}
 	b.Approvals = func(context.Context, daypass.Caller) ([]Approval, error) {
