@@ -36,6 +36,7 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 		b.forgetHolder(c.Person)
 	case "person":
 		b.people.drop(c.Person)
+		b.holders.drop(c.Person)
 		b.children.drop(func(k childKey, v *kept) bool { return k.person == c.Person || k.person == 0 && v.holds(c.Person) })
 		if b.Limits.Session {
 			go b.endCutOff(context.WithoutCancel(ctx), c.Person)

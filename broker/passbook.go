@@ -230,8 +230,19 @@ func (b *PassBook) Run(ctx context.Context) error {
 		})
 	})
 	wg.Go(func() { every(ctx, touchEvery, b.flush) })
+	wg.Go(func() { every(ctx, sweepEvery, b.sweep) })
 	wg.Wait()
 	return nil
+}
+
+// sweepEvery is how often what is long over is taken out of the store, which in a
+// gateway's process nobody else does.
+const sweepEvery = 10 * time.Minute
+
+func (b *PassBook) sweep(ctx context.Context) {
+	if _, err := b.Store.Sweep(ctx, b.Now()); err != nil && ctx.Err() == nil {
+		b.Log.Warn("what is over was not taken out of the store", "err", err)
+	}
 }
 
 // follow drops what a change concerns. A change of an index's pass names nobody,

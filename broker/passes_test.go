@@ -370,7 +370,8 @@ func TestPassOfCutOff(t *testing.T) {
 }
 
 // TestPassIsNotEnough walks over all that a caller can ask: none but Credential
-// takes a pass. A method that is new has to be listed.
+// takes a pass, and Roamed, which tells nobody anything. A method that is new has to
+// be listed.
 func TestPassIsNotEnough(t *testing.T) {
 	r := newRig(t, func(r *rig) { r.config.Sharing = []string{"class"} })
 	jo := r.user("jo", "class")
@@ -405,7 +406,6 @@ func TestPassIsNotEnough(t *testing.T) {
 		"Passes":        func(c daypass.Caller) error { return errOf(r.Passes(ctx, c)) },
 		"Reach":         func(c daypass.Caller) error { _, _, err := r.Reach(ctx, c, host); return err },
 		"Rejected":      func(c daypass.Caller) error { return r.Rejected(ctx, c, host, "x", "") },
-		"Roamed":        func(c daypass.Caller) error { return r.Roamed(ctx, c, 9, "") },
 		"Share":         func(c daypass.Caller) error { return errOf(r.Share(ctx, c, host, data, "class", soon, "")) },
 		"SharesFor":     func(c daypass.Caller) error { return errOf(r.SharesFor(ctx, c)) },
 		"StartConsent": func(c daypass.Caller) error {
@@ -423,7 +423,7 @@ func TestPassIsNotEnough(t *testing.T) {
 	for i := range b.NumMethod() {
 		method := b.Method(i)
 		takes := slices.ContainsFunc(slices.Collect(method.Type.Ins()), func(in reflect.Type) bool { return in == caller })
-		if _, listed := no[method.Name]; takes != listed && method.Name != "Credential" {
+		if _, listed := no[method.Name]; takes != listed && method.Name != "Credential" && method.Name != "Roamed" {
 			t.Errorf("%s takes a caller, or does not any more: list here that it takes no pass", method.Name)
 		}
 	}
@@ -439,6 +439,23 @@ func TestPassIsNotEnough(t *testing.T) {
 	}
 	if conns, _ := r.Connections(ctx, jo); len(conns) != 1 {
 		t.Error("disconnected")
+	}
+}
+
+// TestPassRoamed: whose pass is used from many places sees it.
+func TestPassRoamed(t *testing.T) {
+	r := newRig(t)
+	m := r.mint(r.user("jo"), pass.Limits{})
+	c, err := r.PassCaller(t.Context(), m.Text, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Roamed(t.Context(), c, 9, "q"); err != nil {
+		t.Fatal(err)
+	}
+	list := r.found(store.EventFilter{Kind: store.PassUse})
+	if len(list) != 1 || list[0].Pass != m.Row.ID || list[0].User != "jo" || !strings.Contains(list[0].Why, "9 addresses") || len(list[0].Link) != 16 {
+		t.Errorf("%+v", list)
 	}
 }
 
