@@ -102,7 +102,7 @@ func (l *login) connected(ctx context.Context, s *service, at api.Host) error {
 	if at.Account != nil {
 		account = *at.Account
 	}
-	l.screen.result("Connected to %s as %s%s.", l.host.Title(), first(account.Login, "an account that it does not name"), l.untilWords(at.Until))
+	l.screen.result("Connected to %s%s%s.", l.host.Title(), with(" as ", account.Login), l.untilWords(at.Until))
 	l.screen.result("git now gets access to one repository at a time, when it needs it. Nothing is kept on a disk here.")
 	if at.Change != "" && pageLink(at.Change) {
 		l.screen.result("Which repositories: %s", at.Change)
@@ -223,7 +223,11 @@ func (a *app) connections(ctx context.Context, s *screen) (rows []connectionRow,
 		s.problem(told(err, cfg.host))
 		return nil, false
 	}
-	s.result("  You:    %s at %s, server %s", me.User.Name, me.User.Hub, me.Server)
+	server := ""
+	if me.Server != "unknown" {
+		server = with(", server ", me.Server)
+	}
+	s.result("  You:    %s at %s%s", me.User.Name, me.User.Hub, server)
 	for _, h := range me.Hosts {
 		live = live || h.Connected
 		row := connectionRow{Service: svc.URL(), State: h.State, statusRow: statusRow{
@@ -249,9 +253,9 @@ func (a *app) showConnection(s *screen, h api.Host) {
 	}
 	switch {
 	case h.Connected && h.Until != nil:
-		s.result("  %-7s connected as %s until %s", h.Host, login, s.moment(*h.Until))
+		s.result("  %-7s connected%s until %s", h.Host, with(" as ", login), s.moment(*h.Until))
 	case h.Connected:
-		s.result("  %-7s connected as %s", h.Host, login)
+		s.result("  %-7s connected%s", h.Host, with(" as ", login))
 	case h.State == api.StateConsent:
 		s.result("  %-7s has to be connected again%s: %s", h.Host, with(", ", h.Why), h.Connect)
 	default:

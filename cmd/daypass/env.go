@@ -77,6 +77,8 @@ func (a *app) whoAt(c *cobra.Command, cfg config, h github.Host) (wallet.Entry, 
 		e := wallet.Entry{Name: first(at.Account.Name, at.Account.Login), Email: at.Account.Email}
 		e.Credential.Account = at.Account.Login
 		return e, nil
+	case served && at.Connected:
+		return wallet.Entry{}, nil // a pass is not told as whom
 	case served:
 		return wallet.Entry{}, &daypass.Problem{
 			Code: "DP-851", What: h.Title() + " is not connected yet", Next: "Open " + at.Connect + ", then try again.", Kind: daypass.ErrNoLogin,

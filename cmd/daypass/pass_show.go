@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -121,7 +122,7 @@ func rightsLines(r pass.Rights) [][2]string {
 	add(pass.KindRepo, "Repositories", strings.Join(passRepos(r.Repos.List), ", "))
 	add(pass.KindAccess, "Access", r.Access.String())
 	add(pass.KindSource, "Sources", join(r.Sources))
-	add(pass.KindServer, "Servers", join(r.Servers))
+	add(pass.KindServer, "Servers", strings.Join(serverNames(r.Servers.Names), ", "))
 	add(pass.KindAddress, "Addresses", strings.Join(addressNames(r.Addresses.List), ", "))
 	add(pass.KindDigest, "Files", join(r.Digests))
 	var uses []string
@@ -138,6 +139,24 @@ func passRepos(list []daypass.Repo) []string {
 		name := r.String()
 		if r.ID != 0 {
 			name += "#" + strconv.FormatInt(r.ID, 10)
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// serverNames says which servers, and which start of each.
+func serverNames(list []string) []string {
+	var out []string
+	for _, item := range list {
+		escaped, start, _ := strings.Cut(item, "@")
+		name, err := url.PathUnescape(escaped)
+		if err != nil {
+			name = escaped
+		}
+		name = first(name, "default")
+		if n, err := strconv.ParseInt(start, 10, 64); err == nil && n > 0 {
+			name += " (started " + time.Unix(n, 0).Local().Format("2006-01-02 15:04 MST") + ")"
 		}
 		out = append(out, name)
 	}
