@@ -61,25 +61,28 @@ const password = "a word"
 //   - 36-38: a token with PyPI's caveats can be used, where devpi-tokens fails with
 //     500 as soon as a permission is asked for.
 func TokenSuite(t *testing.T, target Target) {
-	n := 0
-	for _, cases := range [][]tokenCase{clientCases(), commandCases(), loginCases(), identityCases(), limitCases(), jsonCases()} {
-		for _, c := range cases {
-			n++
-			name := fmt.Sprintf("user%d", n)
-			t.Run(fmt.Sprintf("%02d %s", n, c.name), func(t *testing.T) {
-				t.Parallel()
-				rig := &tokenRig{Target: target, name: name, desk: NewDesk(t), ours: target.Command != nil}
-				if !rig.ours {
-					rig.Command = (*Desk).Tokens
-				}
-				rig.who = rig.AddUser(t, name, password)
-				c.run(t, rig)
-			})
+	// In a group, the cases have ended when this returns.
+	t.Run("tokens", func(t *testing.T) {
+		n := 0
+		for _, cases := range [][]tokenCase{clientCases(), commandCases(), loginCases(), identityCases(), limitCases(), jsonCases()} {
+			for _, c := range cases {
+				n++
+				name := fmt.Sprintf("user%d", n)
+				t.Run(fmt.Sprintf("%02d %s", n, c.name), func(t *testing.T) {
+					t.Parallel()
+					rig := &tokenRig{Target: target, name: name, desk: NewDesk(t), ours: target.Command != nil}
+					if !rig.ours {
+						rig.Command = (*Desk).Tokens
+					}
+					rig.who = rig.AddUser(t, name, password)
+					c.run(t, rig)
+				})
+			}
 		}
-	}
-	if n != 38 {
-		t.Errorf("%d cases", n)
-	}
+		if n != 38 {
+			t.Errorf("%d cases", n)
+		}
+	})
 }
 
 // login logs the desk's devpi client in.
