@@ -45,7 +45,7 @@ type Config struct {
 	Upstream *url.URL     // devpi-server; https, or loopback: sessions go there
 	Mode     Mode
 	// Admins are the names that devpi-server has in --restrict-modify, ":GROUP"
-	// for a group. nil stands for a server without that option: root, and each
+	// for a group. None stands for a server without that option: root, and each
 	// user for themself.
 	Admins       []string
 	ActAsAdmins  bool // root's and Admins' passes work too
@@ -142,7 +142,7 @@ type Gateway struct {
 	strangers  limiter // addresses that show what is no pass
 	complaints limiter // passes that are refused, each with an event
 	good       familiar
-	atOnce     chan struct{}
+	atOnce     crowd
 	lingering  chan struct{}
 	buffers    sync.Pool
 	ids        requestIDs
@@ -150,6 +150,7 @@ type Gateway struct {
 
 const (
 	maxAtOnce    = 512
+	maxFromOne   = 256 // address
 	maxLingering = 64
 	bufferSize   = 64 << 10
 )
@@ -164,9 +165,10 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{
 		c: c, log: c.Log, outside: strings.TrimRight(c.URL.String(), "/"), base: strings.TrimRight(c.URL.Path, "/"),
 		transport: c.Transport,
-		atOnce:    make(chan struct{}, maxAtOnce), lingering: make(chan struct{}, maxLingering),
-		buffers: sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }},
+		lingering: make(chan struct{}, maxLingering),
+		buffers:   sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }},
 	}
+	g.atOnce.start()
 	g.holders.start()
 	g.indexes.start()
 	g.strangers.start(badPerSecond, badAtOnce)

@@ -102,7 +102,8 @@ func (in *incoming) failure() error {
 type outgoing struct {
 	from io.Reader
 	mu   sync.Mutex // held while it is read
-	dead bool
+	err  error      // why from failed by itself
+	dead atomic.Bool
 	n    atomic.Int64
 	all  atomic.Bool // from ended
 }
@@ -110,13 +111,16 @@ type outgoing struct {
 func (o *outgoing) Read(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.dead {
+	if o.dead.Load() {
 		return 0, errStopped
 	}
 	n, err := o.from.Read(p)
 	o.n.Add(int64(n))
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		o.all.Store(true)
+	case err != nil && !o.dead.Load():
+		o.err = err
 	}
 	return n, err
 }
@@ -130,9 +134,12 @@ func (o *outgoing) whole(length int64) bool {
 	return o == nil || o.all.Load() || length >= 0 && o.n.Load() == length
 }
 
-// stop waits until nobody reads any more. What is behind may then be looked at.
-func (o *outgoing) stop() {
+// stop waits until nobody reads any more, and reports whether the reading failed
+// before, by no fault of devpi's. What is behind may then be looked at.
+func (o *outgoing) stop(in *incoming) bool {
+	o.dead.Store(true)
+	in.stop()
 	o.mu.Lock()
-	o.dead = true
-	o.mu.Unlock()
+	defer o.mu.Unlock()
+	return o.err != nil
 }

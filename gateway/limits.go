@@ -111,3 +111,33 @@ func (f *familiar) add(l pass.Link, now time.Time) {
 	}
 	f.m[l] = now
 }
+
+// crowd counts the requests that are worked on, so that one address cannot take
+// all the room.
+type crowd struct {
+	mu    sync.Mutex
+	all   int
+	place map[string]int
+}
+
+func (c *crowd) start() { c.place = map[string]int{} }
+
+func (c *crowd) enter(place string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all >= maxAtOnce || c.place[place] >= maxFromOne {
+		return false
+	}
+	c.all++
+	c.place[place]++
+	return true
+}
+
+func (c *crowd) leave(place string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all--
+	if c.place[place]--; c.place[place] <= 0 {
+		delete(c.place, place)
+	}
+}

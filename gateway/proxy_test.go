@@ -456,6 +456,9 @@ func TestServiceAccount(t *testing.T) {
 	if err := s.gateway.Check(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
+	if a := s.do("GET", "/alice/dev/+api", "", bearer(alice)...); a.status != 200 || !strings.Contains(a.body, `["ok","alice",[]]`) || strings.Contains(a.body, "robot") {
+		t.Errorf("who: %d %s", a.status, a.body)
+	}
 	kind, body := uploadForm("hello", wheel("hello"), "x")
 	up := func(index, token string) got {
 		return s.do("POST", "/"+index+"/", body, append(bearer(token), "Content-Type", kind)...)
@@ -519,6 +522,35 @@ func TestBasesAreAsked(t *testing.T) {
 	})
 	if a := s.do("GET", file("alice/base"), "", bearer(token)...); a.status != 502 {
 		t.Errorf("devpi stumbles: %d %s", a.status, a.body)
+	}
+}
+
+func TestCrowd(t *testing.T) {
+	var c crowd
+	c.start()
+	for range maxFromOne {
+		if !c.enter("a") {
+			t.Fatal("no room")
+		}
+	}
+	if c.enter("a") {
+		t.Error("one address has more than its part")
+	}
+	for i := range maxAtOnce - maxFromOne {
+		if !c.enter(fmt.Sprint(i)) {
+			t.Fatal("no room for others")
+		}
+	}
+	if c.enter("b") {
+		t.Error("more than there is room for")
+	}
+	c.leave("a")
+	if !c.enter("b") || c.place["a"] != maxFromOne-1 {
+		t.Error("nobody left")
+	}
+	c.leave("0")
+	if _, ok := c.place["0"]; ok {
+		t.Error("an address is remembered for nothing")
 	}
 }
 
@@ -600,6 +632,19 @@ func TestUpstreamTrouble(t *testing.T) {
 	}
 	if err == nil {
 		t.Error("half an answer was handed on as a whole one")
+	}
+
+	// The stream breaks off while the client still sends: nobody blames the client.
+	s.devpi.edit(func() {
+		s.devpi.streams["/alice/dev/"] = func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadFull(r.Body, make([]byte, 100_000))
+			panic(http.ErrAbortHandler)
+		}
+	})
+	kind, body = uploadForm("hello", wheel("hello"), strings.Repeat("x", 30<<20))
+	a = s.do("POST", "/alice/dev/", body, append(bearer(token), "Content-Type", kind, "Accept", "application/json")...)
+	if a.status != 502 || !strings.Contains(a.message(), "DP-995") {
+		t.Errorf("breaking off early: %d %s", a.status, a.body)
 	}
 
 	s.devpi.server.Close()

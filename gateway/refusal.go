@@ -169,7 +169,7 @@ func notBelieved(user string) *refusal {
 	}
 	return refused(http.StatusBadGateway, daypass.Problem{
 		Code: "DP-996", What: "devpi-server does not believe the gateway", Why: why, Next: "Nothing was done. Tell the index's admins.",
-		Who: `They make the key anew with "daypass admin devpi-key", or mend the clock.`, Kind: daypass.ErrUnreachable,
+		Who: `They make the key anew with "daypass admin devpi-key", or mend the clock.`, Kind: daypass.ErrRefused,
 	})
 }
 

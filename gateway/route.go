@@ -200,7 +200,7 @@ func (row *route) action(r request, p places) action {
 	if a.name == "index" && r.noProjects && r.json && !r.installer {
 		a.listing, a.spared = false, pass.KindProjects // the index's settings alone
 	}
-	if a.name == "download" && r.someJSON {
+	if a.name == "download" && r.someJSON && !strings.HasSuffix(p.file, ".metadata") {
 		a.loads, a.checks = false, nil // devpi shows what it knows of a file to anybody
 	}
 	return a

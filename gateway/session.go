@@ -247,3 +247,18 @@ func (g *Gateway) standing(ctx context.Context, h http.Header) (standing, error)
 	}
 	return standing{name, groups}, nil
 }
+
+// whoami answers +api where devpi sees the service account: whose pass it is, is
+// what the client asks.
+func (v *visit) whoami(s sending) error {
+	var got map[string]any
+	status, err := v.g.ask(v.r.Context(), http.MethodGet, s.target, authHeader(s.auth), nil, &got)
+	if err != nil {
+		return err
+	}
+	result, ok := got["result"].(map[string]any)
+	if status == http.StatusOK && ok {
+		result["authstatus"] = []any{"ok", v.user, []string{}}
+	}
+	return v.replyAs(status, got)
+}

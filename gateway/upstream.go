@@ -151,15 +151,8 @@ func (v *visit) forward(s sending) (int, error) {
 		defer func() { _ = resp.Body.Close() }()
 	}
 	if !sent.whole(s.length) {
-		v.in.stop()
-		sent.stop()
-		if s.broken != nil {
-			if broken := s.broken(); broken != nil {
-				return 0, broken
-			}
-		}
-		if broken := v.in.failure(); broken != nil {
-			return 0, broken
+		if sent.stop(v.in) {
+			return 0, v.brokenOff(s)
 		}
 		v.in.rest()
 	}
@@ -177,6 +170,19 @@ func (v *visit) forward(s sending) (int, error) {
 	}
 	v.answer(resp, s.pass)
 	return resp.StatusCode, nil
+}
+
+// brokenOff is why a body ended early on this side.
+func (v *visit) brokenOff(s sending) error {
+	if s.broken != nil {
+		if err := s.broken(); err != nil {
+			return err
+		}
+	}
+	if err := v.in.failure(); err != nil {
+		return err
+	}
+	return errGone
 }
 
 // upstreamContext ends with the client where it only reads. What changes

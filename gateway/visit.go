@@ -96,13 +96,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = v.in.rc.SetWriteDeadline(began.Add(idle + 10*time.Minute)) // moved with each piece; see copyOut
 	defer v.note(began)
 	defer v.recovered()
-	select {
-	case g.atOnce <- struct{}{}:
-		defer func() { <-g.atOnce }()
-	default:
+	at := place(v.from)
+	if !g.atOnce.enter(at) {
 		v.refuse(tooMuchAtOnce())
 		return
 	}
+	defer g.atOnce.leave(at)
 	if err := v.walk(); err != nil {
 		v.refuse(err)
 	}
@@ -259,6 +258,9 @@ func (v *visit) byPass() error {
 	s := v.sending()
 	if s.auth, err = v.g.acting.auth(v.r.Context(), v.user); err != nil {
 		return err
+	}
+	if v.act.name == "whoami" && v.g.acting.name(v.user) != v.user {
+		return v.whoami(s)
 	}
 	s.pass = true
 	if payload != nil {

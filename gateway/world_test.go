@@ -40,7 +40,7 @@ type smallDevpi struct {
 	uploads  []string                    // FILE that came to its end
 	now      func() time.Time            // devpi's clock
 	special  map[string]http.HandlerFunc // by path
-	streams  map[string]http.HandlerFunc // likewise, with the body still to be read; set before the first request
+	streams  map[string]http.HandlerFunc // likewise, with the body still to be read
 }
 
 func newSmallDevpi(t testing.TB) *smallDevpi {
@@ -101,7 +101,10 @@ func (d *smallDevpi) signed(user, session string) bool {
 }
 
 func (d *smallDevpi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if stream := d.streams[r.URL.Path]; stream != nil {
+	d.mu.Lock()
+	stream := d.streams[r.URL.Path]
+	d.mu.Unlock()
+	if stream != nil {
 		stream(w, r)
 		return
 	}
