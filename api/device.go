@@ -148,6 +148,6 @@ type MintRefused struct {
 
 // A MintError says why.
 type MintError struct {
-	Code        string `json:"code"` // ours, such as "DP-190"
+	Code        string `json:"code"` // ours, such as "DP-899"
 	Description string `json:"description"`
 }
