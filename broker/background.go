@@ -44,9 +44,9 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 	case "connection":
 		b.children.drop(func(_ childKey, v *kept) bool { return v.Connection == c.Connection && c.Connection != 0 })
 	case "pass":
-		// Those that passes made of connections in memory; which pass it was is not said.
 		if b.Limits.Session {
-			go b.endMemoryChildren(context.WithoutCancel(ctx), c.Person, func(ch store.Child) bool { return ch.Pass != "" })
+			ctx := context.WithoutCancel(ctx)
+			go b.endMemoryChildren(ctx, c.Person, func(ch store.Child) bool { return b.passEnded(ctx, ch) })
 		}
 	case "child":
 		b.children.drop(func(_ childKey, v *kept) bool { return v.ID == c.Child })
@@ -58,6 +58,22 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 		}
 	}
 	b.work()
+}
+
+// passEnded reports whether a child in memory was made by a pass that has ended
+// since, or that had one narrowed from it ended: which one made it is not asked.
+func (b *Broker) passEnded(ctx context.Context, ch store.Child) bool {
+	if ch.Pass == "" {
+		return false
+	}
+	realm := b.book.realm(bookKey{})
+	row, err := b.Store.Pass(ctx, realm, "", ch.Pass)
+	if err != nil || !row.Ended.IsZero() {
+		return true
+	}
+	links, err := b.Store.EndedLinks(ctx, realm, "", ch.Pass)
+	// Another process's clock may differ by a little.
+	return err != nil || slices.ContainsFunc(links, func(l store.EndedLink) bool { return l.At.After(ch.Created.Add(-time.Minute)) })
 }
 
 // endCutOff ends the connections in this process's memory of somebody whom

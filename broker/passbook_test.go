@@ -313,6 +313,28 @@ func TestPassBookFollows(t *testing.T) {
 	}
 }
 
+// TestPassBookWithoutStore: where the store cannot be asked, nothing is good for
+// longer than a moment.
+func TestPassBookWithoutStore(t *testing.T) {
+	r := newRig(t)
+	b := r.book(devpi)
+	follows(t, b)
+	m := r.token(b, "jo", pass.Limits{})
+	if err := use(b, parsed(t, m.Text), upload); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("the store is missed", func() bool { return code(use(b, parsed(t, m.Text), upload)) == "DP-813" })
+	if _, err := b.Mint(t.Context(), broker.NewPass{User: "jo", Limits: pass.Limits{Expires: daypass.Forever}}); code(err) != "DP-813" {
+		t.Errorf("made: %v", err)
+	}
+	if _, _, err := b.End(t.Context(), "jo", m.Row.ID, "", store.Event{}); code(err) != "DP-813" {
+		t.Errorf("ended: %v", err)
+	}
+}
+
 // TestTouches: uses are written down, also at the very end.
 func TestTouches(t *testing.T) {
 	r := newRig(t)

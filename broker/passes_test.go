@@ -294,10 +294,13 @@ func TestEndPass(t *testing.T) {
 				r.refusedBy(errOf(r.with(text, data)), "DP-160", what, text)
 			}
 			r.eventually("what it made is dead", func() bool { return !r.live(answers[0]) && !r.live(answers[1]) })
+			time.Sleep(600 * time.Millisecond) // what changed was read
 			if !r.live(keep) {
 				t.Error("another pass's credential ended with it")
 			}
-			r.mustWith(other.Text, data)
+			if again := r.mustWith(other.Text, data); !again.Credential.Token.Equal(keep.Credential.Token) {
+				t.Error("another pass has another credential now")
+			}
 		})
 	}
 }
@@ -344,6 +347,33 @@ func TestEndShownPass(t *testing.T) {
 		if _, err := r.EndShownPass(t.Context(), daypass.NewSecret(rubbish), home, ""); code(err) != "DP-160" {
 			t.Errorf("%q: %v", rubbish, err)
 		}
+	}
+}
+
+// TestEndPassElsewhere: where connections are in memory, what one process made ends
+// with a pass that another process ends.
+func TestEndPassElsewhere(t *testing.T) {
+	r := newRig(t, inMemory)
+	r.running()
+	two := r.another("two")
+	jo := r.user("jo")
+	r.connect(jo, fake.CampusUser)
+	m, other := r.mint(jo, pass.Limits{}), r.mint(jo, pass.Limits{})
+	child := narrowed(t, other.Text, pass.Limits{Access: daypass.Read})
+	server, a, b := r.must(jo, data), r.mustWith(m.Text, data), r.mustWith(child, data)
+	if _, ok, err := two.EndPass(t.Context(), browser(jo), m.Row.ID, ""); !ok || err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("what it made is dead", func() bool { return !r.live(a) })
+	if !r.live(b) || !r.live(server) {
+		t.Error("others' ended with it")
+	}
+	if _, err := two.EndShownPass(t.Context(), child, home, ""); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("what the derived one made is dead", func() bool { return !r.live(b) })
+	if !r.live(server) {
+		t.Error("the server's own ended with it")
 	}
 }
 
