@@ -14,11 +14,12 @@ import (
 )
 
 // A Shown is a pass whose signature was right and that was not ended. That allows
-// nothing yet: Use does.
+// nothing yet: Use does. It belongs to one request.
 type Shown struct {
 	Row    store.Pass
 	Opened pass.Opened
 	book   *PassBook
+	out    *pass.Link // found to have no use left, by a transaction that may still fail
 }
 
 // unknownPass is the one answer to a pass that is forged, of another realm, not
@@ -116,7 +117,7 @@ func (s *Shown) Use(ctx context.Context, f pass.Facts) error {
 		if err := s.usable(); err != nil {
 			return err
 		}
-		if err := storeProblem(s.book.Store.Write(ctx, s.count)); err != nil {
+		if err := s.counted(s.book.Store.Write(ctx, s.count)); err != nil {
 			return err
 		}
 	}
@@ -139,6 +140,7 @@ func (s *Shown) usable() error {
 
 // count counts one use at each link that has a number of them, or none at any.
 func (s *Shown) count(tx *store.Tx) error {
+	s.out = nil
 	for _, u := range s.Opened.Rights.Uses {
 		l := s.Opened.Link(u.Caveat)
 		_, ok, err := tx.CountUse(l, u.Max, s.Row.Until)
@@ -146,12 +148,31 @@ func (s *Shown) count(tx *store.Tx) error {
 			return err
 		}
 		if !ok {
-			s.book.spent.add(l)
+			s.out = &l
 			return usedUp(u.Max)
 		}
 	}
 	return nil
 }
+
+// counted remembers what the transaction of count found, now that it is over.
+func (s *Shown) counted(err error) error {
+	if s.out != nil && code(err) == codeUsedUp {
+		s.book.spent.add(*s.out)
+	}
+	return storeProblem(err)
+}
+
+// code is that of the problem which an error is, or "".
+func code(err error) string {
+	var p *daypass.Problem
+	if errors.As(err, &p) {
+		return p.Code
+	}
+	return ""
+}
+
+const codeUsedUp = "DP-162"
 
 // errPeeked undoes a count that was only tried.
 var errPeeked = errors.New("broker: only a look")
@@ -173,7 +194,7 @@ func (s *Shown) left(ctx context.Context) error {
 	if errors.Is(err, errPeeked) {
 		return nil
 	}
-	return storeProblem(err)
+	return s.counted(err)
 }
 
 func usedUp(uses int) error {
@@ -182,7 +203,7 @@ func usedUp(uses int) error {
 		why = "it was good for one use, by it or one that was narrowed from the same"
 	}
 	return &Refusal{Problem: &daypass.Problem{
-		Code: "DP-162", What: "this pass has no use left", Why: why, Next: "Make a new one, or ask whoever gave it to you.", Kind: daypass.ErrRefused,
+		Code: codeUsedUp, What: "this pass has no use left", Why: why, Next: "Make a new one, or ask whoever gave it to you.", Kind: daypass.ErrRefused,
 		Err: &pass.Refusal{Kind: pass.KindUses, Why: why},
 	}}
 }
