@@ -31,6 +31,10 @@ demo: build
 	@bin/daypass demo login
 	@echo
 	@bin/daypass demo hub
+	@echo
+	@bin/daypass demo job
+	@echo
+	@bin/daypass demo index
 
 test: build
 	@scripts/tools.sh test

@@ -14,7 +14,8 @@ import (
 )
 
 const passesListHelp = `List passes: those of the access service's people, and those of the package index, whose owner is then written
-INDEX/USER. NAME chooses one owner. The pass itself is kept nowhere; its id says which is meant.`
+INDEX/USER. NAME chooses one owner. The pass itself is kept nowhere; its id says which is meant. Uses are told some
+seconds late.`
 
 func (s *app) passesListCommand() *cobra.Command {
 	var config string
@@ -199,6 +200,9 @@ func (s *app) passesEnd(ctx context.Context, config, id string) (err error) {
 	if !ended {
 		return refuse("it had ended, "+ago(p.Ended, d.now()), "")
 	}
-	s.say("Ended %s, with all that were narrowed from it. What was made by it is revoked by the service that runs.", id)
+	s.say("Ended %s, with all that were narrowed from it.", id)
+	if p.Person != 0 {
+		s.say("What was made by it is revoked at the hosts by the service that runs.")
+	}
 	return nil
 }

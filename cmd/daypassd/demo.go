@@ -30,11 +30,13 @@ and the real git. Nothing leaves the machine and nothing of yours is touched.
   daypass demo login --serve    leave that world up and try it by hand
   daypass demo hub              a hub's access service: connect once, push from every
                                 server, keep nothing there; what its admin sees and stops
-  daypass demo hub --serve      leave that hub up: click through its pages, type in its servers`
+  daypass demo hub --serve      leave that hub up: click through its pages, type in its servers
+  daypass demo job              a pass for a night job: one repository, to read, for two hours
+  daypass demo index            a pass for a release: one project of a package index, for an hour`
 
 func (s *app) demoCommand() *cobra.Command {
 	demo := &cobra.Command{
-		Use: "demo [login|hub]", Short: "See it work on a GitHub that runs on this machine only", Long: demoHelp,
+		Use: "demo [login|hub|job|index]", Short: "See it work on a GitHub that runs on this machine only", Long: demoHelp,
 		Args: none, RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), false) },
 	}
 	var serve bool
@@ -43,7 +45,7 @@ func (s *app) demoCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), serve) },
 	}
 	login.Flags().BoolVar(&serve, "serve", false, "leave the world up and say how to try it by hand")
-	demo.AddCommand(login, s.demoHubCommand())
+	demo.AddCommand(login, s.demoHubCommand(), s.demoIndexCommand(), s.demoJobCommand())
 	return demo
 }
 

@@ -116,7 +116,7 @@ func (h *hubDemo) build(ctx context.Context) error {
 	if err := h.writeService(listen, token); err != nil {
 		return err
 	}
-	if err := h.startService(ctx); err != nil {
+	if err := h.startService(ctx, h.url+"readyz"); err != nil {
 		return err
 	}
 	return h.setupImage(ctx)
@@ -189,7 +189,8 @@ github:
 `, listen, h.url, h.dir, h.hubURL, demoAdmin, h.world.URL, fake.CampusPushApp, fake.CampusContentApp), 0o600)
 }
 
-func (h *hubDemo) startService(ctx context.Context) error {
+// startService runs "daypass serve", and waits until an address answers well.
+func (h *hubDemo) startService(ctx context.Context, ready string) error {
 	h.service = exec.Command(filepath.Join(h.bin, "daypass"), "serve", "--config", h.config)
 	h.service.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + filepath.Join(h.dir, "service")}
 	h.service.Stdout, h.service.Stderr = &h.log, &h.log
@@ -206,7 +207,7 @@ func (h *hubDemo) startService(ctx context.Context) error {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{Proxy: nil}}
 	defer client.CloseIdleConnections()
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); {
-		res, err := client.Get(h.url + "readyz")
+		res, err := client.Get(ready)
 		if err == nil {
 			res.Body.Close()
 		}
@@ -250,6 +251,7 @@ func (h *hubDemo) image(home string) []string {
 type demoServer struct {
 	h    *hubDemo
 	name string
+	at   string // how its prompt begins; "": its person
 	home string
 	env  []string
 	took time.Duration // of the last step
@@ -279,7 +281,10 @@ func (s *demoServer) step(ctx context.Context, w want, dir, name string, args ..
 		}
 		began := time.Now()
 		defer func() { s.took = time.Since(began) }()
-		at := demoUser
+		at := s.at
+		if at == "" {
+			at = demoUser
+		}
 		if s.name != "" {
 			at += "/" + s.name
 		}

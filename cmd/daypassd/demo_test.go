@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -180,5 +181,102 @@ func TestHubDemoStays(t *testing.T) {
 		if text, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(text), h.url+"connect/") {
 			t.Errorf("in %s: %v %s", name, err, text)
 		}
+	}
+}
+
+// anyPass is the text of a pass in any of its forms.
+var anyPass = regexp.MustCompile(`Ag[EI][A-Za-z0-9_-]{60}`)
+
+// TestJobDemo runs the demo of a job's pass and holds it to its bound.
+func TestJobDemo(t *testing.T) {
+	h, out := stagedHubDemo(t, builtPrograms(t))
+	began := time.Now()
+	if err := h.jobJourney(context.Background()); err != nil {
+		t.Fatalf("%v\n%s\nthe service said:\n%s", err, out, h.log.String())
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %v, the bound is 30 s", took)
+	}
+	if anyToken.MatchString(out.String()) || anyPass.MatchString(out.String()) {
+		t.Errorf("it shows a token or a pass: %s", out)
+	}
+}
+
+// TestJobDemoFails: a world that behaves otherwise ends the demo with an error.
+func TestJobDemoFails(t *testing.T) {
+	bin := builtPrograms(t)
+	for name, change := range map[string]func(*hubDemo){
+		"tokens cannot be ended": func(h *hubDemo) {
+			h.world.Local.Fault(func(r *http.Request) bool { return r.Method == http.MethodDelete }, fake.Fault{Kind: fake.FaultStatus, Status: 500})
+		},
+		"the hub says of no server since when it runs": func(h *hubDemo) {
+			h.hub.Fault(fake.PathIs("/hub/api/users/"+demoUser), fake.Fault{Kind: fake.FaultStatus, Status: 403})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, out := stagedHubDemo(t, bin)
+			change(h)
+			if err := h.jobJourney(context.Background()); err == nil {
+				t.Errorf("the demo did not notice:\n%s", out)
+			}
+		})
+	}
+}
+
+// stagedIndexDemo is a demo of an index with the programs as shipped.
+func stagedIndexDemo(t *testing.T, bin string) (*indexDemo, *bytes.Buffer) {
+	t.Helper()
+	var out bytes.Buffer
+	s := &app{stdout: &out, getenv: os.Getenv, own: func() (string, error) { return bin, nil }}
+	d, err := s.newDemo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &indexDemo{hubDemo: &hubDemo{demo: d}}
+	t.Cleanup(x.close)
+	if err := x.build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return x, &out
+}
+
+// TestIndexDemo runs the demo of a package gateway and holds it to its bound.
+func TestIndexDemo(t *testing.T) {
+	x, out := stagedIndexDemo(t, builtPrograms(t))
+	began := time.Now()
+	if err := x.journey(context.Background()); err != nil {
+		t.Fatalf("%v\n%s\nthe gateway said:\n%s", err, out, x.log.String())
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %v, the bound is 30 s", took)
+	}
+	if anyPass.MatchString(out.String()) {
+		t.Errorf("it shows a pass: %s", out)
+	}
+	if got := x.index.Files(indexUser + "/dev"); len(got) != 2 {
+		t.Errorf("the index has %v", got)
+	}
+}
+
+// TestIndexDemoFails: a world that behaves otherwise ends the demo with an error.
+func TestIndexDemoFails(t *testing.T) {
+	bin := builtPrograms(t)
+	uploads := func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Path == "/"+indexUser+"/dev/" }
+	for name, change := range map[string]func(*indexDemo){
+		"the index takes everything": func(x *indexDemo) { x.index.Fault(uploads, fake.Fault{Kind: fake.FaultStatus, Status: 200}) },
+		"the index takes nothing":    func(x *indexDemo) { x.index.Fault(uploads, fake.Fault{Kind: fake.FaultStatus, Status: 500}) },
+		"another secret": func(x *indexDemo) {
+			if err := os.WriteFile(filepath.Join(x.dir, "secrets", "devpi-secret"), []byte(strings.Repeat("another ", 8)), 0o600); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, out := stagedIndexDemo(t, bin)
+			change(x)
+			if err := x.journey(context.Background()); err == nil {
+				t.Errorf("the demo did not notice:\n%s", out)
+			}
+		})
 	}
 }

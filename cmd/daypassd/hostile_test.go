@@ -36,6 +36,8 @@ func doors(t testing.TB) []door {
 	apiPaths := map[string]string{
 		"PathCredential": api.PathCredential, "PathRejected": api.PathRejected, "PathMe": api.PathMe, "PathConnection": api.PathConnection,
 		"PathRepos": api.PathRepos, "PathHookLogin": api.PathHookLogin, "PathHookStop": api.PathHookStop, "PathOpenAPI": api.PathOpenAPI,
+		"PathPasses": api.PathPasses, "PathPass": api.PathPass, "PathEndPass": api.PathEndPass, "PathDevice": api.PathDevice, "PathDeviceToken": api.PathDeviceToken,
+		"PathAudience": api.PathAudience, "PathMintToken": api.PathMintToken,
 	}
 	var out []door
 	for _, m := range routeLine.FindAllStringSubmatch(string(text), -1) {
