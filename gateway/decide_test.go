@@ -233,7 +233,7 @@ func needed(m Mode, r *ref, at map[string]string, q asked) (perms, indexes, proj
 		index = at["user"] + "/" + at["index"]
 	}
 	if m == Compat {
-		if r.devpi == "none" || r.project == "file" && r.read && strings.Contains(q.accept, "application/json") && !strings.Contains(q.target, ".metadata") {
+		if r.devpi == "none" || r.project == "file" && r.read && strings.Contains(q.accept, "application/json") && !strings.HasSuffix(at["file"]+at["other"], ".metadata") {
 			return nil, nil, nil
 		}
 		if r.devpi != "load" {

@@ -30,6 +30,9 @@ func FuzzPath(f *testing.F) {
 			}
 			return
 		}
+		if len(r.target()) > maxTarget {
+			return // escaped, it is longer than what is read here
+		}
 		again, err := parse("GET", r.target(), http.Header{}, 0)
 		if err != nil || !reflect.DeepEqual(again, r) || again.target() != r.target() {
 			t.Fatalf("%q is written as %q, which is %+v (%v), not %+v", target, r.target(), again, err, r)
@@ -69,7 +72,7 @@ func FuzzForm(f *testing.F) {
 			if f := (*fault)(nil); !errors.As(err, &f) {
 				t.Fatal(err)
 			}
-			if strings.HasSuffix(out, "--\r\n") {
+			if first, _, _ := strings.Cut(out, "\r\n"); out != "" && strings.Contains(out, first+"--") {
 				t.Fatalf("refused, and ended: %q", out)
 			}
 			return
