@@ -26,6 +26,9 @@ func (l *login) connect(ctx context.Context, args []string) (done bool, err erro
 	if l.host, err = l.app.hostNamed(l.cfg, first(args...)); err != nil {
 		return true, err
 	}
+	if l.o.expires != "" && !l.mayAskDevice() {
+		return true, expiresNeedless()
+	}
 	if l.mayAskDevice() {
 		if err := l.ownPass(ctx); err != nil {
 			return true, err
@@ -51,6 +54,10 @@ func (l *login) connect(ctx context.Context, args []string) (done bool, err erro
 		l.screen.result("You are connected already.")
 	}
 	return true, l.connected(ctx, s, at)
+}
+
+func expiresNeedless() error {
+	return usageText("login", "--expires goes with --index URL, or with a log-in at the access service off the hub; at a git host the host says when it ends")
 }
 
 // waitConnected shows the page and waits until the person has been there.

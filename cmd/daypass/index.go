@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,12 @@ func (o *indexOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.index, "index", "", "the package index, as https://HOST/USER/INDEX/ (default: the one that devpi uses)")
 	c.Flags().StringVar(&o.password, "password", "", "- for standard input, or @FILE; never the password itself (default: the devpi client's log-in, else it is asked for)")
 	o.stateFlags(c)
+}
+
+// needless reports whether something was said about a package index, and none
+// was named.
+func (o indexOptions) needless() bool {
+	return o.index == "" && first(o.user, o.password, o.clientdir, o.pass.file, o.pass.token) != ""
 }
 
 func (o *indexOptions) stateFlags(c *cobra.Command) {
@@ -125,22 +132,34 @@ func (a *app) updateIndexState(named string, change func(indexState) error) (ind
 	if err != nil {
 		return s, err
 	}
+	files := []stateFile{{path: s.authFile(), text: s.logins.Text}, {path: s.currentFile, text: s.current.Text}}
+	for i := range files {
+		files[i].before, _ = files[i].text()
+	}
 	if err := change(s); err != nil {
 		return s, err
 	}
-	for _, file := range []struct {
-		path string
-		text func() ([]byte, error)
-	}{{s.authFile(), s.logins.Text}, {s.currentFile, s.current.Text}} {
-		text, err := file.text()
-		if err == nil {
-			err = replaceFile(file.path, text)
-		}
-		if err != nil {
+	for _, file := range files {
+		if err := file.write(); err != nil {
 			return s, indexStateProblem(file.path, "it cannot be written", err)
 		}
 	}
 	return s, nil
+}
+
+// A stateFile is one of the client's files, which is written where it changed.
+type stateFile struct {
+	path   string
+	text   func() ([]byte, error)
+	before []byte
+}
+
+func (f stateFile) write() error {
+	text, err := f.text()
+	if err != nil || bytes.Equal(text, f.before) {
+		return err
+	}
+	return replaceFile(f.path, text)
 }
 
 // indexClient is a client of one package index.

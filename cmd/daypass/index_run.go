@@ -42,6 +42,10 @@ func (o *runIndexOptions) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.readOnly, "install-only", false, "only installing from the package index (default for everything else)")
 }
 
+func (o runIndexOptions) needless() bool {
+	return o.at.needless() || o.at.index == "" && (o.expires != "" || o.projects != nil || o.uploading || o.readOnly)
+}
+
 // A purpose is what a command is run for at a package index.
 type purpose struct {
 	allowed  []string // permissions
@@ -104,12 +108,12 @@ func (a *app) runIndex(c *cobra.Command, o runIndexOptions, args []string) error
 // runPass finds a pass, narrows it, and asks the index whether it is good.
 func (a *app) runPass(ctx context.Context, o runIndexOptions, what purpose) (devpi.API, devpi.Auth, error) {
 	none := devpi.Auth{}
-	n := &narrowing{expires: first(o.expires, indexRunTime.String())}
-	if n.expires == indexRunTime.String() {
-		n.expires = "1h"
-	}
+	n := &narrowing{expires: o.expires}
 	if err := a.times(n); err != nil {
 		return devpi.API{}, none, err
+	}
+	if n.limits.Expires.IsZero() {
+		n.limits.Expires = a.now().Add(indexRunTime).Truncate(time.Second)
 	}
 	caller, err := a.reach(ctx, o.at)
 	switch {

@@ -100,6 +100,9 @@ type login struct {
 
 func (a *app) login(ctx context.Context, o loginOptions, args []string) (err error) {
 	l := &login{app: a, o: o, screen: a.screen(o.json)}
+	if o.at.needless() {
+		return usageText("login", "--user, --password, --file, --token and --clientdir go with --index URL")
+	}
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
@@ -122,6 +125,9 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) (err err
 // prepare finds everything that could be missing before a code is asked for, so
 // that nobody types one for nothing.
 func (l *login) prepare(ctx context.Context, args []string) error {
+	if l.o.expires != "" {
+		return expiresNeedless()
+	}
 	var err error
 	if l.cfg, err = l.app.loadConfig(); err != nil {
 		return err

@@ -32,6 +32,8 @@ func (a *app) logoutCommand() *cobra.Command {
 			switch {
 			case at.index != "" && (all || len(args) > 0):
 				return usageProblem(c, "--index goes with neither a HOST nor --all")
+			case at.needless():
+				return usageProblem(c, "--user, --password and --clientdir go with --index URL")
 			case at.index != "":
 				return a.logoutIndex(c.Context(), at, disconnect)
 			}

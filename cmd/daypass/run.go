@@ -45,6 +45,8 @@ func (a *app) runCommand() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
+			case index.needless():
+				return usageProblem(c, "--file, --token, --password, --clientdir, --projects, --expires, --upload-only and --install-only go with --index URL")
 			case index.at.index == "":
 				return a.runChild(c, o, args)
 			case o.all || o.repo != "" || o.host != "":
