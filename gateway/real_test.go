@@ -161,3 +161,56 @@ func TestRealServiceAccount(t *testing.T) {
 		}
 	}
 }
+
+// TestRealClientWithPass: devpi's own client works with a pass alone, and prints
+// why where it does not.
+func TestRealClientWithPass(t *testing.T) {
+	d := devpitest.Start(t, devpitest.Options{})
+	s, api := before(t, d, nil)
+	ann := api.AddUser(t, "ann", "a word")
+	api.AddIndex(t, ann, "ann/base", nil)
+	api.AddIndex(t, ann, "ann/prod", map[string]any{"bases": "ann/base"})
+	if r := d.Upload(t, ann, "ann/base", devpitest.Wheel("below", "1.0")); r.Status != 200 {
+		t.Fatal(r)
+	}
+	desk := devpitest.NewDesk(t)
+	says := func(code int, want string, o devpitest.Output) {
+		t.Helper()
+		if (o.Code == 0) != (code == 0) || !strings.Contains(strings.Join(strings.Fields(o.All()), " "), want) {
+			t.Errorf("want %q and %d: %s", want, code, o.All())
+		}
+	}
+	use := func(token, index string) {
+		t.Helper()
+		says(0, "logged in 'ann'", desk.Tokens("token-login", "--token", token))
+		says(0, "logged in as ann", desk.Devpi("use", api.URL+index))
+	}
+	says(0, "", desk.Devpi("use", api.URL+"ann/dev"))
+	use(s.book.mint(t, "ann", pass.Limits{}), "ann/dev")
+	file := devpitest.Wheel("hello", "1.0").Write(t, desk.Home)
+	says(0, "file_upload of hello", desk.Devpi("upload", file))
+	says(0, "hello-1.0", desk.Devpi("list", "hello"))
+	says(0, "ann/prod", desk.Devpi("push", "hello==1.0", "ann/prod"))
+	says(0, "deleting release 1.0 of hello", desk.Devpi("remove", "-y", "hello==1.0"))
+	says(1, "403 Forbidden", desk.Devpi("user", "-m", "ann", "email=x@example.org"))
+	says(1, "A pass does not change who else may use an index", desk.Devpi("index", "ann/dev", "acl_upload+=ben"))
+
+	use(s.book.mint(t, "ann", pass.Limits{Indexes: []string{"ann/dev"}}), "ann/dev")
+	says(0, "file_upload of hello", desk.Devpi("upload", file))
+	says(1, "Token denied access to index 'ann/prod'", desk.Devpi("push", "hello==1.0", "ann/prod"))
+
+	// A base is read through the index that lists it, and not written to.
+	narrow := s.book.mint(t, "ann", pass.Limits{Indexes: []string{"ann/prod"}, Allowed: []string{"pkg_read", "upload"}})
+	at, _ := url.Parse(api.URL)
+	at.User = url.UserPassword("ann", narrow)
+	target := t.TempDir()
+	says(0, "Successfully installed", desk.Pip("install", "--no-cache-dir", "--no-deps", "--index-url", at.JoinPath("ann/prod/+simple/").String(), "--target", target, "below", "hello"))
+	if v := devpitest.Installed(t, target, "below"); v != "1.0" {
+		t.Errorf("installed %q", v)
+	}
+	says(1, "Token denied access to index 'ann/base'", desk.Twine("upload", "--disable-progress-bar", "--repository-url", api.URL+"ann/base/", "-u", "ann", "-p", narrow, file))
+	says(1, "Token denied access to index 'ann/base'", desk.UV("publish", "--publish-url", api.URL+"ann/base/", "--username", "__token__", "--password", narrow, file))
+	says(1, "403", desk.UV("pip", "install", "--no-deps", "--index-url", at.JoinPath("ann/dev/+simple/").String(), "--target", t.TempDir(), "hello"))
+	says(1, "No matching distribution", desk.Pip("install", // pip keeps the reason for itself
+		"--no-cache-dir", "--index-url", at.JoinPath("ann/dev/+simple/").String(), "--target", t.TempDir(), "hello"))
+}

@@ -237,17 +237,25 @@ var lead = map[int]string{
 	http.StatusNotFound:     "The resource could not be found.",
 }
 
+// reason is the phrase behind the status. twine prints only that, and uv the same
+// from "code" in JSON. devpi's client prints it before the message.
+func (r *refusal) reason(how reading) string {
+	if how == byDevpi {
+		return http.StatusText(r.status)
+	}
+	return printable(r.words(), maxReason)
+}
+
 // body writes what is told, and as what. devpi's client reads JSON only where
 // the type is that and nothing more.
-func (r *refusal) body(asJSON bool) (kind string, b []byte) {
-	if !asJSON {
+func (r *refusal) body(how reading) (kind string, b []byte) {
+	if how == asText {
 		return "text/plain; charset=utf-8", []byte(printable(r.words(), 4000) + "\n")
 	}
 	out := map[string]string{"message": printable(r.words(), 4000)}
 	if first, ok := lead[r.status]; ok && !r.plain {
-		title := http.StatusText(r.status)
 		out["message"] = first + "\n\n\n" + out["message"] + "\n\n"
-		out["code"], out["title"] = strconv.Itoa(r.status)+" "+title, title
+		out["code"], out["title"] = strconv.Itoa(r.status)+" "+r.reason(how), http.StatusText(r.status)
 	}
 	if !r.plain && r.problem.Code != "" {
 		out["daypass"] = r.problem.Code
@@ -256,18 +264,27 @@ func (r *refusal) body(asJSON bool) (kind string, b []byte) {
 	return "application/json", b
 }
 
-// wantsJSON reports whether a client reads JSON. devpi's does, and prints the
-// reason phrase before it, so that one is left alone there.
-func wantsJSON(h http.Header) bool {
-	for _, line := range h["Accept"] {
-		for part := range strings.SplitSeq(line, ",") {
-			kind, _, _ := strings.Cut(part, ";")
-			if strings.EqualFold(strings.TrimSpace(kind), "application/json") {
-				return true
-			}
+// reading is how a client reads a refusal.
+type reading uint8
+
+const (
+	asText  reading = iota
+	asJSON          // among other things
+	byDevpi         // JSON and nothing else
+)
+
+func readingOf(h http.Header) reading {
+	accept := strings.Join(h["Accept"], ",")
+	if accept == "application/json" {
+		return byDevpi
+	}
+	for part := range strings.SplitSeq(accept, ",") {
+		kind, _, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(kind), "application/json") {
+			return asJSON
 		}
 	}
-	return false
+	return asText
 }
 
 // printable keeps a text on one line of ASCII, and short.
@@ -300,8 +317,8 @@ func (v *visit) refuse(err error) {
 	ref := judge(err)
 	v.a.code = ref.problem.Code
 	v.tell(ref)
-	asJSON := wantsJSON(v.r.Header)
-	kind, body := ref.body(asJSON)
+	how := readingOf(v.r.Header)
+	kind, body := ref.body(how)
 	h := http.Header{}
 	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -311,7 +328,7 @@ func (v *visit) refuse(err error) {
 	if ref.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((ref.retry+time.Second-1)/time.Second)))
 	}
-	if v.r.ProtoMajor == 1 && (!asJSON || v.in.open()) && v.takeOver(ref, asJSON, h, body) {
+	if v.r.ProtoMajor == 1 && (how != byDevpi || v.in.open()) && v.takeOver(ref, ref.reason(how), h, body) {
 		return
 	}
 	for name := range h {
@@ -326,7 +343,7 @@ func (v *visit) refuse(err error) {
 
 // takeOver writes the answer by itself. It reports false where it could not,
 // and then nothing was written.
-func (v *visit) takeOver(ref *refusal, asJSON bool, h http.Header, body []byte) bool {
+func (v *visit) takeOver(ref *refusal, reason string, h http.Header, body []byte) bool {
 	v.in.stop()
 	conn, rw, err := http.NewResponseController(v.a).Hijack()
 	if err != nil {
@@ -335,10 +352,6 @@ func (v *visit) takeOver(ref *refusal, asJSON bool, h http.Header, body []byte) 
 	}
 	defer func() { _ = conn.Close() }()
 	v.a.status = ref.status
-	reason := http.StatusText(ref.status)
-	if !asJSON {
-		reason = printable(ref.words(), maxReason)
-	}
 	h.Set("Connection", "close")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	_ = conn.SetDeadline(time.Now().Add(idle))

@@ -16,13 +16,13 @@ import (
 	"github.com/daypass-dev/daypass/pass"
 )
 
-func asJSON(h []string) []string {
+func jsonWith(h []string) []string {
 	return append(append([]string{}, h...), "Accept", "application/json", "Content-Type", "application/json")
 }
 
 func (s *stage) create(user, body string, who []string) got {
 	s.t.Helper()
-	return s.do("POST", "/"+user+"/+token-create", body, asJSON(who)...)
+	return s.do("POST", "/"+user+"/+token-create", body, jsonWith(who)...)
 }
 
 func TestTokenEndpoints(t *testing.T) {
@@ -45,20 +45,20 @@ func TestTokenEndpoints(t *testing.T) {
 	if id.User != "alice" || len(c) != 3 || c[0] != "allowed=pkg_read,upload" || !strings.HasPrefix(c[1], "expires=") || c[2] != "projects=a,b" {
 		t.Errorf("%+v %q", id, c)
 	}
-	a = s.do("GET", "/alice/+tokens", "", asJSON(alice)...)
+	a = s.do("GET", "/alice/+tokens", "", jsonWith(alice)...)
 	want, _ := json.Marshal(map[string]any{"type": "tokens-info", "result": map[string]any{"tokens": map[string]any{id.ID: map[string]any{"restrictions": c}}}})
 	if a.status != 200 || strings.TrimSpace(a.body) != string(want) {
 		t.Errorf("list: %s, want %s", a.body, want)
 	}
 	for _, path := range []string{"/alice/+token-create/", "/alice/+tokens/", "/alice/+tokens/" + id.ID + "/"} {
-		if a := s.do("POST", path, "{}", asJSON(alice)...); strings.Contains(a.body, "token-info") {
+		if a := s.do("POST", path, "{}", jsonWith(alice)...); strings.Contains(a.body, "token-info") {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
-	if a = s.do("DELETE", "/alice/+tokens/nope", "", asJSON(alice)...); a.status != 404 || a.message() != "The resource could not be found.\n\n\nNo token with id nope\n\n" {
+	if a = s.do("DELETE", "/alice/+tokens/nope", "", jsonWith(alice)...); a.status != 404 || a.message() != "The resource could not be found.\n\n\nNo token with id nope\n\n" {
 		t.Errorf("%d %q", a.status, a.message())
 	}
-	if a = s.do("DELETE", "/alice/+tokens/"+id.ID, "", asJSON(alice)...); a.status != 200 || a.message() != "token "+id.ID+" deleted" {
+	if a = s.do("DELETE", "/alice/+tokens/"+id.ID, "", jsonWith(alice)...); a.status != 200 || a.message() != "token "+id.ID+" deleted" {
 		t.Errorf("%d %q", a.status, a.message())
 	}
 	if a = s.do("GET", simplePage, "", bearer(made.Result.Token)...); a.status != 403 {
@@ -92,7 +92,7 @@ func TestWhoMayMakeTokens(t *testing.T) {
 		if a.status == 403 && a.message() != "Access was denied to this resource.\n\n\nUnauthorized: user_token_create failed permission check\n\n" {
 			t.Errorf("%q", a.message())
 		}
-		list := c.s.do("GET", "/"+c.user+"/+tokens", "", asJSON(who)...)
+		list := c.s.do("GET", "/"+c.user+"/+tokens", "", jsonWith(who)...)
 		if list.status != c.want || list.status == 403 && !strings.Contains(list.message(), "user_tokens_info failed") {
 			t.Errorf("%d: list: %d %s", i, list.status, list.body)
 		}
@@ -105,7 +105,7 @@ func TestWhoMayMakeTokens(t *testing.T) {
 	for _, path := range []string{"POST /alice/+token-create", "GET /alice/+tokens", "DELETE /alice/+tokens/ID1"} {
 		method, path, _ := strings.Cut(path, " ")
 		for _, h := range [][]string{bearer(token), basic("alice", token), devpi("alice", token)} {
-			if a := plain.do(method, path, "", asJSON(h)...); a.status != 403 {
+			if a := plain.do(method, path, "", jsonWith(h)...); a.status != 403 {
 				t.Errorf("%s: %d %s", path, a.status, a.body)
 			}
 		}
