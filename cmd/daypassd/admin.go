@@ -125,11 +125,21 @@ func (s *app) wholeDesk(ctx context.Context, path string) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.hubless {
+		return nil, noHub()
+	}
 	svc, err := s.outside().open(ctx, c, false)
 	if err != nil {
 		return nil, err
 	}
 	return &desk{service: svc, app: s}, nil
+}
+
+// noHub is the answer to a command about a hub's people where there is only a
+// gateway.
+func noHub() error {
+	return serveProblem("DP-909", "there is no hub here", "this configuration has only a package gateway",
+		`"daypass admin passes" and "daypass admin events" are what there is to do; for a hub name its configuration with --config.`)
 }
 
 // hubGives is the variable in which a hub gives a service that it starts its

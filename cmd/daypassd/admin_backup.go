@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,8 +106,8 @@ func (s *app) restore(ctx context.Context, config, path string) (err error) {
 		return refuse(path+": "+plainError(err), "Name the backup's file.", err)
 	}
 	defer f.Close()
-	if somebodyListens(ctx, c) {
-		return refuse("the service runs, at "+c.Listen, "Stop it first: it would go on with what it knows of the store before.", nil)
+	if at, yes := somebodyListens(ctx, c); yes {
+		return refuse("the service runs, at "+at, "Stop it first: it would go on with what it knows of the store before.", nil)
 	}
 	d, err := s.deskOf(ctx, c)
 	if err != nil {
@@ -148,15 +149,36 @@ func people(n int64) string {
 	return strconv.FormatInt(n, 10) + " people"
 }
 
-// somebodyListens reports whether something answers where the service would. A
-// socket that systemd holds answers always, and says nothing.
-func somebodyListens(ctx context.Context, c *serverConfig) bool {
-	network, addr := "tcp", c.Listen
-	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
-		network, addr = "unix", path
+// addresses are where the service of a configuration answers.
+func (c *serverConfig) addresses() []string {
+	var out []string
+	if !c.hubless {
+		out = append(out, c.Listen)
 	}
+	if c.Gateway != nil {
+		out = append(out, c.Gateway.Listen)
+	}
+	return out
+}
+
+// somebodyListens reports whether something answers where the service would, and
+// at which address. A socket that systemd holds answers always, and says nothing.
+func somebodyListens(ctx context.Context, c *serverConfig) (string, bool) {
+	for _, addr := range c.addresses() {
+		if listens(ctx, addr) {
+			return addr, true
+		}
+	}
+	return "", false
+}
+
+func listens(ctx context.Context, addr string) bool {
 	if addr == "systemd" {
 		return false
+	}
+	network := "tcp"
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, addr = "unix", path
 	}
 	dialer := net.Dialer{Timeout: 2 * time.Second}
 	conn, err := dialer.DialContext(ctx, network, addr)
@@ -170,5 +192,6 @@ func somebodyListens(ctx context.Context, c *serverConfig) bool {
 // serviceRuns reports whether a service may be using this store: one answers
 // here, or it cannot be known, as with PostgreSQL, which others can reach.
 func (d *desk) serviceRuns(ctx context.Context) bool {
-	return !strings.HasPrefix(d.config.Store, "sqlite:") || d.config.Listen == "systemd" || somebodyListens(ctx, d.config)
+	_, yes := somebodyListens(ctx, d.config)
+	return yes || !strings.HasPrefix(d.config.Store, "sqlite:") || slices.Contains(d.config.addresses(), "systemd")
 }

@@ -277,7 +277,7 @@ func (s *app) checkRunning(ctx context.Context, l *checklist, c *serverConfig) {
 	case c.Listen == "systemd":
 		l.note("running", "systemd listens for it, so that it cannot be told from here", "systemctl status daypass")
 		return
-	case !somebodyListens(ctx, c):
+	case !listens(ctx, c.Listen):
 		l.red("running", "nothing answers at "+c.Listen, fix)
 		return
 	case strings.HasPrefix(c.Listen, "unix:") || c.TLS.Cert != "":

@@ -58,23 +58,14 @@ func (s *app) checkGateway(ctx context.Context, l *checklist, c *serverConfig) {
 	}
 	s.checkLoopback(ctx, l, u)
 	s.checkClock(ctx, l, u)
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, listenNetwork(g.Listen), strings.TrimPrefix(g.Listen, "unix:"))
 	switch {
 	case g.Listen == "systemd":
 		l.note("running", "systemd listens for the gateway, so that it cannot be told from here", "systemctl status daypass-gateway")
-	case err != nil:
+	case !listens(ctx, g.Listen):
 		l.note("running", "nothing answers at "+g.Listen, `Start it: "daypass serve"; its log says why it does not.`)
 	default:
-		conn.Close()
 		l.green("running", "something answers at "+g.Listen)
 	}
-}
-
-func listenNetwork(listen string) string {
-	if strings.HasPrefix(listen, "unix:") {
-		return "unix"
-	}
-	return "tcp"
 }
 
 // checkLoopback looks whether devpi can be reached past the gateway: at another

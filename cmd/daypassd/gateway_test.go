@@ -286,3 +286,85 @@ func TestDevpiImportSays(t *testing.T) {
 		t.Errorf("a secret that others read: %d %s", code, said)
 	}
 }
+
+// TestGatewayAdmin: what is a hub's says so where there is only a gateway, and a
+// backup is not taken back under a gateway that runs.
+func TestGatewayAdmin(t *testing.T) {
+	s, index := newFakeShop(t, "")
+	index.AddUser("alice", "secret")
+	backup := filepath.Join(t.TempDir(), "backup")
+	stop := s.serve()
+	for _, args := range [][]string{{"user", "revoke", "alice"}, {"user", "allow", "alice"}, {"app", "probe", "--user", "alice"}} {
+		if code, said := s.admin(args...); code == 0 || !strings.Contains(said, "DP-909") {
+			t.Errorf("%q: %d %s", args, code, said)
+		}
+	}
+	for _, args := range [][]string{{"user", "show", "alice"}, {"policy", "explain", "--user", "alice", "github.com/a/b"}, {"app", "check"}, {"why", "NONE-1"}} {
+		s.admin(args...) // whatever they say, they end
+	}
+	if code, said := s.admin("backup", backup); code != 0 {
+		t.Fatalf("%d %s", code, said)
+	}
+	s.edit("/store/daypass.db", "/store/other.db")
+	if code, said := s.admin("restore", backup); code == 0 || !strings.Contains(said, "the service runs") {
+		t.Errorf("a restore under a running gateway: %d %s", code, said)
+	}
+	stop()
+	if code, said := s.admin("restore", backup); code != 0 {
+		t.Errorf("%d %s", code, said)
+	}
+	// With a key that devpi does not take it does not start.
+	s.file("etc/devpi.key", string(marshalKey([]byte("another key, yes"))))
+	s.edit("  upstream:", "  self_test: alice\n  upstream:")
+	if err := s.app(s.log).serve(t.Context(), s.config); err == nil || !strings.Contains(err.Error(), "DP-") {
+		t.Errorf("with a key that devpi does not take: %v", err)
+	}
+	if code, said := s.admin("check"); code == 0 || !strings.Contains(said, "RED") || !strings.Contains(said, "devpi-key") && !strings.Contains(said, "key") {
+		t.Errorf("check: %d %s", code, said)
+	}
+}
+
+// TestGatewayBesideHub: one configuration runs a hub's access service and a
+// gateway, each at its own address, and neither takes the other's passes.
+func TestGatewayBesideHub(t *testing.T) {
+	s, index := newFakeShop(t, "")
+	index.AddUser("alice", "secret")
+	text, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "gateway:")
+	o := newOffice(t, "gateway:"+section)
+	o.serve()
+	api := devpitest.API{URL: s.url, Root: "a root"}
+	token := api.Token(t, devpitest.User("alice", "secret"), "alice", map[string]any{"allowed": []string{"upload"}})
+	if r := api.Upload(t, devpitest.Bearer(token), "alice/dev", devpitest.Wheel("data", "1.0")); r.Status != http.StatusOK {
+		t.Errorf("an upload: %d %s", r.Status, r.Message())
+	}
+	for _, text := range []string{token, strings.Replace(token, "devpi-", "daypass_", 1)} {
+		if status, said, err := o.request(text, "river-lab/data"); err != nil || status < 400 {
+			t.Errorf("the hub's service takes a pass of the index: %d %s %v", status, said, err)
+		}
+	}
+	if code, said := o.admin("passes", "list"); code != 0 || !strings.Contains(said, "devpi/alice") {
+		t.Errorf("%d %s", code, said)
+	}
+	code, said := o.admin("check")
+	if !strings.Contains(said, "in the mode strict") || !strings.Contains(said, "hub ") {
+		t.Errorf("check: %d %s", code, said)
+	}
+}
+
+// TestGatewayWithoutDevpi: the gateway starts while devpi is away, and says so in
+// words to whoever asks.
+func TestGatewayWithoutDevpi(t *testing.T) {
+	s := newShopTo(t, "http://"+freePort(t)+"/", "  self_test: alice")
+	s.file("etc/devpi.key", string(marshalKey([]byte("0123456789abcdef"))))
+	s.serve()
+	if status, text := s.get("alice/dev/+simple/data/", http.Header{"Accept": {"application/json"}}); status != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be reached") {
+		t.Errorf("%d %s", status, text)
+	}
+	if code, said := s.admin("check"); code == 0 || !strings.Contains(said, "Start devpi-server") {
+		t.Errorf("check: %d %s", code, said)
+	}
+}
