@@ -204,6 +204,12 @@ func (p *porch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		p.svc.metrics.Handler().ServeHTTP(w, r)
+	case ok && p.exchange && (name == "oidc/github/mint-token" || name == "oidc/gitlab/mint-token"):
+		// Where PyPI had it first, and older publishing actions ask.
+		again := r.Clone(r.Context())
+		again.URL.Path, again.URL.RawPath = p.at+"oidc/mint-token", ""
+		again.RequestURI = again.URL.RequestURI()
+		p.to.ServeHTTP(w, again)
 	case ok && strings.HasPrefix(name, "oidc/") && !p.exchange:
 		answerText(w, http.StatusNotFound, "There is no exchange here.\n")
 	default:

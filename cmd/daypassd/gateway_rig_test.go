@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -120,6 +122,36 @@ func (s *shop) admin(args ...string) (int, string) {
 // serve runs the gateway in this process until stop is called.
 func (s *shop) serve() (stop func()) {
 	s.t.Helper()
+	return s.serveUntil(func() bool {
+		status, _ := s.get("_/readyz", nil)
+		return status == http.StatusOK
+	})
+}
+
+// serveTLS is serve for a gateway with a certificate that a file holds.
+func (s *shop) serveTLS(ca string) (stop func()) {
+	s.t.Helper()
+	text, err := os.ReadFile(ca)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	s.t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	return s.serveUntil(func() bool {
+		res, err := client.Get("https://" + s.listen + "/_/readyz")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+func (s *shop) serveUntil(ready func() bool) (stop func()) {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.app(s.log).serve(ctx, s.config) }()
@@ -132,7 +164,7 @@ func (s *shop) serve() (stop func()) {
 	}
 	s.t.Cleanup(stop)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if status, _ := s.get("_/readyz", nil); status == http.StatusOK {
+		if ready() {
 			return stop
 		}
 		select {
