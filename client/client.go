@@ -299,6 +299,9 @@ func (c *Client) sendAs(ctx context.Context, token daypass.Secret, method, path 
 		return 0, nil, c.strange("its address cannot be used")
 	}
 	if !token.IsZero() {
+		if !plainWord(token.Reveal(), api.MaxPassText) {
+			return 0, nil, oddToken()
+		}
 		req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}
 	req.Header.Set("User-Agent", "daypass/"+daypass.Version)
@@ -366,6 +369,14 @@ func (c *Client) unreachable(err error) error {
 		Code: "DP-852", What: "the access service at " + c.base.Host + " cannot be reached", Why: why,
 		Next: "Try again in a minute. Your work is safe: commits stay on this machine.",
 		Who:  "The hub's admins see its state in \"daypass admin check\".", Kind: daypass.ErrUnreachable, Err: err,
+	}
+}
+
+// oddToken is a file with more than a token in it, say.
+func oddToken() error {
+	return &daypass.Problem{
+		Code: "DP-864", What: "the token for the access service is not one", Why: "it has more than one line, spaces, or more than 8 KiB",
+		Next: "Look what is in DAYPASS_TOKEN, or in the file that DAYPASS_TOKEN_FILE names: one token, and nothing else.", Kind: daypass.ErrUsage,
 	}
 }
 

@@ -69,6 +69,21 @@ func TestMistakesAreNotSent(t *testing.T) {
 	}
 }
 
+// TestOddToken: a token that no header can hold is said to be one, and not the
+// service to be down.
+func TestOddToken(t *testing.T) {
+	for _, odd := range []string{"daypass_a\nsaved to job.pass", "two words", "a\x00", strings.Repeat("x", api.MaxPassText+1), "\u00e9"} {
+		c, err := client.New(client.Config{URL: "http://127.0.0.1:1/", Token: daypass.NewSecret(odd), Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p *daypass.Problem
+		if _, err := c.Me(t.Context()); !errors.As(err, &p) || p.Code != "DP-864" || strings.Contains(err.Error(), "saved") {
+			t.Errorf("%.20q: %v", odd, err)
+		}
+	}
+}
+
 // TestTokenStaysWhereItIsNotNeeded: what anybody may ask is asked without a token.
 func TestTokenStaysWhereItIsNotNeeded(t *testing.T) {
 	var heads, bodies []string
