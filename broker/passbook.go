@@ -261,6 +261,8 @@ func (b *PassBook) follow(_ context.Context, c store.Change) {
 // List lists passes of this book's realm, newest first, with the uses that are
 // not written down yet. Realm of the filter is not looked at.
 func (b *PassBook) List(ctx context.Context, f store.PassFilter) ([]store.Pass, error) {
+	b.touches.gate.RLock() // what is being written is in the store or in memory, not on its way
+	defer b.touches.gate.RUnlock()
 	f.Realm = b.realm(bookKey{})
 	out, err := b.Store.Passes(ctx, f)
 	if err == nil && b.Plugin {
@@ -289,8 +291,9 @@ const touchEvery = 5 * time.Second
 
 // touches are uses that are not written down yet.
 type touches struct {
-	mu sync.Mutex
-	by map[bookKey]touch
+	gate sync.RWMutex // held while they are written
+	mu   sync.Mutex
+	by   map[bookKey]touch
 }
 
 type touch struct {
@@ -326,6 +329,8 @@ func (t *touches) take() map[bookKey]touch {
 
 // flush writes uses down. What cannot be written now is so the next time.
 func (b *PassBook) flush(ctx context.Context) {
+	b.touches.gate.Lock()
+	defer b.touches.gate.Unlock()
 	taken := b.touches.take()
 	var list []store.PassTouch
 	for k, u := range taken {
