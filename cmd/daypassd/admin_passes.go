@@ -124,17 +124,21 @@ func (d *desk) passesOf(ctx context.Context, name string, all bool) ([]passView,
 		if name != "" && owner != name {
 			continue
 		}
-		v := passView{
-			Realm: p.Realm, Owner: owner, ID: p.ID, Label: p.Label, Via: p.Via, By: p.By, Created: p.Created.UTC(), Until: given(p.Until),
-			Used: given(p.Used), Uses: p.Uses, Ended: given(p.Ended), Why: p.Why, Limits: p.Caveats,
-		}
-		if p.Server.Known {
-			v.Server = p.Server.String()
-		}
-		out = append(out, v)
+		out = append(out, passViewOf(p, owner))
 	}
 	slices.Reverse(out)
 	return out, nil
+}
+
+func passViewOf(p store.Pass, owner string) passView {
+	v := passView{
+		Realm: p.Realm, Owner: owner, ID: p.ID, Label: p.Label, Via: p.Via, By: p.By, Created: p.Created.UTC(), Until: given(p.Until),
+		Used: given(p.Used), Uses: p.Uses, Ended: given(p.Ended), Why: p.Why, Limits: p.Caveats,
+	}
+	if p.Server.Known {
+		v.Server = p.Server.String()
+	}
+	return v
 }
 
 const passesEndHelp = `End a pass, and with it all that were narrowed from it and the tokens that were made by it: at once here, and within a

@@ -17,7 +17,7 @@ func (s *app) userShowCommand() *cobra.Command {
 	var config string
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "show NAME", Short: "Show what somebody has: connections, tokens, the last events", Args: exactly("NAME"),
+		Use: "show NAME", Short: "Show what somebody has: connections, tokens, passes, the last events", Args: exactly("NAME"),
 		Long: "Show one person of the hub: whether they are cut off, what they connected, which tokens their servers hold just now,\nand the last twenty events. A part of a name finds those who bear it.",
 		RunE: func(c *cobra.Command, args []string) error { return s.userShow(c.Context(), config, args[0], asJSON) },
 	}
@@ -91,6 +91,7 @@ type personView struct {
 	CutBy       string           `json:"cut_by,omitempty"`
 	Connections []connectionView `json:"connections"`
 	Tokens      []tokenView      `json:"tokens"`
+	Passes      []passView       `json:"passes"`
 	Todos       int              `json:"revocations_left"`
 	Events      []eventLine      `json:"events"`
 }
@@ -148,6 +149,14 @@ func (d *desk) view(ctx context.Context, p store.Person) (*personView, error) {
 		}
 		v.Tokens = append(v.Tokens, t)
 	}
+	passes, err := d.db.Passes(ctx, store.PassFilter{Person: p.ID, LiveAt: d.now()})
+	if err != nil {
+		return nil, err
+	}
+	v.Passes = []passView{}
+	for _, one := range passes {
+		v.Passes = append(v.Passes, passViewOf(one, p.User.Name))
+	}
 	left, err := d.todosOf(ctx, p.ID, nil)
 	if err != nil {
 		return nil, err
@@ -203,6 +212,7 @@ func (d *desk) showPerson(v *personView) {
 		rows = append(rows, []string{"  " + t.Host, t.Repo, t.Access, where, until})
 	}
 	s.table(rows)
+	d.showPasses(v.Passes)
 	s.say("\nLast events (UTC)")
 	if len(v.Events) == 0 {
 		s.say("  none")
@@ -213,6 +223,22 @@ func (d *desk) showPerson(v *personView) {
 		rows = append(rows, append([]string{"  " + row[0], row[1]}, row[3:]...))
 	}
 	s.table(rows)
+}
+
+func (d *desk) showPasses(list []passView) {
+	if len(list) == 0 {
+		return
+	}
+	d.app.say("\nPasses that are good")
+	var rows [][]string
+	for _, p := range list {
+		ends := "without an end"
+		if p.Until != nil {
+			ends = "ends " + ago(*p.Until, d.now())
+		}
+		rows = append(rows, []string{"  " + p.ID, p.Label, ends, strings.Join(p.Limits, " ")})
+	}
+	d.app.table(rows)
 }
 
 // todosOf lists what is still to be revoked for a person, now, and of the

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/broker"
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/internal/devpitest"
 	"github.com/daypass-dev/daypass/pass"
@@ -219,4 +220,52 @@ func TestHubExchange(t *testing.T) {
 	if status, r := mint(issuer.Faulty(fake.Job{Event: "merge_request_event", Audience: o.url}, fake.TokenRight)); status != http.StatusUnprocessableEntity || r.Errors[0].Code != "DP-186" {
 		t.Errorf("a merge request: %d %+v", status, r)
 	}
+}
+
+// TestAdminSeesPasses: a hub's admin sees a person's passes, why one was refused,
+// and ends it; the tokens that it made die with it.
+func TestAdminSeesPasses(t *testing.T) {
+	o := newOffice(t, "")
+	d := o.open()
+	c := o.connect(d, "researcher", fake.CampusUser)
+	browser := c
+	browser.Via, browser.Server = daypass.ViaBrowser, daypass.Server{}
+	m, err := d.broker.MintPass(t.Context(), browser, true, broker.PassAsk{
+		Label: "for a job", For: time.Hour, Limits: pass.Limits{Hosts: []string{o.host()}, Repos: []string{"river-lab/data"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := m.Text.Reveal()
+	o.secrets = append(o.secrets, text[len(text)-43:])
+	o.serve()
+	if status, said, err := o.read(text, "river-lab/data"); err != nil || status != http.StatusOK {
+		t.Fatalf("%d %s %v", status, said, err)
+	}
+	_, said, err := o.read(text, "octo-researcher/notes")
+	if err != nil || !strings.Contains(said, "DP-161") {
+		t.Fatalf("%s %v", said, err)
+	}
+	o.wants(0, []string{"Passes that are good", m.Row.ID, "for a job", "dp:repo=river-lab/data"}, "user", "show", "researcher")
+	o.wants(0, []string{"researcher", m.Row.ID, "for a job"}, "passes", "list", "researcher")
+	o.wants(0, []string{`"realm":"hub:hub"`, `"owner":"researcher"`}, "passes", "list", "--json")
+	events := o.wants(0, []string{"pass " + m.Row.ID, "refusal"}, "events", "--pass", m.Row.ID)
+	refused := ""
+	for line := range strings.Lines(events) {
+		if strings.Contains(line, "refusal") {
+			refused = strings.Fields(line)[2]
+		}
+	}
+	o.wants(0, []string{"by a pass", m.Row.ID, "whoever made the pass"}, "why", refused)
+	o.wants(0, []string{"Ended", "by the service that runs"}, "passes", "end", m.Row.ID)
+	o.eventually("the pass is dead, and what it made", func() bool {
+		status, _, err := o.read(text, "river-lab/data")
+		live := 0
+		for _, token := range o.world.Local.LiveTokens() {
+			if token.Scoped {
+				live++
+			}
+		}
+		return err == nil && status != http.StatusOK && live == 0
+	})
 }
