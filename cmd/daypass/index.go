@@ -233,10 +233,16 @@ func (a *app) manager(ctx context.Context, o indexOptions) (indexCaller, error) 
 	}
 	stored, ok := c.state.logins.Find(c.api.Root, user)
 	if ok && o.password == "" && !pass.LooksLike(stored.Password) {
-		c.auth = stored.Auth
-		return c, nil
+		api, err := c.API(ctx, stored.Auth)
+		if err == nil && api.Status == "ok" {
+			c.auth = stored.Auth
+			return c, nil
+		}
+		ok = false // devpi's session has ended
 	}
-	if user = first(stored.User, user, o.user); o.password == "" && !a.readable {
+	if user = first(stored.User, user, o.user); o.password != "" { // theirs, whose name was given
+		user = first(a.getenv("DEVPI_USER"), o.user, user)
+	} else if !a.readable {
 		if ok {
 			c.auth = stored.Auth // a pass: the server says what it thinks of that
 			return c, nil

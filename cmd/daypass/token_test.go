@@ -22,6 +22,7 @@ type hostileIndex struct {
 	t       *testing.T
 	token   func(ask map[string]any) string
 	who     string // who +api says that a token is of
+	over    bool   // sessions have ended
 	asked   []string
 	deleted int
 }
@@ -42,7 +43,7 @@ func (h *hostileIndex) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/+api"):
 		status := `["noauth", "", []]`
-		if len(raw) > 0 {
+		if len(raw) > 0 && !h.over {
 			status = fmt.Sprintf(`["ok", %q, []]`, h.who)
 		}
 		fmt.Fprintf(w, `{"type": "apiconfig", "result": {"login": "/+login", "index": "/alice/dev", "simpleindex": "/alice/dev/+simple/", "pypisubmit": "/alice/dev/", "authstatus": %s}}`, status)
@@ -192,6 +193,31 @@ func TestIndexState(t *testing.T) {
 			t.Errorf("%s: %d %s", what, code, b.err.String())
 		}
 		_ = os.Chmod(dir, 0o700)
+	}
+}
+
+// TestOverSession: devpi's own session is used while it lasts; then the password
+// is what counts.
+func TestOverSession(t *testing.T) {
+	h := &hostileIndex{who: "alice", token: func(ask map[string]any) string { return plugin(t, "alice", expires(ask)) }}
+	b := newIndexBench(t, h)
+	dir := filepath.Join(b.env["HOME"], ".devpi", "client")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "auth.json"), `{"auth": {"https://pypi.example/": [["alice", "canary-session"]]}}`, 0o600)
+	if code := b.do("token", "create", "--index", hostileURL); code != 0 {
+		t.Errorf("%d %s", code, b.err.String())
+	}
+	h.over, h.asked = true, nil
+	if code := b.do("token", "create", "--index", hostileURL); code != 3 || !strings.Contains(b.err.String(), "[DP-138]") {
+		t.Errorf("with a session that is over: %d %s", code, b.err.String())
+	}
+	if got := strings.Join(h.asked, "\n"); strings.Contains(got, "+token-create") {
+		t.Errorf("a token was asked for:\n%s", got)
+	}
+	if code := b.do(b.logIn("token", "create")...); code != 0 {
+		t.Errorf("with the password: %d %s", code, b.err.String())
 	}
 }
 
