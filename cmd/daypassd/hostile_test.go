@@ -172,7 +172,7 @@ func (s *site) knocks(d door, token string) []knock {
 }
 
 // harmless are the doors that a server's token opens, or that are open.
-var harmless = regexp.MustCompile(`^(GET|HEAD) /(healthz|readyz|static/.*|app/.*|api/v1/(me|openapi\.json|connections/.*|repos/.*))(\?.*)?$|^OPTIONS \*$|^DELETE /api/v1/connections/[^?]*$`)
+var harmless = regexp.MustCompile(`^(GET|HEAD) /(healthz|readyz|static/.*|app/.*|api/v1/(me|passes|openapi\.json|connections/.*|repos/.*))(\?.*)?$|^OPTIONS \*$|^DELETE /api/v1/connections/[^?]*$`)
 
 // TestCompromisedServer: a program that has taken a server over walks every door
 // with the server's token, in odd ways, and gets what its user may have and
@@ -182,6 +182,7 @@ func TestCompromisedServer(t *testing.T) {
 	s.rewrite("log: debug", "log: debug\nmetrics_token: file:"+s.file("etc/metrics", "the metrics' own token, of some length"))
 	victim := s.person("victoria", fake.CampusUser)
 	kept := s.given(victim, "octo-researcher/notes")
+	theirs := s.madePass(victim)
 	s.hub.CreateUser(t, "mallory")
 	s.hub.StartServer(t, "mallory", "")
 	s.handIn("mallory", fake.CampusOther)
@@ -189,6 +190,7 @@ func TestCompromisedServer(t *testing.T) {
 	before, live := s.eventsOf("victoria"), len(s.world.Local.LiveRefreshTokens())
 
 	s.askFor(token)
+	s.reachForPass(token, theirs)
 	n := 0
 	for _, d := range doors(t) {
 		for _, k := range s.knocks(d, token) {
@@ -219,6 +221,38 @@ func TestCompromisedServer(t *testing.T) {
 	}
 	if strings.Contains(s.serve.text(), "stumble") || strings.Contains(s.serve.text(), "panic") {
 		t.Errorf("the service stumbled:\n%s", s.serve.text())
+	}
+}
+
+// madePass makes a pass with a server's token.
+func (s *site) madePass(token string) api.PassReply {
+	s.t.Helper()
+	a := s.api(token, http.MethodPost, api.PathPasses, map[string]any{"label": "of victoria", "limits": map[string]any{"access": "read"}})
+	reply, err := api.DecodePassReply(a.body)
+	if a.status != http.StatusOK || err != nil {
+		s.t.Fatalf("%d %s", a.status, a.body)
+	}
+	return reply
+}
+
+// reachForPass tries to end somebody else's pass by its id, to see it, and to have
+// one made for them.
+func (s *site) reachForPass(token string, theirs api.PassReply) {
+	s.t.Helper()
+	if a := s.api(token, http.MethodDelete, api.PassPath(theirs.ID), nil); a.status != http.StatusNotFound {
+		s.t.Errorf("the victim's pass, ended by its id: %d", a.status)
+	}
+	if a := s.api(token, http.MethodGet, api.PathPasses, nil); a.status != http.StatusOK || strings.Contains(string(a.body), theirs.ID) {
+		s.t.Errorf("the list of passes: %d %s", a.status, a.body)
+	}
+	for key, value := range map[string]any{"user": "victoria", "person": 1, "as": "victoria", "server": "default", "via": "browser", "fresh": true, "for": 13 * 3600, "never": true, "until": "2099-01-01T00:00:00Z"} {
+		body := map[string]any{"limits": map[string]any{}, key: value}
+		if a := s.api(token, http.MethodPost, api.PathPasses, body); a.status != http.StatusBadRequest && a.status != http.StatusForbidden {
+			s.t.Errorf("a pass with %s=%v: %d", key, value, a.status)
+		}
+	}
+	if a := s.api(theirs.Pass.Reveal(), http.MethodGet, api.PathMe, nil); a.status != http.StatusOK {
+		s.t.Errorf("the victim's pass has ended: %d %s", a.status, a.body)
 	}
 }
 
