@@ -37,7 +37,8 @@ type Config struct {
 	// Once is true the first time that it is called with an id of a kind, and
 	// durable when it returns. until is when the id may be forgotten.
 	Once func(ctx context.Context, kind, id string, until time.Time) (bool, error)
-	// Transport carries requests for keys; nil: one without a proxy.
+	// Transport carries requests for keys; nil: net/http's own, by the proxy that the
+	// environment names.
 	Transport http.RoundTripper
 	Now       func() time.Time
 	Log       *slog.Logger // what callers are not told: why an issuer's keys could not be had

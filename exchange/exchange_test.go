@@ -429,6 +429,23 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	s := newSigner(t)
+	e, _ := s.world(GitHub, s.githubRule())
+	if got := e.Check(t.Context()); len(got) != 1 || got[0].Name != "ci" || got[0].Err != nil {
+		t.Errorf("%+v", got)
+	}
+	if s.count("/keys") != 1 {
+		t.Error("the keys were not asked for")
+	}
+	away := newSigner(t)
+	away.srv.Close()
+	e, _ = away.world(GitHub, away.githubRule())
+	if got := e.Check(t.Context()); len(got) != 1 || got[0].Err == nil {
+		t.Errorf("an issuer that is away: %+v", got)
+	}
+}
+
 func TestSlowKeys(t *testing.T) {
 	s := newSigner(t)
 	e, _ := s.world(GitHub, s.githubRule())

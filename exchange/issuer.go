@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -94,14 +95,14 @@ func newIssuer(text Issuer, c Config) (*issuer, error) {
 	if now == nil {
 		now = time.Now
 	}
-	is.client = &http.Client{
-		Transport: &careful{to: c.Transport, each: keysEach, now: now, last: map[string]time.Time{}}, Timeout: 2 * askTime,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	to := c.Transport
+	if to == nil {
+		// Keys are public and come by https, so a proxy of the site's may carry them.
+		to = http.DefaultTransport.(*http.Transport).Clone()
 	}
-	if c.Transport == nil {
-		own := http.DefaultTransport.(*http.Transport).Clone()
-		own.Proxy = nil
-		is.client.Transport.(*careful).to = own
+	is.client = &http.Client{
+		Transport: &careful{to: to, each: keysEach, now: now, last: map[string]time.Time{}}, Timeout: 2 * askTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	// Times are checked below: stricter, and with the life of the token.
 	is.config = &oidc.Config{ClientID: c.Audience, SupportedSigningAlgs: []string{oidc.RS256, oidc.ES256}, SkipExpiryCheck: true, Now: now}
@@ -147,6 +148,39 @@ func (is *issuer) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	}
 	is.verifier = oidc.NewVerifier(is.url, oidc.NewRemoteKeySet(ctx, keys), is.config)
 	return is.verifier, nil
+}
+
+// An IssuerState is whether an issuer's keys can be had; Err is for admins.
+type IssuerState struct {
+	Name string
+	Err  error
+}
+
+// Check asks each issuer of OpenID tokens for its keys. A hub is not asked: that
+// takes somebody's token.
+func (e *Exchange) Check(ctx context.Context) []IssuerState {
+	var out []IssuerState
+	for _, is := range e.issuers {
+		out = append(out, IssuerState{is.name, is.check(ctx)})
+	}
+	slices.SortFunc(out, func(a, b IssuerState) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// check lets the verifier fetch keys, with a token that nobody signed.
+func (is *issuer) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	v, err := is.ready(ctx)
+	if err != nil {
+		return errors.New(printable(err.Error()))
+	}
+	enc := base64.RawURLEncoding.EncodeToString
+	_, err = v.Verify(ctx, enc([]byte(`{"alg":"RS256","kid":"a check"}`))+"."+enc([]byte(`{}`))+"."+enc(make([]byte, 256)))
+	if err != nil && strings.Contains(err.Error(), "fetching keys") {
+		return errors.New(printable(err.Error())) // it may hold all that was answered
+	}
+	return nil
 }
 
 // A careful transport asks each address seldom, takes answers of a bounded
@@ -196,7 +230,7 @@ func (e *Exchange) fromJWT(ctx context.Context, text string) (job, error) {
 	defer cancel()
 	v, err := is.ready(ctx)
 	if err != nil {
-		e.log.Error("an issuer cannot be asked for its keys", "issuer", is.name, "err", err)
+		e.log.Error("an issuer cannot be asked for its keys", "issuer", is.name, "err", printable(err.Error()))
 		return job{}, away(is)
 	}
 	t, err := v.Verify(ctx, text)

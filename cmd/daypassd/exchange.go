@@ -13,6 +13,7 @@ import (
 	"github.com/daypass-dev/daypass/gateway"
 	"github.com/daypass-dev/daypass/hub"
 	"github.com/daypass-dev/daypass/pass"
+	"github.com/daypass-dev/daypass/server"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -85,9 +86,9 @@ func (svc *service) decide(ctx context.Context, x *exchange.Exchange, token dayp
 	return g, errors.Join(err, werr)
 }
 
-// indexExchange makes a pass at the index for a job.
-func (svc *service) indexExchange(ctx context.Context, x *exchange.Exchange, token daypass.Secret, from netip.Addr) (gateway.Exchanged, error) {
-	g, err := svc.decide(ctx, x, token, from)
+// mintForJob makes a pass at the index for a job.
+func (svc *service) mintForJob(ctx context.Context, token daypass.Secret, from netip.Addr) (gateway.Exchanged, error) {
+	g, err := svc.decide(ctx, svc.indexExchange, token, from)
 	if err != nil {
 		return gateway.Exchanged{}, err
 	}
@@ -98,4 +99,27 @@ func (svc *service) indexExchange(ctx context.Context, x *exchange.Exchange, tok
 		Event:  store.Event{Kind: store.Exchanged, User: g.Index.User, Via: from.String(), Rule: g.Rule, Account: g.Job},
 	})
 	return gateway.Exchanged{Token: m.Text, Expires: m.Row.Until}, err
+}
+
+// exchangeChecks ask whose keys are needed.
+func (svc *service) exchangeChecks(ctx context.Context) []server.Check {
+	var out []server.Check
+	seen := map[string]bool{}
+	for _, x := range []*exchange.Exchange{svc.hubExchange, svc.indexExchange} {
+		if x == nil {
+			continue
+		}
+		for _, is := range x.Check(ctx) {
+			if seen[is.Name] {
+				continue
+			}
+			seen[is.Name] = true
+			c := server.Check{Name: "issuer " + is.Name, Good: true, Says: "its keys can be had"}
+			if is.Err != nil {
+				c.Good, c.Says, c.Fix = false, "its keys cannot be had: "+is.Err.Error(), "Look at the way there, and at url and keys under exchange.issuers."
+			}
+			out = append(out, c)
+		}
+	}
+	return out
 }

@@ -117,6 +117,9 @@ func TestGatewayExchange(t *testing.T) {
 			t.Errorf("%s: %d %+v", name, status, no)
 		}
 	}
+	if code, said := s.admin("check"); code != 0 || !strings.Contains(said, "issuer ci") {
+		t.Errorf("check: %d %s", code, said)
+	}
 	_, said := s.admin("events", "--kind", "exchange")
 	if !strings.Contains(said, "rule release") || !strings.Contains(said, "octo-org/octo-repo") || !strings.Contains(said, "refused") {
 		t.Errorf("the record:\n%s", said)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -43,15 +42,11 @@ func (svc *service) buildGateway(s *app) error {
 	if g.Mode == "compat" {
 		c.Mode = gateway.Compat
 	}
-	x, err := svc.newExchange(s, true)
-	if err != nil {
+	if svc.indexExchange, err = svc.newExchange(s, true); err != nil {
 		return err
 	}
-	if x != nil {
-		svc.exchanges = true
-		c.Exchange = &gateway.Exchange{Audience: x.Audience(), Mint: func(ctx context.Context, token daypass.Secret, from netip.Addr) (gateway.Exchanged, error) {
-			return svc.indexExchange(ctx, x, token, from)
-		}}
+	if svc.indexExchange != nil {
+		c.Exchange = &gateway.Exchange{Audience: svc.indexExchange.Audience(), Mint: svc.mintForJob}
 	}
 	svc.gateway, err = gateway.New(c)
 	return err
@@ -166,7 +161,7 @@ func (svc *service) gatewayHTTP(s *app) (*http.Server, error) {
 		return nil, err
 	}
 	srv := svc.gateway.HTTP()
-	srv.Handler = &porch{to: srv.Handler, at: strings.TrimSuffix(at.Path, "/") + "/_/", svc: svc, token: token, exchange: svc.exchanges}
+	srv.Handler = &porch{to: srv.Handler, at: strings.TrimSuffix(at.Path, "/") + "/_/", svc: svc, token: token, exchange: svc.indexExchange != nil}
 	return srv, nil
 }
 

@@ -41,6 +41,7 @@ func (svc *service) checks(ctx context.Context) []server.Check {
 	if svc.gateway != nil {
 		out = append(out, svc.gatewayChecks(ctx)...)
 	}
+	out = append(out, svc.exchangeChecks(ctx)...)
 	return append(out, svc.todoCheck(ctx))
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/exchange"
 	"github.com/daypass-dev/daypass/gateway"
 	"github.com/daypass-dev/daypass/hub"
 	"github.com/daypass-dev/daypass/policy"
@@ -63,8 +64,8 @@ type service struct {
 
 	book    *broker.PassBook // the gateway's
 	gateway *gateway.Gateway
-	// exchanges: the gateway gives passes to jobs.
-	exchanges bool
+	// By which jobs get passes at the hub and at the index; nil: not at all.
+	hubExchange, indexExchange *exchange.Exchange
 }
 
 func (s *app) serve(ctx context.Context, path string) error {
@@ -160,6 +161,9 @@ func (svc *service) build(s *app) error {
 		if g.AcceptNeverEnding {
 			forever = append(forever, is.Host())
 		}
+	}
+	if svc.hubExchange, err = svc.newExchange(s, false); err != nil {
+		return err
 	}
 	return svc.newBroker(bridges, forever)
 }
@@ -300,10 +304,7 @@ func (svc *service) face(s *app) (*server.Server, error) {
 		return nil, err
 	}
 	f := &face{b: svc.broker, db: svc.db, changed: svc.changed, firsts: newFirsts(), now: svc.now, checks: svc.checks, ready: svc.ready}
-	if f.exchange, err = svc.newExchange(s, false); err != nil {
-		return nil, err
-	}
-	f.decide = svc.decide
+	f.exchange, f.decide = svc.hubExchange, svc.decide
 	f.forget = func(u daypass.User) { u.Hub = c.Hub.ID; svc.hub.Forget(u) }
 	f.redirect = func(host string) string { return u.String() + "oauth/github/" + url.PathEscape(host) + "/callback" }
 	for i, is := range svc.issuers {
