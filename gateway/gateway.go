@@ -60,7 +60,7 @@ type Config struct {
 	Exchange     *Exchange // nil: there is none here
 }
 
-// Passes is the book of passes. All functions but Event are needed.
+// Passes is the book of passes. All functions but EndShown and Event are needed.
 type Passes struct {
 	// Open checks a pass's signature and that it was not ended. An error that
 	// wraps [pass.ErrSignature] or holds a *[pass.Refusal] is the pass's fault,
@@ -70,6 +70,9 @@ type Passes struct {
 	List func(ctx context.Context, user string) ([]Token, error)
 	// End reports false where there is no such pass any more.
 	End func(ctx context.Context, user, id, by string) (bool, error)
+	// EndShown ends a pass that is shown, and all that were narrowed from it, and
+	// returns the event's id. Nil: the gateway does not offer it.
+	EndShown func(ctx context.Context, p pass.Pass, from netip.Addr) (event string, err error)
 	// Event notes what is about to be done, or was refused. It is durable when
 	// it returns, and nothing is done where it fails.
 	Event func(ctx context.Context, e Event) error

@@ -379,6 +379,33 @@ func (v *visit) health() error {
 	return v.reply(map[string]string{"status": "ok"})
 }
 
+// endShown ends the pass that is shown, with all that were narrowed from it, for
+// whoever holds it: a found pass, or one that a job has done with. What it was
+// narrowed from goes on.
+func (v *visit) endShown() error {
+	if v.r.Method != http.MethodPost {
+		return nothingHere()
+	}
+	var err error
+	if v.cred, err = readCredential(v.r.Header, v.g.c.Mode); err != nil {
+		return v.bad(err)
+	}
+	if !v.cred.isPass() {
+		return notAccepted()
+	}
+	if err := v.open(); err != nil {
+		return err
+	}
+	event, err := v.g.c.Passes.EndShown(v.r.Context(), v.cred.pass, v.from)
+	if errors.Is(err, pass.ErrSignature) {
+		return notAccepted() // somebody else was faster
+	}
+	if err != nil {
+		return err
+	}
+	return v.reply(map[string]any{"type": "token-ended", "result": map[string]string{"event": event}})
+}
+
 // audience tells a CI job what to ask its issuer for, as PyPI does.
 func (v *visit) audience() error {
 	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {

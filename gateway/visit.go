@@ -24,6 +24,7 @@ import (
 // other address.
 const (
 	pathHealth   = "/+daypass/healthz"
+	pathEnd      = "/+daypass/end"
 	pathAudience = "/_/oidc/audience"
 	pathMint     = "/_/oidc/mint-token"
 )
@@ -146,6 +147,8 @@ func (v *visit) ownAddress(target string) func() error {
 	switch {
 	case path == pathHealth:
 		return v.health
+	case v.g.c.Passes.EndShown != nil && path == pathEnd:
+		return v.endShown
 	case v.g.c.Exchange != nil && path == pathAudience:
 		return v.audience
 	case v.g.c.Exchange != nil && path == pathMint:
