@@ -373,7 +373,8 @@ func TestMintPass(t *testing.T) {
 	}
 }
 
-// TestPassList: no answer but the one that makes it holds a pass, nor another's.
+// TestEndPass: by its id its owner ends it, with the hub's word; by itself whoever
+// holds it does, without.
 func TestEndPass(t *testing.T) {
 	w := newWorld()
 	s := start(t, w, ownURL, false)
