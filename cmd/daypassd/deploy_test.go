@@ -133,9 +133,11 @@ func TestDeployPageNames(t *testing.T) {
 			t.Errorf("the page names %s: %v", m, err)
 		}
 	}
+	// A gateway has a page of its own.
+	pages := page + pageText(t, "../../doc/gateway.md")
 	for _, path := range deployFiles(t) {
-		if !strings.Contains(page, strings.TrimPrefix(path, "../../")) {
-			t.Errorf("the page does not name %s", path)
+		if !strings.Contains(pages, strings.TrimPrefix(path, "../../")) {
+			t.Errorf("no page names %s", path)
 		}
 	}
 }
@@ -159,11 +161,12 @@ func deployFiles(t *testing.T) []string {
 func TestDeployFiles(t *testing.T) {
 	for _, path := range deployFiles(t) {
 		text := pageText(t, path)
-		if strings.Contains(text, "\t") && !strings.HasSuffix(path, "-admin") {
+		script := strings.HasSuffix(path, "-admin") || strings.HasSuffix(path, ".sh")
+		if strings.Contains(text, "\t") && !script {
 			t.Errorf("%s has tabs", path)
 		}
 		switch ext := filepath.Ext(path); {
-		case filepath.Base(path) == "server.yaml":
+		case filepath.Base(path) == "server.yaml" || filepath.Base(path) == "gateway.yaml":
 			deployedConfig(t, path, text)
 		case ext == ".yaml":
 			manifests(t, path, text)
@@ -171,7 +174,7 @@ func TestDeployFiles(t *testing.T) {
 			t.Run(filepath.Base(path), func(t *testing.T) { pythonLines(t, path) })
 		case ext == ".service" || ext == ".socket" || filepath.Base(path) == "credentials.conf":
 			unitFile(t, path, text)
-		case strings.HasSuffix(path, "-admin"):
+		case script:
 			if out, err := exec.Command("/bin/sh", "-n", path).CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", path, err, out)
 			}
@@ -198,6 +201,12 @@ func deployedConfig(t *testing.T, path, text string) {
 	c, err := s.readConfig(file)
 	if err != nil {
 		t.Errorf("%s: %v", path, err)
+		return
+	}
+	if c.hubless {
+		if strings.Contains(path, "server.yaml") {
+			t.Errorf("%s: it has no hub", path)
+		}
 		return
 	}
 	if want := strings.Contains(path, "tljh"); c.shared() != want {
@@ -297,7 +306,7 @@ func unitFile(t *testing.T, path, text string) {
 		return
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"daypass.service", "daypass.socket"} {
+	for _, name := range []string{"daypass.service", "daypass.socket", "daypass-gateway.service"} {
 		unit := pageText(t, filepath.Join("../../deploy/systemd", name))
 		if name == "daypass.service" { // with its drop-in, as one file
 			unit = strings.Replace(unit, "[Install]", pageText(t, "../../deploy/systemd/credentials.conf")+"\n[Install]", 1)
