@@ -100,6 +100,20 @@ func TestPassLimits(t *testing.T) {
 	}
 }
 
+// TestClaimedNumber: whoever asks names a repository, and its number is the host's
+// to say.
+func TestClaimedNumber(t *testing.T) {
+	r := newRig(t)
+	jo := r.user("jo")
+	r.connect(jo, fake.CampusUser)
+	id := r.number(jo, notes)
+	claim := data
+	claim.ID = id
+	if a, err := r.ask(jo, claim); err != nil || a.Credential.Scope.Repos[0].ID == id || !a.Credential.Scope.Repos[0].SameName(data) {
+		t.Errorf("%+v, %v", a.Credential.Scope, err)
+	}
+}
+
 func itoa(n int64) string { return strings.TrimPrefix(pass.ServerItem("", time.Unix(n, 0)), "@") }
 
 // TestUnknownLimit: what nobody here understands opens nothing.
@@ -480,12 +494,12 @@ func TestUsesOfCredentials(t *testing.T) {
 			r.refusedBy(errOf(r.with(narrowed(t, last, pass.Limits{Access: daypass.Read}), data)), "DP-162", "narrowed", last)
 			r.refusedBy(errOf(r.with(narrowed(t, last, pass.Limits{Uses: 9}), data)), "DP-162", "nine more", last)
 			r.mustWith(narrowed(t, m.Text, pass.Limits{Uses: 9}), data)
-			tokens := len(r.gh.LiveTokens())
+			revoked := r.gh.Revoked()
 			for what, text := range map[string]daypass.Secret{"the fourth": m.Text, "narrowed": narrowed(t, m.Text, pass.Limits{Access: daypass.Read}), "nine more": narrowed(t, m.Text, pass.Limits{Uses: 9})} {
 				r.refusedBy(errOf(r.with(text, data)), "DP-162", what, text)
 			}
-			if n := len(r.gh.LiveTokens()); n != tokens {
-				t.Errorf("%d tokens were made in vain", n-tokens)
+			if n := r.gh.Revoked(); n != revoked {
+				t.Errorf("%d tokens were made in vain", n-revoked)
 			}
 		})
 	}
