@@ -154,7 +154,8 @@ without that plugin: their users, ids and limits out of the folder that devpi-ex
 secret file. What was derived from them goes on working too.
 
 It says of each token that it leaves why: whoever has it makes a new one. It can be run again; what is here already stays
-as it is, ended tokens too. Run it as the gateway's user; the secret file is not needed afterwards.`
+as it is, ended tokens too. The store forgets those three months after their end: take no export that is older than
+that, which could bring one back. Run it as the gateway's user; the secret file is not needed afterwards.`
 
 func (s *app) devpiImportCommand() *cobra.Command {
 	var config, export, secret string

@@ -77,7 +77,7 @@ func (svc *service) decide(ctx context.Context, x *exchange.Exchange, token dayp
 		return g, err
 	}
 	e := store.Event{
-		At: svc.now(), Kind: store.Exchanged, Via: from.String(), Outcome: store.Refused, Rule: r.Rule, Code: r.Problem.Code, Account: r.Job, Why: r.Problem.Why,
+		At: svc.now(), Kind: store.Exchanged, Via: viaFrom("", from), Outcome: store.Refused, Rule: r.Rule, Code: r.Problem.Code, Account: r.Job, Why: r.Problem.Why,
 	}
 	werr := svc.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		tx.Record(e)
@@ -96,7 +96,7 @@ func (svc *service) mintForJob(ctx context.Context, token daypass.Secret, from n
 	m, err := svc.book.Mint(ctx, broker.NewPass{
 		User: g.Index.User, Via: "exchange", By: g.Issuer, Label: g.Rule,
 		Limits: pass.Limits{Allowed: g.Index.Allowed, Indexes: g.Index.Indexes, Projects: g.Index.Projects, Expires: until},
-		Event:  store.Event{Kind: store.Exchanged, User: g.Index.User, Via: from.String(), Rule: g.Rule, Account: g.Job},
+		Event:  store.Event{Kind: store.Exchanged, User: g.Index.User, Via: viaFrom("", from), Rule: g.Rule, Account: g.Job},
 	})
 	return gateway.Exchanged{Token: m.Text, Expires: m.Row.Until}, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -79,7 +80,7 @@ func (svc *service) keepBook(ctx context.Context) error { return svc.book.Run(ct
 // indexPasses shows the book to the gateway.
 func (svc *service) indexPasses() gateway.Passes {
 	return gateway.Passes{
-		Open: svc.openPass, Mint: svc.mintToken, List: svc.listTokens, Event: svc.gatewayEvent,
+		Open: svc.openPass, Mint: svc.mintToken, List: svc.listTokens, Event: svc.gatewayEvent, EndShown: svc.endShownToken,
 		End: func(ctx context.Context, user, id, by string) (bool, error) {
 			ok, _, err := svc.book.End(ctx, user, id, "by "+by, store.Event{User: user, Account: by, Via: "devpi"})
 			return ok, err
@@ -98,7 +99,7 @@ func (svc *service) openPass(ctx context.Context, p pass.Pass) (gateway.Shown, e
 }
 
 func (svc *service) mintToken(ctx context.Context, t gateway.NewToken) (daypass.Secret, error) {
-	n := broker.NewPass{User: t.User, Via: "devpi", Limits: t.Limits, Event: store.Event{User: t.User, Account: t.By, Via: "devpi, " + t.From.String()}}
+	n := broker.NewPass{User: t.User, Via: "devpi", Limits: t.Limits, Event: store.Event{User: t.User, Account: t.By, Via: viaFrom("devpi", t.From)}}
 	if t.By != t.User {
 		n.By = t.By
 	}
@@ -115,13 +116,22 @@ func (svc *service) listTokens(ctx context.Context, user string) ([]gateway.Toke
 	return out, err
 }
 
+// viaFrom is by which way, and from where, for events; the zero address is not
+// known.
+func viaFrom(way string, from netip.Addr) string {
+	if !from.IsValid() {
+		return way
+	}
+	return strings.TrimPrefix(way+", "+from.String(), ", ")
+}
+
 // pluginID is how long the ids of devpi-tokens' own tokens are; ours are longer.
 const pluginID = 8
 
 // gatewayEvent writes down what is about to be done at the index, or was refused.
 func (svc *service) gatewayEvent(ctx context.Context, e gateway.Event) error {
 	out := store.Event{
-		At: svc.now(), Kind: store.Upstream, User: e.User, Via: e.From.String(), Host: svc.config.Gateway.Name, Access: e.Action,
+		At: svc.now(), Kind: store.Upstream, User: e.User, Via: viaFrom("", e.From), Host: svc.config.Gateway.Name, Access: e.Action,
 		Repo: strings.TrimSpace(strings.Join(e.Indexes, " ") + " " + strings.Join(e.Projects, " ")), Outcome: store.OK,
 		Realm: svc.indexRealm(e.ID), Pass: e.User + "/" + e.ID, Link: e.Link,
 	}
