@@ -275,6 +275,15 @@ func (c *Client) DeleteToken(ctx context.Context, api API, a Auth, user, id stri
 	return r.Message, nil
 }
 
+// EndShown ends the token that is shown and all that were narrowed from it, and
+// returns the event's id. A package gateway of daypass does so; elsewhere there
+// is nothing at that address ([IsStatus] 404).
+func (c *Client) EndShown(ctx context.Context, api API, a Auth) (string, error) {
+	var r struct{ Event string }
+	err := c.call(ctx, http.MethodPost, api.Root+"+daypass/end", a, nil, "token-ended", &r)
+	return r.Event, err
+}
+
 func (c *Client) userPath(api API, user string) (string, error) {
 	if !plainName(user) {
 		return "", &daypass.Problem{Code: "DP-001", What: "that is no user's name", Next: "Say --user NAME.", Kind: daypass.ErrUsage}

@@ -65,6 +65,12 @@ func server(t *testing.T, asked *[]string) *httptest.Server {
 			fmt.Fprint(w, `{"type": "tokens-info", "result": {"tokens": {"b2": {"restrictions": ["expires=9"]}, "a1": {}}}}`)
 		case "DELETE /alice/+tokens/a1":
 			fmt.Fprint(w, `{"message": "token a1 deleted"}`)
+		case "POST /+daypass/end":
+			if string(raw) != "alice:devpi-XYZ" {
+				w.WriteHeader(403)
+				return
+			}
+			fmt.Fprint(w, `{"type": "token-ended", "result": {"event": "K3QF-7"}}`)
 		case "DELETE /alice/+tokens/zz":
 			w.WriteHeader(404)
 			fmt.Fprint(w, `{"message": "No token with id zz"}`)
@@ -127,6 +133,12 @@ func TestClient(t *testing.T) {
 		t.Errorf("%q, %v", said, err)
 	}
 	if _, err := c.DeleteToken(t.Context(), api, auth, "alice", "zz"); !devpi.IsStatus(err, 404) || !strings.Contains(err.Error(), "No token with id zz") {
+		t.Errorf("%v", err)
+	}
+	if event, err := c.EndShown(t.Context(), api, devpi.Auth{User: "alice", Password: token}); err != nil || event != "K3QF-7" {
+		t.Errorf("%q, %v", event, err)
+	}
+	if _, err := c.EndShown(t.Context(), api, auth); !devpi.IsStatus(err, 403) {
 		t.Errorf("%v", err)
 	}
 	for _, id := range []string{"../..", "a/b", "", "..", "a?b"} {

@@ -151,6 +151,11 @@ func (a *app) logoutIndex(ctx context.Context, o indexOptions, disconnect bool) 
 	for _, l := range gone {
 		if p, err := pass.Parse(l.Password); err == nil {
 			rights, _ := p.Effective()
+			if done, err := a.endShownAtIndex(ctx, o, p); done || !a.now().Before(rights.Expires) {
+				continue
+			} else if err != nil {
+				s.problem(err)
+			}
 			s.result("It is good until %s all the same; \"daypass logout --index --disconnect\" or \"daypass token delete %s\" ends it at the index.", s.moment(rights.Expires), tokenID(p))
 		}
 	}

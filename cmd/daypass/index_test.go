@@ -233,10 +233,18 @@ func (s indexStory) firstLight() {
 	s.must([]string{"pass", "narrow", "--file", wide, "--upload-only", "--uses", "1", "--output", once})
 	s.must(run(once, "twine", "upload", devpitest.Wheel("first-light", "2.0").Write(t, dir)))
 	s.ends(1, run(once, "twine", "upload", devpitest.Wheel("first-light", "3.0").Write(t, dir)), "403")
+	// One that was narrowed is ended by showing it, and what it was made of goes on.
+	s.must([]string{"pass", "revoke", "--file", once, "--index", s.index}, "Ended: this pass, and all that were narrowed from it (event ")
+	s.ends(4, []string{"pass", "revoke", "--file", once, "--index", s.index}, "[DP-134]")
+	s.must(run(one, "twine", "upload", right))
 	s.desk.Input = indexPassword + "\n"
 	s.must([]string{"pass", "list", "--index", s.index, "--user", "ann", "--password", "-"}, "Limits: expires=")
-	s.must([]string{"pass", "revoke", "--file", wide, "--yes", "--index", s.index, "--password", "-"}, "all that were narrowed from it")
 	s.desk.Input = ""
+	s.must([]string{"pass", "revoke", "--file", wide, "--index", s.index}, "all that were narrowed from it")
+	s.desk.Input = indexPassword + "\n"
+	s.must([]string{"login", "--index", s.index, "--user", "ann", "--password", "-"})
+	s.desk.Input = ""
+	s.must([]string{"logout", "--index", s.index}, "taken out", "Ended: this pass")
 	o := s.daypass(run(one, "twine", "upload", right)...)
 	if o.Code == 0 {
 		t.Error("a narrowed pass outlived the one that it was made of")

@@ -323,7 +323,8 @@ const passRevokeHelp = `End a pass, at once and for everybody who holds it, with
 
 A pass that is shown is ended from there on: where it was narrowed from another, that
 other one goes on. Nobody needs to be logged in for that: who has a pass can end it.
-A package index knows only whole passes, and takes your password: --index URL.`
+A pass of a package index is shown there, with --index URL too. Where no gateway of
+daypass is, an index ends whole passes only, and takes your password.`
 
 func (a *app) passRevokeCommand() *cobra.Command {
 	var from passSource
@@ -377,6 +378,27 @@ func (a *app) revokeByID(ctx context.Context, id string) error {
 	return nil
 }
 
+// endShownAtIndex ends a pass at a package gateway, by showing it; done is false
+// where the index is another.
+func (a *app) endShownAtIndex(ctx context.Context, at indexOptions, p pass.Pass) (done bool, err error) {
+	id, _ := p.Identity()
+	if id.Realm.Kind != pass.Index {
+		return false, nil
+	}
+	c, err := a.reach(ctx, at)
+	if err != nil {
+		return false, err
+	}
+	event, err := c.EndShown(ctx, c.api, devpi.Auth{User: id.User, Password: p.Text(outForm(p))})
+	if devpi.IsStatus(err, 404) {
+		return false, nil
+	}
+	if err == nil {
+		a.screen(false).result("Ended: this pass, and all that were narrowed from it%s.", eventWords(event))
+	}
+	return err == nil, err
+}
+
 func eventWords(event string) string {
 	if event == "" {
 		return ""
@@ -406,9 +428,12 @@ func (a *app) revokeShown(ctx context.Context, from passSource, at indexOptions,
 	case id.Realm.Kind == pass.Hub:
 	case at.index == "":
 		return &daypass.Problem{
-			Code: "DP-148", What: "a pass of a package index is ended there, by its id", Next: "Say --index URL too; it takes your password.", Kind: daypass.ErrUsage,
+			Code: "DP-148", What: "a pass of a package index is ended there", Next: "Say --index URL too.", Kind: daypass.ErrUsage,
 		}
 	default:
+		if done, err := a.endShownAtIndex(ctx, at, p); done || err != nil {
+			return err
+		}
 		if !yes && !a.ask("This ends pass %s and everything that was made of it, not only what you showed.\nGo on?", id.ID) {
 			return aborted()
 		}
