@@ -73,9 +73,9 @@ type Passes struct {
 	// EndShown ends a pass that is shown, and all that were narrowed from it, and
 	// returns the event's id. Nil: the gateway does not offer it.
 	EndShown func(ctx context.Context, p pass.Pass, from netip.Addr) (event string, err error)
-	// Event notes what is about to be done, or was refused. It is durable when
-	// it returns, and nothing is done where it fails.
-	Event func(ctx context.Context, e Event) error
+	// Event notes what is about to be done, or was refused, and returns under
+	// which id. It is durable when it returns, and nothing is done where it fails.
+	Event func(ctx context.Context, e Event) (id string, err error)
 }
 
 // Shown is a pass whose signature was right.

@@ -203,7 +203,7 @@ func TestUpload(t *testing.T) {
 
 	kind, body = uploadForm("other", wheel("other"), "x")
 	a = s.do("POST", "/alice/dev/", body, append(basic("__token__", token), "Content-Type", kind, "Accept", "*/*")...)
-	if a.status != 403 || len(s.devpi.uploads) != 1 || !strings.HasPrefix(a.reason, "Token denied access to project 'other'") || !strings.Contains(a.reason, "DP-988") {
+	if a.status != 403 || len(s.devpi.uploads) != 1 || !strings.HasPrefix(a.reason, "Token denied access to project 'other'") || !strings.Contains(a.reason, "DP-988") || !strings.HasSuffix(a.reason, "Event E-2.") {
 		t.Errorf("another project: %d %q %v", a.status, a.reason, s.devpi.uploads)
 	}
 	if e := s.book.events; len(e) != 2 || !strings.Contains(e[1].Refused, "other") {

@@ -24,6 +24,7 @@ type refusal struct {
 	text  string
 	plain bool // as devpi's own code answers, without the frame of its framework
 	retry time.Duration
+	event string // under which it was noted; may be empty
 }
 
 func (r *refusal) Error() string { return r.problem.Error() }
@@ -33,6 +34,9 @@ func (r *refusal) Unwrap() []error { return r.problem.Unwrap() }
 func (r *refusal) words() string {
 	if r.text != "" {
 		return r.text
+	}
+	if r.event != "" {
+		return r.problem.Error() + " Event " + r.event + "."
 	}
 	return r.problem.Error()
 }

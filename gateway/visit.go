@@ -254,7 +254,7 @@ func (v *visit) byPass() error {
 		return v.denied(err)
 	}
 	if !v.act.read {
-		if err := v.event(""); err != nil {
+		if _, err := v.event(""); err != nil {
 			return err
 		}
 	}
@@ -366,25 +366,28 @@ func (v *visit) denied(err error) error {
 	if v.shown == nil || errors.Is(err, errGone) {
 		return err
 	}
-	ref := judge(err)
-	if ref.status >= 500 || !v.g.complaints.take(v.shown.Link, v.g.c.Now()) {
-		return err
+	ref := *judge(err)
+	if ref.status >= 500 || ref.event != "" || !v.g.complaints.take(v.shown.Link, v.g.c.Now()) {
+		return &ref
 	}
-	if e := v.event(ref.words()); e != nil {
+	id, e := v.event(ref.words())
+	if e != nil {
 		v.g.log.Error("a refusal could not be noted", "request", v.id, "error", e)
 	}
-	return err
+	ref.event = id
+	return &ref
 }
 
-func (v *visit) event(refused string) error {
+func (v *visit) event(refused string) (string, error) {
 	e := Event{
 		User: v.user, ID: v.shown.ID, Link: v.shown.Link, Action: v.act.name, Indexes: v.act.indexes, Projects: v.act.projects,
 		From: v.from, Refused: printable(refused, 400),
 	}
-	if err := v.g.c.Passes.Event(context.WithoutCancel(v.r.Context()), e); err != nil {
-		return fmt.Errorf("gateway: an event could not be noted: %w", err)
+	id, err := v.g.c.Passes.Event(context.WithoutCancel(v.r.Context()), e)
+	if err != nil {
+		return "", fmt.Errorf("gateway: an event could not be noted: %w", err)
 	}
-	return nil
+	return id, nil
 }
 
 // address is where a request comes from: the nearest address that is none of

@@ -315,14 +315,14 @@ func (b *book) End(_ context.Context, user, id, _ string) (bool, error) {
 	return ok, nil
 }
 
-func (b *book) Event(_ context.Context, e Event) error {
+func (b *book) Event(_ context.Context, e Event) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.broken != nil {
-		return b.broken
+		return "", b.broken
 	}
 	b.events = append(b.events, e)
-	return nil
+	return fmt.Sprintf("E-%d", len(b.events)), nil
 }
 
 func (b *book) passes() Passes {

@@ -129,7 +129,7 @@ func viaFrom(way string, from netip.Addr) string {
 const pluginID = 8
 
 // gatewayEvent writes down what is about to be done at the index, or was refused.
-func (svc *service) gatewayEvent(ctx context.Context, e gateway.Event) error {
+func (svc *service) gatewayEvent(ctx context.Context, e gateway.Event) (string, error) {
 	out := store.Event{
 		At: svc.now(), Kind: store.Upstream, User: e.User, Via: viaFrom("", e.From), Host: svc.config.Gateway.Name, Access: e.Action,
 		Repo: strings.TrimSpace(strings.Join(e.Indexes, " ") + " " + strings.Join(e.Projects, " ")), Outcome: store.OK,
@@ -138,10 +138,12 @@ func (svc *service) gatewayEvent(ctx context.Context, e gateway.Event) error {
 	if e.Refused != "" {
 		out.Outcome, out.Why = store.Refused, e.Refused
 	}
-	return svc.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		tx.Record(out)
+	var id store.EventID
+	err := svc.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		id = tx.Record(out)
 		return nil
 	})
+	return string(id), err
 }
 
 func (svc *service) indexRealm(id string) string {
