@@ -232,13 +232,33 @@ func (p Pass) Binary() []byte {
 	return p.inside().append(make([]byte, 0, p.inside().size()))
 }
 
-// LooksLike reports whether a text has the shape of a pass, without reading
-// it: what a gateway never sends on.
+// LooksLike reports whether a text has the shape of a pass, or could be read as
+// one by a reader that is less strict than [Parse]: what a gateway never sends
+// on. pymacaroons leaves out what is not base64, takes numbers longer than they
+// need to be, and has no bound.
 func LooksLike(text daypass.Secret) bool {
 	s := text.Reveal()
-	form, rest := cutPrefix(s)
-	return form != Bare || len(rest) > 4 && rest[:3] == "AgE" || len(rest) > 4 && rest[:3] == "AgI"
+	if form, _ := cutPrefix(s); form != Bare || len(s) > 4 && (s[:3] == "AgE" || s[:3] == "AgI") {
+		return true
+	}
+	var head [3]byte // of the base64
+	n := 0
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c|0x20-'a' < 26 || c-'0' < 10 || c == '-' || c == '_' || c == '+' || c == '/' {
+			if n < len(head) {
+				head[n] = c
+			}
+			n++
+		}
+	}
+	// Byte 02, then the type of the first field, 01 or 02, which may be written as
+	// 81 or 82 with more to come.
+	return n >= shortest && head[0] == 'A' && (head[1] == 'g' || head[1] == 'o') && 'E' <= head[2] && head[2] <= 'L'
 }
+
+// shortest is the base64 of less than any pass: a signature of 32 bytes, and
+// what is around it.
+const shortest = 48
 
 func cutPrefix(s string) (Form, string) {
 	for _, f := range [...]Form{Daypass, Devpi, PyPI} {

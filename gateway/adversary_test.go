@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/daypass-dev/daypass/internal/devpitest"
+)
+
+// disguised are a token of devpi-tokens written so that pymacaroons, which leaves
+// out what is not base64, still reads it. The location is signed by nobody.
+func disguised(t *testing.T, token string) map[string]string {
+	t.Helper()
+	bare := strings.TrimPrefix(token, "devpi-")
+	raw, err := base64.RawURLEncoding.DecodeString(bare)
+	if err != nil || raw[0] != 2 || raw[1] != 1 || raw[2] != 0 {
+		t.Fatal("not as devpi-tokens writes it:", err)
+	}
+	long := append([]byte{2, 1, 0xD0, 0x46}, strings.Repeat("x", 0x46<<7|0x50)...) // a location of 9 KB
+	return map[string]string{
+		"a mark":      "!" + bare,
+		"marks":       "A!g.E" + bare[3:],
+		"a letter":    "é" + bare,
+		"an equals":   "A=" + bare[1:],
+		"long":        base64.RawURLEncoding.EncodeToString(append(long, raw[3:]...)),
+		"behind it":   base64.RawURLEncoding.EncodeToString(append(append([]byte{2, 1, 70}, strings.Repeat("x", 70)...), append(raw[3:], 0)...)),
+		"long varint": base64.RawURLEncoding.EncodeToString(append([]byte{2, 1, 0x80, 0}, raw[3:]...)),
+	}
+}
+
+// TestAdversaryDisguisedToken (high, while devpi-server still has devpi-tokens): a
+// token that devpi-tokens reads and the gateway takes for a password gets past
+// every limit of the gateway, and a limited one makes itself an unlimited one.
+func TestAdversaryDisguisedToken(t *testing.T) {
+	d := devpitest.Start(t, devpitest.Options{Plugin: true})
+	_, api := before(t, d, nil)
+	ann := d.AddUser(t, "ann", "a word")
+	token := d.Token(t, ann, "ann", map[string]any{"allowed": []string{"pkg_read"}, "projects": []string{"hello"}})
+	for what, text := range disguised(t, token) {
+		for how, who := range map[string]devpitest.Auth{
+			"basic": devpitest.Basic("ann", text), "user": devpitest.Basic(text, ""), "nobody": devpitest.Basic("", text), "devpi": devpitest.User("ann", text),
+		} {
+			r := api.Send(t, "POST", "ann/+token-create", who, map[string]any{})
+			w := api.Send(t, "GET", "+api", who, nil)
+			if r.Status == 200 || strings.Contains(string(w.Body), `"ok"`) {
+				t.Errorf("%s, %s: token-create %d, +api %.300s", what, how, r.Status, w.Body)
+			}
+		}
+	}
+}
