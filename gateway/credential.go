@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/daypass-dev/daypass"
@@ -113,7 +114,13 @@ func readPass(text string) (p pass.Pass, bad bool) {
 	return pass.Pass{}, looksLike(text) || err == pass.ErrV1 || err == pass.ErrThirdParty
 }
 
-func looksLike(text string) bool { return pass.LooksLike(daypass.NewSecret(strings.TrimSpace(text))) }
+// beginnings are how passes begin, where one stands inside something else, such
+// as in quotes. The last is that of devpi-tokens' without their prefix.
+var beginnings = []string{"devpi-Ag", "daypass_Ag", "pypi-Ag", "AgEAAg"}
+
+func looksLike(text string) bool {
+	return pass.LooksLike(daypass.NewSecret(strings.TrimSpace(text))) || slices.ContainsFunc(beginnings, func(b string) bool { return strings.Contains(text, b) })
+}
 
 func holdsPass(values []string) bool {
 	for _, v := range values {
