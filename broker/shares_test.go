@@ -146,12 +146,14 @@ func TestManyShares(t *testing.T) {
 	jo := r.user("jo", "class")
 	r.connect(jo, fake.CampusUser)
 	r.must(jo, data)
-	took := func() time.Duration {
-		began := time.Now()
-		for range 20 {
+	took := func() time.Duration { // at its best: the machine may be busy
+		best := time.Hour
+		for range 100 {
+			began := time.Now()
 			r.must(jo, data)
+			best = min(best, time.Since(began))
 		}
-		return time.Since(began) / 20
+		return best
 	}
 	before := took()
 	p, _, _ := r.db.Person(t.Context(), jo.User)
