@@ -122,7 +122,7 @@ func (b *Broker) issueAsHub(ctx context.Context, g *guarded, q asking, key child
 		Until: soonest(scope.Until, child.Ends), Ends: child.Ends, Created: b.Now(), Used: b.Now(), Pass: key.pass.id, Link: key.pass.link,
 	}
 	k := keep(row, child.Token, daypass.Account{}, q.ask.Repo)
-	h := holder{q.p.ID, q.c.Server}
+	h := holder{q.p.ID, q.server()}
 	var id store.EventID
 	err = b.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		var err error
@@ -153,7 +153,7 @@ func (b *Broker) hand(ctx context.Context, q asking, k *kept) (Answer, error) {
 	if q.share != nil && q.share.Repo.ID != k.Repo.ID {
 		return Answer{}, denied(q.ask.Host, "sharing", "what is shared is another repository that once bore the name")
 	}
-	h := holder{q.p.ID, q.c.Server}
+	h := holder{q.p.ID, q.server()}
 	if k.held(h) {
 		return b.again(ctx, q, k)
 	}

@@ -132,6 +132,21 @@ func (q *passing) whole() time.Duration {
 	return life(q.Row)
 }
 
+// server is the one with which a credential ends: that of the caller, or the one
+// that the pass is limited to. For the rules only the first counts, since a limit
+// is anybody's to add.
+func (q asking) server() daypass.Server {
+	if q.ask.pass == nil || q.ask.pass.facts.Server == "" {
+		return q.c.Server
+	}
+	item := q.ask.pass.facts.Server
+	name, err := url.PathUnescape(item[:strings.LastIndexByte(item, '@')])
+	if err != nil {
+		return q.c.Server
+	}
+	return daypass.Server{Known: true, Name: name}
+}
+
 // most cuts how long a credential may last to what is left of the pass.
 func (q *passing) most(d time.Duration, now time.Time) time.Duration {
 	if q == nil {

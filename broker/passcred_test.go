@@ -661,3 +661,37 @@ func TestServerLimitsAreFew(t *testing.T) {
 	r.later(6 * time.Second)
 	r.mustWith(odd.Text, data)
 }
+
+// TestCredentialOfServerLimit: what was made by a pass that is limited to a server,
+// however it was, ends with that server.
+func TestCredentialOfServerLimit(t *testing.T) {
+	for name, by := range map[string]func(*rig, broker.Minted) broker.Answer{
+		"narrowed to the server": func(r *rig, m broker.Minted) broker.Answer {
+			return r.mustWith(narrowed(r.t, m.Text, pass.Limits{Servers: []string{"gpu@"}}), data)
+		},
+		"minted for it": func(r *rig, _ broker.Minted) broker.Answer {
+			return r.mustWith(r.mint(r.user("jo"), pass.Limits{Servers: []string{pass.ServerItem("gpu", begun)}}).Text, data)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			jo := r.user("jo")
+			r.connect(jo, fake.CampusUser)
+			r.server("jo", "gpu", begun)
+			free := r.mint(jo, pass.Limits{})
+			other := r.mustWith(free.Text, data)
+			a := by(r, free)
+			r.server("jo", "gpu", time.Time{})
+			if err := r.ServerStopped(t.Context(), "jo", time.Time{}, "gpu"); err != nil {
+				t.Fatal(err)
+			}
+			p, _, err := r.db.Person(t.Context(), jo.User)
+			if _, serr := r.Settle(t.Context(), p.ID); err != nil || serr != nil || r.live(a) {
+				t.Errorf("what it made is alive: %v, %v", err, serr)
+			}
+			if !r.live(other) {
+				t.Error("what a pass of no server made was ended too")
+			}
+		})
+	}
+}

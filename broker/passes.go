@@ -22,6 +22,8 @@ const (
 	// shortPass is the longest life of a pass that is asked for otherwise than in a
 	// browser in which somebody signed in just now.
 	shortPass = 12 * time.Hour
+	// mostPass is the longest life of a pass that has an end, as of a rule's max_pass.
+	mostPass = 365 * 24 * time.Hour
 	// maxPasses bounds the passes of one person that are good at a time.
 	maxPasses = 500
 	maxLabel  = 100 // characters
@@ -149,6 +151,9 @@ func (b *Broker) longestPass(c daypass.Caller) time.Duration {
 	if len(b.Sharing) > 0 {
 		longest = max(longest, policy.DefaultMaxPass) // for what others share with them
 	}
+	if !b.AllowNever {
+		longest = min(longest, mostPass)
+	}
 	return longest
 }
 
@@ -173,7 +178,7 @@ func (b *Broker) passEnd(c daypass.Caller, fresh bool, ask PassAsk) (time.Time, 
 			return time.Time{}, noNever()
 		}
 	case !ask.Limits.Expires.IsZero():
-		wanted = ask.Limits.Expires.Sub(now)
+		wanted = min(ask.Limits.Expires.Sub(now), noEnd-1) // which no span reaches is not no end
 	}
 	switch {
 	case wanted > longest && longest == noEnd, wanted > longest && wanted == noEnd:
@@ -261,7 +266,7 @@ func (b *Broker) PassBounds(ctx context.Context, c daypass.Caller) (PassBounds, 
 	}
 	longest := b.longestPass(c)
 	out := PassBounds{Longest: longest, Short: min(longest, shortPass), Usual: min(longest, usualPass), Never: b.AllowNever && longest == noEnd}
-	out.Longest = min(longest, 365*24*time.Hour)
+	out.Longest = min(longest, mostPass)
 	return out, nil
 }
 

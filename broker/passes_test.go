@@ -581,3 +581,15 @@ func TestServersPassesInActivity(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
+
+// TestNeverByFarEnd: an end so far away that no span reaches it is none.
+func TestNeverByFarEnd(t *testing.T) {
+	r := newRig(t, longRules, func(r *rig) { r.config.AllowNever = false })
+	jo := r.user("jo")
+	for _, years := range []int{2, 300} {
+		m, err := r.MintPass(t.Context(), browser(jo), true, broker.PassAsk{Limits: pass.Limits{Expires: r.now().AddDate(years, 0, 0)}})
+		if code(err) != "DP-168" {
+			t.Errorf("%d years: %v, %v", years, m.Row.Until, err)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 // asUser gives a child of the person's own connection.
 func (b *Broker) asUser(ctx context.Context, g *guarded, q asking) (Answer, error) {
-	key := childKey{person: q.p.ID, server: q.c.Server, host: q.ask.Host, repo: folded(q.ask.Repo), asked: q.verdict.Access, pass: q.ask.pass.key()}
+	key := childKey{person: q.p.ID, server: q.server(), host: q.ask.Host, repo: folded(q.ask.Repo), asked: q.verdict.Access, pass: q.ask.pass.key()}
 	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
 		return b.again(ctx, q, k)
 	}
@@ -173,7 +173,7 @@ func (b *Broker) mint(ctx context.Context, g *guarded, led ledger, conn store.Co
 // anybody sees it. What cannot be recorded is revoked.
 func (b *Broker) born(ctx context.Context, g *guarded, led ledger, conn store.Connection, q asking, scope daypass.Scope, child daypass.Child) (*kept, store.EventID, error) {
 	row := store.Child{
-		Connection: conn.ID, Person: q.p.ID, Server: q.c.Server, Host: q.ask.Host, Repo: scope.Repos[0], Access: scope.Access,
+		Connection: conn.ID, Person: q.p.ID, Server: q.server(), Host: q.ask.Host, Repo: scope.Repos[0], Access: scope.Access,
 		Username: child.Username, Account: conn.Account.Login, Until: soonest(scope.Until, child.Ends), Ends: child.Ends,
 		Created: b.Now(), Used: b.Now(), Pass: q.ask.pass.key().id, Link: q.ask.pass.key().link,
 	}
@@ -184,7 +184,7 @@ func (b *Broker) born(ctx context.Context, g *guarded, led ledger, conn store.Co
 		if err := q.ask.pass.written(tx); err != nil {
 			return err
 		}
-		return b.stoppedSince(q.p.ID, q.c.Server, q.ask.began)
+		return b.stoppedSince(q.p.ID, q.server(), q.ask.began)
 	})
 	if err == nil && row.ID < 0 {
 		err = b.passGone(ctx, led, q.ask.pass, row)
