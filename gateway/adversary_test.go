@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/pass"
 )
 
 // disguised are a token of devpi-tokens written so that pymacaroons, which leaves
@@ -46,6 +48,24 @@ func TestAdversaryDisguisedToken(t *testing.T) {
 			if r.Status == 200 || strings.Contains(string(w.Body), `"ok"`) {
 				t.Errorf("%s, %s: token-create %d, +api %.300s", what, how, r.Status, w.Body)
 			}
+		}
+	}
+}
+
+// TestAdversaryNameChangesHands (high): a user is deleted past the gateway, and
+// somebody else gets the name. The tokens of the first are not the second's.
+func TestAdversaryNameChangesHands(t *testing.T) {
+	d := devpitest.Start(t, devpitest.Options{})
+	s, api := before(t, d, nil)
+	d.AddUser(t, "ann", "a word")
+	long := s.now().Add(-24 * time.Hour)
+	s.book.now = func() time.Time { return long }
+	old := s.book.mint(t, "ann", pass.Limits{Expires: s.now().Add(240 * time.Hour)})
+	s.book.now = s.now
+	fresh := s.book.mint(t, "ann", pass.Limits{})
+	for token, want := range map[string]int{old: 403, fresh: 200} {
+		if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("hello", "1.0")); r.Status != want {
+			t.Errorf("%d, want %d: %s", r.Status, want, r.Body)
 		}
 	}
 }

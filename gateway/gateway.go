@@ -83,7 +83,8 @@ type Shown struct {
 	User, ID string
 	Kind     pass.Kind
 	Rights   pass.Rights
-	Link     string // of the pass as it is, 16 hexadecimal digits
+	Link     string    // of the pass as it is, 16 hexadecimal digits
+	Made     time.Time // when it was minted; zero: not known
 	// Check judges, Use judges and counts. Where the pass does not allow it,
 	// the error holds a *[pass.Refusal], or is a refusal of the book's.
 	Check func(f pass.Facts) error
@@ -140,7 +141,7 @@ type Gateway struct {
 	base       string // the path of URL, without a slash at its end
 	transport  http.RoundTripper
 	acting     actor
-	holders    remembered[bool]
+	holders    remembered[holder]
 	indexes    remembered[indexInfo]
 	strangers  limiter // addresses that show what is no pass
 	complaints limiter // passes that are refused, each with an event

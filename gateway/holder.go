@@ -84,44 +84,56 @@ func (r *remembered[T]) drop(key string) {
 	r.mu.Unlock()
 }
 
-// alive asks whether devpi has a pass's holder, and takes us for them. A user
-// who was deleted less than a minute ago may still be found.
-func (g *Gateway) alive(ctx context.Context, user string) error {
-	there, err := g.holders.get(ctx, user, g.c.Now(), func(ctx context.Context) (bool, error) { return g.askHolder(ctx, user) })
+// A holder is whose pass it is, as devpi knows them. since is when the account
+// was made; zero where devpi does not say, as of those that only a plugin knows.
+type holder struct {
+	there bool
+	since time.Time
+}
+
+// alive asks whether devpi has the holder of a pass that was made then, and takes
+// us for them. A user who was deleted less than a minute ago may still be found.
+// Whoever has the name of one who was deleted holds none of their passes.
+func (g *Gateway) alive(ctx context.Context, user string, made time.Time) error {
+	h, err := g.holders.get(ctx, user, g.c.Now(), func(ctx context.Context) (holder, error) { return g.askHolder(ctx, user) })
 	switch {
 	case err != nil:
 		return err
-	case !there:
+	case !h.there:
 		g.holders.drop(user) // somebody may make the account in a moment
+		return holderGone(user)
+	case !made.IsZero() && h.since.After(made.Add(sessionLeft)): // devpi's clock may be ahead
 		return holderGone(user)
 	}
 	return nil
 }
 
-func (g *Gateway) askHolder(ctx context.Context, user string) (bool, error) {
+func (g *Gateway) askHolder(ctx context.Context, user string) (holder, error) {
 	who, err := g.acting.status(ctx, user)
 	if err != nil {
-		return false, err
+		return holder{}, err
 	}
 	believed := who == g.acting.name(user)
-	if believed && who == user {
-		return true, nil
-	}
 	auth, err := g.acting.auth(ctx, user)
 	if err != nil {
-		return false, err
+		return holder{}, err
 	}
-	status, err := g.ask(ctx, http.MethodGet, "/"+url.PathEscape(user), authHeader(auth), nil, &struct{}{})
+	var got struct {
+		Result struct {
+			Created time.Time `json:"created"`
+		} `json:"result"`
+	}
+	status, err := g.ask(ctx, http.MethodGet, "/"+url.PathEscape(user), authHeader(auth), nil, &got)
 	switch {
 	case err != nil:
-		return false, err
+		return holder{}, err
 	case status == http.StatusNotFound:
-		return false, nil
+		return holder{there: believed && who == user}, nil
 	case !believed || status != http.StatusOK:
 		g.acting.refused(auth)
-		return false, notBelieved(g.acting.name(user))
+		return holder{}, notBelieved(g.acting.name(user))
 	}
-	return true, nil
+	return holder{true, got.Result.Created}, nil
 }
 
 // believed asks devpi anew whether it takes us for a pass's holder.

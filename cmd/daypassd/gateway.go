@@ -94,7 +94,8 @@ func (svc *service) openPass(ctx context.Context, p pass.Pass) (gateway.Shown, e
 		return gateway.Shown{}, err
 	}
 	return gateway.Shown{
-		User: s.Row.User, ID: s.Row.ID, Kind: s.Opened.Identity.Realm.Kind, Rights: s.Opened.Rights, Link: s.Last().Short(), Check: s.Check, Use: s.Use,
+		User: s.Row.User, ID: s.Row.ID, Kind: s.Opened.Identity.Realm.Kind, Rights: s.Opened.Rights, Link: s.Last().Short(), Made: s.Row.Created,
+		Check: s.Check, Use: s.Use,
 	}, nil
 }
 
