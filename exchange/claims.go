@@ -71,6 +71,7 @@ type job struct {
 	ref            string // whole: refs/heads/main
 	protected      bool
 	environment    string
+	guarded        bool   // the environment is protected; GitLab says so
 	workflow       string // the file, in the job's own repository; "" where it is another's
 	foreign        string // the whole workflow_ref, where the job's own code is another repository's
 	event          string
@@ -82,7 +83,7 @@ type job struct {
 }
 
 func (c claims) job(is *issuer) (job, error) {
-	j := job{issuer: is, id: c.str("jti"), environment: c.str("environment"), protected: c.yes("ref_protected")}
+	j := job{issuer: is, id: c.str("jti"), environment: c.str("environment"), guarded: c.yes("environment_protected"), protected: c.yes("ref_protected")}
 	j.until, _ = c.time("exp")
 	if j.id == "" || len(j.id) > 256 {
 		return job{}, badToken("it has no jti, so that it could be used twice", nil)

@@ -324,6 +324,27 @@ func TestGitLabTraps(t *testing.T) {
 	}
 }
 
+// TestGitLabEnvironment: where no ref is named, an environment that anybody can
+// write into a job says nothing.
+func TestGitLabEnvironment(t *testing.T) {
+	s := newSigner(t)
+	r := s.gitlabRule()
+	r.Ref, r.Environment = "", "production"
+	e, _ := s.world(GitLab, r)
+	branch := func(protected any) map[string]any {
+		return map[string]any{"environment": "production", "environment_protected": protected, "ref": "mine", "ref_path": "refs/heads/mine", "ref_protected": "false",
+			"ci_config_ref_uri": s.srv.Listener.Addr().String() + "/river/data//.gitlab-ci.yml@refs/heads/mine"}
+	}
+	for _, protected := range []any{nil, "false", false, "yes"} {
+		if says := refusedWith(t, e, s.token(s.gitlab(branch(protected))), "DP-186"); !strings.Contains(says, "environment") {
+			t.Errorf("%v: it does not say why: %s", protected, says)
+		}
+	}
+	if _, err := decide(t, e, s.token(s.gitlab(branch("true")))); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestPullRequests: who says so in so many words may let them in.
 func TestPullRequests(t *testing.T) {
 	s := newSigner(t)
@@ -562,6 +583,9 @@ func TestLoad(t *testing.T) {
 		{gh(func(r *Rule) { r.Events = []string{"*"} }), "whole names"},
 		{gh(func(r *Rule) { r.Events = []string{"push", "pull_request"} }), "pull_requests: true"},
 		{gh(func(r *Rule) { r.Events = []string{"workflow_run"} }), "pull_requests: true"},
+		{gh(func(r *Rule) { r.Events = []string{"issue_comment"} }), "pull_requests: true"},
+		{gh(func(r *Rule) { r.Events = []string{"discussion_comment"} }), "pull_requests: true"},
+		{gh(func(r *Rule) { r.Events = []string{"watch"} }), "pull_requests: true"},
 		{gh(func(r *Rule) { r.Ref = "*" }), "ref is whole"},
 		{gh(func(r *Rule) { r.Ref = "refs/*" }), "ref is whole"},
 		{gh(func(r *Rule) { r.Ref = "refs/t*/v1" }), "ref is whole"},

@@ -140,10 +140,14 @@ func (r *rule) ciMisses() []string {
 }
 
 // outside reports whether an event can be set off by people who may not write to
-// the repository. workflow_run follows any workflow, a pull request's too.
+// the repository. workflow_run follows any workflow, a pull request's too; whoever
+// can read a public repository may star, fork, and write to its issues
+// (GitHub, "Events that trigger workflows").
 func outside(event string) bool {
-	return strings.HasPrefix(event, "pull_request") || event == "workflow_run" || event == "merge_request_event" || event == "external_pull_request_event"
+	return strings.HasPrefix(event, "pull_request") || strings.HasPrefix(event, "discussion") || slices.Contains(outsiders, event)
 }
+
+var outsiders = []string{"workflow_run", "issues", "issue_comment", "watch", "fork", "merge_request_event", "external_pull_request_event"}
 
 func goodRef(ref string) bool {
 	body, star := strings.CutSuffix(ref, "*")
@@ -251,6 +255,8 @@ func (r *rule) misses(j job) []string {
 	need(slices.Contains(t.Events, j.event), "events")
 	need(t.Ref == "" || refFits(t.Ref, j), "ref")
 	need(t.Environment == "" || j.environment != "" && sameEnvironment(r.issuer.kind, t.Environment, j.environment), "environment")
+	// At GitLab whoever may push a branch writes there which environment its job has.
+	need(t.Ref != "" || r.issuer.kind != GitLab || j.guarded, "environment (it is not protected, and the rule names no ref)")
 	need(t.Workflow == "" || t.Workflow == j.workflow, "workflow")
 	need(t.JobWorkflow == j.foreign, "job_workflow")
 	return out
