@@ -138,8 +138,9 @@ func exportTable(ctx context.Context, s *session, t backupTable, out *lineWriter
 
 // Imported says what a restore took over.
 type Imported struct {
-	People, Connections, Children, Passes, Events int64
-	Epoch                                         int64
+	People, Connections, Children, Events int64
+	Passes, PassesEnded                   int64 // good at an index; ended
+	Epoch                                 int64
 }
 
 // backupProblem refuses a backup.
@@ -150,9 +151,11 @@ func backupProblem(why string) error {
 
 // Import restores a backup into a store that is empty. It starts a new epoch:
 // sessions, states and devices are not taken, children become to-dos "revoke-child",
-// connections are Restored, and an event "restore" says so. Passes stay good, and
-// what was used up or ended by then stays so; one that was used or ended after the
-// backup was made is as it was before. Everything is taken or nothing. To be run with no other process on the store; open it anew after.
+// connections are Restored, and an event "restore" says so. A hub's passes are
+// ended, since those that were ended after the backup would be good again; an
+// index's, which people have in their CI systems for a year, are not: Imported says
+// how many are good. What was used up by then stays so. Everything is taken or
+// nothing. To be run with no other process on the store; open it anew after.
 func (db *DB) Import(ctx context.Context, r io.Reader) (Imported, error) {
 	var out Imported
 	err := db.committer.submit(ctx, &request{alone: true, op: func(tx *Tx) error {
@@ -284,8 +287,6 @@ func (im *importer) row(line backupLine) error {
 		im.out.Connections++
 	case "children":
 		im.out.Children++
-	case "passes":
-		im.out.Passes++
 	case "events":
 		im.out.Events++
 	}
@@ -335,6 +336,19 @@ func backupValue(raw json.RawMessage) (any, error) {
 	return strconv.ParseInt(string(raw), 10, 64)
 }
 
+// passes ends those of hubs and counts the others that are good.
+func (im *importer) passes() error {
+	var hubs where
+	hubs.and(`realm LIKE 'hub:%'`)
+	ended, err := im.tx.endPasses(hubs, "restored from a backup")
+	if err != nil {
+		return err
+	}
+	im.out.PassesEnded = int64(len(ended))
+	im.out.Passes, err = txOne(im.tx, scanInt, `SELECT count(*) FROM passes WHERE ended = 0 AND until > $1`, micro(im.tx.Now()))
+	return err
+}
+
 // sequences lets PostgreSQL go on numbering after what was taken over. SQLite
 // does so by itself.
 func (im *importer) sequences() error {
@@ -371,6 +385,9 @@ func (im *importer) epoch() error {
 		if _, err := im.tx.exec(s.text, s.args...); err != nil {
 			return err
 		}
+	}
+	if err := im.passes(); err != nil {
+		return err
 	}
 	im.tx.Record(Event{Kind: Restore, Outcome: OK, Why: fmt.Sprintf("backup of %s, epoch %d", im.head.At, im.out.Epoch)})
 	return nil

@@ -129,12 +129,19 @@ func (s *app) tellRestored(path string, done store.Imported, heads string) {
 	s.say("  - every session of the pages: people sign in once more")
 	s.say("  - every token that servers had when the backup was made (%d): they are revoked at the hosts when the service starts", done.Children)
 	s.say("  - consents that were under way")
+	if done.PassesEnded > 0 {
+		s.say("  - the passes for git and content (%d): people make new ones", done.PassesEnded)
+	}
 	s.say("What happens next:")
 	s.say("  - Start the service. Each connection is tried once when it is first used, two a second at most.")
 	s.say("    One that was renewed after the backup cannot go on: that person is asked to connect again, once.")
 	s.say("  - What happened after the backup is not in this store: neither in the record nor in its effect. Whoever was cut")
 	s.say("    off since then is not cut off any more: daypass admin user revoke NAME. The same goes for what people")
 	s.say("    disconnected; the hosts know that, and connections that they ended do not come back.")
+	if done.Passes > 0 {
+		s.say("  - The tokens of the package index are as they were when the backup was made (%d are good). One that was ended since is", done.Passes)
+		s.say("    good again, and uses that were counted since count anew: daypass admin passes list, and end.")
+	}
 	s.say("  - Keep the store that was there before, if there is one: its record of events shows what is missing here.")
 	if heads != "" {
 		s.say("  - Move %s aside, and keep it: its heads know events that are not here, which", heads)
