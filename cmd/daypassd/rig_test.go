@@ -379,14 +379,45 @@ func (p *person) press(text string) {
 	p.do("press "+text, chromedp.Click(q))
 }
 
-// builtPrograms builds the three programs as they are shipped.
-func builtPrograms(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir+"/", "../daypass", "../daypassd", "../git-credential-daypass")
+// programs are the three programs as they are shipped, built once for all tests
+// of a run.
+var programs struct {
+	sync.Once
+	dir string
+	err error
+}
+
+func buildPrograms() {
+	if programs.dir, programs.err = os.MkdirTemp("", "daypass-programs-"); programs.err != nil {
+		return
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", programs.dir+"/", "../daypass", "../daypassd", "../git-credential-daypass")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the programs: %v\n%s", err, out)
+		programs.err = fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programs.dir != "" {
+		os.RemoveAll(programs.dir)
+	}
+	os.Exit(code)
+}
+
+// builtPrograms returns a folder of the test's own with the three programs.
+func builtPrograms(t testing.TB) string {
+	t.Helper()
+	programs.Do(buildPrograms)
+	if programs.err != nil {
+		t.Fatal(programs.err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"daypass", "daypassd", "git-credential-daypass"} {
+		if err := os.Link(filepath.Join(programs.dir, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
