@@ -2,10 +2,14 @@ package gateway
 
 import (
 	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/devpitest"
 	"github.com/daypass-dev/daypass/pass"
 )
@@ -66,6 +70,81 @@ func TestAdversaryNameChangesHands(t *testing.T) {
 	for token, want := range map[string]int{old: 403, fresh: 200} {
 		if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("hello", "1.0")); r.Status != want {
 			t.Errorf("%d, want %d: %s", r.Status, want, r.Body)
+		}
+	}
+}
+
+// TestAdversaryFileOfAnother (medium): the source archive of foo-py3 is not foo's.
+func TestAdversaryFileOfAnother(t *testing.T) {
+	for file, want := range map[string]string{
+		"foo-py3-1.0.tar.gz": "foo-py3", "foo-py2-0.1.zip": "foo-py2", "foo-cp3-1.tgz": "foo-cp3", "foo-py3-1.0.egg": "foo-py3", "foo-1.0-py3.11.egg": "foo", "foo-1.0-py2.7-win32.egg": "foo",
+		"foo-1.0-py3-2.tar.gz": "foo foo-1-0-py3",
+	} {
+		if got := strings.Join(fileProjects(file), " "); got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+	s := newStage(t, nil)
+	token := s.book.mint(t, "alice", pass.Limits{Projects: []string{"foo"}})
+	if a := s.do("DELETE", "/alice/dev/+f/abc/0123456789abc/foo-py3-1.0.tar.gz", "", bearer(token)...); a.status != 403 {
+		t.Errorf("a pass for foo deletes a file of foo-py3: %d", a.status)
+	}
+}
+
+// TestAdversaryEventFlood (low): one pass, narrowed anew for each request, fills
+// no more of the store than as it is.
+func TestAdversaryEventFlood(t *testing.T) {
+	s := newStage(t, nil)
+	token := s.book.mint(t, "alice", pass.Limits{Projects: []string{"foo"}})
+	p, err := pass.Parse(daypass.NewSecret(token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		narrow, err := p.Narrow(fmt.Sprintf("projects=foo,n%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := s.do("GET", "/alice/dev/bar", "", bearer(narrow.Text(pass.Devpi).Reveal())...); a.status != 403 {
+			t.Fatal(a)
+		}
+	}
+	if n := len(s.book.events); n == 0 || n > complaintsAtOnce+2 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// TestAdversaryDeletedUnheard (medium): whoever deletes a user and does not hear
+// the answer out leaves no tokens behind.
+func TestAdversaryDeletedUnheard(t *testing.T) {
+	s := newStage(t, nil)
+	s.book.mint(t, "alice", pass.Limits{})
+	s.devpi.special["/alice"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte("half"))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	r, _ := http.NewRequest("DELETE", s.server.URL+"/alice", nil)
+	r.SetBasicAuth("alice", "alicepw")
+	if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
+		_, _ = io.ReadAll(resp.Body)
+		resp.Body.Close()
+	}
+	if left, _ := s.book.List(t.Context(), "alice"); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// TestAdversaryAdminsInOneItem (low): devpi takes a comma list; an item that holds
+// several names would be nobody's, and the gateway would act as each of them.
+func TestAdversaryAdminsInOneItem(t *testing.T) {
+	s := newStage(t, nil)
+	for _, names := range []string{"adm,root", "adm root", "adm, :ops", "adm/dev"} {
+		c := s.gateway.c
+		c.Admins = []string{names}
+		if _, err := New(c); err == nil {
+			t.Errorf("%q is taken", names)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func fileProjects(file string) []string {
 	}
 	for _, end := range archives {
 		if stem, ok := strings.CutSuffix(lower, end); ok {
-			return archiveProjects(stem)
+			return archiveProjects(stem, end == ".egg" || end == ".exe" || end == ".msi")
 		}
 	}
 	return nil
@@ -52,8 +52,11 @@ func wheelProjects(stem string) []string {
 // builtFor is what stands behind the version in an egg or an installer.
 var builtFor = regexp.MustCompile(`-(py|cp|ip|pp|jy)[23][0-9.]*(-[^-]+)?$`)
 
-func archiveProjects(stem string) []string {
-	stem = builtFor.ReplaceAllString(stem, "")
+func archiveProjects(stem string, built bool) []string {
+	// In foo-py3-1.0.tar.gz it is part of the name.
+	if short := builtFor.ReplaceAllString(stem, ""); built && len(beforeDigits(short)) > 0 {
+		stem = short
+	}
 	cuts := beforeDigits(stem)
 	switch i := strings.LastIndexByte(stem, '-'); {
 	case i < 0:

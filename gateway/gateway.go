@@ -202,6 +202,8 @@ func (c *Config) check() error {
 		return errors.New("gateway: the exchange has no audience, or nobody who mints")
 	case slices.ContainsFunc(c.Admins, func(a string) bool { return strings.Trim(a, ":") == "" }):
 		return unusable("admins has an empty name")
+	case slices.ContainsFunc(c.Admins, func(a string) bool { return strings.ContainsAny(a, ", \t\r\n/") }):
+		return unusable("admins has several names in one item") // who would then be no admin to us
 	}
 	return c.Acting.check()
 }

@@ -327,8 +327,7 @@ func (v *visit) login() error {
 		return noLogin("")
 	}
 	s.body, s.length = bytes.NewReader(b), int64(len(b))
-	_, err = v.forward(s)
-	return err
+	return v.forward(s)
 }
 
 // cleanLogin writes again what devpi reads: of repeated keys the last.

@@ -141,35 +141,38 @@ type sending struct {
 // forward sends a request to devpi and its answer to the client. What it
 // returns is to be told; where the answer had begun it gives up the connection
 // instead, so that nobody takes half of it for the whole.
-func (v *visit) forward(s sending) (int, error) {
+func (v *visit) forward(s sending) error {
 	q, sent, err := v.outbound(s)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	resp, err := v.g.transport.RoundTrip(q)
 	if err == nil {
 		defer func() { _ = resp.Body.Close() }()
+		if resp.StatusCode < 300 {
+			v.changed() // whatever becomes of the answer
+		}
 	}
 	if !sent.whole(s.length) {
 		if sent.stop(v.in) {
-			return 0, v.brokenOff(s)
+			return v.brokenOff(s)
 		}
 		v.in.rest()
 	}
 	switch {
 	case err != nil && q.Context().Err() != nil:
-		return 0, errGone
+		return errGone
 	case err != nil:
-		return 0, upstreamFailed(err)
+		return upstreamFailed(err)
 	case s.pass && resp.StatusCode == http.StatusUnauthorized && !v.believed(s.auth):
-		return 0, notBelieved(v.g.acting.name(v.user))
+		return notBelieved(v.g.acting.name(v.user))
 	case resp.StatusCode < 300 && !sent.whole(s.length): // then it did nothing
-		return 0, upstreamOdd(errEarly)
+		return upstreamOdd(errEarly)
 	case resp.StatusCode < 200:
-		return 0, upstreamOdd(errSwitch)
+		return upstreamOdd(errSwitch)
 	}
 	v.answer(resp, s.pass)
-	return resp.StatusCode, nil
+	return nil
 }
 
 // brokenOff is why a body ended early on this side.

@@ -163,11 +163,7 @@ func (v *visit) ordinary() error {
 	if v.in.open() {
 		s.body, s.length = v.in, v.r.ContentLength
 	}
-	status, err := v.forward(s)
-	if err == nil && status < 300 {
-		v.changed()
-	}
-	return err
+	return v.forward(s)
 }
 
 // changed forgets what devpi said before.
@@ -278,10 +274,7 @@ func (v *visit) byPass() error {
 			s.header["Content-Type"] = []string{payload.kind}
 		}
 	}
-	if _, err = v.forward(s); err == nil {
-		v.changed()
-	}
-	return err
+	return v.forward(s)
 }
 
 // judge finds everything that is known of a request and asks the pass.
@@ -367,7 +360,7 @@ func (v *visit) denied(err error) error {
 		return err
 	}
 	ref := *judge(err)
-	if ref.status >= 500 || ref.event != "" || !v.g.complaints.take(v.shown.Link, v.g.c.Now()) {
+	if ref.status >= 500 || ref.event != "" || !v.g.complaints.take(v.shown.User+"/"+v.shown.ID, v.g.c.Now()) {
 		return &ref
 	}
 	id, e := v.event(ref.words())
