@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -146,5 +147,32 @@ func TestAdversaryAdminsInOneItem(t *testing.T) {
 		if _, err := New(c); err == nil {
 			t.Errorf("%q is taken", names)
 		}
+	}
+}
+
+// TestAdversarySlowBody (medium): a client that sends a byte now and then holds a
+// place for two minutes and not for days; what comes at 1 KiB a second goes on.
+func TestAdversarySlowBody(t *testing.T) {
+	body := func() *incoming {
+		r := httptest.NewRequest("POST", "/+login", strings.NewReader(strings.Repeat("x", 100)))
+		return newIncoming(httptest.NewRecorder(), r)
+	}
+	in := body()
+	for range 3 { // as if each had taken a minute but a second
+		if _, err := in.Read(make([]byte, 1)); err != nil {
+			break
+		}
+		in.took += 59 * time.Second
+	}
+	if n, err := in.Read(make([]byte, 1)); err == nil || n != 0 {
+		t.Error("it is waited for still")
+	}
+	if ref := judge(in.failure()); ref.status != http.StatusRequestTimeout {
+		t.Errorf("%+v", ref)
+	}
+	in = body()
+	in.came, in.took = 3600<<10, time.Hour
+	if _, err := in.Read(make([]byte, 1)); err != nil {
+		t.Error(err)
 	}
 }

@@ -14,17 +14,26 @@ import (
 
 var errStopped = errors.New("gateway: the answer was given before the whole request came")
 
-// incoming is the body of a client's request. Whoever stands still for a minute
-// is given up; how long a whole body takes is not bounded. After stop nobody
-// reads it any more, also no transport that still wanted to.
+// Who is waited for: for two minutes, and a second more for each KiB that came. A
+// few slow clients could else take all the room.
+const (
+	patience  = 2 * time.Minute
+	leastRate = 1 << 10 // bytes a second
+)
+
+// incoming is the body of a client's request. Whoever stands still for a minute,
+// or all but does, is given up; how long a whole body takes is not bounded. After
+// stop nobody reads it any more, also no transport that still wanted to.
 type incoming struct {
 	rc    *http.ResponseController
 	mu    sync.Mutex // held while it is read
 	body  io.Reader
 	moved time.Time
-	err   error       // but the end
-	dead  atomic.Bool // nobody may read it any more
-	ended atomic.Bool // nothing more comes
+	came  int64         // bytes
+	took  time.Duration // to wait for them
+	err   error         // but the end
+	dead  atomic.Bool   // nobody may read it any more
+	ended atomic.Bool   // nothing more comes
 }
 
 func newIncoming(w http.ResponseWriter, r *http.Request) *incoming {
@@ -42,11 +51,18 @@ func (in *incoming) Read(p []byte) (int, error) {
 	case in.ended.Load():
 		return 0, io.EOF
 	}
-	if now := time.Now(); now.Sub(in.moved) > idle/10 {
+	now := time.Now()
+	left := patience + time.Duration(in.came/leastRate)*time.Second - in.took
+	if left <= 0 {
+		in.err = os.ErrDeadlineExceeded
+		return 0, in.err
+	}
+	if now.Sub(in.moved) > idle/10 {
 		in.moved = now
-		_ = in.rc.SetReadDeadline(now.Add(idle)) // a connection without deadlines has none
+		_ = in.rc.SetReadDeadline(now.Add(min(idle, left))) // a connection without deadlines has none
 	}
 	n, err := in.body.Read(p)
+	in.came, in.took = in.came+int64(n), in.took+time.Since(now)
 	switch {
 	case errors.Is(err, io.EOF):
 		in.ended.Store(true)
@@ -91,7 +107,7 @@ func (in *incoming) failure() error {
 		return nil
 	case errors.Is(in.err, os.ErrDeadlineExceeded):
 		return refused(http.StatusRequestTimeout, daypass.Problem{
-			Code: "DP-994", What: "The upload stood still for a minute", Why: "nothing of it was kept", Next: "Send it again.", Kind: daypass.ErrUnreachable,
+			Code: "DP-994", What: "The upload stood still for a minute, or all but did", Why: "nothing of it was kept", Next: "Send it again.", Kind: daypass.ErrUnreachable,
 		})
 	}
 	return errGone
