@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/pass"
 	"github.com/daypass-dev/daypass/wallet"
 )
 
@@ -86,5 +87,35 @@ func TestServiceOfTheAdmin(t *testing.T) {
 	get()
 	if len(heard) != 3 {
 		t.Errorf("asked without a token: %q", heard[3:])
+	}
+}
+
+// TestIndexPassStaysHome: a pass of a package index is not shown to the access
+// service, which has no business with it.
+func TestIndexPassStaysHome(t *testing.T) {
+	var heard []string
+	svc := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heard = append(heard, r.URL.Path) }))
+	defer svc.Close()
+	key := pass.NewKey(make([]byte, 32))
+	for name, id := range map[string]pass.Identity{
+		"a gateway's":   {Realm: pass.Realm{Kind: pass.Index, Name: "main"}, User: "alice", ID: "abcdefghjkmnpqrs"},
+		"devpi-tokens'": {Realm: pass.Realm{Kind: pass.Plugin}, User: "alice", ID: "abcdefgh"},
+	} {
+		for _, form := range []pass.Form{pass.Devpi, pass.Daypass, pass.PyPI} {
+			p, err := pass.Mint(key, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := newBench(t, fake.Switches{})
+			b.env["DAYPASS_URL"], b.env["DAYPASS_TOKEN"] = svc.URL+"/", p.Text(form).Reveal()
+			if code := b.do("pass", "list"); code != 2 || !strings.Contains(b.err.String(), "DP-864") || len(heard) != 0 {
+				t.Errorf("%s, form %v: ended with %d, the service heard %q: %s", name, form, code, heard, b.said())
+			}
+			b.stdin = strings.NewReader("protocol=https\nhost=" + benchHost + "\npath=river-lab/data.git\n\n")
+			if b.do("credential", "get"); len(heard) != 0 {
+				t.Errorf("%s, form %v: by git the service heard %q", name, form, heard)
+			}
+			heard = nil
+		}
 	}
 }

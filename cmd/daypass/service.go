@@ -13,6 +13,7 @@ import (
 	"github.com/daypass-dev/daypass/api"
 	"github.com/daypass-dev/daypass/client"
 	"github.com/daypass-dev/daypass/gitcred"
+	"github.com/daypass-dev/daypass/pass"
 	"github.com/daypass-dev/daypass/provider/github"
 	"github.com/daypass-dev/daypass/wallet"
 )
@@ -36,20 +37,26 @@ func (a *app) service(cfg config) (*service, error) {
 	if url == "" {
 		return nil, nil
 	}
-	pass, err := wallet.Pass(a.getenv)
+	token, err := wallet.Pass(a.getenv)
 	if err != nil {
 		return nil, walletProblem(err)
 	}
-	hub := a.getenv("JUPYTERHUB_API_TOKEN")
-	if pass == "" && hub == "" {
-		pass = a.keptService(cfg).Reveal()
+	if token != "" && ofIndex(token) {
+		return nil, &daypass.Problem{
+			Code: "DP-864", What: "the token for the access service is not one", Why: "it is a pass of a package index, which goes to that index and nowhere else",
+			Next: "Unset DAYPASS_TOKEN and DAYPASS_TOKEN_FILE here, or name a pass of the access service there.", Kind: daypass.ErrUsage,
+		}
 	}
-	byPass := pass != ""
+	hub := a.getenv("JUPYTERHUB_API_TOKEN")
+	if token == "" && hub == "" {
+		token = a.keptService(cfg).Reveal()
+	}
+	byPass := token != ""
 	switch {
-	case pass != "":
+	case token != "":
 		err = client.Usable(url, cfg.admin)
 	case hub != "":
-		pass, err = hub, client.Trusted(url, a.getenv, cfg.admin)
+		token, err = hub, client.Trusted(url, a.getenv, cfg.admin)
 	default:
 		return nil, nil
 	}
@@ -57,12 +64,19 @@ func (a *app) service(cfg config) (*service, error) {
 		return nil, err
 	}
 	c, err := client.New(client.Config{
-		URL: url, Token: daypass.NewSecret(pass), Transport: a.direct, Now: a.now, PlainHTTP: cfg.admin.PlainHTTP,
+		URL: url, Token: daypass.NewSecret(token), Transport: a.direct, Now: a.now, PlainHTTP: cfg.admin.PlainHTTP,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &service{Client: c, cfg: cfg, byPass: byPass}, nil
+}
+
+// ofIndex reports whether a token is a pass that no access service made.
+func ofIndex(token string) bool {
+	p, err := pass.Parse(daypass.NewSecret(token))
+	id, known := p.Identity()
+	return err == nil && !(known && id.Realm.Kind == pass.Hub)
 }
 
 // serviceURL is the address that the hub put into the environment, else the
