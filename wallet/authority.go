@@ -79,9 +79,10 @@ func Pass(getenv func(string) string) (string, error) {
 	return token, nil
 }
 
-// readTokenFile reads a file that the user or root owns and nobody else can
-// write. Secrets that an orchestrator mounts are symbolic links, so links are
-// followed; it is what they lead to that counts.
+// readTokenFile reads a file of the user's own that nobody else can read or
+// write, or one of root's that nobody else can write: those that an orchestrator
+// mounts can be read by all of the container. They are symbolic links, so links
+// are followed; it is what they lead to that counts.
 func readTokenFile(path string) (string, error) {
 	if path[0] != '/' {
 		return "", errors.New("not an absolute path") // git runs helpers in the repository
@@ -95,14 +96,10 @@ func readTokenFile(path string) (string, error) {
 	if err := syscall.Fstat(fd, &st); err != nil {
 		return "", err
 	}
-	switch {
-	case uint32(st.Mode)&syscall.S_IFMT != syscall.S_IFREG:
-		return "", errors.New("not a regular file")
-	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return "", errors.New("owned by another user")
-	case uint32(st.Mode)&0o022 != 0:
-		return "", errors.New("others can write it")
-	case st.Size > maxTokenFile:
+	if err := tokenFileMistake(uint32(st.Mode), st.Uid, uint32(os.Geteuid())); err != nil {
+		return "", err
+	}
+	if st.Size > maxTokenFile {
 		return "", errors.New("longer than any pass")
 	}
 	b, err := readAll(fd, maxTokenFile)
@@ -114,4 +111,18 @@ func readTokenFile(path string) (string, error) {
 		return "", errors.New("empty")
 	}
 	return token, nil
+}
+
+func tokenFileMistake(mode, owner, me uint32) error {
+	switch {
+	case mode&syscall.S_IFMT != syscall.S_IFREG:
+		return errors.New("not a regular file")
+	case owner != 0 && owner != me:
+		return errors.New("owned by another user")
+	case mode&0o022 != 0:
+		return errors.New("others can write it")
+	case owner != 0 && mode&0o044 != 0:
+		return errors.New("others can read it: if anybody else uses this machine, have the pass ended; else chmod 600")
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -389,6 +390,31 @@ func TestBlankPass(t *testing.T) {
 		a, err := Presenting(env(m))
 		if err != want || (a == "") != (want != nil) {
 			t.Errorf("Presenting with %q = %q, %v; want %v", text, a, err, want)
+		}
+	}
+}
+
+// A pass that others can read is theirs too; what root mounted into a container
+// can be read by all of it.
+func TestTokenFileMistake(t *testing.T) {
+	const file = syscall.S_IFREG
+	for _, c := range []struct {
+		name            string
+		mode, owner, me uint32
+		good            bool
+	}{
+		{"own", file | 0o600, 1000, 1000, true},
+		{"own, read by its group", file | 0o640, 1000, 1000, false},
+		{"own, read by all", file | 0o604, 1000, 1000, false},
+		{"own, written by all", file | 0o602, 1000, 1000, false},
+		{"mounted", file | 0o444, 0, 1000, true},
+		{"mounted, written by all", file | 0o646, 0, 1000, false},
+		{"another's", file | 0o600, 1001, 1000, false},
+		{"another's, read by root", file | 0o600, 1001, 0, false},
+		{"a pipe", syscall.S_IFIFO | 0o600, 1000, 1000, false},
+	} {
+		if err := tokenFileMistake(c.mode, c.owner, c.me); (err == nil) != c.good {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }
