@@ -380,10 +380,10 @@ func TestImport(t *testing.T) {
 	if err := use(b, p, upload); code(err) != "DP-160" {
 		t.Errorf("before: %v", err)
 	}
-	if err := b.Import(t.Context(), "jo", "Abcd2345", root, caveats); err != nil {
+	if err := b.Import(t.Context(), "jo", "Abcd2345", time.Time{}, root, caveats); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Import(t.Context(), "jo", "Abcd2345", root, caveats); !errors.Is(err, store.ErrTaken) {
+	if err := b.Import(t.Context(), "jo", "Abcd2345", time.Time{}, root, caveats); !errors.Is(err, store.ErrTaken) {
 		t.Errorf("twice: %v", err)
 	}
 	if string(root) != "0123456789abcdef" {
@@ -413,15 +413,15 @@ func TestImport(t *testing.T) {
 		t.Error(err)
 	}
 	for what, err := range map[string]error{
-		"over":         b.Import(t.Context(), "jo", "Abcd2346", root, []string{"expires=1"}),
-		"no id":        b.Import(t.Context(), "jo", "x", root, nil),
-		"not asked to": strict.Import(t.Context(), "jo", "Abcd2347", root, nil),
+		"over":         b.Import(t.Context(), "jo", "Abcd2346", time.Time{}, root, []string{"expires=1"}),
+		"no id":        b.Import(t.Context(), "jo", "x", time.Time{}, root, nil),
+		"not asked to": strict.Import(t.Context(), "jo", "Abcd2347", time.Time{}, root, nil),
 	} {
 		if err == nil {
 			t.Errorf("%s was taken over", what)
 		}
 	}
-	if err := b.Import(t.Context(), "jo", "Abcd2348", root, nil); err != nil {
+	if err := b.Import(t.Context(), "jo", "Abcd2348", time.Time{}, root, nil); err != nil {
 		t.Errorf("one without an end: %v", err)
 	}
 	if err := use(b, text(root, "Abcd2348"), upload); err != nil {

@@ -20,7 +20,7 @@ type NewPass struct {
 	Person  int64          // of a hub: whose
 	User    string         // of an index: the devpi user
 	Server  daypass.Server // the pass ends with this server of Person's; zero: with none
-	Started time.Time      // when that server was started; needed where Server is given
+	Started time.Time      // when that server was started, needed where Server is given; of an index: when User was made there, zero if not known
 	Label   string
 	Via     string      // as of [store.Pass]
 	By      string      // who asked, where that is another than whose it is
@@ -162,9 +162,9 @@ func holderGone() error {
 }
 
 // Import takes over a token of a devpi server's own devpi-tokens: its user, its
-// id of eight characters, its root key and its first caveats. store.ErrTaken: it
-// was taken over before.
-func (b *PassBook) Import(ctx context.Context, user, id string, root []byte, caveats []string) error {
+// id of eight characters, since when there is that user (zero: not known), its root
+// key and its first caveats. store.ErrTaken: it was taken over before.
+func (b *PassBook) Import(ctx context.Context, user, id string, since time.Time, root []byte, caveats []string) error {
 	if !b.Plugin || b.Realm.Kind != pass.Index {
 		return errors.New("broker: this book takes no tokens of devpi-tokens")
 	}
@@ -179,7 +179,7 @@ func (b *PassBook) Import(ctx context.Context, user, id string, root []byte, cav
 	k := bookKey{true, user, id}
 	err = b.Store.Write(ctx, func(tx *store.Tx) error {
 		row, err := tx.PutPass(store.Pass{
-			Realm: b.realm(k), User: user, ID: id, Label: "from devpi-tokens", Via: "import", Caveats: caveats, Until: rights.Expires,
+			Realm: b.realm(k), User: user, ID: id, Started: since, Label: "from devpi-tokens", Via: "import", Caveats: caveats, Until: rights.Expires,
 		}, root)
 		if err == nil {
 			tx.Record(store.Event{At: b.Now(), Kind: store.PassMade, User: user, Via: row.Via, Outcome: store.OK, Until: row.Until,

@@ -85,6 +85,7 @@ type Shown struct {
 	Rights   pass.Rights
 	Link     string    // of the pass as it is, 16 hexadecimal digits
 	Made     time.Time // when it was minted; zero: not known
+	Since    time.Time // NewToken's
 	// Check judges, Use judges and counts. Where the pass does not allow it,
 	// the error holds a *[pass.Refusal], or is a refusal of the book's.
 	Check func(f pass.Facts) error
@@ -97,6 +98,9 @@ type NewToken struct {
 	By     string      // who asks
 	Limits pass.Limits // with its end; daypass.Forever: none
 	From   netip.Addr
+	// Since is when devpi made the account, and has to be kept: a later account of
+	// the same name is another's. Zero: devpi does not say.
+	Since time.Time
 }
 
 // Token is one of a user's passes that is still good.
@@ -105,6 +109,7 @@ type Token struct {
 	Caveats              []string // as minted
 	Label                string
 	Created, Used, Until time.Time
+	Since                time.Time // NewToken's
 	Uses                 int64
 }
 

@@ -85,27 +85,71 @@ func (r *remembered[T]) drop(key string) {
 }
 
 // A holder is whose pass it is, as devpi knows them. since is when the account
-// was made; zero where devpi does not say, as of those that only a plugin knows.
+// was made, to the second; zero where devpi does not say, as of those that only a
+// plugin knows.
 type holder struct {
 	there bool
 	since time.Time
 }
 
-// alive asks whether devpi has the holder of a pass that was made then, and takes
-// us for them. A user who was deleted less than a minute ago may still be found.
-// Whoever has the name of one who was deleted holds none of their passes.
-func (g *Gateway) alive(ctx context.Context, user string, made time.Time) error {
-	h, err := g.holders.get(ctx, user, g.c.Now(), func(ctx context.Context) (holder, error) { return g.askHolder(ctx, user) })
+// has reports whether a pass is of this account, and not of one that had the name
+// before. devpi's clock may be ahead of ours.
+func (h holder) has(since, made time.Time) bool {
+	if since.IsZero() {
+		return made.IsZero() || !h.since.After(made.Add(sessionLeft))
+	}
+	return h.since.Equal(since)
+}
+
+// A userRecord is what of a user's record at devpi counts.
+type userRecord struct {
+	Result struct {
+		Created time.Time `json:"created"`
+	} `json:"result"`
+}
+
+// since is when the account was made. devpi has 1970 for accounts that are older
+// than its own note of it.
+func (u userRecord) since() time.Time {
+	if at := u.Result.Created; at.Unix() > 0 {
+		return at.UTC()
+	}
+	return time.Time{}
+}
+
+// Since asks devpi since when it has a user: what a pass is bound to that is made
+// for them. Zero: devpi does not say. The error says where it has none.
+func (g *Gateway) Since(ctx context.Context, user string) (time.Time, error) {
+	h, err := g.askHolder(ctx, user)
+	if err == nil && !h.there {
+		err = holderGone(user)
+	}
+	return h.since, err
+}
+
+// alive asks whether devpi has the holder of a pass, and takes us for them. A user
+// who was deleted less than a minute ago may still be found. Whoever has the name
+// of one who was deleted holds none of their passes: those end when they are shown.
+func (g *Gateway) alive(ctx context.Context, s *Shown) error {
+	ask := func(ctx context.Context) (holder, error) { return g.askHolder(ctx, s.User) }
+	h, err := g.holders.get(ctx, s.User, g.c.Now(), ask)
+	if err == nil && !h.has(s.Since, s.Made) {
+		g.holders.drop(s.User) // that may have been about the one before
+		h, err = g.holders.get(ctx, s.User, g.c.Now(), ask)
+	}
 	switch {
 	case err != nil:
 		return err
 	case !h.there:
-		g.holders.drop(user) // somebody may make the account in a moment
-		return holderGone(user)
-	case !made.IsZero() && h.since.After(made.Add(sessionLeft)): // devpi's clock may be ahead
-		return holderGone(user)
+		g.holders.drop(s.User) // somebody may make the account in a moment
+		return holderGone(s.User)
+	case h.has(s.Since, s.Made):
+		return nil
 	}
-	return nil
+	if _, err := g.c.Passes.End(context.WithoutCancel(ctx), s.User, s.ID, "a new account of that name"); err != nil {
+		return err
+	}
+	return notAccepted()
 }
 
 func (g *Gateway) askHolder(ctx context.Context, user string) (holder, error) {
@@ -118,11 +162,7 @@ func (g *Gateway) askHolder(ctx context.Context, user string) (holder, error) {
 	if err != nil {
 		return holder{}, err
 	}
-	var got struct {
-		Result struct {
-			Created time.Time `json:"created"`
-		} `json:"result"`
-	}
+	var got userRecord
 	status, err := g.ask(ctx, http.MethodGet, "/"+url.PathEscape(user), authHeader(auth), nil, &got)
 	switch {
 	case err != nil:
@@ -133,7 +173,7 @@ func (g *Gateway) askHolder(ctx context.Context, user string) (holder, error) {
 		g.acting.refused(auth)
 		return holder{}, notBelieved(g.acting.name(user))
 	}
-	return holder{true, got.Result.Created}, nil
+	return holder{true, got.since()}, nil
 }
 
 // believed asks devpi anew whether it takes us for a pass's holder.

@@ -33,26 +33,23 @@ func (v *visit) tokens() error {
 	if v.cred.isPass() {
 		return denied
 	}
+	// First, so that who asks is not the one before the account that is found.
+	account, unasked := v.account(v.act.user)
 	caller, err := v.g.standing(v.r.Context(), v.ownHeaders())
 	if err != nil {
 		return err
 	}
-	if !v.g.mayKeep(caller, v.act.user) {
+	switch {
+	case !v.g.mayKeep(caller, v.act.user):
 		return denied
-	}
-	if caller.name != v.act.user {
-		switch there, err := v.thereIs(v.act.user); {
-		case err != nil:
-			return err
-		case !there:
-			return said(http.StatusNotFound, "no user '"+printable(v.act.user, 80)+"'")
-		}
-	}
-	switch v.req.method {
-	case http.MethodPost:
-		return v.createToken(caller)
-	case http.MethodGet:
-		return v.listTokens()
+	case unasked != nil:
+		return unasked
+	case caller.name != v.act.user && !account.there:
+		return said(http.StatusNotFound, "no user '"+printable(v.act.user, 80)+"'")
+	case v.req.method == http.MethodPost:
+		return v.createToken(caller, account)
+	case v.req.method == http.MethodGet:
+		return v.listTokens(account)
 	}
 	return v.endToken(caller)
 }
@@ -85,21 +82,22 @@ func (g *Gateway) mayExceed(caller standing) bool {
 	return slices.Contains(g.c.Admins, caller.name)
 }
 
-// thereIs asks devpi for a user, with the caller's own credentials.
-func (v *visit) thereIs(user string) (bool, error) {
-	status, err := v.g.ask(v.r.Context(), http.MethodGet, "/"+url.PathEscape(user), v.ownHeaders(), nil, &struct{}{})
+// account asks devpi for a user, with the caller's own credentials.
+func (v *visit) account(user string) (holder, error) {
+	var got userRecord
+	status, err := v.g.ask(v.r.Context(), http.MethodGet, "/"+url.PathEscape(user), v.ownHeaders(), nil, &got)
 	switch {
 	case err != nil:
-		return false, err
+		return holder{}, err
 	case status == http.StatusOK:
-		return true, nil
+		return holder{true, got.since()}, nil
 	case status == http.StatusNotFound:
-		return false, nil
+		return holder{}, nil
 	}
-	return false, upstreamOdd(errNoStatus)
+	return holder{}, upstreamOdd(errNoStatus)
 }
 
-func (v *visit) createToken(caller standing) error {
+func (v *visit) createToken(caller standing, account holder) error {
 	b, err := v.ownBody()
 	if err != nil {
 		return err
@@ -108,7 +106,7 @@ func (v *visit) createToken(caller standing) error {
 	if err != nil {
 		return err
 	}
-	token, err := v.g.c.Passes.Mint(v.r.Context(), NewToken{User: v.act.user, By: caller.name, Limits: limits, From: v.from})
+	token, err := v.g.c.Passes.Mint(v.r.Context(), NewToken{User: v.act.user, By: caller.name, Limits: limits, From: v.from, Since: account.since})
 	var limit *pass.LimitError
 	if errors.As(err, &limit) {
 		return said(http.StatusBadRequest, limit.Error())
@@ -119,7 +117,7 @@ func (v *visit) createToken(caller standing) error {
 	return v.reply(map[string]any{"type": "token-info", "result": map[string]string{"token": token.Reveal()}})
 }
 
-func (v *visit) listTokens() error {
+func (v *visit) listTokens(account holder) error {
 	list, err := v.g.c.Passes.List(v.r.Context(), v.act.user)
 	if err != nil {
 		return err
@@ -129,7 +127,9 @@ func (v *visit) listTokens() error {
 	}
 	out := map[string]info{}
 	for _, t := range list {
-		out[t.ID] = info{append([]string{}, t.Caveats...)}
+		if account.has(t.Since, t.Created) {
+			out[t.ID] = info{append([]string{}, t.Caveats...)}
+		}
 	}
 	return v.reply(map[string]any{"type": "tokens-info", "result": map[string]any{"tokens": out}})
 }

@@ -316,7 +316,7 @@ func (v *visit) mayAct() error {
 	if !v.g.c.ActAsAdmins && (v.user == "root" || slices.Contains(v.g.c.Admins, v.user)) {
 		return noAdmins(v.user)
 	}
-	return v.g.alive(v.r.Context(), v.user, v.shown.Made)
+	return v.g.alive(v.r.Context(), v.shown)
 }
 
 // facts is what a pass is checked against. Where devpi could not be asked about

@@ -254,7 +254,7 @@ func (b *book) Mint(_ context.Context, n NewToken) (daypass.Secret, error) {
 	b.n++
 	id := pass.Identity{Realm: pass.Realm{Kind: pass.Index, Name: "test"}, User: n.User, ID: fmt.Sprintf("ID%d", b.n)}
 	b.keys[id] = pass.NewKey([]byte(fmt.Sprintf("root key %d of a book in memory..", b.n)))
-	b.tokens[id] = Token{ID: id.ID, Caveats: caveats, Created: b.now()}
+	b.tokens[id] = Token{ID: id.ID, Caveats: caveats, Created: b.now(), Since: n.Since}
 	p, err := pass.Mint(b.keys[id], id, caveats...)
 	return p.Text(pass.Devpi), err
 }
@@ -273,7 +273,7 @@ func (b *book) Open(_ context.Context, p pass.Pass) (Shown, error) {
 		return Shown{}, err
 	}
 	return Shown{
-		User: o.Identity.User, ID: o.Identity.ID, Kind: pass.Index, Rights: o.Rights, Link: p.Link().Short(), Made: b.tokens[o.Identity].Created,
+		User: o.Identity.User, ID: o.Identity.ID, Kind: pass.Index, Rights: o.Rights, Link: p.Link().Short(), Made: b.tokens[o.Identity].Created, Since: b.tokens[o.Identity].Since,
 		Check: func(f pass.Facts) error { return o.Check(f, b.now()) },
 		Use: func(_ context.Context, f pass.Facts) error {
 			if err := o.Check(f, b.now()); err != nil {

@@ -28,7 +28,7 @@ type Pass struct {
 	ID      string         // no other of the realm and user has it
 	Person  int64          // of a hub: whose; 0 of an index
 	Server  daypass.Server // it ends with this server of Person's; zero (Known false): with none
-	Started time.Time      // when that server was started; zero where none
+	Started time.Time      // when that server was started; of an index: when User's account there was made; zero where none, or not known
 	Label   string
 	Via     string   // how it was asked for: "browser", "server", "user-token", "device", "exchange", "devpi", "import"
 	By      string   // who asked, where that is another than whose it is

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/argon2"
@@ -184,6 +185,7 @@ func (s *app) devpiImportCommand() *cobra.Command {
 // A pluginToken is a token as devpi-tokens keeps it in its user's record.
 type pluginToken struct {
 	user, id string
+	since    time.Time // when the user was made
 	Key      string   `json:"key"`
 	Limits   []string `json:"restrictions"`
 }
@@ -219,7 +221,7 @@ func (s *app) devpiImport(ctx context.Context, config, export, secretFile string
 			if kerr != nil {
 				return kerr
 			}
-			err := book.Import(ctx, t.user, t.id, key, t.Limits)
+			err := book.Import(ctx, t.user, t.id, t.since, key, t.Limits)
 			var r *broker.Refusal
 			switch {
 			case err == nil:
@@ -261,7 +263,8 @@ func exportedTokens(dir string) ([]pluginToken, error) {
 	defer f.Close()
 	var doc struct {
 		Users map[string]struct {
-			Tokens map[string]*pluginToken `json:"tokens"`
+			Created time.Time               `json:"created"`
+			Tokens  map[string]*pluginToken `json:"tokens"`
 		} `json:"users"`
 	}
 	const most = 1 << 30
@@ -279,6 +282,9 @@ func exportedTokens(dir string) ([]pluginToken, error) {
 				t = *kept
 			}
 			t.user, t.id = user, id
+			if at := doc.Users[user].Created; at.Unix() > 0 { // else older than devpi's note of it
+				t.since = at.UTC()
+			}
 			out = append(out, t)
 		}
 	}

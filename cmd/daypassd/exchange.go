@@ -92,9 +92,13 @@ func (svc *service) mintForJob(ctx context.Context, token daypass.Secret, from n
 	if err != nil {
 		return gateway.Exchanged{}, err
 	}
+	since, err := svc.gateway.Since(ctx, g.Index.User)
+	if err != nil {
+		return gateway.Exchanged{}, err
+	}
 	until := svc.now().Add(g.For)
 	m, err := svc.book.Mint(ctx, broker.NewPass{
-		User: g.Index.User, Via: "exchange", By: g.Issuer, Label: g.Rule,
+		User: g.Index.User, Started: since, Via: "exchange", By: g.Issuer, Label: g.Rule,
 		Limits: pass.Limits{Allowed: g.Index.Allowed, Indexes: g.Index.Indexes, Projects: g.Index.Projects, Expires: until},
 		Event:  store.Event{Kind: store.Exchanged, User: g.Index.User, Via: viaFrom("", from), Rule: g.Rule, Account: g.Job},
 	})

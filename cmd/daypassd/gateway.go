@@ -94,13 +94,13 @@ func (svc *service) openPass(ctx context.Context, p pass.Pass) (gateway.Shown, e
 		return gateway.Shown{}, err
 	}
 	return gateway.Shown{
-		User: s.Row.User, ID: s.Row.ID, Kind: s.Opened.Identity.Realm.Kind, Rights: s.Opened.Rights, Link: s.Last().Short(), Made: s.Row.Created,
+		User: s.Row.User, ID: s.Row.ID, Kind: s.Opened.Identity.Realm.Kind, Rights: s.Opened.Rights, Link: s.Last().Short(), Made: s.Row.Created, Since: s.Row.Started,
 		Check: s.Check, Use: s.Use,
 	}, nil
 }
 
 func (svc *service) mintToken(ctx context.Context, t gateway.NewToken) (daypass.Secret, error) {
-	n := broker.NewPass{User: t.User, Via: "devpi", Limits: t.Limits, Event: store.Event{User: t.User, Account: t.By, Via: viaFrom("devpi", t.From)}}
+	n := broker.NewPass{User: t.User, Via: "devpi", Started: t.Since, Limits: t.Limits, Event: store.Event{User: t.User, Account: t.By, Via: viaFrom("devpi", t.From)}}
 	if t.By != t.User {
 		n.By = t.By
 	}
@@ -112,7 +112,7 @@ func (svc *service) listTokens(ctx context.Context, user string) ([]gateway.Toke
 	list, err := svc.book.List(ctx, store.PassFilter{User: user, LiveAt: svc.now()})
 	var out []gateway.Token
 	for _, p := range list {
-		out = append(out, gateway.Token{ID: p.ID, Caveats: p.Caveats, Label: p.Label, Created: p.Created, Used: p.Used, Until: p.Until, Uses: p.Uses})
+		out = append(out, gateway.Token{ID: p.ID, Caveats: p.Caveats, Label: p.Label, Created: p.Created, Used: p.Used, Until: p.Until, Since: p.Started, Uses: p.Uses})
 	}
 	return out, err
 }

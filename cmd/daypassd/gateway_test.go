@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/devpitest"
@@ -53,6 +54,58 @@ func TestGatewayAlone(t *testing.T) {
 	}
 	if code, said := s.admin("events", "verify"); code != 0 {
 		t.Errorf("verify: %d\n%s", code, said)
+	}
+}
+
+// TestNameChangesHands: a user is deleted past the gateway, and somebody else gets
+// the name within moments. None of the first's tokens is the second's, for good:
+// none that was made here, none that was taken over, none that is listed.
+func TestNameChangesHands(t *testing.T) {
+	s := newShop(t, devpitest.Options{Plugin: true}, "")
+	first := s.devpi.AddUser(t, "alice", "secret")
+	theirs := s.devpi.Token(t, first, "alice", map[string]any{"allowed": []string{"upload"}})
+	late := s.devpi.Token(t, first, "alice", map[string]any{"allowed": []string{"upload"}})
+	if code, said := s.admin("devpi-import", "--export", s.devpi.Export(), "--secretfile", s.devpi.SecretFile,
+		"--argon2-time-cost", fmt.Sprint(devpitest.TimeCost), "--argon2-memory-cost", fmt.Sprint(devpitest.MemoryCost)); code != 0 {
+		t.Fatal(said)
+	}
+	s.serve()
+	api := s.api()
+	made := api.Token(t, first, "alice", map[string]any{"allowed": []string{"upload"}})
+	version := 0
+	upload := func(token string) devpitest.Reply {
+		version++
+		return api.Upload(t, devpitest.Bearer(token), "alice/dev", devpitest.Wheel("data", fmt.Sprint(version)))
+	}
+	for _, token := range []string{theirs, made} {
+		if r := upload(token); r.Status != http.StatusOK {
+			t.Fatalf("the first's own: %d %s", r.Status, r.Message())
+		}
+	}
+	time.Sleep(time.Second) // devpi notes whole seconds
+	if r := s.devpi.Send(t, http.MethodDelete, "alice", s.devpi.AsRoot(), nil); r.Status >= 300 {
+		t.Fatal(r.Status, r.Message())
+	}
+	second := s.devpi.AddUser(t, "alice", "another")
+	fresh := api.Token(t, second, "alice", map[string]any{"allowed": []string{"upload"}})
+	if r := api.Send(t, http.MethodGet, "alice/+tokens", second, nil); r.Status != http.StatusOK || strings.Count(string(r.Body), `"restrictions"`) != 1 {
+		t.Errorf("the second's tokens: %d %s", r.Status, r.Body)
+	}
+	if r := upload(fresh); r.Status != http.StatusOK {
+		t.Errorf("the second's own: %d %s", r.Status, r.Message())
+	}
+	for what, token := range map[string]string{"made here": made, "taken over": theirs, "taken over, and not used before": late} {
+		for range 2 {
+			if r := upload(token); r.Status != http.StatusForbidden || !strings.Contains(r.Message(), "not accepted") {
+				t.Errorf("%s: %d %s", what, r.Status, r.Message())
+			}
+		}
+	}
+	if r := upload(fresh); r.Status != http.StatusOK {
+		t.Errorf("the second's own, after those: %d %s", r.Status, r.Message())
+	}
+	if _, said := s.admin("events", "--kind", "pass-end"); strings.Count(said, "by a new account of that name") != 3 {
+		t.Errorf("the record:\n%s", said)
 	}
 }
 
