@@ -176,3 +176,38 @@ func TestAdversarySlowBody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAdversaryPrefix (high, where url has a path): devpi takes the path of
+// X-Outside-Url off each address, so that /pypi/pypi/ann, an index to the gateway,
+// was the user ann to devpi, and a pass changed her password.
+func TestAdversaryPrefix(t *testing.T) {
+	d := devpitest.Start(t, devpitest.Options{})
+	s, api := before(t, d, func(c *Config) { c.URL.Path = "/pypi/" })
+	api.URL += "pypi/"
+	d.AddUser(t, "ann", "a word")
+	d.AddUser(t, "pypi", "a word")
+	d.AddUser(t, "pypi-team", "a word")
+	token := devpitest.Bearer(s.book.mint(t, "ann", pass.Limits{}))
+	for _, r := range []devpitest.Reply{
+		api.Send(t, "PATCH", "pypi/ann", token, map[string]any{"password": "another"}),
+		api.Send(t, "PATCH", "pypiann", token, map[string]any{"password": "another"}),
+		api.Send(t, "DELETE", "pypi/ann", token, nil),
+		api.Send(t, "GET", "pypi/+authcheck", nil, nil),
+	} {
+		if r.Status < 400 {
+			t.Errorf("%d %s", r.Status, r.Body)
+		}
+	}
+	if r := d.Send(t, "POST", "+login", nil, map[string]any{"user": "ann", "password": "a word"}); r.Status != 200 {
+		t.Errorf("ann's password: %d %s", r.Status, r.Body)
+	}
+	for _, user := range []string{"ann", "pypi", "pypi-team"} {
+		who := devpitest.Bearer(s.book.mint(t, user, pass.Limits{}))
+		if r := api.Upload(t, who, user+"/dev", devpitest.Wheel("hello", "1.0")); r.Status != 200 {
+			t.Fatalf("%s: %d %s", user, r.Status, r.Body)
+		}
+		if r := api.Send(t, "GET", user+"/dev/hello/1.0", who, nil); r.Status != 200 || !strings.Contains(string(r.Body), api.URL+user+"/dev/+f/") {
+			t.Errorf("%s: %d %s", user, r.Status, r.Body)
+		}
+	}
+}

@@ -195,6 +195,8 @@ func (c *Config) check() error {
 		return unusable("url is not an address with a host and a path only")
 	case c.URL.Scheme != "https" && !(c.URL.Scheme == "http" && daypass.Loopback(c.URL.Host)):
 		return unusable("url is not https: passes would be sent in the clear")
+	case strings.Trim(c.URL.Path, pathLetters) != "":
+		return unusable("the path of url has other characters than letters, digits and -._~, which devpi would compare escaped") // see upstreamURL
 	case !plain(c.Upstream):
 		return unusable("upstream is not an address with a host and a path only")
 	case c.Upstream.Scheme != "https" && !(c.Upstream.Scheme == "http" && daypass.Loopback(c.Upstream.Host)):
@@ -212,6 +214,8 @@ func (c *Config) check() error {
 	}
 	return c.Acting.check()
 }
+
+const pathLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/"
 
 func plain(u *url.URL) bool {
 	return u != nil && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && u.Opaque == "" && u.RawPath == "" && !strings.Contains(u.Path, "//")

@@ -61,11 +61,14 @@ func (g *Gateway) ask(ctx context.Context, method, path string, h http.Header, b
 	return resp.StatusCode, nil
 }
 
-// upstreamURL puts an escaped path, with its query, below devpi's address.
+// upstreamURL puts an escaped path, with its query, below devpi's address. devpi
+// takes the path of X-Outside-Url off whatever begins with it (its
+// OutsideURLMiddleware), and so would off a path that does by itself: it always
+// stands there.
 func (g *Gateway) upstreamURL(target string) (*url.URL, error) {
 	u := *g.c.Upstream
 	path, query, _ := strings.Cut(target, "?")
-	u.RawPath, u.RawQuery = strings.TrimRight(u.EscapedPath(), "/")+path, query
+	u.RawPath, u.RawQuery = strings.TrimRight(u.EscapedPath(), "/")+g.base+path, query
 	var err error
 	u.Path, err = url.PathUnescape(u.RawPath)
 	return &u, err

@@ -101,6 +101,9 @@ func (d *smallDevpi) signed(user, session string) bool {
 }
 
 func (d *smallDevpi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if outside, err := url.Parse(r.Header.Get("X-Outside-Url")); err == nil { // as OutsideURLMiddleware
+		r.URL.Path = strings.TrimPrefix(r.URL.Path, outside.Path)
+	}
 	d.mu.Lock()
 	stream := d.streams[r.URL.Path]
 	d.mu.Unlock()
