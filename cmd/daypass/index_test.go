@@ -197,7 +197,7 @@ func gatewayBefore(t *testing.T, devpi *devpitest.Server) devpitest.API {
 	})
 	api := devpitest.API{URL: "http://" + listen + "/", Root: devpi.Root}
 	for range 400 {
-		if res, err := http.Get(api.URL + "_/readyz"); err == nil {
+		if res, err := http.Get(api.URL + "+daypass/readyz"); err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return api

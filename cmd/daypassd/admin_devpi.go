@@ -186,8 +186,8 @@ func (s *app) devpiImportCommand() *cobra.Command {
 type pluginToken struct {
 	user, id string
 	since    time.Time // when the user was made
-	Key      string   `json:"key"`
-	Limits   []string `json:"restrictions"`
+	Key      string    `json:"key"`
+	Limits   []string  `json:"restrictions"`
 }
 
 func notImported(why, next string) error {

@@ -137,7 +137,7 @@ func (x *indexDemo) gateway(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("devpi-key: %w\n%s", err, out)
 	}
-	if err := x.startService(ctx, x.url+"_/readyz"); err != nil {
+	if err := x.startService(ctx, x.url+"+daypass/readyz"); err != nil {
 		return err
 	}
 	x.say("   The gateway runs at %s.", x.url)

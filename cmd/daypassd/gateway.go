@@ -174,20 +174,19 @@ func (svc *service) gatewayHTTP(s *app) (*http.Server, error) {
 		return nil, err
 	}
 	srv := svc.gateway.HTTP()
-	srv.Handler = &porch{to: srv.Handler, at: strings.TrimSuffix(at.Path, "/") + "/_/", svc: svc, token: token, exchange: svc.indexExchange != nil}
+	srv.Handler = &porch{to: srv.Handler, at: strings.TrimSuffix(at.Path, "/"), svc: svc, token: token, exchange: svc.indexExchange != nil}
 	return srv, nil
 }
 
-// A porch is what stands before the gateway: the few addresses by which it is
-// watched. No user of devpi is called "_".
+// A porch is what stands before the gateway: addresses by which it is watched,
+// which no user's name hides, and older ones of PyPI's exchange. A user of devpi
+// may be called "_".
 type porch struct {
-	to    http.Handler
-	at    string
-	svc   *service
-	token daypass.Secret // opens the metrics; zero: there are none
-	// exchange: there is one. Else its addresses would be devpi's, which answers
-	// them in a way that publishing actions do not understand.
-	exchange bool
+	to       http.Handler
+	at       string // the path of the gateway's address, without a slash at its end
+	svc      *service
+	token    daypass.Secret // opens the metrics; zero: there are none
+	exchange bool           // there is one
 }
 
 // ServeHTTP implements [http.Handler].
@@ -195,9 +194,7 @@ func (p *porch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, ok := strings.CutPrefix(r.URL.EscapedPath(), p.at)
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
-	case ok && read && name == "healthz":
-		answerText(w, http.StatusOK, "daypass\n")
-	case ok && read && name == "readyz":
+	case ok && read && name == "/+daypass/readyz":
 		status, text := http.StatusOK, ""
 		for _, c := range p.svc.ready(r.Context()) {
 			if !c.Good {
@@ -206,20 +203,19 @@ func (p *porch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			text += c.Name + ": " + c.Says + "\n"
 		}
 		answerText(w, status, text)
-	case ok && read && name == "metrics" && !p.token.IsZero():
+	case ok && read && name == "/+daypass/metrics" && !p.token.IsZero():
 		if shown, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !p.token.Equal(daypass.NewSecret(shown)) {
 			answerText(w, http.StatusUnauthorized, "The token for metrics is needed.\n")
 			return
 		}
 		p.svc.metrics.Handler().ServeHTTP(w, r)
-	case ok && p.exchange && (name == "oidc/github/mint-token" || name == "oidc/gitlab/mint-token"):
-		// Where PyPI had it first, and older publishing actions ask.
+	case ok && p.exchange && r.Method == http.MethodPost && (name == "/_/oidc/github/mint-token" || name == "/_/oidc/gitlab/mint-token"):
+		// Where PyPI had it first, and older publishing actions ask. devpi has nothing
+		// to be posted to there.
 		again := r.Clone(r.Context())
-		again.URL.Path, again.URL.RawPath = p.at+"oidc/mint-token", ""
+		again.URL.Path, again.URL.RawPath = p.at+"/_/oidc/mint-token", ""
 		again.RequestURI = again.URL.RequestURI()
 		p.to.ServeHTTP(w, again)
-	case ok && strings.HasPrefix(name, "oidc/") && !p.exchange:
-		answerText(w, http.StatusNotFound, "There is no exchange here.\n")
 	default:
 		p.to.ServeHTTP(w, r)
 	}

@@ -123,7 +123,7 @@ func (s *shop) admin(args ...string) (int, string) {
 func (s *shop) serve() (stop func()) {
 	s.t.Helper()
 	return s.serveUntil(func() bool {
-		status, _ := s.get("_/readyz", nil)
+		status, _ := s.get("+daypass/readyz", nil)
 		return status == http.StatusOK
 	})
 }
@@ -141,7 +141,7 @@ func (s *shop) serveTLS(ca string) (stop func()) {
 	s.t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
 	return s.serveUntil(func() bool {
-		res, err := client.Get("https://" + s.listen + "/_/readyz")
+		res, err := client.Get("https://" + s.listen + "/+daypass/readyz")
 		if err != nil {
 			return false
 		}

@@ -29,17 +29,31 @@ func TestGatewayAlone(t *testing.T) {
 	if r := api.Upload(t, devpitest.Bearer(token), "alice/dev", devpitest.Wheel("other", "1.0")); r.Status != http.StatusForbidden || !strings.Contains(r.Message(), "other") {
 		t.Fatalf("another project: %d %s", r.Status, r.Message())
 	}
-	if status, text := s.get("_/healthz", nil); status != http.StatusOK || text != "daypass\n" {
+	if status, text := s.get("+daypass/healthz", nil); status != http.StatusOK || !strings.Contains(text, "ok") {
 		t.Errorf("healthz: %d %s", status, text)
 	}
-	if status, _ := s.get("_/metrics", nil); status != http.StatusUnauthorized {
+	if status, _ := s.get("+daypass/metrics", nil); status != http.StatusUnauthorized {
 		t.Errorf("metrics without the token: %d", status)
 	}
-	if status, text := s.get("_/metrics", http.Header{"Authorization": {"Bearer metrics-token-123"}}); status != http.StatusOK || !strings.Contains(text, "daypass_") {
+	if status, text := s.get("+daypass/metrics", http.Header{"Authorization": {"Bearer metrics-token-123"}}); status != http.StatusOK || !strings.Contains(text, "daypass_") {
 		t.Errorf("metrics: %d", status)
 	}
-	if status, _ := s.get("_/oidc/audience", nil); status != http.StatusNotFound {
+	if status, _ := s.get("_/oidc/audience", nil); status == http.StatusOK {
 		t.Errorf("an exchange that is not there: %d", status)
+	}
+	// A user may be called "_": nothing of theirs is hidden.
+	low := api.AddUser(t, "_", "secret")
+	for _, name := range []string{"healthz", "readyz", "metrics", "oidc"} {
+		api.AddIndex(t, low, "_/"+name, nil)
+		if status, text := s.get("_/"+name, http.Header{"Accept": {"application/json"}}); status != http.StatusOK || !strings.Contains(text, `"indexconfig"`) {
+			t.Errorf("the index _/%s: %d %s", name, status, text)
+		}
+	}
+	if r := api.Upload(t, low, "_/oidc", devpitest.Wheel("audience", "1.0")); r.Status != http.StatusOK {
+		t.Errorf("a project called audience: %d", r.Status)
+	}
+	if status, text := s.get("_/oidc/audience", http.Header{"Accept": {"application/json"}}); status != http.StatusOK || !strings.Contains(text, `"1.0"`) {
+		t.Errorf("a project called audience: %d %s", status, text)
 	}
 	// What was done is in the record, with the pass that did it.
 	code, said := s.admin("events", "--kind", "gateway")
