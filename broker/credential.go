@@ -119,7 +119,7 @@ func (b *Broker) firstOf(ctx context.Context, g *guarded, c daypass.Caller, p st
 		}
 	}
 	// What said no was none of the rules that allowed it.
-	return Answer{}, b.refuse(ctx, c, p, ask, "", first)
+	return Answer{}, b.refuse(ctx, c, p, ask, "", ask.pass.hide(first))
 }
 
 func onlyRead(ask Ask) error {

@@ -24,6 +24,7 @@ type passing struct {
 	*Shown
 	facts pass.Facts // without the repository
 	asked daypass.Repo
+	met   bool // the repository is one that the pass is for
 }
 
 // admit looks at the pass of a request, if it was made with one, and says of what
@@ -108,11 +109,28 @@ func (q *passing) is(now daypass.Repo) error {
 	f := q.facts
 	f.Repo = q.asked
 	f.Repo.ID = now.ID
-	if err := q.Check(f); err != nil || now.SameName(q.asked) {
+	err := q.Check(f)
+	if err == nil && !now.SameName(q.asked) {
+		f.Repo = now
+		err = q.Check(f)
+	}
+	q.met = err == nil
+	return err
+}
+
+// hide answers for what cannot be reached as for what the pass is not for, where
+// it is for repositories by their numbers: whoever holds it does not find out
+// which others its person reaches.
+func (q *passing) hide(err error) error {
+	if q == nil || q.met || !errors.Is(err, daypass.ErrNoSuchRepo) || slices.ContainsFunc(q.Opened.Rights.Repos.List, q.asked.SameName) {
 		return err
 	}
-	f.Repo = now
-	return q.Check(f)
+	f := q.facts
+	f.Repo = q.asked
+	if no := q.Check(f); no != nil {
+		return no
+	}
+	return err
 }
 
 // key says which pass a credential is made by: no other gets it.

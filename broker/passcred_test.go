@@ -695,3 +695,26 @@ func TestCredentialOfServerLimit(t *testing.T) {
 		})
 	}
 }
+
+// TestNumbersHideNames: a pass for a number is no way to find out which other
+// repositories its person reaches, nor their numbers.
+func TestNumbersHideNames(t *testing.T) {
+	r := newRig(t)
+	jo := r.user("jo")
+	r.connect(jo, fake.CampusUser)
+	id := r.number(jo, data)
+	text := r.mint(jo, pass.Limits{Repos: []string{"#" + itoa(id)}}).Text
+	r.mustWith(text, data)
+	said := map[string]bool{}
+	for _, repo := range []daypass.Repo{notes, {Owner: notes.Owner, Name: "no-such"}, {Owner: "nobody-there", Name: "nothing"}} {
+		err := errOf(r.with(text, repo))
+		r.refusedBy(err, "DP-161", repo.String(), text)
+		said[strings.ReplaceAll(err.Error(), repo.String(), "IT")] = true
+	}
+	if len(said) != 1 {
+		t.Errorf("they are told apart: %v", said)
+	}
+	reads := r.mint(jo, pass.Limits{Repos: []string{"#" + itoa(r.number(jo, handbook))}}).Text
+	_, err := r.by(r.Broker, reads, home, broker.Ask{Repo: handbook, Access: daypass.Write, Least: daypass.Write})
+	r.refusedBy(err, "DP-837", "a push where they may read", reads)
+}
