@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -242,6 +243,9 @@ func (c *devpiCall) answer() {
 	r := c.r
 	c.who = c.caller()
 	// What is escaped is decoded before anything is looked up, as WSGI does.
+	if outside, err := url.Parse(r.Header.Get("X-Outside-Url")); err == nil {
+		r.URL.Path = strings.TrimPrefix(r.URL.Path, outside.Path) // OutsideURLMiddleware
+	}
 	path := strings.TrimLeft(r.URL.Path, "/")
 	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
 	if parts[len(parts)-1] == "+api" && len(parts) <= 3 && r.Method == http.MethodGet {

@@ -192,6 +192,9 @@ func suiteIndexes(t *testing.T, x Index) {
 			t.Errorf("%+v", api)
 		}
 	}
+	if !x.Before {
+		x.Must(t, http.MethodGet, "base/ida/rel/+api", outside, nil)
+	}
 }
 
 func suiteChanges(t *testing.T, x Index) {
