@@ -47,10 +47,10 @@ var layers = map[string][]string{
 	"fake":                       {},
 	"cmd/git-credential-daypass": {"", "gitcred", "wallet"},
 	"cmd/daypass":                {"", "api", "client", "gitcred", "wallet", "gitconf", "devpi", "doctor", "pass", "provider/github"},
-	"cmd/daypassd":               {"", "api", "broker", "devpi", "exchange", "fake", "gateway", "hub", "pass", "policy", "policy/rulefile", "provider/github", "server", "store"},
+	"cmd/daypassd":               {"", "api", "broker", "exchange", "fake", "gateway", "hub", "pass", "policy", "policy/rulefile", "provider/github", "server", "store"},
 	"bench/helper":               {"", "gitconf", "wallet"},
 	"bench/pass":                 {"", "pass"},
-	"bench/gateway":              {"", "internal/devpitest", "internal/measure", "pass"},
+	"bench/gateway":              {"", "internal/devpitest", "internal/measure"},
 	"internal/measure":           {},
 	"bench/broker":               {"", "fake", "hub", "internal/hubtest", "internal/measure", "store", "store/storetest"},
 }
