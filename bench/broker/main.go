@@ -18,8 +18,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/daypass-dev/daypass/internal/measure"
 )
@@ -48,16 +46,14 @@ type bench struct {
 	bin     string // the folder of the programs, as shipped
 }
 
-// A section measures something in a world of its own.
-type section struct {
-	name string
-	run  func(*bench, *measure.Stage)
-}
-
-func sections() []section {
-	return []section{
-		{"cached", (*bench).cached}, {"postgres", (*bench).onPostgres}, {"crowd", (*bench).crowd},
-		{"helper", (*bench).helper}, {"refresh", (*bench).refreshes}, {"ready", (*bench).readiness},
+func (b *bench) sections() []measure.Section {
+	return []measure.Section{
+		{Name: "cached", Run: b.cached},
+		{Name: "postgres", Run: b.onPostgres},
+		{Name: "crowd", Run: b.crowd},
+		{Name: "helper", Run: b.helper},
+		{Name: "refresh", Run: b.refreshes},
+		{Name: "ready", Run: b.readiness},
 	}
 }
 
@@ -71,21 +67,5 @@ func (b *bench) all(only string) error {
 	if err := b.build(); err != nil {
 		return err
 	}
-	wanted := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
-	for _, w := range wanted {
-		if !slices.ContainsFunc(sections(), func(s section) bool { return s.name == w }) {
-			return fmt.Errorf("there is no section %q", w)
-		}
-	}
-	for _, s := range sections() {
-		if len(wanted) > 0 && !slices.Contains(wanted, s.name) {
-			continue
-		}
-		fmt.Fprintf(b.Out, "\n%s (load %s)\n", s.name, measure.Load())
-		if problem := measure.Play(func(st *measure.Stage) { s.run(b, st) }); problem != "" {
-			fmt.Fprintln(b.Out, "  "+problem)
-			b.Note(measure.Figure{What: s.name + ": " + strings.SplitN(problem, "\n", 2)[0], Bad: true})
-		}
-	}
-	return nil
+	return b.Play(b.sections(), only)
 }

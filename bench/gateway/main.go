@@ -19,8 +19,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/daypass-dev/daypass/internal/measure"
 )
@@ -47,13 +45,13 @@ type bench struct {
 	bin string // the folder of daypassd, as shipped
 }
 
-type section struct {
-	name string
-	run  func(*bench, *measure.Stage)
-}
-
-func sections() []section {
-	return []section{{"small", (*bench).small}, {"large", (*bench).large}, {"crowd", (*bench).crowd}, {"plugin", (*bench).plugin}}
+func (b *bench) sections() []measure.Section {
+	return []measure.Section{
+		{Name: "small", Run: b.small},
+		{Name: "large", Run: b.large},
+		{Name: "crowd", Run: b.crowd},
+		{Name: "plugin", Run: b.plugin},
+	}
 }
 
 func (b *bench) all(only string) error {
@@ -66,23 +64,7 @@ func (b *bench) all(only string) error {
 	if err := b.build(); err != nil {
 		return err
 	}
-	wanted := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
-	for _, w := range wanted {
-		if !slices.ContainsFunc(sections(), func(s section) bool { return s.name == w }) {
-			return fmt.Errorf("there is no section %q", w)
-		}
-	}
-	for _, s := range sections() {
-		if len(wanted) > 0 && !slices.Contains(wanted, s.name) {
-			continue
-		}
-		fmt.Fprintf(b.Out, "\n%s (load %s)\n", s.name, measure.Load())
-		if problem := measure.Play(func(st *measure.Stage) { s.run(b, st) }); problem != "" {
-			b.Say("%s", problem)
-			b.Note(measure.Figure{What: s.name + ": " + strings.SplitN(problem, "\n", 2)[0], Bad: true})
-		}
-	}
-	return nil
+	return b.Play(b.sections(), only)
 }
 
 func (b *bench) build() error {
