@@ -13,6 +13,7 @@ import (
 	"github.com/daypass-dev/daypass/gateway"
 	"github.com/daypass-dev/daypass/hub"
 	"github.com/daypass-dev/daypass/pass"
+	"github.com/daypass-dev/daypass/policy"
 	"github.com/daypass-dev/daypass/server"
 	"github.com/daypass-dev/daypass/store"
 )
@@ -41,7 +42,7 @@ func (svc *service) newExchange(s *app, index bool) (*exchange.Exchange, error) 
 			if err != nil {
 				return nil, err
 			}
-			is.Who = askHub(hub.New(hub.Config{ID: is.Name, API: text.API, Service: text.Service, Token: token}))
+			is.Who = askHub(hub.New(hub.Config{ID: is.Name, API: text.API, Service: text.Service, Token: token}), svc.config.Servers)
 		}
 		c.Issuers = append(c.Issuers, is)
 	}
@@ -49,16 +50,32 @@ func (svc *service) newExchange(s *app, index bool) (*exchange.Exchange, error) 
 }
 
 // askHub asks a hub whose token it is. What it said a while ago is not enough to
-// make a pass.
-func askHub(h *hub.Client) func(context.Context, daypass.Secret) (daypass.Caller, error) {
+// make a pass, nor is the token of a server that others enter too: they have it.
+func askHub(h *hub.Client, servers serversConfig) func(context.Context, daypass.Secret) (daypass.Caller, error) {
 	return func(ctx context.Context, token daypass.Secret) (daypass.Caller, error) {
 		id, err := h.Whoami(ctx, token, "", true)
 		if err == nil && id.Stale {
 			err = fmt.Errorf("the hub does not answer: %w", daypass.ErrUnreachable)
 		}
-		return id.Caller, err
+		c := id.Caller
+		if err != nil || c.Via != daypass.ViaServer || !c.Server.Known {
+			return c, err
+		}
+		if servers.kind(ctx, c) != policy.Own {
+			return daypass.Caller{}, errEntered
+		}
+		if servers.IgnoreShares || !h.Shares() {
+			return c, nil
+		}
+		info, err := h.Server(ctx, c.User.Name, c.Server.Name)
+		if err == nil && (info.Shared || !info.SharingKnown) {
+			err = errEntered
+		}
+		return c, err
 	}
 }
+
+var errEntered = errors.New("others enter this server, or the hub does not say who does (read:shares)")
 
 func (svc *service) once(ctx context.Context, kind, id string, until time.Time) (first bool, err error) {
 	err = svc.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {

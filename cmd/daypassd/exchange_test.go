@@ -132,7 +132,7 @@ func TestGatewayExchange(t *testing.T) {
 // TestGatewayExchangeHub: a server of a hub gets a pass of the user of its name.
 func TestGatewayExchangeHub(t *testing.T) {
 	hub := fake.NewHub(fake.HubConfig{
-		Services:     []fake.HubService{{Name: "pypi", Token: "service-token-0123456789", Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens"}}},
+		Services:     []fake.HubService{{Name: "pypi", Token: "service-token-0123456789", Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens", "read:shares"}}},
 		ServerScopes: []string{"access:services!service=pypi"},
 	})
 	var asked []string
@@ -145,7 +145,7 @@ func TestGatewayExchangeHub(t *testing.T) {
 	s.edit("RULES", fmt.Sprintf(`exchange:
   audience: %s
   issuers: [{name: campus, kind: jupyterhub, api: "%s/hub/api", service: pypi, token: "file:%s"}]
-  rules: [{name: lab, issuer: campus, users: [alice], servers: [default], gives: {index: {indexes: [/dev], allowed: [pkg_read, upload]}}}]`,
+  rules: [{name: lab, issuer: campus, users: [alice, carol], servers: [default, lab], gives: {index: {indexes: [/dev], allowed: [pkg_read, upload]}}}]`,
 		s.url, front.URL, s.file("etc/hub-token", "service-token-0123456789")))
 	index.AddUser("alice", "secret")
 	s.serve()
@@ -161,6 +161,16 @@ func TestGatewayExchangeHub(t *testing.T) {
 		if status, r := s.mint(token); status != http.StatusUnprocessableEntity || r.Token != "" {
 			t.Errorf("%s: %d %+v", name, status, r)
 		}
+	}
+	// Whoever is let into a server has its token.
+	index.AddUser("carol", "secret")
+	if status, r := s.mint(hub.StartServer("carol", "")); status != http.StatusOK {
+		t.Errorf("a server of hers alone: %d %+v", status, r)
+	}
+	shared := hub.StartServer("carol", "lab")
+	hub.ShareServer("carol", "lab", "bob")
+	if status, r := s.mint(shared); status != http.StatusUnprocessableEntity || r.Token != "" {
+		t.Errorf("a server that is shared: %d %+v", status, r)
 	}
 	// A pass is not shown to the hub.
 	asked = nil
