@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,21 @@ func TestAdversaryPrefix(t *testing.T) {
 		}
 		if r := api.Send(t, "GET", user+"/dev/hello/1.0", who, nil); r.Status != 200 || !strings.Contains(string(r.Body), api.URL+user+"/dev/+f/") {
 			t.Errorf("%s: %d %s", user, r.Status, r.Body)
+		}
+	}
+}
+
+// TestAdversaryOddHop (low): a trusted proxy that writes "unknown", or an address
+// with its port, makes every caller come from the proxy itself, so that a pass
+// limited to the proxy's network (127.0.0.1) works from everywhere.
+func TestAdversaryOddHop(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} })
+	for _, hop := range []string{"unknown", "203.0.113.7:4711", "_hidden"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "127.0.0.1:5"
+		r.Header.Set("X-Forwarded-For", hop)
+		if at := s.gateway.address(r); at.IsValid() {
+			t.Errorf("%q: %v", hop, at)
 		}
 	}
 }

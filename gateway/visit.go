@@ -384,7 +384,9 @@ func (v *visit) event(refused string) (string, error) {
 }
 
 // address is where a request comes from: the nearest address that is none of
-// the configured proxies'. The zero Addr is a Unix socket's.
+// the configured proxies'. The zero Addr is a Unix socket's, and that of whom a
+// proxy calls by something else than an address: the proxy's own would fit limits
+// that are not meant for everybody behind it.
 func (g *Gateway) address(r *http.Request) netip.Addr {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -394,11 +396,14 @@ func (g *Gateway) address(r *http.Request) netip.Addr {
 	if err != nil || !g.isProxy(at) {
 		return at.Unmap()
 	}
-	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-	for _, hop := range slices.Backward(hops) {
+	said := r.Header["X-Forwarded-For"]
+	if len(said) == 0 {
+		return at.Unmap() // it asks by itself
+	}
+	for _, hop := range slices.Backward(strings.Split(strings.Join(said, ","), ",")) {
 		a, err := netip.ParseAddr(strings.TrimSpace(hop))
 		if err != nil {
-			break
+			return netip.Addr{}
 		}
 		if at = a.Unmap(); !g.isProxy(at) {
 			break
