@@ -50,7 +50,7 @@ type action struct {
 	spared   pass.Kinds // limits that strict does not ask where their fact is missing
 	read     bool       // it changes nothing: bases count, and access is read
 	listing  bool       // it names all projects of an index
-	outward  bool       // it sends files to a server that the request names
+	outward  bool       // it makes devpi ask or send to a server that the request names
 	grants   bool       // it changes who else may do something
 	upload   bool       // it has one file, which can be held to a digest
 
@@ -143,7 +143,7 @@ func noGrant() *fault {
 
 func noPushOut() *fault {
 	return &fault{403, daypass.Problem{
-		Code: "DP-979", What: "A limited pass does not push to another server", Why: "its limits end at this one",
+		Code: "DP-979", What: "A limited pass does not push to another server, or make an index mirror one", Why: "its limits end at this one",
 		Next: "Log in with a password for it.", Who: "Whoever runs the gateway can allow it (push_out).", Kind: daypass.ErrRefused,
 	}}
 }

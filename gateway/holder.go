@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -54,17 +55,23 @@ func (r *remembered[T]) get(ctx context.Context, key string, now time.Time, ask 
 	e = &memory[T]{done: make(chan struct{})}
 	r.m[key] = e
 	r.mu.Unlock()
+	e.err = errStumbled
+	defer func() {
+		r.mu.Lock()
+		e.until = now.Add(rememberFor)
+		if e.err != nil && r.m[key] == e {
+			delete(r.m, key)
+		}
+		r.mu.Unlock()
+		close(e.done)
+	}()
 	// Others wait for this, so that it does not end with who asked first.
 	e.value, e.err = ask(context.WithoutCancel(ctx))
-	r.mu.Lock()
-	e.until = now.Add(rememberFor)
-	if e.err != nil && r.m[key] == e {
-		delete(r.m, key)
-	}
-	r.mu.Unlock()
-	close(e.done)
 	return e.value, e.err
 }
+
+// errStumbled is what those who wait get where the one who asks panics.
+var errStumbled = errors.New("gateway: the question was not asked to its end")
 
 // sweep makes room: what is old goes, and if nothing is, everything.
 func (r *remembered[T]) sweep(now time.Time) {
@@ -129,7 +136,8 @@ func (g *Gateway) Since(ctx context.Context, user string) (time.Time, error) {
 
 // alive asks whether devpi has the holder of a pass, and takes us for them. A user
 // who was deleted less than a minute ago may still be found. Whoever has the name
-// of one who was deleted holds none of their passes: those end when they are shown.
+// of one who was deleted holds none of their passes. Those are refused and not
+// ended: a gateway that was started before another devpi by mistake would end all.
 func (g *Gateway) alive(ctx context.Context, s *Shown) error {
 	ask := func(ctx context.Context) (holder, error) { return g.askHolder(ctx, s.User) }
 	h, err := g.holders.get(ctx, s.User, g.c.Now(), ask)
@@ -145,9 +153,6 @@ func (g *Gateway) alive(ctx context.Context, s *Shown) error {
 		return holderGone(s.User)
 	case h.has(s.Since, s.Made):
 		return nil
-	}
-	if _, err := g.c.Passes.End(context.WithoutCancel(ctx), s.User, s.ID, "a new account of that name"); err != nil {
-		return err
 	}
 	return notAccepted()
 }
@@ -217,7 +222,7 @@ func (g *Gateway) index(ctx context.Context, user, name string) (indexInfo, erro
 		case status == http.StatusOK:
 			return got.Result, nil
 		case status == http.StatusNotFound, status == http.StatusForbidden, status == http.StatusUnauthorized:
-			return indexInfo{}, nil
+			return indexInfo{Read: &[]string{}}, nil // nobody's, for as long as this is remembered
 		}
 		return indexInfo{}, upstreamOdd(errNoStatus)
 	})

@@ -305,6 +305,9 @@ func (a action) changed(key string, value any) (action, error) {
 	if strings.HasPrefix(key, "acl_") {
 		a.grants = true
 	}
+	if key == "mirror_url" {
+		a.outward = true
+	}
 	if key != "bases" {
 		return a, nil
 	}
