@@ -71,7 +71,9 @@ func (a *app) loginPass(ctx context.Context, c indexCaller, o loginOptions, unti
 	var p pass.Pass
 	var err error
 	if o.at.pass.file != "" || o.at.pass.token != "" {
-		p, err = a.readPass(o.at.pass)
+		if p, err = a.readPass(o.at.pass); err != nil {
+			return p, err
+		}
 	} else {
 		if c.auth, err = a.logInAt(ctx, c, o.at, o.at.user); err != nil {
 			return p, err
@@ -80,10 +82,9 @@ func (a *app) loginPass(ctx context.Context, c indexCaller, o loginOptions, unti
 		if text, err = a.createToken(ctx, c, c.auth.User, devpi.Ask{Expires: until}); err != nil {
 			return p, err
 		}
-		p, err = pass.Parse(text)
-	}
-	if err != nil {
-		return p, passProblem(err)
+		if p, err = pass.Parse(text); err != nil {
+			return p, passProblem(err)
+		}
 	}
 	// Always one more link, so that the very token which the index lists is on no disk.
 	return p.Narrow("expires=" + strconv.FormatInt(min(until.Unix(), a.now().Add(longestToken).Unix()), 10))

@@ -196,6 +196,30 @@ func TestIndexState(t *testing.T) {
 	}
 }
 
+// TestLoginFile: what is wrong with the file is told as everywhere else.
+func TestLoginFile(t *testing.T) {
+	b := newIndexBench(t, &hostileIndex{who: "alice"})
+	open, broken := filepath.Join(b.env["HOME"], "open"), filepath.Join(b.env["HOME"], "broken")
+	write(t, open, plugin(t, "alice"), 0o644)
+	write(t, broken, "devpi-hello", 0o600)
+	for _, c := range []struct {
+		path, words, code string
+		exit              int
+	}{
+		{open, "others on this machine can read the file", "DP-122", 4},
+		{filepath.Join(b.env["HOME"], "none"), "there is no such file", "DP-122", 2},
+		{broken, "that is no pass", "DP-123", 2},
+	} {
+		for _, given := range [][]string{{"--file", c.path}, {"--token", "@" + c.path}} {
+			b.err.Reset()
+			code := b.do(append([]string{"login", "--index", hostileURL}, given...)...)
+			if said := b.err.String(); code != c.exit || !strings.Contains(said, c.words) || !strings.Contains(said, "["+c.code+"]") || strings.Count(said, "[DP-") != 1 {
+				t.Errorf("%q: %d %s", given, code, said)
+			}
+		}
+	}
+}
+
 // TestOverSession: devpi's own session is used while it lasts; then the password
 // is what counts.
 func TestOverSession(t *testing.T) {
