@@ -372,12 +372,13 @@ func (c *Client) refused(method string, res *http.Response, body []byte) error {
 	var r struct{ Message string }
 	_ = json.Unmarshal(body, &r) // else without words
 	message := strings.Join(strings.Fields(r.Message), " ")
+	own := strings.Contains(message, "[DP-") // a gateway of daypass, which says what to do next
 	if len(message) > 600 {
 		message = message[:600] + "…"
 	}
 	why := strconv.Itoa(res.StatusCode) + " " + http.StatusText(res.StatusCode)
 	if message != "" {
-		why += ": " + message
+		why += ": " + strings.TrimSuffix(message, ".")
 	}
 	p := &daypass.Problem{Code: "DP-134", What: "the package index at " + c.url.Host + " refused it", Why: why, Kind: daypass.ErrRefused}
 	switch status := res.StatusCode; {
@@ -387,19 +388,35 @@ func (c *Client) refused(method string, res *http.Response, body []byte) error {
 		p.Code, p.What = "DP-133", "the package index at "+c.url.Host+" did not take the name and the password"
 		p.Next, p.Kind = "Try again; a token is no password for a log-in there.", daypass.ErrNoLogin
 	case status == http.StatusForbidden:
-		p.Next = "What your pass allows: daypass pass show. A token never makes, lists or ends tokens: that takes your password."
-		p.Who = "The index's admins; where the server was started with --restrict-modify, only those listed there manage tokens."
+		p.Next, p.Who = forbidden(message)
 	case status == http.StatusNotFound && message == "":
 		p.Code, p.What = "DP-135", "the server at "+c.url.Host+" has nothing there"
 		p.Next = "Check the address. Tokens need a package gateway of daypass, or devpi-tokens beside devpi-server."
 		p.Who = "The index's admins can install either."
+	case status == http.StatusNotFound:
+		p.Next = "Check the name or the id."
 	case status >= 500:
 		p.Code, p.What = "DP-132", "the package index at "+c.url.Host+" cannot answer now"
 		p.Next, p.Who, p.Kind = "Try again in a minute.", "The index's admins see why in its log.", daypass.ErrUnreachable
 	default:
-		p.Next = "Correct it; the server's own words are above."
+		p.Next = "Correct that, and try again."
+	}
+	if own {
+		p.Next, p.Who = "", ""
 	}
 	return &Error{Problem: p, Status: res.StatusCode, Message: message}
+}
+
+// forbidden is what to do about a 403, by devpi-tokens' own words for it.
+func forbidden(message string) (next, who string) {
+	switch {
+	case strings.HasPrefix(message, "Not allowed to "): // set expiration to more than one year, create token with no expiration
+		return "Ask for a shorter time: --expires with a year at most.", "Only the index's admins have longer ones made, or ones without an end."
+	case strings.Contains(message, "user_token"):
+		return "What your pass allows: daypass pass show. A token never makes, lists or ends tokens: that takes your password.",
+			"The index's admins; where the server was started with --restrict-modify, only those listed there manage tokens."
+	}
+	return "What your pass allows, and until when: daypass pass show.", "The index's admins know what its lists permit you."
 }
 
 func (c *Client) unreachable(err error) error {

@@ -219,3 +219,46 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("nobody there: %v", err)
 	}
 }
+
+// TestAdvice: what to do next fits why the server refused, and is said once.
+func TestAdvice(t *testing.T) {
+	const show, password, codes = "daypass pass show", "takes your password", "[DP-"
+	for _, c := range []struct {
+		status        int
+		message, code string
+		says, omits   []string
+	}{
+		{403, "Access was denied to this resource.\n\n\nUnauthorized: user_token_create failed permission check\n\n", "DP-134", []string{password, "--restrict-modify"}, []string{"shorter"}},
+		{403, "Unauthorized: upload failed permission check", "DP-134", []string{show}, []string{password, "--restrict-modify"}},
+		{403, "Exception during token verification: InvalidMacaroon: Token expired at 10", "DP-134", []string{show}, []string{password, "shorter"}},
+		{403, "Not allowed to set expiration to more than one year", "DP-134", []string{"--expires", "a year at most"}, []string{password, show}},
+		{403, "Not allowed to create token with no expiration", "DP-134", []string{"--expires", "a year at most", "index's admins"}, []string{password, show}},
+		{403, "", "DP-134", []string{show}, nil},
+		{403, "This pass is not accepted: it was not made here. Have a new one made. [DP-985]", "DP-134", []string{"Have a new one made. [DP-985]"}, []string{show, password, "index's admins"}},
+		{503, "devpi-server cannot be reached: nothing was changed. Try again in a moment. [DP-993]", "DP-132", []string{"[DP-993]"}, []string{"in a minute", "index's admins"}},
+		{503, "", "DP-132", []string{"Try again in a minute."}, nil},
+		{404, "No token with id zz", "DP-134", []string{"No token with id zz. Check the name"}, []string{"above", show}},
+		{400, "Unknown restriction 'x'.", "DP-134", []string{"'x'. Correct"}, []string{"above", ".."}},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			_ = json.NewEncoder(w).Encode(map[string]string{"message": c.message})
+		}))
+		_, err := client(t, s.URL).API(t.Context(), devpi.Auth{})
+		s.Close()
+		if err == nil || !devpi.IsStatus(err, c.status) || !strings.HasSuffix(err.Error(), " ["+c.code+"]") || strings.Count(err.Error(), codes) != 1+strings.Count(c.message, codes) {
+			t.Errorf("%d %q: %v", c.status, c.message, err)
+			continue
+		}
+		for _, words := range c.says {
+			if !strings.Contains(err.Error(), words) {
+				t.Errorf("%d %q does not say %q: %v", c.status, c.message, words, err)
+			}
+		}
+		for _, words := range c.omits {
+			if strings.Contains(err.Error(), words) {
+				t.Errorf("%d %q says %q: %v", c.status, c.message, words, err)
+			}
+		}
+	}
+}
