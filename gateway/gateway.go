@@ -145,6 +145,7 @@ type Gateway struct {
 	outside    string // URL without a slash at its end, which devpi writes into its answers
 	base       string // the path of URL, without a slash at its end
 	transport  http.RoundTripper
+	askFor     time.Duration
 	acting     actor
 	holders    remembered[holder]
 	indexes    remembered[indexInfo]
@@ -173,7 +174,7 @@ func New(c Config) (*Gateway, error) {
 	c.fill()
 	g := &Gateway{
 		c: c, log: c.Log, outside: strings.TrimRight(c.URL.String(), "/"), base: strings.TrimRight(c.URL.Path, "/"),
-		transport: c.Transport,
+		transport: c.Transport, askFor: askFor,
 		lingering: make(chan struct{}, maxLingering),
 		buffers:   sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }},
 	}

@@ -91,6 +91,12 @@ func (r *remembered[T]) drop(key string) {
 	r.mu.Unlock()
 }
 
+func (r *remembered[T]) forget() {
+	r.mu.Lock()
+	clear(r.m)
+	r.mu.Unlock()
+}
+
 // A holder is whose pass it is, as devpi knows them. since is when the account
 // was made, to the second; zero where devpi does not say, as of those that only a
 // plugin knows.
@@ -187,9 +193,13 @@ func (v *visit) believed(auth daypass.Secret) bool {
 	if who, err := v.g.whois(ctx, authHeader(auth)); err != nil || who == v.g.acting.name(v.user) {
 		return err == nil
 	}
+	v.distrust(auth)
+	return false
+}
+
+func (v *visit) distrust(auth daypass.Secret) {
 	v.g.acting.refused(auth)
 	v.g.holders.drop(v.user)
-	return false
 }
 
 // indexInfo is what of an index's configuration decides.

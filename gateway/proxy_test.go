@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -421,6 +422,55 @@ func TestNotBelieved(t *testing.T) {
 	if a = s.do("POST", "/alice/dev/", body, append(bearer(token), "Content-Type", kind)...); a.status != 502 || len(s.devpi.uploads) != 0 {
 		t.Errorf("an upload: %d %s", a.status, a.body)
 	}
+	for _, asked := range []string{"GET /+api", "GET /alice/+api", "GET /alice/dev/+api", "DELETE /alice/dev/hello"} {
+		method, path, _ := strings.Cut(asked, " ")
+		s.devpi.edit(func() {
+			s.devpi.secret = "0123456789abcdef"
+			s.devpi.special["/alice/dev/hello"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }
+		})
+		if a := s.do("GET", simplePage, "", bearer(token)...); a.status != 200 {
+			t.Fatal(a)
+		}
+		s.devpi.edit(func() { s.devpi.secret = "fedcba9876543210" })
+		for range 2 {
+			if a := s.do(method, path, "", bearer(token)...); a.status != 502 || !strings.Contains(a.reason, "does not believe the gateway") {
+				t.Errorf("%s: %d %q", asked, a.status, a.reason)
+			}
+		}
+	}
+}
+
+// TestNotBelievedByPassing: what devpi said before it could not be reached for a
+// moment counts no more.
+func TestNotBelievedByPassing(t *testing.T) {
+	cut := &cutting{}
+	s := newStage(t, func(c *Config) { c.Transport = cut })
+	token := s.book.mint(t, "alice", pass.Limits{})
+	if a := s.do("GET", simplePage, "", bearer(token)...); a.status != 200 {
+		t.Fatal(a)
+	}
+	cut.off.Store(true)
+	if a := s.do("GET", simplePage, "", bearer(token)...); a.status != 503 {
+		t.Errorf("down: %d %s", a.status, a.body)
+	}
+	cut.off.Store(false)
+	s.devpi.edit(func() { s.devpi.secret = "fedcba9876543210" })
+	if a := s.do("GET", simplePage, "", bearer(token)...); a.status != 502 || !strings.Contains(a.body, "DP-996") {
+		t.Errorf("back with a new secret: %d %s", a.status, a.body)
+	}
+}
+
+// cutting is a way to devpi that can be cut.
+type cutting struct {
+	http.Transport
+	off atomic.Bool
+}
+
+func (c *cutting) RoundTrip(r *http.Request) (*http.Response, error) {
+	if c.off.Load() {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	return c.Transport.RoundTrip(r)
 }
 
 func TestClocks(t *testing.T) {

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -117,7 +119,7 @@ func TestFirstLight(t *testing.T) {
 	}
 }
 
-// TestRealTrouble: devpi with another secret, and none at all.
+// TestRealTrouble: devpi started again, with another secret, and none at all.
 func TestRealTrouble(t *testing.T) {
 	d := devpitest.Start(t, devpitest.Options{})
 	s, api := before(t, d, nil)
@@ -126,7 +128,30 @@ func TestRealTrouble(t *testing.T) {
 	if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("hello", "1.0")); r.Status != 200 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
+	d.Stop()
+	d.Restart()
+	if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("again", "1.0")); r.Status != 200 {
+		t.Errorf("started again: %d %s", r.Status, r.Body)
+	}
+	if r := d.Send(t, "GET", "ann/dev/again/1.0", nil, nil); r.Status != 200 {
+		t.Errorf("again is not there: %d", r.Status)
+	}
+	if status := s.halfUpload(token, "/ann/dev/", d.Kill); status < 500 {
+		t.Errorf("killed within an upload: %d", status)
+	}
+	d.Restart()
+	if r := d.Send(t, "GET", "ann/dev/half/1.0", nil, nil); r.Status != 404 {
+		t.Errorf("half is there: %d %s", r.Status, r.Body)
+	}
+	if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("half", "1.0")); r.Status != 200 {
+		t.Errorf("half, whole: %d %s", r.Status, r.Body)
+	}
 	d.Rekey()
+	for _, path := range []string{"+api", "ann/+api", "ann/dev/+api"} {
+		if r := api.Send(t, "GET", path, devpitest.Bearer(token), nil); r.Status != 502 || !strings.Contains(r.Message(), "does not believe the gateway") {
+			t.Errorf("%s: %d %s", path, r.Status, r.Body)
+		}
+	}
 	if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("hello", "1.1")); r.Status != 502 || !strings.Contains(r.Message(), "does not believe the gateway") {
 		t.Errorf("another secret: %d %s", r.Status, r.Body)
 	}
@@ -140,6 +165,32 @@ func TestRealTrouble(t *testing.T) {
 	if r := api.Upload(t, devpitest.Bearer(token), "ann/dev", devpitest.Wheel("hello", "1.2")); r.Status != 503 {
 		t.Errorf("none: %d %s", r.Status, r.Body)
 	}
+}
+
+// halfUpload begins an upload, has something happen within it, and ends it.
+func (s *stage) halfUpload(token, path string, within func()) int {
+	s.t.Helper()
+	kind, body := uploadForm("half", wheel("half"), strings.Repeat("x", 4<<20))
+	from, to := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(to, body[:len(body)/2])
+		within()
+		_, _ = io.WriteString(to, body[len(body)/2:])
+		_ = to.Close()
+	}()
+	r, err := http.NewRequest("POST", s.server.URL+path, from)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.ContentLength = int64(len(body))
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", kind)
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
 // TestRealServiceAccount acts by an account that ann lets upload, for nobody else.

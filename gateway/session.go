@@ -8,8 +8,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"math/bits"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -222,24 +224,32 @@ func (g *Gateway) whois(ctx context.Context, h http.Header) (string, error) {
 }
 
 func (g *Gateway) standing(ctx context.Context, h http.Header) (standing, error) {
-	var got struct {
-		Type   string `json:"type"`
-		Result struct {
-			Status []json.RawMessage `json:"authstatus"`
-		} `json:"result"`
-	}
+	var got apiAnswer
 	status, err := g.ask(ctx, http.MethodGet, "/+api", h, nil, &got)
-	if err != nil {
+	switch {
+	case err != nil:
 		return standing{}, err
-	}
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return standing{}, nil
+	case status != http.StatusOK:
+		return standing{}, upstreamOdd(errNoStatus)
 	}
+	return got.standing()
+}
+
+// An apiAnswer is what of devpi's answer at +api says whom it sees.
+type apiAnswer struct {
+	Type   string `json:"type"`
+	Result struct {
+		Status []json.RawMessage `json:"authstatus"`
+	} `json:"result"`
+}
+
+func (a apiAnswer) standing() (standing, error) {
 	var word, name string
 	var groups []string
-	if status != http.StatusOK || got.Type != "apiconfig" || len(got.Result.Status) != 3 ||
-		json.Unmarshal(got.Result.Status[0], &word) != nil || json.Unmarshal(got.Result.Status[1], &name) != nil ||
-		json.Unmarshal(got.Result.Status[2], &groups) != nil {
+	if a.Type != "apiconfig" || len(a.Result.Status) != 3 || json.Unmarshal(a.Result.Status[0], &word) != nil ||
+		json.Unmarshal(a.Result.Status[1], &name) != nil || json.Unmarshal(a.Result.Status[2], &groups) != nil {
 		return standing{}, upstreamOdd(errNoStatus)
 	}
 	if word != "ok" {
@@ -248,17 +258,54 @@ func (g *Gateway) standing(ctx context.Context, h http.Header) (standing, error)
 	return standing{name, groups}, nil
 }
 
-// whoami answers +api where devpi sees the service account: whose pass it is, is
-// what the client asks.
+// whoami hands on +api, where a client looks whether its pass is good: an answer
+// that speaks of anybody else would have people replace good ones.
 func (v *visit) whoami(s sending) error {
-	var got map[string]any
-	status, err := v.g.ask(v.r.Context(), http.MethodGet, s.target, authHeader(s.auth), nil, &got)
-	if err != nil {
-		return err
+	for name := range s.header {
+		if name != "Accept" && name != "User-Agent" {
+			delete(s.header, name)
+		}
 	}
-	result, ok := got["result"].(map[string]any)
-	if status == http.StatusOK && ok {
-		result["authstatus"] = []any{"ok", v.user, []string{}}
+	s.look = func(resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			return nil
+		}
+		b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		if err != nil {
+			return v.g.failed(err)
+		}
+		if b, err = v.seenAs(b, s.auth); err != nil {
+			return err
+		}
+		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
+		resp.Header.Set("Content-Length", strconv.Itoa(len(b)))
+		return nil
 	}
-	return v.replyAs(status, got)
+	return v.forward(s)
+}
+
+// seenAs checks whom devpi saw. Where that is the service account, whose pass it
+// is, is what the client asks.
+func (v *visit) seenAs(b []byte, auth daypass.Secret) ([]byte, error) {
+	var got apiAnswer
+	if json.Unmarshal(b, &got) != nil {
+		return nil, upstreamOdd(errNoStatus)
+	}
+	who, err := got.standing()
+	name := v.g.acting.name(v.user)
+	switch {
+	case err != nil:
+		return nil, err
+	case who.name != name:
+		v.distrust(auth)
+		return nil, notBelieved(name)
+	case name == v.user:
+		return b, nil
+	}
+	var all map[string]any
+	if err := json.Unmarshal(b, &all); err != nil {
+		return nil, upstreamOdd(err)
+	}
+	all["result"].(map[string]any)["authstatus"] = []any{"ok", v.user, []string{}} // it was read as such
+	return json.Marshal(all)
 }

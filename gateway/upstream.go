@@ -24,7 +24,7 @@ const (
 // ask sends a small request of our own to devpi and reads JSON into out. An
 // answer that is no JSON leaves out as it is. Errors are *refusal.
 func (g *Gateway) ask(ctx context.Context, method, path string, h http.Header, body io.Reader, out any) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+	ctx, cancel := context.WithTimeout(ctx, g.askFor)
 	defer cancel()
 	u, err := g.upstreamURL(path)
 	if err != nil {
@@ -43,7 +43,7 @@ func (g *Gateway) ask(ctx context.Context, method, path string, h http.Header, b
 	}
 	resp, err := g.transport.RoundTrip(q)
 	if err != nil {
-		return 0, upstreamFailed(err)
+		return 0, g.failed(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -139,6 +139,8 @@ type sending struct {
 	pass           bool // somebody's pass is behind auth
 	// broken returns why a body ended early. It may be nil.
 	broken func() error
+	// look may refuse devpi's answer, or change it. It may be nil.
+	look func(*http.Response) error
 }
 
 // forward sends a request to devpi and its answer to the client. What it
@@ -166,13 +168,18 @@ func (v *visit) forward(s sending) error {
 	case err != nil && q.Context().Err() != nil:
 		return errGone
 	case err != nil:
-		return upstreamFailed(err)
-	case s.pass && resp.StatusCode == http.StatusUnauthorized && !v.believed(s.auth):
+		return v.g.failed(err)
+	case s.pass && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) && !v.believed(s.auth):
 		return notBelieved(v.g.acting.name(v.user))
 	case resp.StatusCode < 300 && !sent.whole(s.length): // then it did nothing
 		return upstreamOdd(errEarly)
 	case resp.StatusCode < 200:
 		return upstreamOdd(errSwitch)
+	}
+	if s.look != nil {
+		if err := s.look(resp); err != nil {
+			return err
+		}
 	}
 	v.answer(resp, s.pass)
 	return nil
@@ -284,6 +291,13 @@ var (
 	errEarly  = errors.New("devpi answered before it had the whole request")
 	errSwitch = errors.New("devpi answered what nobody asked for")
 )
+
+// failed forgets whom devpi took us for: it may be started again with another
+// secret, and then takes us for nobody.
+func (g *Gateway) failed(err error) *refusal {
+	g.holders.forget()
+	return upstreamFailed(err)
+}
 
 // upstreamFailed says in words why there is no answer.
 func upstreamFailed(err error) *refusal {

@@ -258,10 +258,10 @@ func (v *visit) byPass() error {
 	if s.auth, err = v.g.acting.auth(v.r.Context(), v.user); err != nil {
 		return err
 	}
-	if v.act.name == "whoami" && v.g.acting.name(v.user) != v.user {
+	s.pass = true
+	if v.act.name == "whoami" {
 		return v.whoami(s)
 	}
-	s.pass = true
 	if payload != nil {
 		s.body, s.length = payload, payload.length
 		s.broken = func() error {
