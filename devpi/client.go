@@ -183,6 +183,7 @@ type Ask struct {
 	Allowed, Indexes, Projects []string
 	Expires                    time.Time // zero: as the server has it, a year; daypass.Forever: never
 	NotBefore                  time.Time // zero: none
+	Label                      string    // what it is for; a package gateway of daypass keeps it, devpi-tokens refuses it
 }
 
 func (a Ask) fields() map[string]any {
@@ -202,6 +203,9 @@ func (a Ask) fields() map[string]any {
 	if !a.NotBefore.IsZero() {
 		out["not_before"] = a.NotBefore.Unix()
 	}
+	if a.Label != "" {
+		out["label"] = a.Label
+	}
 	return out
 }
 
@@ -212,7 +216,13 @@ func (c *Client) CreateToken(ctx context.Context, api API, a Auth, user string, 
 		return daypass.Secret{}, err
 	}
 	var r struct{ Token string }
-	if err := c.call(ctx, http.MethodPost, path+"+token-create", a, ask.fields(), "token-info", &r); err != nil {
+	err = c.call(ctx, http.MethodPost, path+"+token-create", a, ask.fields(), "token-info", &r)
+	var refusal *Error
+	if errors.As(err, &refusal) && refusal.Message == "Unknown restriction 'label'." {
+		refusal.Problem.What, refusal.Problem.Kind = "the package index at "+c.url.Host+" keeps no labels", daypass.ErrUsage
+		refusal.Problem.Next = "Leave --label out; the tokens of a gateway of daypass have one."
+	}
+	if err != nil {
 		return daypass.Secret{}, err
 	}
 	return daypass.NewSecret(r.Token), nil
@@ -225,7 +235,8 @@ type Token struct {
 	// What a package gateway knows beyond that; zero elsewhere.
 	Label   string
 	Created time.Time
-	Used    time.Time
+	Used    time.Time // with Created: zero is never
+	Until   time.Time // zero too: no end
 	Uses    int64
 }
 
@@ -237,10 +248,10 @@ func (c *Client) Tokens(ctx context.Context, api API, a Auth, user string) ([]To
 	}
 	var r struct {
 		Tokens map[string]struct {
-			Restrictions  []string
-			Label         string
-			Created, Used time.Time
-			Uses          int64
+			Restrictions         []string
+			Label                string
+			Created, Used, Until time.Time
+			Uses                 int64
 		}
 	}
 	if err := c.call(ctx, http.MethodGet, path+"+tokens", a, nil, "tokens-info", &r); err != nil {
@@ -248,7 +259,7 @@ func (c *Client) Tokens(ctx context.Context, api API, a Auth, user string) ([]To
 	}
 	out := []Token{}
 	for id, t := range r.Tokens {
-		out = append(out, Token{ID: id, Restrictions: t.Restrictions, Label: t.Label, Created: t.Created, Used: t.Used, Uses: t.Uses})
+		out = append(out, Token{ID: id, Restrictions: t.Restrictions, Label: t.Label, Created: t.Created, Used: t.Used, Until: t.Until, Uses: t.Uses})
 	}
 	slices.SortFunc(out, func(a, b Token) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil

@@ -57,9 +57,6 @@ func (a *app) passCreate(c *cobra.Command, n *narrowing, o *passService) error {
 // createAtIndex: what the index has words for is in the pass from the start;
 // what only daypass has is added here, which needs nobody.
 func (a *app) createAtIndex(c *cobra.Command, n *narrowing, o *passService) error {
-	if o.label != "" {
-		return usageProblem(c, "--label is for the access service: an index keeps no labels")
-	}
 	if n.forJob {
 		if err := a.forJob(c.Context(), &n.limits); err != nil {
 			return err
@@ -80,7 +77,7 @@ func (a *app) createAtIndex(c *cobra.Command, n *narrowing, o *passService) erro
 		return err
 	}
 	l := n.limits
-	ask := devpi.Ask{Allowed: tidy(l.Allowed), Indexes: tidy(l.Indexes), Projects: tidy(l.Projects), Expires: l.Expires, NotBefore: l.NotBefore}
+	ask := devpi.Ask{Allowed: tidy(l.Allowed), Indexes: tidy(l.Indexes), Projects: tidy(l.Projects), Expires: l.Expires, NotBefore: l.NotBefore, Label: o.label}
 	text, err := a.createToken(c.Context(), caller, caller.target(o.at), ask)
 	if err != nil {
 		return err

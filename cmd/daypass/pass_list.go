@@ -8,12 +8,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
+	"github.com/daypass-dev/daypass/devpi"
 )
 
 const passListHelp = `List your passes: what each is for, when it was made and last used, how often, until
 when it is good, what it is limited to. Narrowed passes are not listed, since nobody
-is asked when one is made; their uses count at the pass that they were made of.`
+is asked when one is made; their uses count at the pass that they were made of.
+A package index without a gateway of daypass tells the limits only.`
 
 func (a *app) passListCommand() *cobra.Command {
 	var at indexOptions
@@ -106,7 +109,7 @@ func (a *app) listAtIndex(ctx context.Context, at indexOptions, asJSON bool) err
 	if asJSON {
 		rows := []map[string]any{}
 		for _, t := range list {
-			rows = append(rows, map[string]any{"id": t.ID, "user": c.target(at), "limits": listOf(t.Restrictions), "label": t.Label})
+			rows = append(rows, indexTokenObject(t, c.target(at)))
 		}
 		s.object(rows)
 		return nil
@@ -117,12 +120,41 @@ func (a *app) listAtIndex(ctx context.Context, at indexOptions, asJSON bool) err
 	for _, t := range list {
 		s.result("%s%s", s.bold(t.ID), with("  ", t.Label))
 		a.listedTimes(s, t.Created, t.Used, t.Uses)
-		for _, text := range t.Restrictions {
-			if at, ok := momentOf(text); ok && strings.HasPrefix(text, "expires=") {
-				s.result("  Ends:   %s", s.moment(at))
-			}
+		if ends := indexTokenEnd(t); !ends.IsZero() {
+			s.result("  Ends:   %s", s.moment(ends))
 		}
 		s.result("  Limits: %s", first(strings.Join(t.Restrictions, "; "), "none"))
 	}
 	return nil
+}
+
+// indexTokenEnd is when a token ends, as its index says it or its limits do;
+// zero where neither does.
+func indexTokenEnd(t devpi.Token) time.Time {
+	ends := t.Until
+	for _, text := range t.Restrictions {
+		at, ok := momentOf(text)
+		if text == "expires=never" {
+			at, ok = daypass.Forever, true
+		}
+		if ok && strings.HasPrefix(text, "expires=") && (ends.IsZero() || at.Before(ends)) {
+			ends = at
+		}
+	}
+	return ends
+}
+
+// indexTokenObject has the keys of a pass of the access service; what only a
+// gateway knows is left out elsewhere.
+func indexTokenObject(t devpi.Token, user string) map[string]any {
+	row := map[string]any{"id": t.ID, "user": user, "limits": listOf(t.Restrictions), "label": t.Label}
+	for name, at := range map[string]time.Time{"created": t.Created, "used": t.Used, "until": t.Until} {
+		if !at.IsZero() {
+			row[name] = at.UTC().Format(time.RFC3339)
+		}
+	}
+	if !t.Created.IsZero() {
+		row["uses"] = t.Uses
+	}
+	return row
 }

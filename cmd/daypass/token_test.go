@@ -25,6 +25,8 @@ type hostileIndex struct {
 	over    bool   // sessions have ended
 	asked   []string
 	deleted int
+	plain   bool   // knows no labels, as devpi-tokens
+	tokens  string // that it lists
 }
 
 const (
@@ -52,8 +54,15 @@ func (h *hostileIndex) RoundTrip(r *http.Request) (*http.Response, error) {
 	case strings.HasSuffix(r.URL.Path, "/+token-create"):
 		var ask map[string]any
 		_ = json.NewDecoder(r.Body).Decode(&ask)
+		if _, labelled := ask["label"]; labelled && h.plain {
+			w.WriteHeader(400)
+			fmt.Fprint(w, `{"message": "Unknown restriction 'label'."}`)
+			break
+		}
 		text, _ := json.Marshal(h.token(ask))
 		fmt.Fprintf(w, `{"type": "token-info", "result": {"token": %s}}`, text)
+	case strings.HasSuffix(r.URL.Path, "/+tokens"):
+		fmt.Fprintf(w, `{"type": "tokens-info", "result": {"tokens": %s}}`, h.tokens)
 	case r.Method == "DELETE":
 		h.deleted++
 		fmt.Fprint(w, `{"message": "token x deleted"}`)
@@ -217,6 +226,77 @@ func TestLoginFile(t *testing.T) {
 				t.Errorf("%q: %d %s", given, code, said)
 			}
 		}
+	}
+}
+
+// TestIndexLabel: a label goes to the index where one was given, and an index
+// that keeps none says so.
+func TestIndexLabel(t *testing.T) {
+	var got map[string]any
+	h := &hostileIndex{who: "alice", token: func(ask map[string]any) string { got = ask; return plugin(t, "alice", expires(ask)) }}
+	b := newIndexBench(t, h)
+	if code := b.do(b.logIn("pass", "create", "--expires", "1h", "--label", "nightly build")...); code != 0 || got["label"] != "nightly build" {
+		t.Errorf("%d %v %s", code, got, b.err.String())
+	}
+	if code := b.do(b.logIn("pass", "create", "--expires", "1h")...); code != 0 || len(got) != 1 {
+		t.Errorf("without a label: %d %v %s", code, got, b.err.String())
+	}
+	h.plain = true
+	code := b.do(b.logIn("pass", "create", "--expires", "1h", "--label", "nightly build")...)
+	if said := b.err.String(); code != 2 || b.out.Len() > 0 || !strings.Contains(said, "keeps no labels") || !strings.Contains(said, "Leave --label out") || !strings.Contains(said, "[DP-134]") {
+		t.Errorf("at an index without labels: %d %s", code, said)
+	}
+	if code := b.do(b.logIn("pass", "create", "--expires", "1h")...); code != 0 {
+		t.Errorf("without a label there: %d %s", code, b.err.String())
+	}
+}
+
+// TestIndexList: what a gateway tells beyond devpi-tokens is shown, and a list
+// of devpi-tokens is as it was.
+func TestIndexList(t *testing.T) {
+	h := &hostileIndex{who: "alice", tokens: `{
+		"a1": {"restrictions": ["expires=4000000000", "projects=maps"], "label": "nightly\u001b[2J build", "created": "2026-05-01T08:00:00Z", "used": "2026-05-02T09:30:00Z", "until": "2096-10-02T07:06:40Z", "uses": 7},
+		"b2": {"restrictions": ["expires=never"], "label": "", "created": "2026-05-03T08:00:00Z", "uses": 0},
+		"c3": {"restrictions": ["expires=4000000000"]}}`}
+	b := newIndexBench(t, h)
+	if code := b.do(b.logIn("pass", "list")...); code != 0 {
+		t.Fatal(b.err.String())
+	}
+	said := b.out.String()
+	a1, rest, _ := strings.Cut(said, "b2")
+	b2, c3, _ := strings.Cut(rest, "c3")
+	for what, has := range map[string]bool{
+		"a1's label": strings.Contains(a1, "nightly") && strings.Contains(a1, "build") && !strings.Contains(said, "\x1b"),
+		"a1's times": strings.Contains(a1, "Made:   2026-05-0") && strings.Contains(a1, "Used:   7 times, last at 2026-05-0") && strings.Count(a1, "Ends:   ") == 1 && strings.Contains(a1, "2096-10-0"),
+		"a1's rest":  strings.Contains(a1, "Limits: expires=4000000000; projects=maps"),
+		"b2":         strings.Contains(b2, "Made:   2026-05-0") && strings.Contains(b2, "Used:   never") && strings.Contains(b2, "Ends:   no set time"),
+		"c3":         !strings.Contains(c3, "Made:") && !strings.Contains(c3, "Used:") && strings.Contains(c3, "Ends:   2096-10-0"),
+	} {
+		if !has {
+			t.Errorf("%s:\n%s", what, said)
+		}
+	}
+	if code := b.do(b.logIn("pass", "list", "--json")...); code != 0 {
+		t.Fatal(b.err.String())
+	}
+	var rows []map[string]any
+	if err := json.Unmarshal(b.out.Bytes(), &rows); err != nil || len(rows) != 3 {
+		t.Fatalf("%v %s", err, b.out.String())
+	}
+	for i, want := range []map[string]any{
+		{"label": "nightly\u001b[2J build", "created": "2026-05-01T08:00:00Z", "used": "2026-05-02T09:30:00Z", "until": "2096-10-02T07:06:40Z", "uses": 7.0},
+		{"label": "", "created": "2026-05-03T08:00:00Z", "used": nil, "until": nil, "uses": 0.0},
+		{"label": "", "created": nil, "used": nil, "until": nil, "uses": nil},
+	} {
+		for key, value := range want {
+			if rows[i][key] != value {
+				t.Errorf("%s of %v: %v", key, rows[i]["id"], rows[i][key])
+			}
+		}
+	}
+	h.tokens = `{"a1": {"restrictions": [], "created": "yesterday"}}`
+	if code := b.do(b.logIn("pass", "list")...); code != 4 || !strings.Contains(b.err.String(), "[DP-136]") {
+		t.Errorf("a time that is none: %d %s", code, b.err.String())
 	}
 }
 
