@@ -60,20 +60,21 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 	b.work()
 }
 
-// passEnded reports whether a child in memory was made by a pass that has ended
-// since, or that had one narrowed from it ended: which one made it is not asked.
+// passEnded reports whether a child was made by a pass that has ended since, or
+// was narrowed from one that has. What cannot be asked has.
 func (b *Broker) passEnded(ctx context.Context, ch store.Child) bool {
-	if ch.Pass == "" {
-		return false
-	}
+	return ch.Pass != "" && b.endedOf(ctx, ch.Pass)(ch)
+}
+
+// endedOf is passEnded for the children of one pass.
+func (b *Broker) endedOf(ctx context.Context, id string) func(store.Child) bool {
 	realm := b.book.realm(bookKey{})
-	row, err := b.Store.Pass(ctx, realm, "", ch.Pass)
-	if err != nil || !row.Ended.IsZero() {
-		return true
+	row, err := b.Store.Pass(ctx, realm, "", id)
+	whole := err != nil || !row.Ended.IsZero()
+	links, err := b.Store.EndedLinks(ctx, realm, "", id)
+	return func(ch store.Child) bool {
+		return ch.Pass == id && (whole || err != nil || slices.ContainsFunc(links, func(l store.EndedLink) bool { return ch.MadeUnder(l.Link) }))
 	}
-	links, err := b.Store.EndedLinks(ctx, realm, "", ch.Pass)
-	// Another process's clock may differ by a little.
-	return err != nil || slices.ContainsFunc(links, func(l store.EndedLink) bool { return l.At.After(ch.Created.Add(-time.Minute)) })
 }
 
 // endCutOff ends the connections in this process's memory of somebody whom

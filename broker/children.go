@@ -25,7 +25,7 @@ type childKey struct {
 }
 
 // A passKey is a pass as it was shown: a narrower one is another.
-type passKey struct{ id, link string }
+type passKey struct{ id, links string }
 
 // A kept credential lies in memory until shortly before its end.
 type kept struct {

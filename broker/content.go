@@ -119,7 +119,7 @@ func (b *Broker) issueAsHub(ctx context.Context, g *guarded, q asking, key child
 	}
 	row := store.Child{
 		Host: q.ask.Host, Repo: right.Repo, Access: daypass.Read, AsHub: true, Username: child.Username,
-		Until: soonest(scope.Until, child.Ends), Ends: child.Ends, Created: b.Now(), Used: b.Now(), Pass: key.pass.id, Link: key.pass.link,
+		Until: soonest(scope.Until, child.Ends), Ends: child.Ends, Created: b.Now(), Used: b.Now(), Pass: key.pass.id, Links: key.pass.links,
 	}
 	k := keep(row, child.Token, daypass.Account{}, q.ask.Repo)
 	h := holder{q.p.ID, q.server()}

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"net/netip"
 	"net/url"
@@ -138,8 +137,7 @@ func (q *passing) key() passKey {
 	if q == nil {
 		return passKey{}
 	}
-	last := q.Last()
-	return passKey{q.Row.ID, hex.EncodeToString(last[:])}
+	return passKey{q.Row.ID, store.LinksText(q.added())}
 }
 
 // whole is how long the pass lives, for the rules; 0 is no pass.

@@ -44,7 +44,8 @@ func (b *PassBook) recordEnd(tx *store.Tx, e store.Event, p store.Pass, why stri
 }
 
 // EndShown ends a pass that is shown, and all that were narrowed from it, whoever
-// shows it: what it was narrowed from goes on. One that is over, or ended, is
+// shows it: what it was narrowed from goes on, unless so many of the root were
+// ended by themselves that its whole branch has to end (see [store.Tx.EndLink]). One that is over, or ended, is
 // answered as an unknown one is.
 func (b *PassBook) EndShown(ctx context.Context, p pass.Pass, e store.Event) (store.EventID, error) {
 	s, err := b.Open(ctx, p)
@@ -63,13 +64,23 @@ func (b *PassBook) EndShown(ctx context.Context, p pass.Pass, e store.Event) (st
 		}
 		return id, err
 	}
-	caveats := p.Caveats()
-	e.Link = s.Last().Short()
 	var id store.EventID
 	err = b.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		at, err := tx.EndLink(s.Row.Realm, s.Row.User, s.Row.ID, s.chain(p))
+		e.Link = pass.Link(at.Link).Short()
 		id = b.recordEnd(tx, e, s.Row, why)
-		return tx.EndLink(s.Row.Realm, s.Row.User, s.Row.ID, s.Last(), caveats[len(caveats)-1])
+		return err
 	})
 	b.dropKey(s.key())
 	return id, storeProblem(err)
+}
+
+// chain is what narrowing added to a pass, each caveat with its link.
+func (s *Shown) chain(p pass.Pass) []store.EndedLink {
+	caveats, links := p.Caveats(), s.added()
+	out := make([]store.EndedLink, len(links))
+	for i, l := range links {
+		out[i] = store.EndedLink{Link: l, Label: caveats[len(s.Row.Caveats)+i]}
+	}
+	return out
 }

@@ -317,7 +317,8 @@ func (b *Broker) EndShownPass(ctx context.Context, text daypass.Secret, from net
 		e.User = who.User.Name
 	}
 	id, err := b.book.EndShown(ctx, p, e)
-	b.passesEnded(ctx, s.Row.Person, s.Row)
+	b.book.dropKey(s.key())
+	b.madeByEnded(ctx, s.Row.Person, b.endedOf(context.WithoutCancel(ctx), s.Row.ID))
 	return id, err
 }
 
@@ -332,9 +333,13 @@ func (b *Broker) passesEnded(ctx context.Context, person int64, rows ...store.Pa
 		ids[r.ID] = true
 		b.book.dropKey(keyOf(r))
 	}
-	b.children.drop(func(_ childKey, k *kept) bool { return ids[k.Pass] })
+	b.madeByEnded(ctx, person, func(ch store.Child) bool { return ids[ch.Pass] })
+}
+
+func (b *Broker) madeByEnded(ctx context.Context, person int64, match func(store.Child) bool) {
+	b.children.drop(func(_ childKey, k *kept) bool { return match(k.Child) })
 	b.work()
-	b.endMemoryChildren(context.WithoutCancel(ctx), person, func(ch store.Child) bool { return ids[ch.Pass] })
+	b.endMemoryChildren(context.WithoutCancel(ctx), person, match)
 }
 
 // PassCaller says whose a pass is, shown from an address, which is not valid where

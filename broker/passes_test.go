@@ -593,3 +593,56 @@ func TestNeverByFarEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestSiblingsOfHostilePass: whoever holds one narrowed pass does not end what
+// another made of the same root, nor takes away the room for ending others.
+func TestSiblingsOfHostilePass(t *testing.T) {
+	t.Run("stored", func(t *testing.T) { hostileSibling(t, newRig(t), 2000) })
+	t.Run("in memory", func(t *testing.T) { hostileSibling(t, newRig(t, inMemory), 8) })
+}
+
+func hostileSibling(t *testing.T, r *rig, most int) {
+	jo := r.user("jo")
+	r.connect(jo, fake.CampusUser)
+	root := r.mint(jo, pass.Limits{})
+	evil := narrowed(t, root.Text, pass.Limits{Repos: []string{"river-lab/data"}})
+	good := narrowed(t, root.Text, pass.Limits{Repos: []string{notes.String()}})
+	whole, leaf := r.mustWith(root.Text, notes), withCaveats(t, good, "dp:access=read")
+	sibling, below := r.mustWith(good, notes), r.mustWith(leaf, notes)
+	end := func(text daypass.Secret) error {
+		_, err := r.EndShownPass(t.Context(), text, netip.Addr{}, "")
+		return err
+	}
+	live := func(when string, want bool, all ...broker.Answer) {
+		t.Helper()
+		p, _, _ := r.db.Person(t.Context(), jo.User)
+		if _, err := r.Settle(t.Context(), p.ID); err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range all {
+			if r.live(a) != want {
+				t.Errorf("%s: token %d lives: %v", when, i, !want)
+			}
+		}
+	}
+	var err error
+	n := 0
+	for ; err == nil && n < most; n++ {
+		err = end(withCaveats(t, evil, fmt.Sprint("dp:uses=", n+1)))
+	}
+	if most > 1024 {
+		r.refusedBy(err, "DP-160", "one that ends its own again and again", evil)
+		if n != 514 { // 512 by themselves, then all of its branch
+			t.Errorf("ended %d", n)
+		}
+	}
+	live("somebody ended theirs", true, whole, sibling, below)
+	if !r.mustWith(good, notes).Cached {
+		t.Error("a sibling has lost its token")
+	}
+	if err := end(good); err != nil {
+		t.Errorf("a sibling cannot be ended by itself any more: %v", err)
+	}
+	live("ended, and what was narrowed from it", false, sibling, below)
+	live("what it was narrowed from", true, whole)
+}

@@ -77,6 +77,15 @@ func (s *Shown) links(ended []pass.Link) int {
 // Last is the link of the pass as it was shown.
 func (s *Shown) Last() pass.Link { return s.Opened.Link(s.Opened.Links() - 1) }
 
+// added are the links that narrowing added, the first first.
+func (s *Shown) added() [][32]byte {
+	var out [][32]byte
+	for i := len(s.Row.Caveats) + 1; i < s.Opened.Links(); i++ {
+		out = append(out, s.Opened.Link(i))
+	}
+	return out
+}
+
 // Narrowed reports whether the pass is narrower than the one that was minted.
 func (s *Shown) Narrowed() bool { return s.Opened.Links()-1 > len(s.Row.Caveats) }
 

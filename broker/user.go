@@ -83,7 +83,7 @@ func (b *Broker) remembered(ctx context.Context, led ledger, conn store.Connecti
 	}
 	for _, ch := range list {
 		fits := !ch.Ending && ch.Until.After(now.Add(margin)) && !ch.Until.After(now.Add(q.verdict.Max)) &&
-			(passKey{ch.Pass, ch.Link}) == key.pass && ch.Server == key.server && folded(ch.Repo) == key.repo && ch.Access == key.asked && ch.Person == key.person
+			(passKey{ch.Pass, ch.Links}) == key.pass && ch.Server == key.server && folded(ch.Repo) == key.repo && ch.Access == key.asked && ch.Person == key.person
 		if !fits {
 			continue
 		}
@@ -175,7 +175,7 @@ func (b *Broker) born(ctx context.Context, g *guarded, led ledger, conn store.Co
 	row := store.Child{
 		Connection: conn.ID, Person: q.p.ID, Server: q.server(), Host: q.ask.Host, Repo: scope.Repos[0], Access: scope.Access,
 		Username: child.Username, Account: conn.Account.Login, Until: soonest(scope.Until, child.Ends), Ends: child.Ends,
-		Created: b.Now(), Used: b.Now(), Pass: q.ask.pass.key().id, Link: q.ask.pass.key().link,
+		Created: b.Now(), Used: b.Now(), Pass: q.ask.pass.key().id, Links: q.ask.pass.key().links,
 	}
 	k := keep(row, child.Token, conn.Account, q.ask.Repo)
 	var id store.EventID

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"strconv"
 	"strings"
@@ -30,9 +31,31 @@ type Child struct {
 	Epoch      int64
 	Ending     bool   // a to-do to revoke it waits
 	Pass       string // the ID of the pass that it was made by, of the hub's realm; "": by none
-	Link       string // the link of that pass as it was shown: another narrowing is another caller
+	Links      string // of that pass as it was shown: see [LinksText]; another narrowing is another caller
 
 	owner owner // none where AsHub
+}
+
+// LinksText is how a child's row names the pass that it was made by: the links
+// that narrowing added, the first of them first, in 64 hex digits each. A pass as
+// it was minted has none.
+func LinksText(links [][32]byte) string {
+	var b strings.Builder
+	for _, l := range links {
+		b.WriteString(hex.EncodeToString(l[:]))
+	}
+	return b.String()
+}
+
+// MadeUnder reports whether the pass by which a child was made has a link.
+func (c Child) MadeUnder(link [32]byte) bool {
+	want := hex.EncodeToString(link[:])
+	for at := 0; at+len(want) <= len(c.Links); at += len(want) {
+		if c.Links[at:at+len(want)] == want {
+			return true
+		}
+	}
+	return false
 }
 
 // ChildFilter chooses children; zero fields choose all.
@@ -50,15 +73,15 @@ type ChildFilter struct {
 }
 
 const childColumns = `c.id, c.connection, c.person, c.server, c.host, c.owner, c.name, c.repo, c.access, c.as_hub, c.username, c.account,
-	c.until, c.ends, c.created, c.used, c.epoch, c.ending, c.pass, c.link, c.hub, c.born`
+	c.until, c.ends, c.created, c.used, c.epoch, c.ending, c.pass, c.links, c.hub, c.born`
 
 // childReturned are the same for RETURNING, where SQLite knows no alias.
 const childReturned = `id, connection, person, server, host, owner, name, repo, access, as_hub, username, account,
-	until, ends, created, used, epoch, ending, pass, link, hub, born`
+	until, ends, created, used, epoch, ending, pass, links, hub, born`
 
 func childFields(c *Child, w *childWords) []any {
 	return []any{&c.ID, &c.Connection, &c.Person, &w.server, &c.Host, &c.Repo.Owner, &c.Repo.Name, &c.Repo.ID, &w.access, &w.asHub,
-		&c.Username, &c.Account, &w.until, &w.ends, &w.created, &w.used, &c.Epoch, &w.ending, &c.Pass, &c.Link, &c.owner.hub, &c.owner.born}
+		&c.Username, &c.Account, &w.until, &w.ends, &w.created, &w.used, &c.Epoch, &w.ending, &c.Pass, &c.Links, &c.owner.hub, &c.owner.born}
 }
 
 // childWords are the fields that are stored in another form.
@@ -116,7 +139,7 @@ func (c Child) place() place {
 	return place{
 		table: "children", row: n(c.ID), person: c.Person, created: micro(c.Created), host: c.Host, owner: c.owner,
 		more: bound(n(c.Connection), serverText(c.Server), c.Repo.Owner, c.Repo.Name, n(c.Repo.ID), c.Access.String(), n(flag(c.AsHub)),
-			c.Username, c.Account, n(micro(c.Until)), n(micro(c.Ends)), n(c.Epoch), c.Pass, c.Link),
+			c.Username, c.Account, n(micro(c.Until)), n(micro(c.Ends)), n(c.Epoch), c.Pass, c.Links),
 	}
 }
 
@@ -241,10 +264,10 @@ func (tx *Tx) PutChild(c Child, token daypass.Secret) (Child, error) {
 		}
 	}
 	c.ID, err = txOne(tx, scanInt, `INSERT INTO children (connection, person, server, host, owner, name, repo, access, as_hub, username, account,
-		until, ends, created, used, epoch, sealed_by, box, hub, born, pass, link)
+		until, ends, created, used, epoch, sealed_by, box, hub, born, pass, links)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, '', $16, $17, $18, $19, $20) RETURNING id`,
 		c.Connection, c.Person, serverText(c.Server), c.Host, c.Repo.Owner, c.Repo.Name, c.Repo.ID, c.Access.String(), flag(c.AsHub),
-		c.Username, c.Account, micro(c.Until), micro(c.Ends), at, c.Epoch, []byte{}, c.owner.hub, c.owner.born, c.Pass, c.Link)
+		c.Username, c.Account, micro(c.Until), micro(c.Ends), at, c.Epoch, []byte{}, c.owner.hub, c.owner.born, c.Pass, c.Links)
 	if err != nil {
 		return Child{}, err
 	}

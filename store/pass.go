@@ -132,9 +132,15 @@ type boxedLink struct {
 	Label string `json:"label,omitempty"`
 }
 
-// endedLimit bounds the derived passes of one pass that are ended one by one:
-// all are read whenever its key is.
-const endedLimit = 1024
+const (
+	// endedLimit bounds the derived passes of one pass that are ended one by one:
+	// all are read whenever its key is.
+	endedLimit = 1024
+	// endedLast is how many of them end where they were shown. Beyond it the whole
+	// branch ends: whoever holds one derived pass makes as many more of it as they
+	// like, and would else use up what others need.
+	endedLast = endedLimit / 2
+)
 
 func (db *DB) openPass(p sealedPass) (passBox, error) {
 	var out passBox
@@ -337,13 +343,13 @@ func (tx *Tx) endPasses(w where, why string) ([]Pass, error) {
 			tx.Change(Change{Kind: "pass", Person: p.Person})
 		}
 		if err == nil {
-			err = tx.endPassChildren(p, why)
+			err = tx.endPassChildren(p, why, func(Child) bool { return true })
 		}
 	}
 	return ended, err
 }
 
-func (tx *Tx) endPassChildren(p Pass, why string) error {
+func (tx *Tx) endPassChildren(p Pass, why string, of func(Child) bool) error {
 	if !p.ofHub() {
 		return nil
 	}
@@ -353,50 +359,70 @@ func (tx *Tx) endPassChildren(p Pass, why string) error {
 	}
 	var ids []int64
 	for _, c := range children {
-		if !c.Ending {
+		if !c.Ending && of(c) {
 			ids = append(ids, c.ID)
 		}
 	}
 	return tx.EndChildren(ids, why)
 }
 
-// EndLink ends a derived pass at one of its links, and with it all that was
-// derived from there; the children that were made by any pass of the same root
-// end too. A link that was ended before is no error, nor is a pass that has
+// EndLink ends a derived pass, and with it all that was derived from it and the
+// children that were made by any of these. The chain is what narrowing added to the
+// pass as it was shown, the first first, each with its label; the end is at the
+// last of it, but at the first where many were ended already (512 of one root):
+// the derived pass itself, then, from which this one and those were made. It
+// returns where that is.
+//
+// A chain of which a link was ended before is no error, nor is a pass that has
 // ended or is gone: what was derived from it is dead with it. ErrSeal: the row is
 // not as the store wrote it, and opens for nobody. It writes a Change ("pass").
-func (tx *Tx) EndLink(realm, user, id string, link [32]byte, label string) error {
+func (tx *Tx) EndLink(realm, user, id string, chain []EndedLink) (EndedLink, error) {
+	if len(chain) == 0 {
+		return EndedLink{}, errors.New("store: a pass was to be ended as one that was derived, and is none")
+	}
+	at := chain[len(chain)-1]
 	if !storable(realm) || !storable(user) || !storable(id) {
-		return nil
+		return at, nil
 	}
 	// This also locks the row, so that no other's link is lost.
 	row, err := txOne(tx, scanSealedPass, `UPDATE passes SET uses = uses WHERE name = $1 AND username = $2 AND realm = $3 AND ended = 0
 		RETURNING `+passColumns+`, box`, id, user, realm)
 	if errors.Is(err, ErrNone) {
-		return nil
+		return at, nil
 	}
 	if err != nil {
-		return err
+		return at, err
 	}
 	box, err := tx.g.db.openPass(row)
-	if err != nil || slices.ContainsFunc(box.Ended, func(l boxedLink) bool { return [32]byte(l.Link) == link }) {
-		return err
+	if err != nil || box.has(chain) {
+		return at, err
+	}
+	if len(box.Ended) >= endedLast {
+		at = chain[0]
 	}
 	if len(box.Ended) >= endedLimit {
-		return &daypass.Problem{Code: "DP-944", What: "this derived pass cannot be ended by itself", Kind: daypass.ErrRefused,
+		return at, &daypass.Problem{Code: "DP-944", What: "this derived pass cannot be ended by itself", Kind: daypass.ErrRefused,
 			Why:  fmt.Sprintf("%d others of the same pass were ended, which is as many as are kept", endedLimit),
 			Next: "End the pass that it was narrowed from, and make another."}
 	}
-	box.Ended = append(box.Ended, boxedLink{link[:], micro(tx.Now()), cleanText(label)})
+	at.At = tx.Now()
+	box.Ended = append(box.Ended, boxedLink{at.Link[:], micro(at.At), cleanText(at.Label)})
 	sealed, by, err := tx.g.db.sealPass(row.Pass, box)
 	if err != nil {
-		return err
+		return at, err
 	}
 	if _, err := tx.exec(`UPDATE passes SET sealed_by = $1, box = $2 WHERE id = $3`, by, sealed, row.row); err != nil {
-		return err
+		return at, err
 	}
 	tx.Change(Change{Kind: "pass", Person: row.Person})
-	return tx.endPassChildren(row.Pass, "a pass was ended")
+	return at, tx.endPassChildren(row.Pass, "a pass was ended", func(c Child) bool { return c.MadeUnder(at.Link) })
+}
+
+// has reports whether a link of a chain was ended.
+func (b passBox) has(chain []EndedLink) bool {
+	return slices.ContainsFunc(b.Ended, func(l boxedLink) bool {
+		return slices.ContainsFunc(chain, func(c EndedLink) bool { return c.Link == [32]byte(l.Link) })
+	})
 }
 
 // PassAlive returns ErrNone where a pass has ended, is over or is not there, its

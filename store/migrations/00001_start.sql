@@ -73,7 +73,7 @@ CREATE TABLE children (
 	epoch      BIGINT NOT NULL,
 	ending     BIGINT NOT NULL DEFAULT 0,
 	pass       TEXT NOT NULL, -- made by this pass, of the hub's realm; '' by none
-	link       TEXT NOT NULL, -- of that pass, as it was shown
+	links      TEXT NOT NULL, -- that narrowing had added to that pass, as it was shown
 	hub        TEXT NOT NULL,
 	born       BIGINT NOT NULL,
 	sealed_by  TEXT NOT NULL,

@@ -259,6 +259,64 @@ func link(n int) (l [32]byte) {
 	return l
 }
 
+// endLink ends the last of some links.
+func endLink(tx *store.Tx, realm, user, id, label string, links ...[32]byte) error {
+	var chain []store.EndedLink
+	for _, l := range links {
+		chain = append(chain, store.EndedLink{Link: l, Label: label})
+	}
+	_, err := tx.EndLink(realm, user, id, chain)
+	return err
+}
+
+// endedBranches ends more derived passes of one than are ended one by one: who
+// makes and ends them ends the branch that they come from, and no other.
+func endedBranches(t *testing.T, w *world) {
+	alice := w.person(t, "alice")
+	p := w.pass(t, store.Pass{ID: "p1", Person: alice.ID})
+	con := w.connect(t, alice.ID, "x")
+	child := func(links ...[32]byte) int64 {
+		return w.child(t, store.Child{Connection: con.ID, Person: alice.ID, Pass: p.ID, Links: store.LinksText(links)}).ID
+	}
+	evil, good, other := link(90001), link(90002), link(90003)
+	ofEvil, ofGood, ofOther := child(evil, link(1)), child(good, link(90004)), child(other)
+	live := store.ChildFilter{LiveAt: time.Now()}
+	ends := func(want [32]byte, chain ...[32]byte) {
+		t.Helper()
+		w.write(t, func(tx *store.Tx) error {
+			at, err := tx.EndLink(p.Realm, "", p.ID, []store.EndedLink{{Link: chain[0], Label: "branch"}, {Link: chain[1], Label: "leaf"}})
+			if at.Link != want {
+				t.Errorf("ended at %q, want %q", at.Link, want)
+			}
+			return err
+		})
+	}
+	w.write(t, func(tx *store.Tx) error {
+		for n := range 512 {
+			if err := endLink(tx, p.Realm, "", p.ID, "x", evil, link(1000+n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.wantChildren(t, live, ofOther, ofGood, ofEvil)
+	ends(evil, evil, link(2000))
+	w.wantChildren(t, live, ofOther, ofGood)
+	for n := range 3 {
+		ends(link(3000+n), evil, link(3000+n)) // dead with the branch: nothing is kept
+	}
+	list := must(w.db.EndedLinks(t.Context(), p.Realm, "", p.ID))(t)
+	if len(list) != 513 || list[512].Link != evil || list[512].Label != "branch" {
+		t.Errorf("%d ended, the last %+v", len(list), list[len(list)-1])
+	}
+	ends(good, good, link(90004))
+	w.wantChildren(t, live, ofOther)
+	err := w.db.Write(t.Context(), func(tx *store.Tx) error { return endLink(tx, p.Realm, "", p.ID, "none") })
+	if err == nil {
+		t.Error("a pass as it was minted was ended as one that was derived")
+	}
+}
+
 func endedLinks(t *testing.T, w *world) {
 	alice := w.person(t, "alice")
 	p, i := w.pass(t, store.Pass{ID: "p1", Person: alice.ID}), w.pass(t, store.Pass{Realm: indexRealm, User: "alice", ID: "i1"})
@@ -268,7 +326,7 @@ func endedLinks(t *testing.T, w *world) {
 	for n := range 24 {
 		all.Go(func() {
 			if err := dbs[n%2].Write(t.Context(), func(tx *store.Tx) error {
-				return tx.EndLink(p.Realm, "", p.ID, link(n/2), fmt.Sprint("job ", n/2))
+				return endLink(tx, p.Realm, "", p.ID, fmt.Sprint("job ", n/2), link(n/2))
 			}); err != nil {
 				t.Error(err)
 			}
@@ -290,7 +348,7 @@ func endedLinks(t *testing.T, w *world) {
 		t.Errorf("%d changes", len(c))
 	}
 	w.write(t, func(tx *store.Tx) error {
-		return errors.Join(tx.EndLink(i.Realm, i.User, i.ID, link(1), ""), tx.EndLink(i.Realm, i.User, "gone", link(1), ""), tx.EndLink(i.Realm, "\xff", "gone", link(1), ""))
+		return errors.Join(endLink(tx, i.Realm, i.User, i.ID, "", link(1)), endLink(tx, i.Realm, i.User, "gone", "", link(1)), endLink(tx, i.Realm, "\xff", "gone", "", link(1)))
 	})
 	wantKey(t, dbs[1], i, nil, link(1))
 	alive := func(want error, p store.Pass, links ...[32]byte) {
@@ -307,7 +365,7 @@ func endedLinks(t *testing.T, w *world) {
 	// As many as are kept, and then no more; the others stay dead.
 	err := w.db.Write(t.Context(), func(tx *store.Tx) error {
 		for n := range 2000 {
-			if err := tx.EndLink(p.Realm, "", p.ID, link(n), ""); err != nil {
+			if err := endLink(tx, p.Realm, "", p.ID, "", link(n)); err != nil {
 				return fmt.Errorf("%d: %w", n, err)
 			}
 		}
@@ -316,7 +374,7 @@ func endedLinks(t *testing.T, w *world) {
 	wantCode(t, err, "DP-944")
 	w.write(t, func(tx *store.Tx) error { _, err := tx.EndPass(p.Realm, "", p.ID, "x"); return err })
 	alive(store.ErrNone, p)
-	w.write(t, func(tx *store.Tx) error { return tx.EndLink(p.Realm, "", p.ID, link(99), "") })
+	w.write(t, func(tx *store.Tx) error { return endLink(tx, p.Realm, "", p.ID, "", link(99)) })
 	if list := must(w.db.EndedLinks(t.Context(), p.Realm, "", p.ID))(t); len(list) != 0 {
 		t.Errorf("of an ended pass: %v", list)
 	}
@@ -329,29 +387,34 @@ func passChildren(t *testing.T, w *world) {
 		w.pass(t, store.Pass{ID: id, Person: alice.ID})
 	}
 	w.pass(t, store.Pass{Realm: indexRealm, User: "alice", ID: "p9"})
-	child := func(pass, link string) store.Child {
-		return w.child(t, store.Child{Connection: con.ID, Person: alice.ID, Pass: pass, Link: link})
+	child := func(pass string, links ...[32]byte) store.Child {
+		return w.child(t, store.Child{Connection: con.ID, Person: alice.ID, Pass: pass, Links: store.LinksText(links)})
 	}
-	a, b, c, d := child("p1", "l1"), child("p1", "l2"), child("p2", "l3"), child("", "")
-	hub := w.child(t, store.Child{AsHub: true, Pass: "p3", Link: "l"})
-	if got := must(w.db.Children(t.Context(), store.ChildFilter{ID: a.ID}))(t)[0]; got != a || got.Pass != "p1" || got.Link != "l1" {
+	a, b, c, d := child("p1", link(1)), child("p1", link(2), link(3)), child("p2", link(1)), child("")
+	whole := child("p1")
+	hub := w.child(t, store.Child{AsHub: true, Pass: "p3", Links: store.LinksText([][32]byte{link(1)})})
+	if got := must(w.db.Children(t.Context(), store.ChildFilter{ID: a.ID}))(t)[0]; got != a || got.Pass != "p1" || got.Links != store.LinksText([][32]byte{link(1)}) {
 		t.Errorf("stored %+v, got %+v", a, got)
 	}
-	w.wantChildren(t, store.ChildFilter{Pass: "p1"}, b.ID, a.ID)
-	for _, set := range []string{"pass = 'p2'", "pass = ''", "link = 'l2'"} {
+	w.wantChildren(t, store.ChildFilter{Pass: "p1"}, whole.ID, b.ID, a.ID)
+	for _, set := range []string{"pass = 'p2'", "pass = ''", "links = ''"} {
 		w.raw(t, `UPDATE children SET `+set+` WHERE id = $1`, a.ID)
 		if got := must(w.db.Children(t.Context(), store.ChildFilter{ID: a.ID}))(t)[0]; got != a {
 			if _, err := w.db.ChildToken(t.Context(), got); !errors.Is(err, store.ErrSeal) {
 				t.Errorf("%s: %v", set, err)
 			}
 		}
-		w.raw(t, `UPDATE children SET pass = 'p1', link = 'l1' WHERE id = $1`, a.ID)
+		w.raw(t, `UPDATE children SET pass = 'p1', links = $1 WHERE id = $2`, a.Links, a.ID)
 	}
 	if got := must(w.db.ChildToken(t.Context(), a))(t); got.Reveal() != "ghs_child" {
 		t.Error("the token is another")
 	}
 	live := store.ChildFilter{LiveAt: time.Now()}
-	w.write(t, func(tx *store.Tx) error { return tx.EndLink(hubRealm, "", "p1", link(1), "") })
+	w.write(t, func(tx *store.Tx) error { return endLink(tx, hubRealm, "", "p1", "", link(2)) })
+	w.wantChildren(t, live, hub.ID, whole.ID, d.ID, c.ID, a.ID) // b's chain has it
+	w.write(t, func(tx *store.Tx) error { return endLink(tx, hubRealm, "", "p1", "", link(2)) })
+	w.wantChildren(t, live, hub.ID, whole.ID, d.ID, c.ID, a.ID)
+	w.write(t, func(tx *store.Tx) error { _, err := tx.EndPass(hubRealm, "", "p1", "x"); return err })
 	w.wantChildren(t, live, hub.ID, d.ID, c.ID)
 	w.write(t, func(tx *store.Tx) error {
 		_, err := tx.EndPasses(store.PassFilter{Person: alice.ID, ID: "p2"}, "stopped")
@@ -361,7 +424,7 @@ func passChildren(t *testing.T, w *world) {
 	w.write(t, func(tx *store.Tx) error { _, err := tx.EndPass(indexRealm, "alice", "p9", "x"); return err })
 	w.write(t, func(tx *store.Tx) error { _, err := tx.EndPass(hubRealm, "", "p3", "x"); return err })
 	w.wantChildren(t, live, d.ID)
-	if n := must(w.db.CountTodos(t.Context(), 0, time.Now().Add(time.Second)))(t); n != 4 {
+	if n := must(w.db.CountTodos(t.Context(), 0, time.Now().Add(time.Second)))(t); n != 5 {
 		t.Errorf("%d to be revoked", n)
 	}
 	// What ended while a child was made gets none.
@@ -641,7 +704,7 @@ func passBackup(t *testing.T, w *world) {
 		_, err1 := tx.EndPass(hubRealm, "", "ended", "x")
 		_, _, err2 := tx.CountUse(link(1), 1, until)
 		_, err3 := tx.Once("jti:x", "y", until)
-		return errors.Join(err1, err2, err3, tx.EndLink(indexRealm, "alice", "lives", link(2), "job"), tx.PutDevice(store.Device{Device: "d", User: "u", Until: until}))
+		return errors.Join(err1, err2, err3, endLink(tx, indexRealm, "alice", "lives", "job", link(2)), tx.PutDevice(store.Device{Device: "d", User: "u", Until: until}))
 	})
 	for i, empty := range []func(testing.TB) string{SQLite, w.empty} {
 		var text bytes.Buffer
@@ -699,7 +762,7 @@ func passKeys(t *testing.T, w *world) {
 	ended := w.pass(t, store.Pass{Realm: indexRealm, User: "alice", ID: "p2"})
 	w.write(t, func(tx *store.Tx) error {
 		_, err := tx.EndPass(ended.Realm, ended.User, ended.ID, "x")
-		return errors.Join(err, tx.EndLink(p.Realm, p.User, p.ID, link(1), "job"), tx.PutDevice(store.Device{Device: "d", User: "u", Until: time.Now().Add(time.Minute)}))
+		return errors.Join(err, endLink(tx, p.Realm, p.User, p.ID, "job", link(1)), tx.PutDevice(store.Device{Device: "d", User: "u", Until: time.Now().Add(time.Minute)}))
 	})
 	old := w.keys
 	c := w.config()

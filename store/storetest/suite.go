@@ -27,7 +27,7 @@ func Run(t *testing.T, empty func(testing.TB) string) {
 		{"lease", lease}, {"lease over", leaseOver}, {"many leases", manyLeases}, {"interrupted", interrupted},
 		{"children", children}, {"held", held}, {"todos", todos}, {"todos are claimed once", claims},
 		{"passes", passes}, {"lists of passes", passLists}, {"touched passes", passTouches}, {"forged passes", forgedPasses},
-		{"ended links", endedLinks}, {"children of passes", passChildren}, {"passes of people", passPeople}, {"sweep of passes", passSweep},
+		{"ended links", endedLinks}, {"ended branches", endedBranches}, {"children of passes", passChildren}, {"passes of people", passPeople}, {"sweep of passes", passSweep},
 		{"uses", uses}, {"once", once}, {"devices", devices}, {"devices once", devicesOnce}, {"forged devices", forgedDevices},
 		{"events of passes", passEvents}, {"backup of passes", passBackup}, {"keys of passes", passKeys},
 		{"changes", changes}, {"changes are seen in order", changesInOrder},
