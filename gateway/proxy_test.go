@@ -653,7 +653,62 @@ func TestCompatTells(t *testing.T) {
 	}
 }
 
-// TestUpstreamTrouble: down, slow, breaking off, and answering early.
+// TestSlowUpstream: a devpi that does not answer is told in words, whoever was asking.
+func TestSlowUpstream(t *testing.T) {
+	transport := newTransport()
+	transport.ResponseHeaderTimeout = 200 * time.Millisecond
+	t.Cleanup(transport.CloseIdleConnections)
+	s := newStage(t, func(c *Config) { c.Transport = transport })
+	token := s.book.mint(t, "alice", pass.Limits{})
+	if a := s.do("GET", simplePage, "", bearer(token)...); a.status != 200 {
+		t.Fatal(a)
+	}
+	stands := func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(10 * time.Second):
+		}
+	}
+	s.devpi.edit(func() {
+		s.devpi.special[simplePage], s.devpi.special["/alice/dev/"], s.devpi.special["/alice/dev/+api"] = stands, stands, stands
+	})
+	kind, body := uploadForm("hello", wheel("hello"), "x")
+	for _, c := range []struct {
+		method, path, body string
+		header             []string
+	}{
+		{"GET", simplePage, "", bearer(token)}, {"GET", simplePage, "", nil}, {"GET", "/alice/dev/+api", "", bearer(token)},
+		{"POST", "/alice/dev/", body, append(bearer(token), "Content-Type", kind)}, {"POST", "/alice/dev/", body, append(devpi("alice", "alicepw"), "Content-Type", kind)},
+	} {
+		slow(t, c.method+" "+c.path, s.do(c.method, c.path, c.body, c.header...))
+	}
+	if len(s.devpi.uploads) != 0 {
+		t.Errorf("uploaded: %q", s.devpi.uploads)
+	}
+	// The gateway's own question has a bound of its own, and what it does not learn it does not believe.
+	transport.ResponseHeaderTimeout = time.Minute
+	s.gateway.askFor = 50 * time.Millisecond
+	s.devpi.edit(func() {
+		delete(s.devpi.special, simplePage)
+		s.devpi.special["/+api"] = stands
+	})
+	s.pass(2 * rememberFor)
+	slow(t, "the holder", s.do("GET", simplePage, "", bearer(token)...))
+	s.devpi.edit(func() { delete(s.devpi.special, "/+api") })
+	s.gateway.askFor = askFor
+	if a := s.do("GET", simplePage, "", bearer(token)...); a.status != 200 {
+		t.Errorf("in time again: %d %s", a.status, a.body)
+	}
+}
+
+func slow(t *testing.T, what string, a got) {
+	t.Helper()
+	if a.status != 504 || !strings.Contains(a.body, "DP-994") || !strings.Contains(a.reason, "did not answer the gateway in time") {
+		t.Errorf("%s: %d %q %s", what, a.status, a.reason, a.body)
+	}
+}
+
+// TestUpstreamTrouble: down, breaking off, and answering early.
 func TestUpstreamTrouble(t *testing.T) {
 	s := newStage(t, nil)
 	token := s.book.mint(t, "alice", pass.Limits{})
