@@ -35,13 +35,16 @@ func (svc *service) gatewayChecks(ctx context.Context) []server.Check {
 		if errors.Is(err, daypass.ErrUnreachable) {
 			c.Fix = "Start devpi-server, and look at gateway.upstream."
 		}
-	case g.Key != "" && user == "":
-		c.Says = "answers in " + time.Since(start).Round(time.Millisecond).String() + "; whether it takes the key is not known: name a user of devpi's under gateway.self_test"
+	case g.keyUntried():
+		c.Says = "answers in " + time.Since(start).Round(time.Millisecond).String() + "; whether it takes the gateway's key was not tried, since there is no gateway.self_test"
 	default:
 		c.Says = "answers in " + time.Since(start).Round(time.Millisecond).String() + ", and believes the gateway"
 	}
 	return []server.Check{c}
 }
+
+// keyUntried is whether there is a key, and nobody as whom it could be tried.
+func (g *gatewayConfig) keyUntried() bool { return g.Key != "" && g.SelfTest == "" }
 
 // checkGateway looks at what can be seen of the gateway without devpi's word.
 func (s *app) checkGateway(ctx context.Context, l *checklist, c *serverConfig) {

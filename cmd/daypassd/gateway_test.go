@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +71,28 @@ func TestGatewayAlone(t *testing.T) {
 	}
 	if code, said := s.admin("events", "verify"); code != 0 {
 		t.Errorf("verify: %d\n%s", code, said)
+	}
+}
+
+// TestUntriedKey: where nobody is named as whom devpi could be asked, the check does
+// not say that all is well, whether the key is right or wrong.
+func TestUntriedKey(t *testing.T) {
+	s, _ := newFakeShop(t, "")
+	s.serve()
+	for _, key := range []string{"", "another key, yes"} {
+		if key != "" {
+			s.file("etc/devpi.key", string(marshalKey([]byte(key))))
+		}
+		code, said := s.admin("check")
+		if code != 0 || !regexp.MustCompile(`(?m)^note +devpi +answers in .* was not tried`).MatchString(said) || !strings.Contains(said, "under gateway.self_test") ||
+			strings.Contains(said, "is well") || !strings.HasSuffix(said, "\nNothing is red, but whether devpi takes the gateway's key was not tried.\n") {
+			t.Errorf("key %q: %d\n%s", key, code, said)
+		}
+	}
+	var lines []checkLine
+	if code, said := s.admin("check", "--json"); code != 0 || json.Unmarshal([]byte(said), &lines) != nil ||
+		!slices.ContainsFunc(lines, func(l checkLine) bool { return l.Name == "devpi" && l.State == "note" }) {
+		t.Errorf("in JSON: %d\n%s", code, said)
 	}
 }
 
