@@ -172,12 +172,16 @@ func TestWhen(t *testing.T) {
 	if err != nil || !got.Equal(utc("2026-12-24T04:00:00Z")) {
 		t.Errorf("a local time: %s, %v", got, err)
 	}
+	got, err = ParseWhen("2026-12-24", utc("2026-11-22T04:00:00Z").In(zones[1]))
+	if err != nil || !got.Equal(utc("2026-12-23T10:00:00Z")) {
+		t.Errorf("a date, which begins there: %s, %v", got, err)
+	}
 	if got, err := ParseWhen(" Never ", noon); err != nil || !got.Equal(daypass.Forever) {
 		t.Errorf("never: %s, %v", got, err)
 	}
 	for text, want := range map[string]error{
 		"": ErrWhen, "soon": ErrWhen, "h": ErrWhen, "1": nil, "1 fortnight": ErrWhen, "1.5h": ErrWhen, "5m": ErrMonth, "1y 2m": ErrMonth, "--5min": ErrWhen, "1h-1min": ErrWhen, "1h 5": ErrWhen,
-		"9999 years": ErrTooFar, "99999999999999999": ErrTooFar, "99999999999 years": ErrWhen, "-100 years": ErrTooFar, "2026-02-30 10:00": ErrWhen, "2147483647 weeks": ErrTooFar, "2026-12-24": ErrWhen,
+		"9999 years": ErrTooFar, "99999999999999999": ErrTooFar, "99999999999 years": ErrWhen, "-100 years": ErrTooFar, "2026-02-30 10:00": ErrWhen, "2147483647 weeks": ErrTooFar, "2026-12-2": ErrWhen, "2026-13-24": ErrWhen, "2026-12-24 ": nil, "2026-02-30": ErrWhen, "26-12-24": ErrWhen,
 	} {
 		if _, err := ParseWhen(text, noon); err != want {
 			t.Errorf("%q: %v, want %v", text, err, want)

@@ -12,7 +12,7 @@ import (
 
 // What is wrong with a time that somebody typed.
 var (
-	ErrWhen    = errors.New(`pass: not a time: say "8h", "1 year 2 months", "2027-01-31 18:00", seconds since 1970, or "never"`)
+	ErrWhen    = errors.New(`pass: not a time: say "8h", "1 year 2 months", "2027-01-31", "2027-01-31 18:00", seconds since 1970, or "never"`)
 	ErrMonth   = errors.New(`pass: "m" may mean months or minutes: say "month" or "min"`)
 	ErrTooFar  = errors.New("pass: that is further away than a calendar goes")
 	errNoUnits = errors.New("pass: no such unit of time")
@@ -25,6 +25,7 @@ var (
 //	10min, 1 year 2 months, -5min from now; y, month, w, d, h, min, s and their long names, together
 //	2027-01-31T18:00:00Z         RFC 3339
 //	2027-01-31 18:00             in now's time zone
+//	2027-01-31                   where that day begins, likewise: an end is never later than was meant
 //
 // A year and a month go by the calendar, in UTC, and stay in their month: a
 // year from 29 February is 28 February, a month from 31 January is the last of
@@ -41,7 +42,7 @@ func ParseWhen(text string, now time.Time) (time.Time, error) {
 		return within(time.Unix(n, 0))
 	}
 	upper := strings.ToUpper(s)
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05"} {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02"} {
 		if t, err := time.ParseInLocation(layout, upper, now.Location()); err == nil {
 			return within(t)
 		}

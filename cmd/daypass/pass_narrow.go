@@ -26,7 +26,7 @@ DAYPASS_TOKEN or DAYPASS_TOKEN_FILE, or typed. The new one goes to standard
 output and nowhere else, or with --output to a file that only you can read.
 
 Lists may be given as a,b or by repeating the flag. An end is "8h", "1 year",
-"2027-01-31 18:00", seconds since 1970, or "never".
+"2027-01-31 18:00", "2027-01-31" (as that day begins), seconds since 1970, or "never".
 
 Permissions of a package index: `
 
@@ -61,8 +61,8 @@ func (n *narrowing) flags(c *cobra.Command) {
 	f.StringSliceVarP(&l.Indexes, "indexes", "i", nil, "only these package indexes, as USER/INDEX")
 	f.StringSliceVarP(&l.Projects, "projects", "p", nil, "only these projects of a package index")
 	f.StringVarP(&n.expires, "expires", "e", "", "when it ends")
-	f.StringVar(&n.notBefore, "not-before", "", "when it begins")
-	f.StringSliceVar(&l.Hosts, "host", nil, "only these git hosts; the default with --repo is your default host")
+	f.StringVar(&n.notBefore, "not-before", "", "when it begins, said like an end")
+	f.StringSliceVar(&l.Hosts, "host", nil, "only these git hosts; with --repo the default is your default host, or the only one that the service or the pass is for")
 	f.StringSliceVar(&l.Repos, "repo", nil, "only these repositories, as OWNER/NAME, with #NUMBER where you know it")
 	f.StringSliceVar(&l.Sources, "source", nil, "only these sources of course content")
 	f.StringSliceVar(&l.Addresses, "address", nil, "only from these addresses, or ranges such as 192.0.2.0/24")
@@ -155,9 +155,12 @@ func given(flags ...bool) int {
 // times reads --expires and --not-before.
 func (a *app) times(n *narrowing) error {
 	for _, x := range []struct {
-		flag, text string
-		to         *time.Time
-	}{{"--expires", n.expires, &n.limits.Expires}, {"--not-before", n.notBefore, &n.limits.NotBefore}} {
+		flag, text, next string
+		to               *time.Time
+	}{
+		{"--expires", n.expires, `8h, "1 year", 2027-01-31, "2027-01-31 18:00", seconds since 1970, or never.`, &n.limits.Expires},
+		{"--not-before", n.notBefore, `2027-01-31, "2027-01-31 18:00", 8h for in 8 hours, or seconds since 1970.`, &n.limits.NotBefore},
+	} {
 		if x.text == "" {
 			continue
 		}
@@ -166,9 +169,13 @@ func (a *app) times(n *narrowing) error {
 			err = pass.ErrWhen
 		}
 		if err != nil {
+			why := strings.TrimPrefix(err.Error(), "pass: ")
+			if errors.Is(err, pass.ErrWhen) {
+				why = "it is none that a pass can have there"
+			}
 			return &daypass.Problem{
-				Code: "DP-125", What: "daypass cannot read the time after " + x.flag, Why: strings.TrimPrefix(err.Error(), "pass: "),
-				Next: `Say for example --expires 8h, "1 year", "2027-01-31 18:00", or seconds since 1970.`, Kind: daypass.ErrUsage, Err: err,
+				Code: "DP-125", What: "daypass cannot read the time after " + x.flag, Why: why,
+				Next: "Say for example " + x.flag + " " + x.next, Kind: daypass.ErrUsage, Err: err,
 			}
 		}
 		*x.to = t
@@ -202,10 +209,21 @@ func (a *app) knownPermissions(n *narrowing) error {
 // presets turns --read-only and its like into what they mean for this pass.
 func (a *app) presets(n *narrowing, old pass.Pass) error {
 	id, _ := old.Identity()
-	return a.presetsFor(n, id.Realm.Kind == pass.Hub)
+	if err := presetsFor(n, id.Realm.Kind == pass.Hub); err != nil || n.limits.Repos == nil || n.limits.Hosts != nil {
+		return err
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	n.limits.Hosts = []string{cfg.host.Name}
+	if rights, _ := old.Effective(); !cfg.hostNamed && !rights.Hosts.All && len(rights.Hosts.Names) == 1 {
+		n.limits.Hosts = slices.Clone(rights.Hosts.Names)
+	}
+	return nil
 }
 
-func (a *app) presetsFor(n *narrowing, hub bool) error {
+func presetsFor(n *narrowing, hub bool) error {
 	switch {
 	case n.readOnly && hub:
 		n.limits.Access = daypass.Read
@@ -215,13 +233,6 @@ func (a *app) presetsFor(n *narrowing, hub bool) error {
 		n.limits.Allowed = []string{"upload"}
 	case n.readOnly, n.installing:
 		n.limits.Allowed = []string{"pkg_read"}
-	}
-	if n.limits.Repos != nil && n.limits.Hosts == nil {
-		cfg, err := a.loadConfig()
-		if err != nil {
-			return err
-		}
-		n.limits.Hosts = []string{cfg.host.Name}
 	}
 	return nil
 }

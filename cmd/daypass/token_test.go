@@ -370,6 +370,40 @@ func TestTokenTimes(t *testing.T) {
 	}
 }
 
+// TestTimeFlags: a date is a time, where a pass begins and where it ends, and
+// what is wrong is told of the flag that it is wrong with.
+func TestTimeFlags(t *testing.T) {
+	b := newIndexBench(t, &hostileIndex{})
+	b.now = func() time.Time { return time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC) }
+	file := filepath.Join(b.env["HOME"], "t")
+	write(t, file, plugin(t, "alice"), 0o600)
+	for _, c := range []struct{ flag, text, limit string }{
+		{"--not-before", "2027-01-31", "not_before=1801353600"},
+		{"--expires", "2027-01-31", "expires=1801353600"},
+	} {
+		if code := b.do("token", "derive", "--file", file, c.flag, c.text); code != 0 {
+			t.Errorf("%s: %s", c.flag, b.err.String())
+			continue
+		}
+		write(t, file+"2", b.out.String(), 0o600)
+		if b.do("token", "inspect", "--file", file+"2"); !strings.Contains(b.out.String(), c.limit) {
+			t.Errorf("%s %s: %s", c.flag, c.text, b.out.String())
+		}
+	}
+	for _, c := range []struct{ flag, other, text string }{
+		{"--not-before", "--expires", "soon"}, {"--not-before", "--expires", "never"}, {"--not-before", "--expires", "5m"}, {"--expires", "--not-before", "soon"},
+	} {
+		code := b.do("pass", "narrow", "--file", file, c.flag, c.text)
+		said := b.err.String()
+		if code != 2 || !strings.Contains(said, "[DP-125]") || !strings.Contains(said, "Say for example "+c.flag+" ") || strings.Contains(said, c.other) || strings.Count(said, "2027-01-31 18:00") != 1 {
+			t.Errorf("%s %s: %d %s", c.flag, c.text, code, said)
+		}
+		if c.flag == "--not-before" && strings.Contains(said, "or never") {
+			t.Errorf("never is no beginning: %s", said)
+		}
+	}
+}
+
 // TestTokenQuestions: yes and no, and nothing else, as devpi's client asks.
 func TestTokenQuestions(t *testing.T) {
 	token := plugin(t, "alice")
