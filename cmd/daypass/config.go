@@ -59,6 +59,7 @@ var (
 // A config is what all sources say together: /etc, the user's file, environment.
 type config struct {
 	host        github.Host
+	hostNamed   bool // a file or the environment names it; else it is github.com
 	hosts       map[string]hostConfig
 	fallThrough bool
 	admin       client.Admin // what /etc says about the access service
@@ -78,7 +79,7 @@ func (a *app) loadConfig() (config, error) {
 			return config{}, err
 		}
 		if fc.Host != "" {
-			hostName = fc.Host
+			hostName, out.hostNamed = fc.Host, true
 		}
 		if fc.FallThrough != nil {
 			out.fallThrough = *fc.FallThrough
@@ -93,7 +94,7 @@ func (a *app) loadConfig() (config, error) {
 		}
 	}
 	if v := first(a.getenv("GITHUB_URL"), a.getenv("GITHUB_HOST")); v != "" {
-		hostName = v
+		hostName, out.hostNamed = v, true
 	}
 	host, err := github.ParseHost(hostName)
 	if err != nil {

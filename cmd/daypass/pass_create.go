@@ -65,7 +65,7 @@ func (a *app) createAtIndex(c *cobra.Command, n *narrowing, o *passService) erro
 	if l := n.limits; l.Repos != nil || l.Hosts != nil || l.Sources != nil || l.Servers != nil {
 		return limitProblem("a pass of a package index is not for git or content", "Leave out --repo, --host, --source and --server, or --index.", nil)
 	}
-	if err := a.presetsFor(n, false); err != nil {
+	if err := presetsFor(n, false); err != nil {
 		return err
 	}
 	caveats, err := n.limits.Caveats() // all mistakes, before anything is asked
@@ -114,7 +114,7 @@ func (a *app) createAtService(c *cobra.Command, n *narrowing, o *passService) er
 	if l := n.limits; l.Allowed != nil || l.Indexes != nil || l.Projects != nil || l.Digests != nil {
 		return limitProblem("--allowed, --indexes, --projects and --digest are about a package index", "Name one with --index URL.", nil)
 	}
-	if err := a.presetsFor(n, true); err != nil {
+	if err := presetsFor(n, true); err != nil {
 		return err
 	}
 	cfg, err := a.loadConfig()
@@ -123,6 +123,9 @@ func (a *app) createAtService(c *cobra.Command, n *narrowing, o *passService) er
 	}
 	s, err := a.anyService(cfg)
 	if err != nil {
+		return err
+	}
+	if err := a.hostFor(c, s, &n.limits); err != nil {
 		return err
 	}
 	r := api.PassRequest{Label: o.label}
@@ -164,6 +167,32 @@ func (a *app) createAtService(c *cobra.Command, n *narrowing, o *passService) er
 		return err
 	}
 	return a.handOver(n, p, outForm(p))
+}
+
+// hostFor names the host of repositories that came without one: the default host
+// where the user or the admin set one, else the only one that the service knows.
+func (a *app) hostFor(c *cobra.Command, s *service, l *pass.Limits) error {
+	if l.Repos == nil || l.Hosts != nil {
+		return nil
+	}
+	if s.cfg.hostNamed {
+		l.Hosts = []string{s.cfg.host.Name}
+		return nil
+	}
+	me, err := s.Me(c.Context())
+	if err != nil {
+		return told(err, s.cfg.host)
+	}
+	for _, h := range me.Hosts {
+		l.Hosts = append(l.Hosts, h.Host)
+	}
+	switch len(l.Hosts) {
+	case 1:
+		return nil
+	case 0:
+		return limitProblem("the access service knows no git host, so that no repository can be named", "Ask the admins of your hub.", nil)
+	}
+	return usageProblem(c, "say --host: this access service knows "+printable(strings.Join(l.Hosts, ", "))+", and --repo means one of them")
 }
 
 // anyService is the access service, or the problem that there is none.
