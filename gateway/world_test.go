@@ -33,6 +33,7 @@ type smallDevpi struct {
 
 	mu       sync.Mutex
 	users    map[string]string // name to password
+	created  map[string]any    // name to when, as the record has it
 	indexes  map[string]indexInfo
 	requests []*http.Request // as they came, without those of the gateway's own
 	asked    []string        // METHOD PATH of the gateway's own
@@ -161,7 +162,7 @@ func (d *smallDevpi) answer(w http.ResponseWriter, r *http.Request, body []byte)
 			say(404, "", nil, "no user")
 			return
 		}
-		say(200, "userconfig", map[string]any{}, "")
+		say(200, "userconfig", map[string]any{"created": d.created[path[0]]}, "")
 	case len(path) == 1 && r.Method == "DELETE":
 		if who != path[0] && who != "root" {
 			w.WriteHeader(403)

@@ -91,6 +91,16 @@ func TestGatewayExchange(t *testing.T) {
 	if left := time.Until(time.Unix(r.Expires, 0)); left < 14*time.Minute || left > 15*time.Minute {
 		t.Errorf("it lasts %v", left)
 	}
+	// Older publishing actions ask where PyPI had it first. What is read there is devpi's.
+	for _, path := range []string{"_/oidc/github/mint-token", "_/oidc/gitlab/mint-token"} {
+		var again mintReply
+		if status := s.post(path, map[string]string{"token": token}, &again); status != http.StatusUnprocessableEntity || again.Success {
+			t.Errorf("%s: %d %+v", path, status, again)
+		}
+		if status, text := s.get(path, nil); status == http.StatusOK || strings.Contains(text, "success") {
+			t.Errorf("%s is read: %d %s", path, status, text)
+		}
+	}
 	api := devpitest.API{URL: s.url}
 	if got := api.Upload(t, devpitest.Basic("__token__", r.Token), "alice/dev", devpitest.Wheel("maps", "1.0")); got.Status != http.StatusOK {
 		t.Errorf("an upload: %d %s", got.Status, got.Message())
