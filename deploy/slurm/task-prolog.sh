@@ -11,6 +11,7 @@ if [ ! -s "$dir/pass" ]; then
 	umask 077
 	mkdir -p "$dir/wallet" 2>/dev/null
 	printf %s "${DAYPASS_URL:-}" >"$dir/url" 2>/dev/null
+	printf %s "${DEVPI_INDEX:-}" >"$dir/index" 2>/dev/null
 	"$daypass" pass narrow --for-job --yes --output "$dir/pass" >"$dir/said" 2>&1 ||
 		echo "print daypass: the job's pass was not made: $(tail -n 1 "$dir/said" 2>/dev/null)"
 fi
