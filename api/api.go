@@ -226,12 +226,15 @@ func (r Rejected) Check() string {
 // Me is who asks, as the service understood it, and how they stand at each
 // host. It makes no credential and asks no host anything.
 type Me struct {
-	User    User   `json:"user"`
-	Server  string `json:"server"` // as daypass.Server.String: "default", its name, or "unknown"
-	Via     string `json:"via"`    // as daypass.Via.String
-	Hosts   []Host `json:"hosts"`
-	Page    string `json:"page"` // where a browser shows all this
-	Version string `json:"version"`
+	User   User   `json:"user"`
+	Server string `json:"server"` // as daypass.Server.String: "default", its name, or "unknown"
+	// Started is when that server was started, for its own token; nil where the hub
+	// does not tell, and for all others.
+	Started *time.Time `json:"started,omitempty"`
+	Via     string     `json:"via"` // as daypass.Via.String
+	Hosts   []Host     `json:"hosts"`
+	Page    string     `json:"page"` // where a browser shows all this
+	Version string     `json:"version"`
 }
 
 // User is the part of a user that they may read.

@@ -718,3 +718,30 @@ func TestNumbersHideNames(t *testing.T) {
 	_, err := r.by(r.Broker, reads, home, broker.Ask{Repo: handbook, Access: daypass.Write, Least: daypass.Write})
 	r.refusedBy(err, "DP-837", "a push where they may read", reads)
 }
+
+// TestServerStarted: a server's token is told since when the server runs, and no
+// other is; where the hub cannot be asked, nobody is told anything.
+func TestServerStarted(t *testing.T) {
+	r := newRig(t)
+	jo := r.user("jo")
+	at := begun.Add(3 * time.Hour)
+	r.server("jo", "gpu", at)
+	gpu, unknown := jo, jo
+	gpu.Server, unknown.Server = daypass.Server{Known: true, Name: "gpu"}, daypass.Server{Known: true, Name: "none"}
+	nowhere := jo
+	nowhere.Server = daypass.Server{}
+	for i, c := range []struct {
+		caller daypass.Caller
+		want   time.Time
+	}{{jo, begun}, {gpu, at}, {unknown, time.Time{}}, {nowhere, time.Time{}}, {browser(gpu), time.Time{}}} {
+		if got := r.ServerStarted(t.Context(), c.caller); !got.Equal(c.want) {
+			t.Errorf("%d: %v, want %v", i, got, c.want)
+		}
+	}
+	r.mu.Lock()
+	r.hubErr = errors.New("away")
+	r.mu.Unlock()
+	if got := r.another("two").ServerStarted(t.Context(), gpu); !got.IsZero() {
+		t.Errorf("by a hub that is away: %v", got)
+	}
+}

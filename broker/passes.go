@@ -219,6 +219,19 @@ func (b *Broker) serverStart(ctx context.Context, c daypass.Caller) (time.Time, 
 	return at, nil
 }
 
+// ServerStarted says since when the server runs whose token the caller has; zero:
+// it has none, or the hub does not tell. It may be some seconds old.
+func (b *Broker) ServerStarted(ctx context.Context, c daypass.Caller) time.Time {
+	if c.Via != daypass.ViaServer || !c.Server.Known {
+		return time.Time{}
+	}
+	at, err := b.startOf(ctx, c.User.Name, c.Server.Name)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
 func elsewhereMade(why string) error {
 	return &Refusal{Passes: true, Problem: &daypass.Problem{
 		Code: "DP-170", What: "no pass can be made or looked after from here", Why: why, Next: "Do it on the page of your passes, in your browser.", Kind: daypass.ErrRefused,

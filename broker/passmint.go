@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,7 +131,11 @@ func (b *PassBook) put(tx *store.Tx, n NewPass, d draft) (Minted, error) {
 	if e.User == "" {
 		e.User = row.User
 	}
-	e.Why = strings.Join(append([]string{"called " + quoted(row.Label)}, row.Caveats...), "; ")
+	why := slices.Clone(row.Caveats)
+	if row.Label != "" {
+		why = slices.Insert(why, 0, "called "+quoted(row.Label))
+	}
+	e.Why = strings.Join(why, "; ")
 	return Minted{Text: d.text, Row: row, Event: tx.Record(e)}, nil
 }
 

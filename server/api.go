@@ -210,6 +210,11 @@ func (s *Server) me(c *call) error {
 	for _, conn := range list {
 		me.Hosts = append(me.Hosts, s.apiHost(conn))
 	}
+	if s.c.Broker.Started != nil && c.who.Caller.Via == daypass.ViaServer {
+		if at := s.c.Broker.Started(c.r.Context(), c.who.Caller).UTC(); !at.IsZero() {
+			me.Started = &at
+		}
+	}
 	s.writeJSON(c.w, http.StatusOK, me)
 	return nil
 }

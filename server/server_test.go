@@ -269,6 +269,14 @@ func TestAPIRoutes(t *testing.T) {
 		me.Hosts[1].Connect != ownURL+"connect/github.example.edu:8443" || me.Hosts[0].Account.Login != "ada-l" {
 		t.Errorf("me: %+v", me)
 	}
+	if me.Started == nil || !me.Started.Equal(w.now.Add(-3*time.Hour)) {
+		t.Errorf("the server was started at %v", me.Started)
+	}
+	for _, token := range []string{"user-ada", goodPass, "server-bob"} { // the last: the hub does not tell
+		if body := text(t, apiDo(s, "GET", ownURL+"api/v1/me", token, "")); !strings.Contains(body, `"user"`) || strings.Contains(body, "started") {
+			t.Errorf("%s: %s", token, body)
+		}
+	}
 	for _, c := range []struct {
 		method, path, token, body string
 		status                    int

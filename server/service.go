@@ -56,6 +56,9 @@ type Broker struct {
 	Rejected   func(context.Context, daypass.Caller, api.Rejected) error
 	// Connections returns one for each host, in the order of Hosts.
 	Connections func(context.Context, daypass.Caller) ([]Connection, error)
+	// Started is when the server was started whose token the caller has; zero where
+	// it has none, or the hub does not tell. May be nil.
+	Started func(context.Context, daypass.Caller) time.Time
 	// Wait returns true once the host is connected, false when ctx ends before.
 	Wait       func(ctx context.Context, caller daypass.Caller, host string) (bool, error)
 	Reach      func(ctx context.Context, caller daypass.Caller, host string) (Reach, error)

@@ -70,7 +70,7 @@ func newWorld() *world {
 	return &world{
 		now: time.Date(2026, 11, 22, 15, 4, 0, 0, time.UTC), states: map[string]SignInState{}, changed: make(chan struct{}, 1),
 		tokens: map[string]Identity{
-			"server-ada": who("ada", daypass.ViaServer, "gpu"), "user-ada": who("ada", daypass.ViaUser, ""), "browser-ada": who("ada", daypass.ViaBrowser, ""),
+			"server-ada": who("ada", daypass.ViaServer, "gpu"), "server-bob": who("bob", daypass.ViaServer, "old"), "user-ada": who("ada", daypass.ViaUser, ""), "browser-ada": who("ada", daypass.ViaBrowser, ""),
 			"browser-bob": who("bob", daypass.ViaBrowser, ""), "browser-mallory": who("mallory", daypass.ViaBrowser, ""),
 		},
 	}
@@ -290,6 +290,12 @@ func (w *world) broker() Broker {
 
 // lists are the broker's answers that only tell.
 func (w *world) lists(b *Broker) {
+	b.Started = func(_ context.Context, c daypass.Caller) time.Time {
+		if c.Server.Name != "gpu" {
+			return time.Time{}
+		}
+		return w.now.Add(-3 * time.Hour)
+	}
 	b.Connections = func(_ context.Context, c daypass.Caller) ([]Connection, error) {
 		return []Connection{
 			{

@@ -50,7 +50,13 @@ func (a *app) forJob(ctx context.Context, l *pass.Limits) error {
 	case "default":
 		name = ""
 	}
-	l.Servers = append(l.Servers, pass.ServerItem(name, time.Time{}))
+	var started time.Time
+	if me.Started != nil {
+		started = *me.Started
+	} else {
+		a.screen(false).say("The hub does not tell when this server was started, so that the pass is good again whenever a server of that name runs.")
+	}
+	l.Servers = append(l.Servers, pass.ServerItem(name, started))
 	return nil
 }
 

@@ -36,7 +36,7 @@ type broker struct {
 	listener  net.Listener
 	server    *http.Server
 	user      string // connected as; "" for nobody
-	mode      string // "", "read", "refuse", "limit", "slow", "unknown", "redirect"
+	mode      string // "", "read", "refuse", "limit", "slow", "unknown", "redirect", "no-start", "two-hosts"
 	recorder  string
 	asked     int
 	given     map[string]bool // SHA-256 of each token given
@@ -107,10 +107,17 @@ func (b *broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == "POST" && path == "/rejected":
 		b.reject(w, r)
 	case r.Method == "GET" && path == "/me":
-		send(w, map[string]any{
+		me := map[string]any{
 			"user": map[string]any{"hub": "main", "name": "jo"}, "server": "gpu", "via": "server", "page": b.base + "/", "version": "1",
-			"hosts": []any{b.state()},
-		})
+			"hosts": []any{b.state()}, "started": time.Unix(serverStarted, 0).UTC().Format(time.RFC3339),
+		}
+		switch mode {
+		case "no-start": // as a hub that does not tell
+			delete(me, "started")
+		case "two-hosts":
+			me["hosts"] = []any{b.state(), map[string]any{"host": "git.example.org", "connected": false, "state": "none", "connect": b.base + "/connect/git.example.org"}}
+		}
+		send(w, me)
 	case strings.HasPrefix(path, "/passes"):
 		b.managePasses(w, r, path)
 	case r.Method == "GET" && path == "/connections/"+b.host:

@@ -38,7 +38,7 @@ type face struct {
 
 func (f *face) broker() server.Broker {
 	return server.Broker{
-		Hosts: f.hosts, Enter: f.enter, Credential: f.credential, Rejected: f.rejected, Connections: f.connections, Wait: f.wait, Reach: f.reach,
+		Hosts: f.hosts, Enter: f.enter, Credential: f.credential, Rejected: f.rejected, Connections: f.connections, Started: f.b.ServerStarted, Wait: f.wait, Reach: f.reach,
 		Start: f.start, Finish: f.finish, Disconnect: f.disconnect, Activity: f.activity, Approvals: f.approvals, Approve: f.approve, AllowWrites: f.allowWrites, NewServers: f.newServers, Roamed: f.roamed,
 		Moved: f.moved, Confirm: f.confirm, Sharing: f.sharing, Share: f.share, EndShare: f.endShare, Changed: f.changed.watch,
 		People: f.people, Person: f.person, CutOff: f.cutOff, Health: f.health, Ready: func(ctx context.Context) []server.Check { return f.ready(ctx) },
