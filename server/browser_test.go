@@ -171,7 +171,7 @@ var shots = []struct{ name, path, want string }{
 	{"person", "people/1", "To answer them"}, {"health", "health", "Health"}, {"problem", "connect/evil.example", "That did not work"},
 	{"connected", "connect/github.example.edu:8443 #go", "Connected. Push again."}, {"disconnected", " #disconnect-github\\.com", "GitHub is disconnected"},
 	{"passes", "passes", "Passes that are over"}, {"passes-new", "passes/new", "How long"}, {"passes-wrong", "passes/new?look=yes&repos=https://github.com/o/r&uses=many", "is not OWNER/NAME"},
-	{"passes-look", passLook, "Is this the pass that you want?"}, {"passes-made", passLook + " #make-it", "Your pass"}, {"pass", "passes/" + passID1, "All passes"}, {"passes-ended", "passes/" + passID1 + " #end", "The pass has ended"},
+	{"passes-look", passLook, "Is this the pass that you want?"}, {"passes-made", passLook + " #make-it", "Your pass"}, {"passes-narrowed", passLook + " #make-it #narrow-read #narrow-it", "Your narrower pass"}, {"pass", "passes/" + passID1, "All passes"}, {"passes-ended", "passes/" + passID1 + " #end", "The pass has ended"},
 	{"device", "device", "Nobody from the hub ever asks you for one"}, {"device-code", "device?user_code=GGGG-HHHH", "Go on only if you started this yourself"}, {"device-done", "device?user_code=GGGG-HHHH #yes", "Done"},
 }
 
@@ -191,8 +191,11 @@ func TestEveryPageInABrowser(t *testing.T) {
 				name := fmt.Sprintf("%s-%s-%s", shot.name, map[bool]string{false: "light", true: "dark"}[dark], map[int64]string{1280: "wide", 360: "phone"}[width])
 				path, press, _ := strings.Cut(shot.path, " ")
 				do(ctx, t, look(width, dark), chromedp.Navigate(st.address+path))
+				for _, button := range strings.Fields(press) {
+					do(ctx, t, chromedp.Click(chromedp.CSS(button)))
+				}
 				if press != "" {
-					do(ctx, t, chromedp.Click(chromedp.CSS(press)), heading(shot.want))
+					do(ctx, t, heading(shot.want))
 				}
 				body := get(ctx, t, chromedp.Text(chromedp.CSS("main")))
 				wide := script[bool](ctx, t, `document.documentElement.scrollWidth > window.innerWidth`)
@@ -391,6 +394,13 @@ func TestKeyboardAlone(t *testing.T) {
 	}
 	to("Copy", kb.Enter)
 	get(ctx, t, chromedp.Poll[bool](`document.getElementById("copied").textContent !== ""`))
+	to("narrow-repos", "tidal-lab/ocean-models")
+	to("narrow-read", " ")
+	to("Make the narrower one", kb.Enter)
+	arrive("Your narrower pass")
+	if got := script[string](ctx, t, `(e => e.id + " " + e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != "pass-text "+madeText+"-narrower" {
+		t.Errorf("the page's script has selected %q", got)
+	}
 	to("To your passes", kb.Enter)
 	arrive("Passes")
 	to("End the pass night job", kb.Enter)
@@ -405,7 +415,7 @@ func TestKeyboardAlone(t *testing.T) {
 	arrive("Signed out")
 	want := []string{
 		"start ada github.example.edu:8443", "finish ada github.example.edu:8443", "approve ada gpu", "disconnect ada github.com",
-		"share ada tidal-lab/teaching-2026 ocean-101 2027-03-22", "mint ada browser true", "end-pass ada " + passID1, "decide ada WDJBMJHT yes",
+		"share ada tidal-lab/teaching-2026 ocean-101 2027-03-22", "mint ada browser true", `narrow read ["tidal-lab/ocean-models"] over`, "end-pass ada " + passID1, "decide ada WDJBMJHT yes",
 	}
 	if got := st.deeds(); !slices.Equal(got, want) {
 		t.Errorf("done %q, want %q", got, want)
@@ -509,11 +519,11 @@ func TestNeighbour(t *testing.T) {
 			}
 		}
 	}
-	for _, form := range []string{"disconnect/github.com", "connect/github.com", "approve", "confirm", "sharing", "sharing/end", "passes/new", "passes/end", "device", "signout", "people/1/cut-off"} {
+	for _, form := range []string{"disconnect/github.com", "connect/github.com", "approve", "confirm", "sharing", "sharing/end", "passes/new", "passes/narrow", "passes/end", "device", "signout", "people/1/cut-off"} {
 		for _, policy := range []string{"", "no-referrer"} {
 			do(ctx, t, chromedp.Navigate(mallory))
 			script[chromedp.Void](ctx, t, fmt.Sprintf(`(() => { if (%q) { const m = document.createElement("meta"); m.name = "referrer"; m.content = %q; document.head.append(m) }
-				const f = document.createElement("form"); f.method = "post"; f.action = %q; f.innerHTML = '<input name=form value=x><input name=id value=3><input name=user_code value=GGGG-HHHH><input name=decision value=yes>'; document.body.append(f); f.submit() })()`,
+				const f = document.createElement("form"); f.method = "post"; f.action = %q; f.innerHTML = '<input name=form value=x><input name=pass value=daypass_x><input name=id value=3><input name=user_code value=GGGG-HHHH><input name=decision value=yes>'; document.body.append(f); f.submit() })()`,
 				policy, policy, "/services/daypass/"+form))
 			do(ctx, t, heading("That did not work"))
 		}
@@ -546,6 +556,14 @@ func TestPassesWithoutScripts(t *testing.T) {
 	if script[int](ctx, t, `document.querySelectorAll("script").length`) != 0 || script[bool](ctx, t, `!document.querySelector("#copy").hidden`) {
 		t.Error("a script, or a button that needs one, is on a shared origin")
 	}
+	do(ctx, t, chromedp.Click(chromedp.CSS("#narrow-it")), chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
+	if got := script[string](ctx, t, `document.querySelector("#pass-text").value`); got != madeText {
+		t.Errorf("after a mistake the page shows %q", got)
+	}
+	do(ctx, t, chromedp.Click(chromedp.CSS("#narrow-read")), chromedp.Click(chromedp.CSS("#narrow-it")), heading("Your narrower pass"))
+	if at := script[string](ctx, t, `location.href + " " + document.querySelector("#pass-text").value`); at != st.address+"passes/narrow "+madeText+"-narrower" {
+		t.Errorf("narrowed: %q", at)
+	}
 	do(ctx, t, chromedp.Navigate(st.address+"passes/new"), heading("Make a pass"))
 	if at := script[string](ctx, t, `location.href + document.documentElement.outerHTML`); strings.Contains(at, "AgEcanary") {
 		t.Error("the pass is on the next page or in its address")
@@ -557,7 +575,7 @@ func TestPassesWithoutScripts(t *testing.T) {
 	}
 	do(ctx, t, chromedp.Navigate(st.address+"device"), chromedp.SendKeys(chromedp.CSS("#user_code"), "wdjb mjht"), chromedp.Click(chromedp.CSS("#look")), heading("Confirm a code"),
 		chromedp.Click(chromedp.CSS("#yes")), heading("Done"))
-	if got := st.deeds(); !slices.Equal(got, []string{"mint ada browser true", "decide ada WDJBMJHT yes"}) {
+	if got := st.deeds(); !slices.Equal(got, []string{"mint ada browser true", "narrow read [] over", "decide ada WDJBMJHT yes"}) {
 		t.Errorf("done %q", got)
 	}
 	for _, c := range complaints() {

@@ -161,12 +161,12 @@ func fields(t *testing.T, s *Server, b *browser, path string) url.Values {
 		repo = "github.com tidal-lab/archive"
 	}
 	until := "2027-01-31"
-	if path == "passes/new" {
+	if path == "passes/new" || path == "passes/narrow" {
 		until = "2026-11-22"
 	}
 	return url.Values{
 		"form": {codeFor(t, s, b, path)}, "server": {"gpu"}, "known": {"yes"}, "repo": {repo}, "group": {"ocean-101"}, "until": {until}, "id": {"3"},
-		"user_code": {"gggg-hhhh"}, "decision": {"yes"}, "repos": {"tidal-lab/buoy-data"}, "access": {"read"},
+		"user_code": {"gggg-hhhh"}, "decision": {"yes"}, "repos": {"tidal-lab/buoy-data"}, "access": {"read"}, "pass": {madeText},
 	}
 }
 

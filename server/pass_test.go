@@ -233,7 +233,7 @@ func TestNoPassesHere(t *testing.T) {
 	if strings.Contains(text(t, b.get("")), ">Passes</a>") {
 		t.Error("the navigation names passes")
 	}
-	for _, path := range []string{"passes/end", "passes/new", "device"} {
+	for _, path := range []string{"passes/end", "passes/new", "passes/narrow", "device"} {
 		if res := b.do("POST", ownURL+path, fields(t, s, b, path), b.own()); res.StatusCode != 404 {
 			t.Errorf("POST %s: %d", path, res.StatusCode)
 		}

@@ -33,6 +33,11 @@ type PassParts struct {
 	EndPass func(ctx context.Context, caller daypass.Caller, id string) (event string, ok bool, err error)
 	// EndShownPass ends a pass, and all that were narrowed from it, for whoever holds it.
 	EndShownPass func(ctx context.Context, pass daypass.Secret, from netip.Addr) (event string, err error)
+	// NarrowPass makes a narrower pass of one, or with no limits gives it back, with
+	// all its limits and its end. It asks nobody, and neither does it verify the pass,
+	// nor keep or log any of it. The error says why not, in words for whoever asked,
+	// and holds nothing of the pass. nil: the pages narrow none.
+	NarrowPass func(pass daypass.Secret, limits api.PassLimits, until time.Time) (api.PassReply, error)
 	// PassBounds is what the caller's pages offer.
 	PassBounds func(context.Context, daypass.Caller) (PassBounds, error)
 
@@ -64,6 +69,8 @@ func (p *PassParts) check() error {
 	switch {
 	case !all(p.PassCaller != nil, p.PassHosts != nil, p.MintPass != nil, p.Passes != nil, p.EndPass != nil, p.EndShownPass != nil, p.PassBounds != nil):
 		return errors.New("the server has a part of the passes and lacks another")
+	case p.NarrowPass != nil && p.MintPass == nil:
+		return errors.New("the server narrows passes and makes none")
 	case !all(p.AskDevice != nil, p.DeviceFor != nil, p.DecideDevice != nil, p.TakeDevice != nil) || p.AskDevice != nil && p.MintPass == nil:
 		return errors.New("the server has a part of the device flow and lacks another")
 	case (p.Exchange == nil) != (p.Audience == ""):

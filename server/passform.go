@@ -63,12 +63,7 @@ func (s *Server) ask(f passForm, bounds PassBounds, longest time.Duration) (Pass
 			wrong["host"] = "This service has nothing to do with that host."
 		}
 	}
-	ask.Limits.Repos = items(f.Repos)
-	for _, r := range ask.Limits.Repos {
-		if !repoWord(r) {
-			wrong["repos"] = "“" + clean(r, 80) + "” is not OWNER/NAME. Leave out the address and .git."
-		}
-	}
+	ask.Limits.Repos = reposOf(f.Repos, wrong)
 	ask.Limits.Addresses = items(f.Addresses)
 	for _, a := range ask.Limits.Addresses {
 		if !addressWord(a) {

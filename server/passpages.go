@@ -184,8 +184,7 @@ func (s *Server) newPass(v *visit, f passForm) (newPassMain, PassAsk, error) {
 	return m, ask, nil
 }
 
-// makePass makes the pass and shows it, in this answer and no other: there is
-// nothing to come back to, and a form that is sent again is refused.
+// makePass makes the pass and shows it.
 func (s *Server) makePass(v *visit) error {
 	f := passFormOf(v.form)
 	m, ask, err := s.newPass(v, f)
@@ -199,13 +198,7 @@ func (s *Server) makePass(v *visit) error {
 	if err != nil {
 		return err
 	}
-	m.Summary = s.passSummary(api.Pass{Limits: made.Limits, Until: made.Until})
-	return s.show(v, "passmade", "Your pass", struct {
-		Pass    string
-		Made    api.PassReply
-		Summary summary
-		Service string
-	}{made.Pass.Reveal(), made, m.Summary, s.c.URL.String()})
+	return s.showMade(v, madePass{Made: made}, passForm{}, nil)
 }
 
 func (s *Server) stopPass(v *visit) error {

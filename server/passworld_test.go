@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +64,7 @@ func (w *world) passParts() PassParts {
 			w.note("end-shown %v", from.IsValid())
 			return "K3QF-1072", nil
 		},
+		NarrowPass: w.narrow,
 		PassBounds: func(context.Context, daypass.Caller) (PassBounds, error) {
 			return PassBounds{Longest: 30 * 24 * time.Hour, Short: 12 * time.Hour, Usual: 8 * time.Hour, Never: w.never}, nil
 		},
@@ -103,6 +107,28 @@ func (w *world) mint(_ context.Context, c daypass.Caller, ask PassAsk) (api.Pass
 		Pass: daypass.NewSecret(madeText), ID: passID1, Label: ask.Label, Until: &until, Event: "K3QF-1070",
 		Limits: []string{"expires=1", "dp:access=read", "dp:repo=" + w.name("tidal-lab/ocean-models")},
 	}, nil
+}
+
+// narrow puts one more mark behind the pass that was made.
+func (w *world) narrow(text daypass.Secret, l api.PassLimits, until time.Time) (api.PassReply, error) {
+	if !strings.HasPrefix(text.Reveal(), madeText) {
+		return api.PassReply{}, errors.New("it holds no pass that is whole")
+	}
+	end := w.clock().Add(8 * time.Hour)
+	out := api.PassReply{Pass: text, Until: &end, Limits: []string{"dp:repo=" + w.name("tidal-lab/ocean-models")}}
+	if reflect.DeepEqual(l, api.PassLimits{}) && until.IsZero() {
+		return out, nil
+	}
+	if slices.Contains(l.Repos, "tidal-lab/thesis") {
+		return api.PassReply{}, errors.New("the pass is for none of these repositories")
+	}
+	w.note("narrow %s %q %s", l.Access, l.Repos, left(until, w.clock()))
+	out.Pass = daypass.NewSecret(text.Reveal() + "-narrower")
+	out.Limits = []string{"dp:access=read", "dp:repo=" + w.name("tidal-lab/ocean-models")}
+	if !until.IsZero() {
+		out.Until = &until
+	}
+	return out, nil
 }
 
 func (w *world) passList(context.Context, daypass.Caller) ([]api.Pass, error) {

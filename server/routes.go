@@ -78,6 +78,7 @@ func routes() []route {
 		{name: "passes", method: "GET", path: "passes", kind: person, visit: (*Server).passesPage},
 		{name: "new-pass", method: "GET", path: "passes/new", kind: person, visit: (*Server).newPassPage},
 		{name: "make-pass", method: "POST", path: "passes/new", kind: person, fresh: true, visit: (*Server).makePass},
+		{name: "narrow-pass", method: "POST", path: "passes/narrow", kind: person, fresh: true, visit: (*Server).narrowPass},
 		{name: "stop-pass", method: "POST", path: "passes/end", kind: person, fresh: true, visit: (*Server).stopPass},
 		{name: "pass", method: "GET", path: "passes/{id}", kind: person, visit: (*Server).passPage},
 		{name: "device", method: "GET", path: "device", kind: person, visit: (*Server).devicePage},

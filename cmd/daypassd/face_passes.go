@@ -19,7 +19,7 @@ import (
 func (f *face) passParts() server.PassParts {
 	p := server.PassParts{
 		LooksLike: pass.LooksLike, PassCaller: f.passCaller, PassHosts: f.passHosts, MintPass: f.mintPass, Passes: f.passes, EndPass: f.endPass,
-		EndShownPass: f.endShownPass, PassBounds: f.passBounds,
+		EndShownPass: f.endShownPass, NarrowPass: f.narrowPass, PassBounds: f.passBounds,
 		AskDevice: f.askDevice, DeviceFor: f.deviceFor, DecideDevice: f.decideDevice, TakeDevice: f.takeDevice,
 	}
 	if f.exchange != nil {
@@ -33,16 +33,22 @@ func (f *face) passCaller(ctx context.Context, text daypass.Secret, from netip.A
 	return c, told("", err)
 }
 
-// passHosts are the hosts that the owner of a pass has connected.
+// passHosts are the hosts that the owner of a pass has connected, of those that
+// the pass is for.
 func (f *face) passHosts(ctx context.Context, c daypass.Caller) ([]string, error) {
 	p, ok, err := f.db.Person(ctx, c.User)
 	if err != nil || !ok {
 		return nil, err
 	}
+	text, err := pass.Parse(c.Pass.Text)
+	if err != nil {
+		return nil, err
+	}
+	rights, _ := text.Effective()
 	list, err := f.b.ConnectionsOf(ctx, p.ID)
 	var out []string
 	for _, conn := range list {
-		if conn.State != store.NeedsConsent {
+		if conn.State != store.NeedsConsent && rights.Hosts.Has(conn.Host) {
 			out = append(out, conn.Host)
 		}
 	}
