@@ -419,8 +419,17 @@ const (
 	maxVain   = 10_000
 )
 
-// unasked are the limits that whoever only says whose pass it is need not meet:
-// they are about what would be done with it.
+// unasked are the limits that whoever only asks whose pass it is (GET /me) need not
+// meet, since a question names nothing that could be held to them:
+//
+//	allowed, indexes, projects  it touches no package index
+//	dp:host, dp:repo, dp:access it asks for no repository; of hosts it shows those of the limit
+//	dp:source                   it asks for no content
+//	dp:digest                   it uploads nothing
+//
+// expires, not_before, dp:address and dp:server are held to as everywhere, whoever
+// writes them how; dp:uses is not counted, since asking is no use. No other request
+// of the access service waives any. doc/passes.md says the same.
 const unasked = pass.KindAllowed | pass.KindIndexes | pass.KindProjects | pass.KindHost | pass.KindRepo | pass.KindAccess | pass.KindSource | pass.KindDigest
 
 // passHolders remember who people are at the hub.
