@@ -253,6 +253,9 @@ func TestIndexDemo(t *testing.T) {
 	if anyPass.MatchString(out.String()) {
 		t.Errorf("it shows a pass: %s", out)
 	}
+	if text := out.String(); strings.Contains(text, "called nothing") || !regexp.MustCompile(`(?m)devpi/alice +\S+.* ago\), 2 times `).MatchString(text) {
+		t.Errorf("the list shows no uses, or an event has a label that nobody gave:\n%s", text)
+	}
 	if got := x.index.Files(indexUser + "/dev"); len(got) != 2 {
 		t.Errorf("the index has %v", got)
 	}
