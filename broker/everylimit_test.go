@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -177,4 +178,21 @@ func TestAskingIsNoUse(t *testing.T) {
 		t.Errorf("%+v, %v", c.User, err)
 	}
 	r.refusedBy(errOf(r.with(text, data)), "DP-162", "the second", text)
+}
+
+// TestUnknownIsNotWaived: what a question could say and does not is refused as
+// everywhere.
+func TestUnknownIsNotWaived(t *testing.T) {
+	r := newRig(t)
+	jo := r.user("jo")
+	free := r.mint(jo, pass.Limits{}).Text
+	text := withCaveats(t, free, "dp:address=0.0.0.0/0,::/0")
+	r.refusedBy(errOf(r.PassCaller(t.Context(), text, netip.Addr{})), "DP-161", "from nobody knows where", text)
+	text = withCaveats(t, free, "dp:server=@")
+	if _, err := r.PassCaller(t.Context(), text, home); err != nil {
+		t.Fatal(err)
+	}
+	r.hubDown(true)
+	r.later(6 * time.Second)
+	r.refusedBy(errOf(r.PassCaller(t.Context(), text, home)), "DP-165", "nobody knows whether it runs", text)
 }
