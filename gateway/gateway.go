@@ -97,6 +97,7 @@ type NewToken struct {
 	User   string      // whose it is to be
 	By     string      // who asks
 	Limits pass.Limits // with its end; daypass.Forever: none
+	Label  string      // what it is called in lists; at most 100 characters, all of which can be seen
 	From   netip.Addr
 	// Since is when devpi made the account, and has to be kept: a later account of
 	// the same name is another's. Zero: devpi does not say.

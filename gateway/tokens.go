@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/pass"
@@ -102,11 +104,13 @@ func (v *visit) createToken(caller standing, account holder) error {
 	if err != nil {
 		return err
 	}
-	limits, err := readRestrictions(b, v.g.c.Now(), v.g.mayExceed(caller))
+	asked, err := readWish(b, v.g.c.Now(), v.g.mayExceed(caller))
 	if err != nil {
 		return err
 	}
-	token, err := v.g.c.Passes.Mint(v.r.Context(), NewToken{User: v.act.user, By: caller.name, Limits: limits, From: v.from, Since: account.since})
+	token, err := v.g.c.Passes.Mint(v.r.Context(), NewToken{
+		User: v.act.user, By: caller.name, Limits: asked.limits, Label: asked.label, From: v.from, Since: account.since,
+	})
 	var limit *pass.LimitError
 	if errors.As(err, &limit) {
 		return said(http.StatusBadRequest, limit.Error())
@@ -122,16 +126,35 @@ func (v *visit) listTokens(account holder) error {
 	if err != nil {
 		return err
 	}
-	type info struct {
-		Restrictions []string `json:"restrictions"`
-	}
-	out := map[string]info{}
+	out := map[string]tokenInfo{}
 	for _, t := range list {
 		if account.has(t.Since, t.Created) {
-			out[t.ID] = info{append([]string{}, t.Caveats...)}
+			out[t.ID] = infoOf(t)
 		}
 	}
 	return v.reply(map[string]any{"type": "tokens-info", "result": map[string]any{"tokens": out}})
+}
+
+// tokenInfo is a token in the list. All but the restrictions is ours:
+// devpi-tokens' client reads only those. What is not known, or does not come, is
+// left out; times are in UTC, to the second.
+type tokenInfo struct {
+	Restrictions []string  `json:"restrictions"`
+	Label        string    `json:"label,omitempty"`
+	Created      time.Time `json:"created,omitzero"`
+	Used         time.Time `json:"used,omitzero"`
+	Until        time.Time `json:"until,omitzero"`
+	Uses         int64     `json:"uses"` // requests that were let in
+}
+
+func infoOf(t Token) tokenInfo {
+	second := func(at time.Time) time.Time {
+		if at.IsZero() || !at.Before(daypass.Forever) {
+			return time.Time{}
+		}
+		return at.UTC().Truncate(time.Second)
+	}
+	return tokenInfo{append([]string{}, t.Caveats...), t.Label, second(t.Created), second(t.Used), second(t.Until), t.Uses}
 }
 
 func (v *visit) endToken(caller standing) error {
@@ -145,32 +168,39 @@ func (v *visit) endToken(caller standing) error {
 	return v.reply(map[string]string{"message": "token " + printable(v.act.tokenID, 80) + " deleted"})
 }
 
-// readRestrictions reads what devpi-tokens' client asks for, and finds the same
-// faults in the same order: the keys go by name. What makes devpi-tokens stumble
-// is a fault here.
-func readRestrictions(body []byte, now time.Time, exceed bool) (pass.Limits, error) {
+// A wish is what somebody wants a token to be.
+type wish struct {
+	limits pass.Limits
+	label  string
+}
+
+// readWish reads what devpi-tokens' client asks for, and finds the same faults in
+// the same order: the keys go by name. What makes devpi-tokens stumble is a fault
+// here. "label" is ours.
+func readWish(body []byte, now time.Time, exceed bool) (wish, error) {
 	asked := map[string]json.RawMessage{}
 	if len(body) > 0 {
 		if err := json.Unmarshal(body, &asked); err != nil || asked == nil {
-			return pass.Limits{}, said(http.StatusBadRequest, "Bad request: the restrictions must be a JSON object")
+			return wish{}, said(http.StatusBadRequest, "Bad request: the restrictions must be a JSON object")
 		}
 	}
 	if _, ok := asked["expires"]; !ok {
 		asked["expires"] = json.RawMessage("null")
 	}
-	l := pass.Limits{BareIndexes: true}
+	w := wish{limits: pass.Limits{BareIndexes: true}}
 	for _, key := range slices.Sorted(maps.Keys(asked)) {
-		if err := readRestriction(&l, key, asked[key], now, exceed); err != nil {
-			return pass.Limits{}, err
+		if err := w.read(key, asked[key], now, exceed); err != nil {
+			return wish{}, err
 		}
 	}
-	if _, err := l.Caveats(); err != nil {
-		return pass.Limits{}, said(http.StatusBadRequest, err.Error())
+	if _, err := w.limits.Caveats(); err != nil {
+		return wish{}, said(http.StatusBadRequest, err.Error())
 	}
-	return l, nil
+	return w, nil
 }
 
-func readRestriction(l *pass.Limits, key string, raw json.RawMessage, now time.Time, exceed bool) (err error) {
+func (w *wish) read(key string, raw json.RawMessage, now time.Time, exceed bool) (err error) {
+	l := &w.limits
 	switch key {
 	case "allowed":
 		l.Allowed, err = readItems(key, raw)
@@ -180,6 +210,8 @@ func readRestriction(l *pass.Limits, key string, raw json.RawMessage, now time.T
 		l.Projects, err = readItems(key, raw)
 	case "expires":
 		l.Expires, err = readExpires(raw, now, exceed)
+	case "label":
+		w.label, err = readLabel(raw)
 	case "not_before":
 		n, ok := readSeconds(raw)
 		if !ok || n < 0 || n >= daypass.Forever.Unix() {
@@ -190,6 +222,30 @@ func readRestriction(l *pass.Limits, key string, raw json.RawMessage, now time.T
 		return said(http.StatusBadRequest, "Unknown restriction '"+printable(key, 80)+"'.")
 	}
 	return err
+}
+
+const maxLabel = 100 // characters
+
+// readLabel keeps of a label what can be seen: it is shown in lists and records.
+func readLabel(raw json.RawMessage) (string, error) {
+	var label *string
+	if json.Unmarshal(raw, &label) != nil || label == nil {
+		return "", said(http.StatusBadRequest, "The label must be a string")
+	}
+	seen := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case r == utf8.RuneError || !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, *label)
+	seen = strings.Join(strings.Fields(seen), " ")
+	if utf8.RuneCountInString(seen) > maxLabel {
+		return "", said(http.StatusBadRequest, fmt.Sprintf("The label is longer than %d characters", maxLabel))
+	}
+	return seen, nil
 }
 
 func readItems(name string, raw json.RawMessage) ([]string, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -46,8 +47,11 @@ func TestTokenEndpoints(t *testing.T) {
 		t.Errorf("%+v %q", id, c)
 	}
 	a = s.do("GET", "/alice/+tokens", "", jsonWith(alice)...)
-	want, _ := json.Marshal(map[string]any{"type": "tokens-info", "result": map[string]any{"tokens": map[string]any{id.ID: map[string]any{"restrictions": c}}}})
-	if a.status != 200 || strings.TrimSpace(a.body) != string(want) {
+	at := s.book.tokens[id].Created.UTC().Format(time.RFC3339)
+	want, _ := json.Marshal(map[string]any{"type": "tokens-info", "result": map[string]any{"tokens": map[string]any{
+		id.ID: map[string]any{"restrictions": c, "created": at, "uses": 0},
+	}}})
+	if !sameJSON(a.body, string(want)) || a.status != 200 {
 		t.Errorf("list: %s, want %s", a.body, want)
 	}
 	for _, path := range []string{"/alice/+token-create/", "/alice/+tokens/", "/alice/+tokens/" + id.ID + "/"} {
@@ -66,6 +70,64 @@ func TestTokenEndpoints(t *testing.T) {
 	}
 	if a = s.create("alice", "", alice); a.status != 200 {
 		t.Errorf("no body: %d %s", a.status, a.body)
+	}
+}
+
+func sameJSON(a, b string) bool {
+	var x, y any
+	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
+}
+
+// TestLabel: what a token is called is kept and listed, less what cannot be seen.
+func TestLabel(t *testing.T) {
+	s := newStage(t, nil)
+	alice := devpi("alice", "alicepw")
+	for sent, want := range map[string]string{
+		"nightly": "nightly", "": "", "  two\n\twords ": "two words", "\x1b[31mred\x07": "[31mred", "tin\u202eno\u200b": "tinno", "né": "né", "a\xffb": "ab",
+		strings.Repeat("é", 100): strings.Repeat("é", 100), strings.Repeat("é", 101): "-", strings.Repeat("x", 90) + strings.Repeat("\x00", 90): strings.Repeat("x", 90),
+	} {
+		body, _ := json.Marshal(map[string]string{"label": sent})
+		a := s.create("alice", string(body), alice)
+		if want == "-" {
+			if a.status != 400 || a.message() != "The label is longer than 100 characters" {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			continue
+		}
+		var made struct{ Result struct{ Token string } }
+		if err := json.Unmarshal([]byte(a.body), &made); err != nil || a.status != 200 {
+			t.Fatalf("%q: %d %s", sent, a.status, a.body)
+		}
+		p, err := pass.Parse(daypass.NewSecret(made.Result.Token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, _ := p.Identity()
+		if c := p.Caveats(); len(c) != 1 || !strings.HasPrefix(c[0], "expires=") {
+			t.Errorf("%q is a limit: %q", sent, c)
+		}
+		var list struct {
+			Result struct{ Tokens map[string]tokenInfo }
+		}
+		a = s.do("GET", "/alice/+tokens", "", jsonWith(alice)...)
+		if err := json.Unmarshal([]byte(a.body), &list); err != nil || list.Result.Tokens[id.ID].Label != want {
+			t.Errorf("%q is listed as %q, want %q (%v)", sent, list.Result.Tokens[id.ID].Label, want, err)
+		}
+	}
+}
+
+// TestListed: a list has what is known of a token, in UTC.
+func TestListed(t *testing.T) {
+	at := time.Date(2026, 5, 2, 11, 30, 0, 123, time.FixedZone("east", 7200))
+	for want, token := range map[string]Token{
+		`{"restrictions":["a=b"],"label":"n","created":"2026-05-02T09:30:00Z","used":"2026-05-02T10:30:00Z","until":"2026-05-03T09:30:00Z","uses":7}`: {
+			Caveats: []string{"a=b"}, Label: "n", Created: at, Used: at.Add(time.Hour), Until: at.AddDate(0, 0, 1), Uses: 7,
+		},
+		`{"restrictions":[],"uses":0}`: {Until: daypass.Forever},
+	} {
+		if b, err := json.Marshal(infoOf(token)); err != nil || string(b) != want {
+			t.Errorf("%s, want %s (%v)", b, want, err)
+		}
 	}
 }
 
@@ -162,6 +224,13 @@ func TestRestrictions(t *testing.T) {
 		{`{"not_before":null}`, false, 400, "Invalid value 'null' for not before"},
 		{`{"not_before":1900000000}`, false, 0, "expires=1831622410 not_before=1900000000"},
 		{`{"wrong":1}`, false, 400, "Unknown restriction 'wrong'."},
+		{`{"Label":"x"}`, false, 400, "Unknown restriction 'Label'."},
+		{`{"uses":1}`, false, 400, "Unknown restriction 'uses'."},
+		{`{"label":"x"}`, false, 0, "expires=1831622410"},
+		{`{"label":1}`, false, 400, "The label must be a string"},
+		{`{"label":null}`, false, 400, "The label must be a string"},
+		{`{"label":["x"]}`, false, 400, "The label must be a string"},
+		{`{"label":"x","zzz":1}`, false, 400, "Unknown restriction 'zzz'."},
 		{`{"Expires":1}`, false, 400, "Unknown restriction 'Expires'."},
 		{`[1]`, false, 400, "Bad request: the restrictions must be a JSON object"},
 		{`"str"`, false, 400, "Bad request: the restrictions must be a JSON object"},
@@ -178,7 +247,7 @@ func TestRestrictions(t *testing.T) {
 		{`{"projects":["a,dp:uses=1"]}`, false, 400, ""},
 		{`{"projects":["a\nb"]}`, false, 400, ""},
 	} {
-		l, err := readRestrictions([]byte(c.body), now, c.exceed)
+		w, err := readWish([]byte(c.body), now, c.exceed)
 		if c.status != 0 {
 			var ref *refusal
 			if !errors.As(err, &ref) || ref.status != c.status || c.text != "" && ref.words() != c.text {
@@ -186,7 +255,7 @@ func TestRestrictions(t *testing.T) {
 			}
 			continue
 		}
-		caveats, cerr := l.Caveats()
+		caveats, cerr := w.limits.Caveats()
 		if out := strings.Join(caveats, " "); err != nil || cerr != nil || out != c.text {
 			t.Errorf("%s: %q %v", c.body, out, err)
 		}

@@ -258,7 +258,7 @@ func (b *book) Mint(_ context.Context, n NewToken) (daypass.Secret, error) {
 	b.n++
 	id := pass.Identity{Realm: pass.Realm{Kind: pass.Index, Name: "test"}, User: n.User, ID: fmt.Sprintf("ID%d", b.n)}
 	b.keys[id] = pass.NewKey([]byte(fmt.Sprintf("root key %d of a book in memory..", b.n)))
-	b.tokens[id] = Token{ID: id.ID, Caveats: caveats, Created: b.now(), Since: n.Since}
+	b.tokens[id] = Token{ID: id.ID, Caveats: caveats, Label: n.Label, Created: b.now(), Since: n.Since}
 	p, err := pass.Mint(b.keys[id], id, caveats...)
 	return p.Text(pass.Devpi), err
 }

@@ -100,7 +100,7 @@ func (svc *service) openPass(ctx context.Context, p pass.Pass) (gateway.Shown, e
 }
 
 func (svc *service) mintToken(ctx context.Context, t gateway.NewToken) (daypass.Secret, error) {
-	n := broker.NewPass{User: t.User, Via: "devpi", Started: t.Since, Limits: t.Limits, Event: store.Event{User: t.User, Account: t.By, Via: viaFrom("devpi", t.From)}}
+	n := broker.NewPass{User: t.User, Via: "devpi", Started: t.Since, Label: t.Label, Limits: t.Limits, Event: store.Event{User: t.User, Account: t.By, Via: viaFrom("devpi", t.From)}}
 	if t.By != t.User {
 		n.By = t.By
 	}

@@ -74,6 +74,54 @@ func TestGatewayAlone(t *testing.T) {
 	}
 }
 
+// TestNamedToken: a token has a label, and its owner's list says when it was made and
+// how often it was used. devpi-tokens' own client passes that over.
+func TestNamedToken(t *testing.T) {
+	s := newShop(t, devpitest.Options{}, "")
+	s.serve()
+	api := s.api()
+	alice := api.AddUser(t, "alice", "secret")
+	token := api.Token(t, alice, "alice", map[string]any{"allowed": []string{"upload"}, "label": " nightly\tbuild\u001b "})
+	if r := api.Upload(t, devpitest.Bearer(token), "alice/dev", devpitest.Wheel("data", "1.0")); r.Status != http.StatusOK {
+		t.Fatalf("%d %s", r.Status, r.Message())
+	}
+	if r := api.Send(t, http.MethodGet, "alice/dev", devpitest.Bearer(token), nil); r.Status != http.StatusForbidden { // which does not count
+		t.Fatalf("%d %s", r.Status, r.Message())
+	}
+	var list struct {
+		Tokens map[string]struct {
+			Label                string
+			Created, Used, Until time.Time
+			Uses                 int
+		}
+	}
+	api.Must(t, http.MethodGet, "alice/+tokens", alice, nil).Result(t, &list)
+	for _, k := range list.Tokens {
+		if k.Label != "nightly build" || time.Since(k.Created).Abs() > time.Minute || k.Used.Before(k.Created) || k.Until.Before(time.Now().AddDate(0, 11, 0)) || k.Uses != 1 {
+			t.Errorf("%+v", k)
+		}
+	}
+	if len(list.Tokens) != 1 {
+		t.Errorf("%+v", list)
+	}
+	if code, said := s.admin("passes", "list", "alice"); code != 0 || !strings.Contains(said, " nightly build ") {
+		t.Errorf("%d %s", code, said)
+	}
+	if code, said := s.admin("events", "--kind", "pass"); code != 0 || !strings.Contains(said, "called “nightly build”") {
+		t.Errorf("%d %s", code, said)
+	}
+	desk := devpitest.NewDesk(t)
+	for _, args := range [][]string{{"use", api.URL + "alice/dev"}, {"login", "alice", "--password", "secret"}, {"token-list"}} {
+		o := desk.Tokens(args...)
+		if o.Code != 0 {
+			t.Fatal(o.All())
+		}
+		if args[0] == "token-list" && (!strings.Contains(o.All(), "allowed=upload") || strings.Contains(o.All(), "nightly")) {
+			t.Errorf("devpi-tokens lists:\n%s", o.All())
+		}
+	}
+}
+
 // TestUntriedKey: where nobody is named as whom devpi could be asked, the check does
 // not say that all is well, whether the key is right or wrong.
 func TestUntriedKey(t *testing.T) {
