@@ -120,7 +120,11 @@ func closed(t *testing.T, api devpitest.API) devpitest.API {
 // out; with the programs that people use.
 func TestIndexDay(t *testing.T) {
 	api := closed(t, devpitest.Start(t, devpitest.Options{Plugin: true}).API)
-	newIndexStory(t, api).day(api)
+	s := newIndexStory(t, api)
+	s.day(api)
+	s.desk.Input = indexPassword + "\n"
+	s.ends(2, []string{"pass", "create", "--index", s.index, "--user", "ann", "--password", "-", "--label", "nightly"}, "keeps no labels", "Leave --label out", "[DP-134]")
+	s.ends(4, []string{"pass", "create", "--index", s.index, "--user", "ann", "--password", "-", "--expires", "2 years"}, "Not allowed to set expiration to more than one year. Ask for a shorter time")
 }
 
 // TestGatewayCommands tells devpi-tokens' tests with our commands at a gateway.
@@ -217,7 +221,7 @@ func (s indexStory) firstLight() {
 	dir := t.TempDir()
 	s.desk.Input = indexPassword + "\n"
 	wide := filepath.Join(dir, "wide.pass")
-	s.must([]string{"pass", "create", "--index", s.index, "--user", "ann", "--password", "-", "--expires", "1 day", "--output", wide}, "package gateway")
+	s.must([]string{"pass", "create", "--index", s.index, "--user", "ann", "--password", "-", "--expires", "1 day", "--label", "first light", "--output", wide}, "package gateway")
 	s.desk.Input = ""
 	one := filepath.Join(dir, "one.pass")
 	s.must([]string{"pass", "narrow", "--file", wide, "--upload-only", "--projects", "first-light", "--expires", "10min", "--output", one}, "first-light")
@@ -238,7 +242,7 @@ func (s indexStory) firstLight() {
 	s.ends(4, []string{"pass", "revoke", "--file", once, "--index", s.index}, "[DP-134]")
 	s.must(run(one, "twine", "upload", right))
 	s.desk.Input = indexPassword + "\n"
-	s.must([]string{"pass", "list", "--index", s.index, "--user", "ann", "--password", "-"}, "Limits: expires=")
+	s.must([]string{"pass", "list", "--index", s.index, "--user", "ann", "--password", "-"}, "Limits: expires=", "first light", "Made:   ")
 	s.desk.Input = ""
 	s.must([]string{"pass", "revoke", "--file", wide, "--index", s.index}, "all that were narrowed from it")
 	s.desk.Input = indexPassword + "\n"
