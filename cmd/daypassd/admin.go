@@ -177,7 +177,7 @@ func keysProblem(err error) error {
 	if errors.As(err, &p) {
 		return err
 	}
-	return serveProblem("DP-906", "the access service's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
+	return serveProblem("DP-906", "the store's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
 }
 
 // configAlone reads the configuration, for what needs neither store nor secrets,
@@ -239,7 +239,7 @@ func ownedByUs(paths ...string) error {
 
 func wrongUser(path, why, owner string) error {
 	return &daypass.Problem{
-		Code: "DP-950", What: "this has to run as the user that the access service runs as", Why: path + " " + why,
+		Code: "DP-950", What: "this has to run as the user that \"daypass serve\" runs as", Why: path + " " + why,
 		Next: "Run it so: sudo -u " + owner + " daypass admin …", Kind: daypass.ErrUsage,
 	}
 }

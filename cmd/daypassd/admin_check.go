@@ -21,8 +21,9 @@ import (
 	"github.com/daypass-dev/daypass/store"
 )
 
-const checkHelp = `Look at everything that the access service needs, and say of each whether it is well, in words, with the fix where it is
-not: the configuration, the keys, the store, the hub, the Apps at their hosts, the rules, the running service.
+const checkHelp = `Look at everything that "daypass serve" needs, and say of each whether it is well, in words, with the fix where it is
+not: the configuration, the keys, the store, the running service; of a hub the hub itself, the Apps at their hosts and
+the rules; of a package gateway devpi, and whether it takes the key.
 
 It ends with 1 where a line is red.`
 
@@ -30,7 +31,7 @@ func (s *app) checkCommand() *cobra.Command {
 	var config string
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "check", Short: "Look at everything the access service needs; each line is green or red", Long: checkHelp, Args: none,
+		Use: "check", Short: "Look at everything that \"daypass serve\" needs; each line is green or red", Long: checkHelp, Args: none,
 		RunE: func(c *cobra.Command, _ []string) error { return s.checkAll(c.Context(), config, asJSON) },
 	}
 	configFlag(c, &config)

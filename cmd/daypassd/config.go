@@ -143,7 +143,7 @@ func serveProblem(code, what, why, next string) *daypass.Problem {
 func (s *app) readConfig(path string) (*serverConfig, error) {
 	text, err := readGuarded(path, false)
 	if err != nil {
-		return nil, serveProblem("DP-901", "the access service's configuration cannot be read", err.Error(),
+		return nil, serveProblem("DP-901", "the configuration cannot be read", err.Error(),
 			`Write it to `+defaultConfig+`, or name it: "daypass serve --config FILE". doc/deploy.md begins with one.`)
 	}
 	c := &serverConfig{path: path}

@@ -461,6 +461,50 @@ func TestGatewayAdmin(t *testing.T) {
 	}
 }
 
+// TestGatewayHere: a name in the current folder is good for "serve" as it is for the
+// admin's commands.
+func TestGatewayHere(t *testing.T) {
+	s, _ := newFakeShop(t, "")
+	t.Chdir(s.dir)
+	s.config = "etc/server.yaml"
+	s.serve()
+	if code, said := s.admin("check"); code != 0 || !strings.Contains(said, filepath.Join(s.dir, "etc/server.yaml")+" is understood") {
+		t.Errorf("%d\n%s", code, said)
+	}
+}
+
+// TestGatewayWords: whoever runs a gateway alone is not told of an access service.
+func TestGatewayWords(t *testing.T) {
+	s, _ := newFakeShop(t, "")
+	text, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ from, to, says string }{
+		"no configuration":                {string(text), "", "DP-903"},
+		"a word too many":                 {"gateway:", "gatway: 1\ngateway:", "DP-902"},
+		"no keys":                         {"etc/keys.json", "etc/no.json", "DP-906"},
+		"a key that is no key of devpi's": {"etc/devpi.key", "etc/keys.json", "DP-9"},
+		"no store":                        {"sqlite:" + s.dir + "/store/", "sqlite:" + s.dir + "/nowhere/", "DP-9"},
+		"a port of another's":             {"listen: " + s.listen, "listen: 192.0.2.1:1", "DP-908"},
+	} {
+		s.file("etc/server.yaml", strings.Replace(string(text), c.from, c.to, 1))
+		err := s.app(s.log).serve(t.Context(), s.config)
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "access service") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if code, said := s.admin("check"); name != "a port of another's" && (code == 0 || strings.Contains(said, "access service")) {
+			t.Errorf("%s: %d %s", name, code, said)
+		}
+	}
+	if err := os.Remove(s.config); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.app(s.log).serve(t.Context(), s.config); err == nil || !strings.Contains(err.Error(), "DP-901") || strings.Contains(err.Error(), "access service") {
+		t.Errorf("none: %v", err)
+	}
+}
+
 // TestGatewayBesideHub: one configuration runs a hub's access service and a
 // gateway, each at its own address, and neither takes the other's passes.
 func TestGatewayBesideHub(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -69,6 +70,10 @@ type service struct {
 }
 
 func (s *app) serve(ctx context.Context, path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
 	c, err := s.readConfig(path)
 	if err != nil {
 		return err
@@ -104,7 +109,7 @@ func startProblem(err error) error {
 	if errors.As(err, &p) {
 		return err
 	}
-	return serveProblem("DP-905", "the access service cannot start", err.Error(), `Correct that; "daypass admin check" looks at everything.`)
+	return serveProblem("DP-905", "daypass cannot start", err.Error(), `Correct that; "daypass admin check" looks at everything.`)
 }
 
 // open puts a service together: keys, store, issuers, hub, rules, broker. The
@@ -113,7 +118,7 @@ func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service
 	svc := &service{config: c, now: time.Now, log: s.logger(c), metrics: server.NewMetrics(c.hosts())}
 	keys, err := s.keys(c)
 	if err != nil {
-		return nil, serveProblem("DP-906", "the access service's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
+		return nil, serveProblem("DP-906", "the store's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
 	}
 	svc.heads = newHeads(svc.log, c.Heads, serving)
 	svc.db, err = store.Open(ctx, store.Config{
