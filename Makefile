@@ -10,7 +10,7 @@ BINS     = bin/daypass bin/daypassd bin/git-credential-daypass
 .PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-gateway bench-pass lint install uninstall fuzz clean help
 
 help:
-	@echo 'make demo     see it work: a log-in and a push on a stand-in for GitHub; then a whole hub (under 30 s)'
+	@echo 'make demo     see it work on stand-ins: a log-in and a push, a whole hub, a job with a pass, a package index (under 30 s)'
 	@echo 'make test     all tests'
 	@echo 'make test-hubs   the tests of hubs, against JupyterHub 6, 5, 4 and 3'
 	@echo 'make build    the three programs, in bin/'

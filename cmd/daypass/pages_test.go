@@ -12,7 +12,7 @@ import (
 // with its flags.
 func TestPagesCommands(t *testing.T) {
 	root := (&app{}).root()
-	command := regexp.MustCompile(`\bdaypass ((?:pass|run|login|status|check|token)\b[^\n` + "`" + `|;#&(:]*)`)
+	command := regexp.MustCompile(`\bdaypass ((?:pass|run|login|logout|setup|status|check|token)\b[^\n` + "`" + `|;#&(:]*)`)
 	for _, page := range []string{"gateway.md", "passes.md"} {
 		text, err := os.ReadFile(filepath.Join("../../doc", page))
 		if err != nil {

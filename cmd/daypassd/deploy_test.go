@@ -413,7 +413,7 @@ func TestDeployPageCommands(t *testing.T) {
 	root := &cobra.Command{Use: "daypass"}
 	root.AddCommand(s.serveCommand(), s.demoCommand(), s.adminCommand())
 	text := pageText(t, deployPage)
-	for _, path := range []string{"github-app.md", "owners.md", "gateway.md"} {
+	for _, path := range []string{"github-app.md", "owners.md", "gateway.md", "passes.md"} {
 		text += pageText(t, filepath.Join("../../doc", path))
 	}
 	seen := 0
