@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -119,6 +120,9 @@ func (b *Broker) newPass(ctx context.Context, c daypass.Caller, p store.Person, 
 	if !printable(ask.Label) {
 		return NewPass{}, badLimit(errLabel)
 	}
+	if len(ask.Limits.Repos) > 0 && len(ask.Limits.Sources) > 0 {
+		return NewPass{}, badLimit(errTwoKinds)
+	}
 	n := NewPass{Person: p.ID, Label: ask.Label, Via: c.Via.String(), Limits: ask.Limits, Event: b.event(c, p, Ask{Request: ask.Request}, store.PassMade)}
 	var err error
 	if n.Limits.Expires, err = b.passEnd(c, fresh && c.Via == daypass.ViaBrowser, ask); err != nil {
@@ -138,6 +142,8 @@ func (b *Broker) newPass(ctx context.Context, c daypass.Caller, p store.Person, 
 	}
 	return n, err
 }
+
+var errTwoKinds = errors.New("it would be for repositories and for sources of content at once, and no request is about both; make two passes")
 
 var errLabel = errors.New("the label is longer than 100 characters, or has some that cannot be seen")
 
@@ -193,12 +199,31 @@ func (b *Broker) passEnd(c daypass.Caller, fresh bool, ask PassAsk) (time.Time, 
 	return whole(now.Add(wanted)), nil
 }
 
-// span writes a length of time as rules do.
+// span writes a length of time in words, its two largest units: "24 hours", "30
+// days", "1 hour 30 minutes".
 func span(d time.Duration) string {
-	if d >= 48*time.Hour {
-		return (d / time.Hour / 24 * 24 * time.Hour).String()
+	var out []string
+	for _, u := range []struct {
+		one, least time.Duration
+		word       string
+	}{
+		{24 * time.Hour, 48 * time.Hour, "day"}, {time.Hour, time.Hour, "hour"}, {time.Minute, time.Minute, "minute"}, {time.Second, time.Second, "second"},
+	} {
+		if d < u.least || len(out) == 2 {
+			continue
+		}
+		n := int64(d / u.one)
+		d -= time.Duration(n) * u.one
+		word := strconv.FormatInt(n, 10) + " " + u.word
+		if n != 1 {
+			word += "s"
+		}
+		out = append(out, word)
 	}
-	return d.String()
+	if len(out) == 0 {
+		return "less than a second"
+	}
+	return strings.Join(out, " ")
 }
 
 // serverStart says since when the server runs whose token asks.
@@ -222,7 +247,7 @@ func (b *Broker) serverStart(ctx context.Context, c daypass.Caller) (time.Time, 
 // ServerStarted says since when the server runs whose token the caller has; zero:
 // it has none, or the hub does not tell. It may be some seconds old.
 func (b *Broker) ServerStarted(ctx context.Context, c daypass.Caller) time.Time {
-	if c.Via != daypass.ViaServer || !c.Server.Known {
+	if c.Via != daypass.ViaServer || byPass(c) || !c.Server.Known {
 		return time.Time{}
 	}
 	at, err := b.startOf(ctx, c.User.Name, c.Server.Name)
@@ -240,7 +265,7 @@ func elsewhereMade(why string) error {
 
 func needFresh() error {
 	return &Refusal{Passes: true, Problem: &daypass.Problem{
-		Code: "DP-167", What: "a pass that lives for more than " + shortPass.String() + " is made in a browser in which you have just signed in",
+		Code: "DP-167", What: "a pass that lives for more than " + span(shortPass) + " is made in a browser in which you have just signed in",
 		Next: "Make it on the page of your passes, or ask for a shorter one.", Kind: daypass.ErrRefused,
 	}}
 }

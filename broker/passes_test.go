@@ -67,6 +67,7 @@ func TestMintPass(t *testing.T) {
 		"a server's, by a browser":      {"students", browser, true, broker.PassAsk{ForServer: true}, false, "DP-170", 0},
 		"an odd label":                  {"students", browser, true, broker.PassAsk{Label: "a\x1b[2J"}, false, "DP-171", 0},
 		"an odd limit":                  {"students", browser, true, broker.PassAsk{Limits: pass.Limits{Repos: []string{"a b"}}}, false, "DP-171", 0},
+		"repositories and sources":      {"students", browser, true, broker.PassAsk{Limits: pass.Limits{Repos: []string{"o/r"}, Sources: []string{"doi:x"}}}, false, "DP-171", 0},
 		"too many limits":               {"students", browser, true, broker.PassAsk{Limits: pass.Limits{Sources: []string{strings.Repeat("x", 9000)}}}, false, "DP-171", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -441,6 +442,13 @@ func TestPassIsNotEnough(t *testing.T) {
 		"StartConsent": func(c daypass.Caller) error {
 			return errOf(r.StartConsent(ctx, c, broker.ConsentStart{Session: "s", Host: host, Redirect: callback}))
 		},
+		"ServerStarted": func(c daypass.Caller) error {
+			c.Server = daypass.Server{Known: true} // which runs
+			if r.ServerStarted(ctx, c).IsZero() {
+				return daypass.ErrRefused
+			}
+			return nil
+		},
 		"MayShare": func(c daypass.Caller) error {
 			if r.MayShare(c) {
 				return nil
@@ -459,7 +467,7 @@ func TestPassIsNotEnough(t *testing.T) {
 	}
 	for name, call := range no {
 		for _, who := range []daypass.Caller{c, dressed} {
-			if err := call(who); !errors.Is(err, daypass.ErrRefused) || code(err) != "DP-166" && code(err) != "DP-826" && name != "MayShare" {
+			if err := call(who); !errors.Is(err, daypass.ErrRefused) || code(err) != "DP-166" && code(err) != "DP-826" && name != "MayShare" && name != "ServerStarted" {
 				t.Errorf("%s by a pass, as %v: %v", name, who.Via, err)
 			}
 		}
@@ -645,4 +653,25 @@ func hostileSibling(t *testing.T, r *rig, most int) {
 	}
 	live("ended, and what was narrowed from it", false, sibling, below)
 	live("what it was narrowed from", true, whole)
+}
+
+// TestSpansInWords: people read how long a pass may live as they would say it.
+func TestSpansInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		hours(24): "24 hours", hours(12): "12 hours", hours(1): "1 hour", 90 * time.Minute: "1 hour 30 minutes", 45 * time.Second: "45 seconds",
+		hours(720): "30 days", hours(50): "2 days 2 hours", hours(26) + time.Second: "26 hours 1 second", 0: "less than a second",
+	} {
+		if got := broker.Span(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+	r := newRig(t)
+	jo := r.user("jo")
+	_, err := r.MintPass(t.Context(), browser(jo), true, broker.PassAsk{For: hours(1000)})
+	if code(err) != "DP-168" || !strings.Contains(err.Error(), "live for 24 hours at most") {
+		t.Errorf("too long: %v", err)
+	}
+	if _, err := r.MintPass(t.Context(), browser(jo), false, broker.PassAsk{For: hours(20)}); code(err) != "DP-167" || !strings.Contains(err.Error(), "more than 12 hours") {
+		t.Errorf("not fresh: %v", err)
+	}
 }

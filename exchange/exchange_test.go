@@ -601,6 +601,7 @@ func TestLoad(t *testing.T) {
 		{gh(func(r *Rule) { r.Gives.Index.Indexes = []string{"/dev"} }), "USER/INDEX"},
 		{gh(func(r *Rule) { r.Gives.Index.Projects = []string{} }), "empty list"},
 		{gl(func(r *Rule) { r.ProjectID = 0 }), "project_id is missing"},
+		{gl(func(r *Rule) { r.Gives.Hub.Sources = []string{"doi:10.5281/zenodo.1"} }), "no request is about both"},
 		{gl(func(r *Rule) { r.NamespaceID = 0 }), "namespace_id is missing"},
 		{gl(func(r *Rule) { r.Events = []string{"merge_request_event"} }), "pull_requests: true"},
 		{gl(func(r *Rule) { r.Gives.Hub.As = "" }), "as is missing"},

@@ -216,6 +216,8 @@ func (r *rule) checkHub(h *HubText) error {
 		return errors.New("gives.hub.as is missing: whose pass it is")
 	case len(h.Repos) == 0 && len(h.Sources) == 0:
 		return errors.New("gives.hub.repos is missing")
+	case len(h.Repos) > 0 && len(h.Sources) > 0:
+		return errors.New("gives.hub has one of repos and sources: no request is about both, so that the pass would be good for none; write two rules")
 	case len(h.Repos) > 0 && len(h.Hosts) == 0:
 		return errors.New("gives.hub.hosts is missing: which git host")
 	case r.access == daypass.NoAccess:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,7 +91,11 @@ func (a *app) listedTimes(s *screen, created, used time.Time, uses int64) {
 	}
 	switch {
 	case !used.IsZero():
-		s.result("  Used:   %d times, last at %s", uses, clock(used, a.now()))
+		many := "1 time"
+		if uses != 1 {
+			many = strconv.FormatInt(uses, 10) + " times"
+		}
+		s.result("  Used:   %s, last at %s", many, clock(used, a.now()))
 	case !created.IsZero():
 		s.result("  Used:   never")
 	}

@@ -129,6 +129,9 @@ func (a *app) prepareLimits(c *cobra.Command, n *narrowing) error {
 	if given(n.readOnly, n.uploadOnly, n.installing, n.limits.Allowed != nil) > 1 {
 		return usageProblem(c, "--read-only, --upload-only, --install-only and --allowed do not go together")
 	}
+	if err := oneKind(n.limits); err != nil {
+		return err
+	}
 	for _, name := range n.servers {
 		switch name = strings.TrimSpace(name); {
 		case name == "default":
@@ -139,6 +142,20 @@ func (a *app) prepareLimits(c *cobra.Command, n *narrowing) error {
 		n.limits.Servers = append(n.limits.Servers, name)
 	}
 	return a.knownPermissions(n)
+}
+
+// oneKind refuses limits of which each request lacks one: what a limit is about
+// and a request is not, refuses it.
+func oneKind(l pass.Limits) error {
+	git, index := l.Repos != nil || l.Hosts != nil, l.Allowed != nil || l.Indexes != nil || l.Projects != nil || l.Digests != nil
+	switch {
+	case l.Repos != nil && l.Sources != nil:
+		return limitProblem("no request is about a repository and a source of content at once, so the pass would be good for none", "Make two passes: one with --repo, one with --source.", nil)
+	case (git || l.Sources != nil) && index:
+		return limitProblem("no request is for git or content and for a package index at once, so the pass would be good for none",
+			"Leave out --repo, --host and --source, or --allowed, --indexes, --projects and --digest.", nil)
+	}
+	return nil
 }
 
 // given counts.
