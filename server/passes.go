@@ -22,8 +22,9 @@ type PassParts struct {
 	// it is not known. An error that is [daypass.ErrRefused] means that it opens
 	// nothing here and now.
 	PassCaller func(ctx context.Context, pass daypass.Secret, from netip.Addr) (daypass.Caller, error)
-	// PassHosts are the hosts that the owner of a pass has connected: all that a pass
-	// shows of connections, since whoever holds one has to know whether it can work.
+	// PassHosts are the hosts that the owner of a pass has connected, of those that the
+	// pass is for: all that a pass shows of connections, since whoever holds one has to
+	// know whether it can work.
 	PassHosts func(ctx context.Context, byPass daypass.Caller) ([]string, error)
 	MintPass  func(context.Context, daypass.Caller, PassAsk) (api.PassReply, error)
 	// Passes returns the caller's passes, the newest first, those that ended too.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +11,8 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
+	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/pass"
 )
 
@@ -78,6 +82,46 @@ func TestNarrowPass(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "canary") || len(c.text.Reveal()) > 40 && strings.Contains(err.Error(), c.text.Reveal()[20:40]) {
 			t.Errorf("%s: the error holds the pass: %v", name, err)
+		}
+	}
+}
+
+// TestHostsOfLimit: whoever asks by a pass is told of the hosts that it is for.
+func TestHostsOfLimit(t *testing.T) {
+	o := newOffice(t, "")
+	d := o.open()
+	c := o.connect(d, "researcher", fake.CampusUser)
+	c.Via, c.Server = daypass.ViaBrowser, daypass.Server{}
+	m, err := d.broker.MintPass(t.Context(), c, true, broker.PassAsk{For: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrowed := func(host string) string {
+		p, err := pass.Parse(m.Text)
+		if err == nil {
+			p, err = p.Narrow("dp:host=" + host)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Text(pass.Daypass).Reveal()
+	}
+	o.serve()
+	for token, want := range map[string]bool{m.Text.Reveal(): true, narrowed(o.host()): true, narrowed("ghe.example"): false} {
+		req, err := http.NewRequest(http.MethodGet, o.url+"api/v1/me", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var me api.Me
+		err = json.NewDecoder(res.Body).Decode(&me)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusOK || me.User.Name != "researcher" || len(me.Hosts) != 1 || me.Hosts[0].Connected != want {
+			t.Errorf("%d %+v %v, want connected: %v", res.StatusCode, me, err, want)
 		}
 	}
 }

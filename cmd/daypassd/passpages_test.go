@@ -45,6 +45,24 @@ for f in all less; do echo "pass $(cat $f.pass)"; rm $f.pass; done`))
 	narrowed := s.job("narrowed", less)
 	narrowed.must("git clone -q $URL/river-lab/data.git work")
 
+	p.do("narrow it", chromedp.SendKeys("#narrow-repos", "river-lab/other"))
+	p.press("Make the narrower one")
+	p.sees("No narrower pass was made")
+	p.sees("for none of these repositories")
+	if p.field("#pass-text") != text {
+		t.Error("after a mistake the page shows another pass")
+	}
+	p.do("as it should be", chromedp.Clear("#narrow-repos"), chromedp.SetValue("#narrow-for", "1h0m0s"))
+	p.press("Make the narrower one")
+	p.sees("ends with that one at the latest")
+	p.sees("Read river-lab/data.")
+	onPage := p.field("#pass-text")
+	if !strings.HasPrefix(onPage, "daypass_") || onPage == text {
+		t.Fatal("the page holds no narrower pass")
+	}
+	byPage := s.job("by-page", onPage)
+	byPage.must("git clone -q $URL/river-lab/data.git work")
+
 	p.press("To your passes")
 	p.sees("night job")
 	p.press("night job")
@@ -60,10 +78,10 @@ for f in all less; do echo "pass $(cat $f.pass)"; rm $f.pass; done`))
 	}
 	p.press("End it, and all narrowed from it")
 	p.sees("The pass has ended")
-	for name, j := range map[string]*job{"the pass": j, "one that was narrowed": narrowed} {
+	for name, j := range map[string]*job{"the pass": j, "one that the page narrowed": byPage, "one that was narrowed": narrowed} {
 		if out, err := j.run("rm -rf run/* \"$HOME\"/run/*; git clone -q $URL/river-lab/data.git again"); err == nil || !strings.Contains(out, "DP-160") {
 			t.Errorf("%s after the end: %v\n%s", name, err, out)
 		}
 	}
-	s.keptNowhere(text, narrowed.pass)
+	s.keptNowhere(text, narrowed.pass, onPage)
 }
