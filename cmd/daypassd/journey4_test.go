@@ -68,8 +68,9 @@ func TestJourney4(t *testing.T) {
 	p.consent(fake.CampusUser)
 	p.sees("Connected")
 
-	s.must("researcher", "", `daypass pass create --label 'night job' --host ${URL#http://} --repo river-lab/data --expires 2h --output night.pass
+	s.must("researcher", "", `daypass pass create --label 'night job' --repo river-lab/data --expires 2h --output night.pass
 daypass pass narrow --file night.pass --read-only --expires 1h --output job.pass
+test "$(daypass pass narrow --file night.pass --for-job --json | grep -o '"text":"dp:server=@[0-9][0-9]*"' | uniq -c | tr -s ' ' | cut -d ' ' -f 2)" = 2 # the start that the service put into it
 echo "pass $(cat night.pass)" >all-passes; echo "pass $(cat job.pass)" >>all-passes`)
 	wide, narrow := s.passes(s.must("researcher", "", "cat all-passes; rm all-passes"))
 
