@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/requestid"
 	"github.com/daypass-dev/daypass/pass"
 )
 
@@ -156,7 +157,7 @@ type Gateway struct {
 	atOnce     crowd
 	lingering  chan struct{}
 	buffers    sync.Pool
-	ids        requestIDs
+	ids        requestid.IDs
 }
 
 const (
@@ -185,7 +186,7 @@ func New(c Config) (*Gateway, error) {
 	g.strangers.start(badPerSecond, badAtOnce)
 	g.good.start()
 	g.complaints.start(complaintsPerSecond, complaintsAtOnce)
-	g.ids.start(c.Rand)
+	g.ids.Start(c.Rand)
 	var err error
 	g.acting, err = newActor(g)
 	return g, err

@@ -2,18 +2,14 @@ package gateway
 
 import (
 	"context"
-	"encoding/base32"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/daypass-dev/daypass/pass"
@@ -34,20 +30,6 @@ var errNotServed = errors.New("gateway: not for passes")
 
 // statusGone is what a log says of a client that left before the answer.
 const statusGone = 499
-
-// requestIDs are short, different in each process, and cost nothing.
-type requestIDs struct {
-	process string
-	n       atomic.Uint64
-}
-
-func (r *requestIDs) start(random io.Reader) {
-	var b [5]byte
-	_, _ = io.ReadFull(random, b[:]) // an id is no secret; a fixed one still counts up
-	r.process = strings.ToLower(base32.StdEncoding.EncodeToString(b[:])) + "-"
-}
-
-func (r *requestIDs) next() string { return r.process + strconv.FormatUint(r.n.Add(1), 36) }
 
 // An answer notes the status that was sent.
 type answer struct {
@@ -92,7 +74,7 @@ type visit struct {
 // ServeHTTP answers one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w}
-	v := &visit{g: g, a: a, r: r, in: newIncoming(a, r), id: g.ids.next(), from: g.address(r)}
+	v := &visit{g: g, a: a, r: r, in: newIncoming(a, r), id: g.ids.Next(), from: g.address(r)}
 	began := time.Now()
 	_ = v.in.rc.SetWriteDeadline(began.Add(idle + 10*time.Minute)) // moved with each piece; see copyOut
 	defer v.note(began)

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/daypass-dev/daypass/api"
@@ -21,20 +19,6 @@ import (
 type randomness struct{}
 
 func (randomness) Read(b []byte) (int, error) { return rand.Read(b) }
-
-// requestIDs are short, different in each process, and cost nothing.
-type requestIDs struct {
-	process string
-	n       atomic.Uint64
-}
-
-func (r *requestIDs) start(random io.Reader) {
-	var b [5]byte
-	_, _ = io.ReadFull(random, b[:]) // an id is no secret; a fixed one still counts up
-	r.process = strings.ToLower(base32.StdEncoding.EncodeToString(b[:])) + "-"
-}
-
-func (r *requestIDs) next() string { return r.process + strconv.FormatUint(r.n.Add(1), 36) }
 
 // An answer notes the status that was sent.
 type answer struct {
@@ -65,7 +49,7 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := &answer{ResponseWriter: w, id: s.ids.next(), route: "none"}
+	a := &answer{ResponseWriter: w, id: s.ids.Next(), route: "none"}
 	began := s.c.Now()
 	setHead(a, s.bare)
 	defer s.note(a, r, began)

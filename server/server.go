@@ -21,6 +21,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/requestid"
 	"github.com/daypass-dev/daypass/web"
 )
 
@@ -133,7 +134,7 @@ type Server struct {
 	resting  resting
 	reaches  reaches
 	seen     *sightings
-	ids      requestIDs
+	ids      requestid.IDs
 }
 
 // New checks the configuration and returns a server. Nothing runs in the
@@ -155,7 +156,7 @@ func New(c Config) (*Server, error) {
 		spent:   newSpent(), resting: resting{n: map[daypass.User]int{}}, reaches: reaches{m: map[reachKey]reached{}},
 		atOnce: make(chan struct{}, c.Limits.AtOnce), waiting: make(chan struct{}, c.Limits.Waiting),
 	}
-	s.ids.start(c.Rand)
+	s.ids.Start(c.Rand)
 	var err error
 	if s.static, err = web.NewStatic(s.base + "static/"); err != nil {
 		return nil, err
