@@ -5,7 +5,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
-BINS     = bin/daypass bin/daypassd bin/git-credential-daypass
+BINS     = bin/daypass bin/daypassd bin/daypass-page bin/git-credential-daypass
 
 .PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-gateway bench-pass lint install uninstall fuzz clean help
 
@@ -96,7 +96,7 @@ install: build
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/daypass
-	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd git-credential-daypass gh-scoped-creds github-app-user-auth git-credential-github-app
+	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd daypass-page git-credential-daypass gh-scoped-creds github-app-user-auth git-credential-github-app
 
 clean:
 	rm -rf bin

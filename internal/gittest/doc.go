@@ -1,0 +1,3 @@
+// Package gittest makes git repositories for tests and serves them on loopback
+// addresses, as git http-backend does.
+package gittest

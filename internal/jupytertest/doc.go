@@ -1,0 +1,2 @@
+// Package jupytertest runs real Jupyter Servers for tests.
+package jupytertest
