@@ -8,7 +8,9 @@
 #        scripts/tools.sh hubs      installs 5, 4 and Debian's 3 too
 #        scripts/tools.sh pass      installs pymacaroons and libmacaroons, the oracles of passes
 #        scripts/tools.sh devpi     installs devpi servers, with and without devpi-tokens, and their clients
-#        scripts/tools.sh hub-env|hubs-env|pass-env|devpi-env   prints the variables that lead the tests to them, for eval
+#        scripts/tools.sh jupyter   installs Jupyter Server with its front ends and its proxy
+#        scripts/tools.sh pull      installs nbgitpuller, nbformat and nbdime, peers and oracles of pulls
+#        scripts/tools.sh hub-env|hubs-env|pass-env|devpi-env|jupyter-env|pull-env   prints the variables that lead the tests to them, for eval
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -143,6 +145,21 @@ devpi)
 	install_python devpi/devpi.lock devpi
 	install_python devpi/devpi-tokens.lock devpi-tokens
 	;;
+jupyter | pull)
+	need flock util-linux
+	need python3 python3
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+	install_missing
+	alone
+	install_python "$1/$1.lock" "$1"
+	;;
+jupyter-env)
+	echo "export DAYPASS_TEST_JUPYTER='$cache/jupyter'"
+	;;
+pull-env)
+	bin="$cache/pull/bin"
+	echo "export DAYPASS_TEST_NBGITPULLER='$bin/gitpuller' DAYPASS_TEST_NBDIME='$bin/nbmerge' DAYPASS_TEST_NBPYTHON='$bin/python'"
+	;;
 devpi-env)
 	echo "export DAYPASS_TEST_DEVPI='$cache/devpi' DAYPASS_TEST_DEVPI_TOKENS='$cache/devpi-tokens'"
 	;;
@@ -157,7 +174,7 @@ hubs-env)
 	echo "export DAYPASS_TEST_HUBS='$cache/hub-6:$cache/hub-5:$cache/hub-4:/usr'"
 	;;
 *)
-	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|pass|devpi|hub-env|hubs-env|pass-env|devpi-env" >&2
+	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|pass|devpi|jupyter|pull|hub-env|hubs-env|pass-env|devpi-env|jupyter-env|pull-env" >&2
 	exit 2
 	;;
 esac
