@@ -92,7 +92,7 @@ install: build
 	install -d $(DESTDIR)$(BINDIR)
 	install -m 0755 $(BINS) $(DESTDIR)$(BINDIR)/
 	install -d $(DESTDIR)$(PREFIX)/share/daypass/python
-	install -m 0644 python/gh_scoped_creds.py python/daypass_hub.py $(DESTDIR)$(PREFIX)/share/daypass/python/
+	install -m 0644 python/pyproject.toml python/gh_scoped_creds.py python/daypass_hub.py python/daypass_jupyter.py $(DESTDIR)$(PREFIX)/share/daypass/python/
 	for name in gh-scoped-creds github-app-user-auth; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
 	ln -sf git-credential-daypass $(DESTDIR)$(BINDIR)/git-credential-github-app
 
