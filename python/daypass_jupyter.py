@@ -37,7 +37,7 @@ NAMES = ("daypass", "git-pull", "git-sync", "interact")
 # network at the start of a class is slow.
 START_SECONDS = 30
 
-SECRET_HEADER = "X-Daypass-Page-Secret"
+SECRET_HEADER = "X-Daypass-Page"
 SECRET_VARIABLE = "DAYPASS_PAGE_SECRET"
 
 

@@ -69,7 +69,7 @@ class Entry(unittest.TestCase):
             self.assertEqual(cmd[2:4], ["--port", str(h.port)])
             secret = h.get_env()["DAYPASS_PAGE_SECRET"]
             self.assertRegex(secret, r"\A[0-9a-f]{64}\Z")
-            self.assertEqual(h.get_request_headers_override()["X-Daypass-Page-Secret"], secret)
+            self.assertEqual(h.get_request_headers_override()["X-Daypass-Page"], secret)
             self.assertNotIn(secret, " ".join(cmd))
             seen.add(secret)
         self.assertEqual(len(seen), len(daypass_jupyter.NAMES), "each start has a secret of its own")

@@ -145,9 +145,9 @@ func TestPageOnAPort(t *testing.T) {
 	c := browser(t)
 	seen := map[string]bool{}
 	for _, name := range []string{"git-pull", "daypass"} {
-		got := page(t, c, s.Link(name+"/"), "X-Daypass-Page-Secret", "forged")
+		got := page(t, c, s.Link(name+"/"), "X-Daypass-Page", "forged")
 		secret := got.Env["DAYPASS_PAGE_SECRET"]
-		if len(secret) != 64 || got.Headers["X-Daypass-Page-Secret"] != secret || got.arg("--port") == "" || got.arg("--socket") != "" {
+		if len(secret) != 64 || got.Headers["X-Daypass-Page"] != secret || got.arg("--port") == "" || got.arg("--socket") != "" {
 			t.Errorf("%q %q", got.Args, got.Headers)
 		}
 		if strings.Contains(strings.Join(got.Args, " "), secret) || strings.Contains(s.Log(1<<20), secret) {
