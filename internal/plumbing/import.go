@@ -22,6 +22,7 @@ type Import struct {
 	out    *bufio.Reader
 	stderr tail
 	marks  int
+	mine   map[OID]int // commits of this import: git finds those by their marks only
 	bad    error
 }
 
@@ -51,7 +52,7 @@ func (r *Repo) Import(ctx context.Context) (*Import, error) {
 	// memory; deltas between files that have nothing in common cost time only.
 	cmd := r.CommandWith(ctx, [][2]string{{"core.fsync", "committed,reference"}, {"fastimport.unpackLimit", "10"}, {"core.compression", "1"}},
 		"fast-import", "--quiet", "--force", "--done", "--depth=0", "--big-file-threshold=1m")
-	im := &Import{repo: r, cmd: cmd}
+	im := &Import{repo: r, cmd: cmd, mine: map[OID]int{}}
 	cmd.Stderr = &im.stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -125,7 +126,11 @@ func (im *Import) Commit(c CommitSpec) (commit, tree OID, err error) {
 		if !p.Valid() {
 			return "", "", fmt.Errorf("%w: parent %q", ErrMissing, p)
 		}
-		fmt.Fprintf(&b, "%s %s\n", []string{"from", "merge"}[min(i, 1)], p)
+		name := string(p)
+		if mark, ok := im.mine[p]; ok {
+			name = fmt.Sprintf(":%d", mark)
+		}
+		fmt.Fprintf(&b, "%s %s\n", []string{"from", "merge"}[min(i, 1)], name)
 	}
 	b.WriteString("deleteall\n")
 	for _, f := range c.Files {
@@ -143,6 +148,7 @@ func (im *Import) Commit(c CommitSpec) (commit, tree OID, err error) {
 	if commit, err = im.oid(); err != nil {
 		return "", "", err
 	}
+	im.mine[commit] = im.marks
 	fmt.Fprintf(im.in, "ls :%d \"\"\n", im.marks)
 	line, err := im.line()
 	if err != nil {

@@ -92,7 +92,14 @@ func parseIndex(data []byte, size int) ([]IndexEntry, error) {
 		}
 		out, rest, previous = append(out, e), rest[n:], e.Path
 	}
-	return out, extensions(rest)
+	if err := extensions(rest); err != nil {
+		return nil, err
+	}
+	// Only a split index has entries without a name.
+	if slices.ContainsFunc(out, func(e IndexEntry) bool { return e.Path == "" }) {
+		return nil, fmt.Errorf("%w: an entry has no name", ErrIndex)
+	}
+	return out, nil
 }
 
 // parseEntry reads one entry and says how long it is.
@@ -126,7 +133,7 @@ func parseEntry(data []byte, size int, version uint32, previous string) (e Index
 		prefix, head = previous[:len(previous)-strip], head+used
 	}
 	end := bytes.IndexByte(data[head:], 0)
-	if end < 0 || len(prefix)+end > maxPath || len(prefix)+end == 0 {
+	if end < 0 || len(prefix)+end > maxPath {
 		return e, 0, false
 	}
 	e.Path = prefix + string(data[head:head+end])
