@@ -31,8 +31,7 @@ type Input struct {
 	// "dir", "link", "other". Asked for what is in the way of new files.
 	Prefix func(path string) string
 	// Under lists what stands on the disk beneath a folder: files, links, others, and
-	// folders that are empty. Asked only for a folder where a file is to be. nil:
-	// every such folder is taken to hold something of the user's.
+	// folders that are empty. Asked only for a folder where a file is to be.
 	Under func(dir string) []string
 	// Renames are those that the source knows: Base's path to Theirs'.
 	Renames map[string]string
@@ -76,7 +75,8 @@ const (
 	// Adopt finds at Path, from the user, what Theirs has.
 	Adopt Action = "adopt"
 	// Aside moves what is the user's own from From to Path, to make room. It may be a
-	// whole folder; then Ours is zero.
+	// whole folder, or neither file nor link; then Ours is zero. A folder that is empty
+	// may as well be removed.
 	Aside Action = "aside"
 	// Move moves the user's file from From to Path, because upstream renamed it, and
 	// then removes each folder above From that is left empty. On the way to a place

@@ -1,0 +1,89 @@
+package merge
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// A node is a file of a tree: its name as that tree spells it, and what it is.
+type node struct {
+	path string
+	Entry
+}
+
+// A tree holds files by key: their path, or what a folding disk makes of it.
+type tree map[string]node
+
+// fold is what is alike for two names that a disk without case takes for one.
+func fold(path string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, path)
+}
+
+func (in Input) key(path string) string {
+	if in.Fold {
+		return fold(path)
+	}
+	return path
+}
+
+// isFile tells files and links from what a tree can have beside them.
+func (e Entry) isFile() bool { return e.isRegular() || e.Mode == Symlink }
+
+func (e Entry) isRegular() bool { return e.Mode == Regular || e.Mode == Executable }
+
+// tree takes from a version what can stand on this disk, and lists what cannot, with
+// what it clashes with. Of two names that the disk takes for one the first by bytes
+// stands; of a file and a folder the folder.
+func (in Input) tree(files map[string]Entry) (tree, []Step) {
+	t := make(tree, len(files))
+	if !in.Fold {
+		for path, e := range files {
+			if e.isFile() {
+				t[path] = node{path, e}
+			}
+		}
+		return t, nil
+	}
+	var left []Step
+	folders := map[string]string{}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		for dir := range above(path) {
+			if k := fold(dir); folders[k] == "" {
+				folders[k] = dir
+			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		e, k := files[path], fold(path)
+		other, taken := t[k]
+		switch {
+		case !e.isFile():
+		case folders[k] != "":
+			left = append(left, Step{Do: Skip, Path: path, From: folders[k], Theirs: e})
+		case taken:
+			left = append(left, Step{Do: Skip, Path: path, From: other.path, Theirs: e})
+		default:
+			t[k] = node{path, e}
+		}
+	}
+	return t, left
+}
+
+// above yields the folders that a path is in, the outermost first.
+func above(path string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i := range len(path) {
+			if path[i] == '/' && !yield(path[:i]) {
+				return
+			}
+		}
+	}
+}
