@@ -99,13 +99,14 @@ type Update struct {
 
 // New is a clone to be made.
 type New struct {
-	Origin  string       // its URL; refused (DP-353) where it holds a password or a token
-	Branch  string       // "refs/heads/main"; "" where Tag or a commit alone was asked for
-	Tag     string       // "refs/tags/v1"; HEAD is detached
-	Commit  plumbing.OID // HEAD
-	TagOID  plumbing.OID // what the tag names: the tag object, or Commit
-	Default string       // the remote's own branch, "refs/heads/main", for origin/HEAD; may be ""
-	Depth   int          // not 0: configured to fetch Branch or Tag only, as git clone --depth
+	Origin  string                  // its URL; refused (DP-353) where it holds a password or a token
+	Branch  string                  // "refs/heads/main"; "" where Tag or a commit alone was asked for
+	Tag     string                  // "refs/tags/v1"; HEAD is detached
+	Commit  plumbing.OID            // HEAD
+	TagOID  plumbing.OID            // what the tag names: the tag object, or Commit
+	Default string                  // the remote's own branch, "refs/heads/main", for origin/HEAD; may be ""
+	Tags    map[string]plumbing.OID // further tags whose objects are in Packs
+	Depth   int                     // not 0: configured to fetch Branch or Tag only, as git clone --depth
 	Shallow []plumbing.OID
 	Packs   []string
 	Index   []plumbing.IndexEntry
@@ -115,42 +116,3 @@ type New struct {
 	Format  string // "sha1", "sha256"
 	ID      string // see SetID
 }
-
-// Unfinished returns what the user has begun and not ended: "", "merge", "rebase",
-// "am", "cherry-pick", "revert", "bisect".
-func (c *Clone) Unfinished() (string, error) { return "", errUnwritten }
-
-// EndUnfinished takes the state of what is unfinished into the folder keep, which it
-// makes, and puts HEAD where the user's branch is. Commits that only that state named
-// stay reachable by refs/daypass/kept/KIND-…; what git put away for the user (autostash)
-// goes to the stash. Work tree and index stay as they are. A bisect is left alone.
-func (c *Clone) EndUnfinished(keep string) error { return errUnwritten }
-
-// Index returns the entries of the index, split ones put together. Of a sparse index a
-// folder that is left out is one entry, its Mode plumbing.Directory and Skip true. No
-// index is no entries.
-func (c *Clone) Index() ([]plumbing.IndexEntry, error) { return nil, errUnwritten }
-
-// Locked tells of an index.lock.
-func (c *Clone) Locked() (Lock, bool) { return Lock{}, false }
-
-// Stale reports whether nobody works behind the lock any more, so that Update and
-// EndUnfinished take it over.
-func (l Lock) Stale() bool { return false }
-
-// Update moves the clone: objects, shallow, refs, HEAD, index, in this order, so that
-// git can work with what there is at every moment. See ErrLocked, ErrMoved.
-func (c *Clone) Update(u Update) error { return errUnwritten }
-
-// Build makes a clone in a folder that has no .git, as git clone would have made it. The
-// folder's files are the caller's. Until it is whole it stands under another name.
-func Build(folder string, n New) (*Clone, error) { return nil, errUnwritten }
-
-// ID is the name under which our own state of this folder is kept, from .git/daypass: 1
-// to 64 of A-Z a-z 0-9 - _. A copied folder has the same.
-func (c *Clone) ID() (string, bool) { return "", false }
-
-// SetID writes the ID.
-func (c *Clone) SetID(id string) error { return errUnwritten }
-
-var errUnwritten = errors.New("this part of daypass is not written yet")
