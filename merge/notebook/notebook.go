@@ -37,14 +37,3 @@ type Result struct {
 	Removed int    // cells that went
 	Cells   []Cell // in the order of the result; those that went come last
 }
-
-// Merge joins ours and theirs, which both come from base. The rules are in the
-// package's comment.
-func Merge(base, ours, theirs []byte) (Result, error) {
-	return Result{}, ErrNot
-}
-
-// Valid says what is wrong with a notebook of format 4, nil if nothing is.
-func Valid(data []byte) error {
-	return ErrNot
-}
