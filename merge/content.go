@@ -2,7 +2,11 @@ package merge
 
 import (
 	"bytes"
+	"encoding/json"
+	"path"
 	"strings"
+
+	"github.com/daypass-dev/daypass/merge/notebook"
 )
 
 // A Hunk is a place where both sides changed the same lines and the user's stand.
@@ -23,21 +27,25 @@ type Result struct {
 	Kept   int    // the places where the user's side stands and upstream's does not
 	Came   int    // the places where upstream's arrived
 	Hidden []Hunk // upstream's side of what was kept, for text
-	Same   bool   // Data is what the user has
+	Cells  []notebook.Cell
+	Same   bool // Data is what the user has
 }
 
 const (
 	// MaxText is the most bytes that one version of a text may have to be merged by
 	// lines; a larger one is binary.
 	MaxText = 16 << 20
+	// MaxNotebook is the same for notebooks, which hold pictures.
+	MaxNotebook = 64 << 20
 	// maxWork bounds the search for differences; a second's, about. Beyond it, places
 	// become larger than they need be.
 	maxWork = 1 << 27
 )
 
-// Text merges by lines, as git merge-file --ours does: where both sides changed the same lines the user's stand,
-// and upstream's are in Hidden. A version with a zero byte, or above [MaxText]
-// bytes, is binary: where both changed one, the user's stands.
+// Text merges by lines, byte for byte as git merge-file --ours does: where both sides
+// changed the same lines the user's stand, and upstream's are in Hidden. A version
+// with a zero byte, or above [MaxText] bytes, is binary: where both changed one, the
+// user's stands.
 func Text(base, ours, theirs []byte) Result {
 	r := Result{Kind: "text", Data: ours, Same: true}
 	if binary(base) || binary(ours) || binary(theirs) {
@@ -194,7 +202,24 @@ func (m *merger) hidden(p place, line int) (Hunk, bool) {
 }
 
 // Content merges three versions of a file by what it is: a notebook by its cells,
-// text by lines; of anything else the user's is kept. base may be nil.
-func Content(path string, base, ours, theirs []byte) Result {
-	return Text(base, ours, theirs)
+// text by lines; of anything else the user's is kept. base may be nil: there was none.
+func Content(name string, base, ours, theirs []byte) Result {
+	if !strings.EqualFold(path.Ext(name), ".ipynb") || max(len(base), len(ours), len(theirs)) > MaxNotebook {
+		return Text(base, ours, theirs)
+	}
+	if bytes.Equal(base, ours) || bytes.Equal(base, theirs) || bytes.Equal(ours, theirs) {
+		r := Text(base, ours, theirs)
+		r.Kind = "notebook"
+		return r
+	}
+	n, err := notebook.Merge(base, ours, theirs)
+	if err == nil {
+		return Result{Kind: "notebook", Data: n.Data, Kept: n.Kept, Came: n.Came + n.Removed, Cells: n.Cells, Same: bytes.Equal(n.Data, ours)}
+	}
+	r := Text(base, ours, theirs)
+	if !json.Valid(r.Data) {
+		// Lines would leave the user with something that does not open.
+		return Result{Kind: r.Kind, Data: ours, Kept: 1, Same: true}
+	}
+	return r
 }

@@ -77,7 +77,11 @@ func (w *world) upstream() (map[string]Entry, map[string]string) {
 	}
 	for range w.IntN(7) {
 		p := w.pick(t)
-		switch w.IntN(7) {
+		switch w.IntN(8) {
+		case 7:
+			if p != "" {
+				t[p] = chmod(t[p])
+			}
 		case 0:
 			w.put(t, w.path(), w.entry("new"))
 		case 1:
@@ -163,7 +167,11 @@ func (w *world) act(d *disk) {
 	if all := slices.Sorted(maps.Keys(d.files)); len(all) > 0 {
 		p = d.files[all[w.IntN(len(all))]].path
 	}
-	switch w.IntN(8) {
+	switch w.IntN(9) {
+	case 8:
+		if p != "" {
+			d.create(p, chmod(d.at(p)))
+		}
 	case 0:
 		d.create(w.path(), w.entry("mine"))
 	case 1:
@@ -195,9 +203,18 @@ func (w *world) act(d *disk) {
 		}
 	case 7: // has upstream's already
 		if q := w.pick(w.theirs); q != "" {
-			d.create(q, w.theirs[q])
+			if d.create(q, w.theirs[q]); w.IntN(2) == 0 {
+				d.create(q, chmod(w.theirs[q]))
+			}
 		}
 	}
+}
+
+func chmod(e Entry) Entry {
+	if e.isRegular() {
+		e.Mode ^= Regular ^ Executable
+	}
+	return e
 }
 
 // create writes a file where it can be.

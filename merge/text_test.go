@@ -64,7 +64,11 @@ func (w *writer) text() []string {
 // edit inserts, removes, replaces, copies, moves, swaps.
 func (w *writer) edit(text []string) []string {
 	text = append([]string(nil), text...)
-	for range 1 + w.IntN(1+w.IntN(8)+len(text)/200) {
+	edits := 1 + w.IntN(1+w.IntN(8)+len(text)/200)
+	if len(text) > 2000 && w.IntN(2) == 0 { // more than git has patience for
+		edits = len(text) / (8 + w.IntN(60))
+	}
+	for range edits {
 		at := w.IntN(len(text) + 1)
 		n := min(1+w.IntN(1+w.IntN(6)), len(text)-at)
 		rest := text[at+n:]
@@ -131,36 +135,73 @@ func seeds(t *testing.T, quick, soak int) (first uint64, n int) {
 	return first, n
 }
 
+// large is beyond what git searches exactly: many edits far apart, of lines that the
+// text has elsewhere.
+func (w *writer) large() (base, ours, theirs []byte) {
+	w.words = []int{20, 400, 3000, 50000}[w.IntN(4)]
+	n, every := 4000+w.IntN(8000), 5+w.IntN(80)
+	if w.IntN(4) == 0 { // where it looks for good paths before it gives up
+		n, every = 40000+w.IntN(30000), 30+w.IntN(60)
+	}
+	b := w.block(n)
+	side := func() []byte {
+		text := append([]string(nil), b...)
+		for range len(b) / every {
+			at := w.IntN(len(text))
+			switch n := min(w.IntN(4), len(text)-at); w.IntN(3) {
+			case 0:
+				text[at] = b[w.IntN(len(b))]
+			case 1:
+				text = splice(text[:at], nil, text[at+n:])
+			case 2:
+				from := w.IntN(len(b) - 4)
+				text = splice(text[:at], b[from:from+n], text[at:])
+			}
+		}
+		return w.bytes(text)
+	}
+	return w.bytes(b), side(), side()
+}
+
 func TestTextIsWhatGitMakes(t *testing.T) {
+	sameAsGit(t, 1500, 50000, func(seed uint64) (base, ours, theirs []byte) { return newWriter(seed).three() })
+}
+
+func TestLargeTextIsWhatGitMakes(t *testing.T) {
+	sameAsGit(t, 60, 1500, func(seed uint64) (base, ours, theirs []byte) { return newWriter(seed).large() })
+}
+
+func sameAsGit(t *testing.T, quick, soak int, three func(seed uint64) (base, ours, theirs []byte)) {
 	git, err := exec.LookPath("git")
 	if err != nil {
 		t.Skip("no git")
 	}
 	dir := t.TempDir()
-	first, n := seeds(t, 2000, 50000)
-	bad := 0
+	first, n := seeds(t, quick, soak)
 	for seed := first; seed < first+uint64(n); seed++ {
-		base, ours, theirs := newWriter(seed).three()
-		var names []string
-		for i, data := range [][]byte{ours, base, theirs} {
-			names = append(names, filepath.Join(dir, fmt.Sprint(i)))
-			if err := os.WriteFile(names[i], data, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		cmd := exec.Command(git, append([]string{"merge-file", "--ours", "-p"}, names...)...)
-		cmd.Env = []string{"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "HOME=" + dir}
-		want, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("seed %d: git merge-file: %v", seed, err)
-		}
-		r := Text(base, ours, theirs)
-		if !bytes.Equal(r.Data, want) {
-			bad++
-			t.Errorf("seed %d: not what git makes (%d, %d, %d bytes)", seed, len(base), len(ours), len(theirs))
-			if bad > 5 {
-				t.FailNow()
-			}
+		base, ours, theirs := three(seed)
+		want := mergeFile(t, git, dir, base, ours, theirs)
+		if got := Text(base, ours, theirs).Data; !bytes.Equal(got, want) {
+			t.Fatalf("seed %d: not what git makes (%d, %d, %d bytes): %d bytes, git %d", seed, len(base), len(ours), len(theirs), len(got), len(want))
 		}
 	}
+}
+
+// mergeFile asks the real git.
+func mergeFile(t *testing.T, git, dir string, base, ours, theirs []byte) []byte {
+	t.Helper()
+	var names []string
+	for i, data := range [][]byte{ours, base, theirs} {
+		names = append(names, filepath.Join(dir, fmt.Sprint(i)))
+		if err := os.WriteFile(names[i], data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(git, append([]string{"merge-file", "--ours", "-p"}, names...)...)
+	cmd.Env = []string{"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "HOME=" + dir}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("git merge-file: %v", err)
+	}
+	return out
 }
