@@ -179,9 +179,10 @@ func (p *planner) added() {
 		}
 		s := Step{Do: Take, Path: t.path, Ours: p.ours(t), Theirs: t.Entry, Mode: t.Mode}
 		switch o := s.Ours; {
-		case o == Entry{}, old[o]:
+		case o == Entry{}:
 		case o == t.Entry:
 			s.Do = Adopt
+		case old[o]: // takes the place of what was delivered under another name
 		case o.OID == t.OID && o.isRegular() && t.isRegular() && !p.Adopt:
 			s.Do = Chmod
 		case o.OID == t.OID && o.isRegular() && t.isRegular():
