@@ -24,14 +24,17 @@ type alignment struct {
 	// where several, or where it is a new cell of the upstream's. A user's cell with
 	// such a content is no other one, rewritten.
 	like map[string]int
+	// kept is which cells of a the upstream kept: of equal ones, the user's is rather
+	// one of these.
+	kept []bool
 	work int
 }
 
 // align matches in this order: what is equal and has one id; what has one name of
 // nbgrader's; ids; what the upstream's cell is equal to (like, see Merge); contents
 // that stand once on each side; and between these, in order, the most alike.
-func align(a, b []*cell, user bool, like map[string]int) *alignment {
-	al := &alignment{a: a, b: b, ab: none(len(a)), ba: none(len(b)), user: user, like: like, work: maxWork}
+func align(a, b []*cell, user bool, like map[string]int, kept []bool) *alignment {
+	al := &alignment{a: a, b: b, ab: none(len(a)), ba: none(len(b)), user: user, like: like, kept: kept, work: maxWork}
 	al.exact()
 	al.graded()
 	al.judge()
@@ -143,10 +146,10 @@ func (al *alignment) judge() {
 		if al.ab[i] >= 0 || al.ba[j] >= 0 {
 			continue
 		}
-		if m, ok := byA[content(al.b[j])]; ok && m >= 0 && m != i {
+		if m, ok := byA[content(al.b[j])]; ok && m >= 0 && m != i && al.ab[m] < 0 {
 			al.doubt = true
 		}
-		if k, ok := byB[content(c)]; ok && k >= 0 && k != j {
+		if k, ok := byB[content(c)]; ok && k >= 0 && k != j && byA[content(c)] == i {
 			if m, ok := of[al.b[k].label]; ok && m != i {
 				al.doubt = true
 			}
@@ -203,14 +206,6 @@ func (al *alignment) gap(i0, i1, j0, j1 int) {
 			js = append(js, j)
 		}
 	}
-	for len(is) > 0 && len(js) > 0 && al.a[is[0]].key == al.b[js[0]].key {
-		al.pair(is[0], js[0])
-		is, js = is[1:], js[1:]
-	}
-	for len(is) > 0 && len(js) > 0 && al.a[is[len(is)-1]].key == al.b[js[len(js)-1]].key {
-		al.pair(is[len(is)-1], js[len(js)-1])
-		is, js = is[:len(is)-1], js[:len(js)-1]
-	}
 	if len(is) == 0 || len(js) == 0 {
 		return
 	}
@@ -237,21 +232,42 @@ func (al *alignment) affordable(is, js []int) bool {
 }
 
 // worth is what it is worth to match two cells; 0: they are not the same cell.
-func (al *alignment) worth(x, y *cell) int {
+func (al *alignment) worth(i, j int) int {
+	x, y, more := al.a[i], al.b[j], 0
+	if al.kept != nil && al.kept[i] {
+		more = 2
+	}
 	if x.key == y.key {
 		if x.empty {
-			return 300
+			return 300 + more
 		}
-		return 1000
+		return 1000 + more
 	}
 	s := similar(x, y)
 	switch {
-	case al.user && s >= 400, s >= 600:
-		return s
+	case al.user && s >= 400, s >= 600 && al.alikeMost(i, j, s):
+		return s + more
 	case al.user && !al.firm && x.typ == y.typ && !x.empty && !y.empty:
-		return 1
+		return 1 + more
 	}
 	return 0
+}
+
+// alikeMost reports whether j is clearly more alike to i than to any other cell of
+// a. Cells of one pattern are alike without being each other: such a one of the
+// upstream's is new, and arrives.
+func (al *alignment) alikeMost(i, j, s int) bool {
+	y := al.b[j]
+	for k, x := range al.a {
+		if k == i {
+			continue
+		}
+		al.work -= len(x.bag()) + len(y.bag())
+		if al.work < 0 || similar(x, y) > s-100 {
+			return false
+		}
+	}
+	return true
 }
 
 // best is the matching in order that is worth most (as for a longest common
@@ -267,7 +283,7 @@ func (al *alignment) best(is, js []int) {
 			if score[q] > best {
 				best, how = score[q], 'j'
 			}
-			if w := al.worth(al.a[is[p]], al.b[js[q]]); w > 0 && diag+w > best {
+			if w := al.worth(is[p], js[q]); w > 0 && diag+w > best {
 				best, how = diag+w, 'b'
 			}
 			step[p*n+q] = how
@@ -289,6 +305,14 @@ func (al *alignment) best(is, js []int) {
 
 // equal matches equal cells in order, each as early as it can be.
 func (al *alignment) equal(is, js []int) {
+	for len(is) > 0 && len(js) > 0 && al.a[is[0]].key == al.b[js[0]].key {
+		al.pair(is[0], js[0])
+		is, js = is[1:], js[1:]
+	}
+	for len(is) > 0 && len(js) > 0 && al.a[is[len(is)-1]].key == al.b[js[len(js)-1]].key {
+		al.pair(is[len(is)-1], js[len(js)-1])
+		is, js = is[:len(is)-1], js[:len(js)-1]
+	}
 	at := make(map[string][]int)
 	for _, j := range js {
 		at[al.b[j].key] = append(at[al.b[j].key], j)

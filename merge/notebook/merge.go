@@ -62,7 +62,7 @@ func (m *merger) match() {
 		base[i] = &node{b: c, bi: i}
 	}
 	m.theirs = make([]*node, len(m.their.cells))
-	al := align(m.base.cells, m.their.cells, false, nil)
+	al := align(m.base.cells, m.their.cells, false, nil, nil)
 	for j, c := range m.their.cells {
 		n := &node{}
 		if i := al.ba[j]; i >= 0 {
@@ -74,7 +74,11 @@ func (m *merger) match() {
 	m.ours = make([]*node, len(m.our.cells))
 	// A cell of the user's that is what the upstream made of a cell is that cell:
 	// so a second merge finds what the first one brought.
-	al = align(m.base.cells, m.our.cells, true, m.made())
+	kept := make([]bool, len(base))
+	for i, n := range base {
+		kept[i] = n.t != nil
+	}
+	al = align(m.base.cells, m.our.cells, true, m.made(), kept)
 	for j, c := range m.our.cells {
 		n := &node{}
 		if i := al.ba[j]; i >= 0 {

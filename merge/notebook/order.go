@@ -1,5 +1,7 @@
 package notebook
 
+import "slices"
+
 // order puts the cells that live in their places. The upstream's order is the
 // frame; a cell that the user moved, or that only the user has, comes right after
 // the cell it follows in the user's. So at one place the user's cells come first,
@@ -38,51 +40,62 @@ func (n *node) after(x *node) {
 
 // movedByUser are the cells that the two sides have in different places, and whose
 // place is the user's doing. Who moved one is asked against the cells that all
-// three have in one order.
+// three have in one order. None, where the two sides have one order; else a cell
+// that is new on both sides is among them.
 func (m *merger) movedByUser() map[*node]bool {
-	var both []*node
 	var at []int
+	var both []*node
+	stays := make(map[*node]bool)
 	for _, n := range m.ours {
 		if n.alive && n.t != nil {
-			both, at = append(both, n), append(at, n.ti)
+			at = append(at, n.ti)
+			if n.b == nil {
+				stays[n] = true
+			} else {
+				both = append(both, n)
+			}
 		}
 	}
-	frame := make(map[*node]bool, len(both))
-	var base []int
-	var steady []*node
-	run := rising(at)
-	if len(run) == len(both) {
+	if slices.IsSorted(at) {
 		return nil
 	}
-	for _, k := range run {
-		frame[both[k]] = true
-		if both[k].b != nil {
-			steady, base = append(steady, both[k]), append(base, both[k].bi)
+	frame, loose := m.frame(both)
+	before := make([]int, len(m.base.cells)+1) // how many of the frame's stand before a cell of the base
+	for i := range m.base.cells {
+		before[i+1] = before[i]
+		if frame[i] {
+			before[i+1]++
 		}
 	}
-	// rank[i] counts the frame's cells before base cell i.
-	mark := make([]bool, len(m.base.cells)+1)
-	inFrame := make(map[*node]bool, len(steady))
-	for _, k := range rising(base) {
-		inFrame[steady[k]] = true
-		mark[steady[k].bi] = true
-	}
-	rank := make([]int, len(mark)+1)
-	for i, is := range mark {
-		rank[i+1] = rank[i]
-		if is {
-			rank[i+1]++
-		}
-	}
-	stays := make(map[*node]bool)
-	before := 0
+	seen := 0
 	for _, n := range both {
-		if inFrame[n] {
-			before++
+		if frame[n.bi] {
+			seen++
 		}
-		if !frame[n] && (n.b == nil || rank[n.bi] != before) {
+		if loose[n] && before[n.bi] != seen {
 			stays[n] = true
 		}
 	}
 	return stays
+}
+
+// frame is which cells of the base stand in one order in all three, and which of
+// both do not fit the upstream's order.
+func (m *merger) frame(both []*node) (frame []bool, loose map[*node]bool) {
+	frame, loose = make([]bool, len(m.base.cells)), make(map[*node]bool)
+	at := make([]int, len(both))
+	for k, n := range both {
+		at[k] = n.ti
+		loose[n] = true
+	}
+	var base []int
+	run := rising(at)
+	for _, k := range run {
+		delete(loose, both[k])
+		base = append(base, both[k].bi)
+	}
+	for _, k := range rising(base) {
+		frame[base[k]] = true
+	}
+	return frame, loose
 }
