@@ -41,7 +41,16 @@ type Values map[string]string
 // ReadQuery reads the query of an address. It is an error where it is too long or
 // holds bytes that are no UTF-8.
 func ReadQuery(raw string) (Values, error) {
-	if len(raw) > maxQuery {
+	v, err := readForm(raw, maxQuery)
+	for name, value := range v {
+		v[name] = strings.TrimSpace(strings.Map(spaced, value))
+	}
+	return v, err
+}
+
+// readForm reads the values as they are: names of files may be of any shape.
+func readForm(raw string, most int) (Values, error) {
+	if len(raw) > most {
 		return nil, badLink("it is longer than any link that we can follow")
 	}
 	v := Values{}
@@ -54,7 +63,7 @@ func ReadQuery(raw string) (Values, error) {
 		if !utf8.ValidString(name) || !utf8.ValidString(value) {
 			return nil, badLink("it holds bytes that are no text")
 		}
-		v[name] = strings.TrimSpace(strings.Map(spaced, value))
+		v[name] = value
 	}
 	return v, nil
 }

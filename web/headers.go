@@ -20,19 +20,33 @@ type Policy struct {
 	// neither read it nor press its buttons, not even in a window that they
 	// opened. Forms sent from such a page have the origin "null".
 	Sandbox bool
+	// Nonce allows styles and scripts by a word of the page in place of the
+	// address, for pages that do not know under which host a browser sees them.
+	// It is new for each answer; Base is then not used.
+	Nonce string
+	// Framed lets any page show this one within itself: only for one that has
+	// nothing in it but a link.
+	Framed bool
 	// Strict makes browsers insist on https for this host.
 	Strict bool
 }
 
 // Headers returns what every page carries. The keys are canonical.
 func (p Policy) Headers() http.Header {
+	files, images, self, frames := p.Base+"static/", p.Base+"static/", p.Base, "'none'"
+	if p.Nonce != "" {
+		files, images, self = "'nonce-"+p.Nonce+"'", "'self'", "'self'"
+	}
+	if p.Framed {
+		frames = "*"
+	}
 	csp := []string{
-		"default-src 'none'", "style-src " + p.Base + "static/", "img-src " + p.Base + "static/",
-		"form-action " + strings.Join(append([]string{p.Base}, slices.Sorted(slices.Values(p.Forms))...), " "),
-		"frame-ancestors 'none'", "base-uri 'none'",
+		"default-src 'none'", "style-src " + files, "img-src " + images,
+		"form-action " + strings.Join(append([]string{self}, slices.Sorted(slices.Values(p.Forms))...), " "),
+		"frame-ancestors " + frames, "base-uri 'none'",
 	}
 	if p.Scripts {
-		csp = append(csp, "script-src "+p.Base+"static/", "connect-src "+p.Base)
+		csp = append(csp, "script-src "+files, "connect-src "+self)
 	}
 	if p.Sandbox {
 		csp = append(csp, "sandbox allow-forms")

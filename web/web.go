@@ -23,7 +23,7 @@ import (
 	"unicode"
 )
 
-//go:embed templates/*.html static/*
+//go:embed templates/*.html templates/pull/*.html static/*
 var files embed.FS
 
 // Static serves the files of the pages, each under a name with its own hash in
@@ -126,13 +126,20 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // and fills the frame's block "main".
 type Pages map[string]*template.Template
 
-// Parse reads the templates. The functions are those that the templates call.
-func Parse(funcs template.FuncMap) (Pages, error) {
-	frame, err := template.New("frame.html").Funcs(funcs).ParseFS(files, "templates/frame.html", "templates/parts.html")
+// Parse reads the templates of the access service. The functions are those that
+// the templates call.
+func Parse(funcs template.FuncMap) (Pages, error) { return parse("templates", funcs) }
+
+// ParsePull reads the templates of the page around pulls, which has a frame and
+// functions of its own.
+func ParsePull(funcs template.FuncMap) (Pages, error) { return parse("templates/pull", funcs) }
+
+func parse(dir string, funcs template.FuncMap) (Pages, error) {
+	frame, err := template.New("frame.html").Funcs(funcs).ParseFS(files, dir+"/frame.html", dir+"/parts.html")
 	if err != nil {
 		return nil, err
 	}
-	names, err := fs.Glob(files, "templates/*.html")
+	names, err := fs.Glob(files, dir+"/*.html")
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,271 @@
+package pullpage
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path"
+	"time"
+)
+
+// linkView is the page of a link before its pull.
+type linkView struct {
+	Link     Link
+	Query    string
+	Question bool
+	Runs     bool
+	Again    bool // it runs already
+	Token    string
+	Progress progressView
+}
+
+type progressView struct {
+	Hidden        bool
+	Events        string // where to follow it
+	Text, Numbers string
+}
+
+// linkPage shows what a link brings. It changes nothing.
+func (v *visit) linkPage() error {
+	if v.r.URL.RawQuery == "" {
+		return v.show(http.StatusOK, "home", "Bring course files", struct{}{})
+	}
+	if framed(v.r) {
+		return v.show(http.StatusOK, "framed", "Open in a new tab", "./?"+v.r.URL.RawQuery)
+	}
+	l, err := ReadLink(v.s.c.Name, v.query, v.s.c.Settings)
+	if err != nil {
+		return err
+	}
+	view := linkView{Link: l, Query: v.r.URL.RawQuery, Runs: l.Target.Runs, Progress: progressView{Hidden: true}}
+	var running Request
+	running, view.Again = v.s.running(v.s.folder(l.Folder))
+	view.Again = view.Again && running.Repo == l.Repo
+	view.Question = !view.Again && v.s.mustAsk(l)
+	asked := ""
+	if view.Question {
+		asked = "yes"
+	}
+	if view.Token, err = v.s.token(boundTo("begin", view.Query, asked, "", "", "", "", "")); err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "link", l.Origin.Name, view)
+}
+
+// mustAsk reports whether a person has to agree before anything is fetched:
+// neither the site lists the owner, nor is the folder already theirs.
+func (s *Server) mustAsk(l Link) bool {
+	if s.c.Settings.trusts(l.Origin) {
+		return false
+	}
+	st, ok, err := s.c.State(s.folder(l.Folder))
+	if err != nil || !ok {
+		return true
+	}
+	from, err := readOrigin(st.Source)
+	return err != nil || !from.Same(l.Origin)
+}
+
+// begin starts a pull: of the very link whose page was shown.
+func (v *visit) begin() error {
+	values, err := ReadQuery(v.form["link"])
+	if err != nil {
+		return err
+	}
+	l, err := ReadLink(v.s.c.Name, values, v.s.c.Settings)
+	if err != nil {
+		return err
+	}
+	if v.form["fresh"] != "" {
+		if v.form["sure"] != "yes" {
+			return notFromHere("the box that says yes is empty")
+		}
+		l.Backup = true
+	}
+	if _, runs := v.s.running(v.s.folder(l.Folder)); !runs && v.form["asked"] == "" && v.form["fresh"] == "" && v.s.mustAsk(l) {
+		return tooOld() // what made the question needless is over
+	}
+	j, err := v.s.begin(v.form["link"], l, v.form["asked"] == "yes")
+	if err != nil {
+		return err
+	}
+	if v.r.Header.Get("Accept") == "application/json" {
+		v.json(http.StatusOK, struct {
+			ID     string `json:"id"`
+			Events string `json:"events"`
+		}{j.id, "events?id=" + j.id})
+		return nil
+	}
+	v.wait(j)
+	return v.redirect("pull?id=" + j.id)
+}
+
+// patience is how long a browser without script waits for an answer; proxies give
+// up after five minutes.
+const patience = 4 * time.Minute
+
+// wait waits for the end of a pull.
+func (v *visit) wait(j *job) {
+	until := time.NewTimer(patience)
+	defer until.Stop()
+	for {
+		st, changed := v.s.status(j)
+		if st.Phase != "syncing" {
+			return
+		}
+		select {
+		case <-changed:
+		case <-until.C:
+			return
+		case <-v.r.Context().Done():
+			return
+		}
+	}
+}
+
+const (
+	beat      = 15 * time.Second // between two signs of life
+	streamFor = 20 * time.Minute // then the browser comes again
+)
+
+// events tells how far a pull is, by server-sent events (WHATWG HTML).
+func (v *visit) events() error {
+	j, err := v.s.job(v.query["id"])
+	if err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no")
+	v.w.WriteHeader(http.StatusOK)
+	rc := http.NewResponseController(v.w)
+	alive, end := time.NewTicker(beat), time.NewTimer(streamFor)
+	defer alive.Stop()
+	defer end.Stop()
+	for {
+		st, changed := v.s.status(j)
+		b, err := json.Marshal(st)
+		if err != nil {
+			return nil // every status can be written
+		}
+		if _, err := fmt.Fprintf(v.w, "data: %s\n\n", b); err != nil || rc.Flush() != nil || st.Phase != "syncing" {
+			return nil
+		}
+		if !v.next(changed, alive.C, end.C) {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond) // many changes are told as one
+	}
+}
+
+// next waits for a change, and keeps the line alive meanwhile.
+func (v *visit) next(changed <-chan struct{}, alive, end <-chan time.Time) bool {
+	for {
+		select {
+		case <-changed:
+			return true
+		case <-alive:
+			if _, err := fmt.Fprint(v.w, ": still here\n\n"); err != nil || http.NewResponseController(v.w).Flush() != nil {
+				return false
+			}
+		case <-end:
+			return false
+		case <-v.r.Context().Done():
+			return false
+		case <-v.s.ctx.Done():
+			return false
+		}
+	}
+}
+
+// status tells once how far a pull is.
+func (v *visit) status() error {
+	j, err := v.s.job(v.query["id"])
+	if err != nil {
+		return err
+	}
+	st, _ := v.s.status(j)
+	v.json(http.StatusOK, st)
+	return nil
+}
+
+// doneView is the page of a pull that ended well.
+type doneView struct {
+	ID, Token string
+	Sentence  string
+	Landing   landing
+	Land      bool
+	Notes     []string
+	Aside     string
+	Folder    string
+	Changes   changesView
+}
+
+// pullPage shows a pull that was begun: how far it is, or what came of it.
+func (v *visit) pullPage() error {
+	j, err := v.s.job(v.query["id"])
+	if err != nil {
+		return err
+	}
+	st, _ := v.s.status(j)
+	switch st.Phase {
+	case "syncing":
+		here := "pull?id=" + j.id
+		return v.show(http.StatusOK, "running", j.link.Origin.Name, struct {
+			Link     Link
+			Progress progressView
+			Here     string
+		}{j.link, progressView{Events: "events?id=" + j.id, Text: st.Text, Numbers: st.Numbers}, here})
+	case "error":
+		return v.failedPage(j)
+	}
+	view := doneView{ID: j.id, Sentence: j.report.Sentence(), Landing: v.s.landing(j), Land: v.query["stay"] == "", Folder: j.link.Folder, Changes: v.s.changes(j.link.Folder, j.report)}
+	for _, n := range j.report.Notes {
+		view.Notes = append(view.Notes, v.s.plain(n))
+	}
+	if j.report.Aside != "" {
+		view.Aside = path.Base(j.report.Aside)
+	}
+	if view.Token, err = v.s.token(boundTo("open", "", "", "", "", "", j.id, "")); err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "done", view.Sentence, view)
+}
+
+func (v *visit) failedPage(j *job) error {
+	p := *problemOf(j.err)
+	p.What, p.Why, p.Next, p.Who = v.s.plain(p.What), v.s.plain(p.Why), v.s.plain(p.Next), v.s.plain(p.Who)
+	view := failed{Problem: &p, Again: "./?" + j.query, Without: v.s.c.Base, Folder: j.link.Folder, Query: j.query, Send: v.s.send(&p, j.link, "")}
+	if v.s.exists(j.link.Folder) {
+		t, ok := v.s.found(j.link)
+		if !ok || t.Runs {
+			t = j.link.FolderTarget(v.s.c.Settings)
+		}
+		view.Without = v.s.c.Base + t.Path
+		var err error
+		if view.Token, err = v.s.token(boundTo("begin", j.query, "", "", "", "", "", "yes")); err != nil {
+			return err
+		}
+	}
+	return v.show(http.StatusOK, "failed", "That did not work", view)
+}
+
+// open goes to a target that runs what was brought, since a person said so.
+func (v *visit) open() error {
+	j, err := v.s.job(v.form["id"])
+	if err != nil {
+		return err
+	}
+	if !j.over() || j.err != nil {
+		return noSuchPull()
+	}
+	if j.report.New != "" {
+		v.s.agree(j.request.Folder, j.link.Target, j.report.New)
+	}
+	return v.redirect("../" + j.link.Target.Path)
+}
+
+// oldAPI is where nbgitpuller's own page asked for a pull, by a GET.
+func (v *visit) oldAPI() error { return nowhere() }
+
+func (v *visit) nowhere() error { return nowhere() }
