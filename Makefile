@@ -10,7 +10,7 @@ BINS     = bin/daypass bin/daypassd bin/daypass-page bin/git-credential-daypass
 .PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-gateway bench-pass lint install uninstall fuzz clean help
 
 help:
-	@echo 'make demo     see it work on stand-ins: a log-in and a push, a whole hub, a job with a pass, a package index (under 30 s)'
+	@echo 'make demo     see it work on stand-ins: a log-in and a push, a whole hub, a job with a pass, a package index, a course (under 40 s)'
 	@echo 'make test     all tests'
 	@echo 'make test-hubs   the tests of hubs, against JupyterHub 6, 5, 4 and 3'
 	@echo 'make build    the three programs, in bin/'
@@ -35,6 +35,8 @@ demo: build
 	@bin/daypass demo job
 	@echo
 	@bin/daypass demo index
+	@echo
+	@bin/daypass demo pull
 
 test: build
 	@scripts/tools.sh test
@@ -93,12 +95,12 @@ install: build
 	install -m 0755 $(BINS) $(DESTDIR)$(BINDIR)/
 	install -d $(DESTDIR)$(PREFIX)/share/daypass/python
 	install -m 0644 python/pyproject.toml python/gh_scoped_creds.py python/daypass_hub.py python/daypass_jupyter.py $(DESTDIR)$(PREFIX)/share/daypass/python/
-	for name in gh-scoped-creds github-app-user-auth; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
+	for name in gh-scoped-creds github-app-user-auth gitpuller; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
 	ln -sf git-credential-daypass $(DESTDIR)$(BINDIR)/git-credential-github-app
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/daypass
-	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd daypass-page git-credential-daypass gh-scoped-creds github-app-user-auth git-credential-github-app
+	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd daypass-page git-credential-daypass gh-scoped-creds github-app-user-auth gitpuller git-credential-github-app
 
 clean:
 	rm -rf bin

@@ -208,3 +208,52 @@ func anchors(text string) []string {
 	}
 	return out
 }
+
+// TestPullDifferences: each difference from nbgitpuller names a test or a story,
+// and that exists.
+func TestPullDifferences(t *testing.T) {
+	_, table, ok := strings.Cut(readText(t, "doc/pull.md"), "## What is different, and which test holds it")
+	if !ok {
+		t.Fatal("doc/pull.md has no such section")
+	}
+	table, _, _ = strings.Cut(table, "\n## ")
+	tests := map[string]bool{}
+	name := regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(`)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || d.IsDir():
+			return err
+		case strings.HasSuffix(path, "_test.go"):
+			for _, m := range name.FindAllStringSubmatch(readText(t, path), -1) {
+				tests[m[1]] = true
+			}
+		case strings.HasSuffix(path, ".txtar"):
+			tests[d.Name()] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := regexp.MustCompile("`(Test[A-Za-z0-9_]+|[a-z0-9-]+\\.txtar)`")
+	rows := 0
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| nbgitpuller |") {
+			continue
+		}
+		rows++
+		cells := strings.Split(line, "|")
+		by := held.FindAllStringSubmatch(cells[len(cells)-2], -1)
+		if len(by) == 0 {
+			t.Errorf("no test holds: %s", line)
+		}
+		for _, m := range by {
+			if !tests[m[1]] {
+				t.Errorf("there is no test %s, which is to hold: %s", m[1], line)
+			}
+		}
+	}
+	if rows < 5 {
+		t.Errorf("only %d differences were found", rows)
+	}
+}

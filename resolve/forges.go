@@ -151,6 +151,7 @@ func (p place) inside(rest []string, file bool) ([]Git, error) {
 	for i := first; i <= last && len(out) < maxSplits; i++ {
 		one := p.repo
 		one.Ref, one.Path = strings.Join(rest[:i], "/"), strings.Join(rest[i:], "/")
+		one.File = file && one.Path != ""
 		if one.Ref == "HEAD" {
 			one.Ref = ""
 		}

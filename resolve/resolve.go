@@ -17,6 +17,7 @@ type Git struct {
 	Host    string // the host as people know it, with its port; "" for a path on this machine
 	Ref     string // a branch, a tag, a full ref or a commit; "" means the repository's default branch
 	Path    string // a folder or file in it, with /; "" means all
+	File    bool   // the page shows that one file
 	Kind    string // what kind of address it was: "GitHub", "GitLab", "gist", "path" …
 	Pull    int    // the number of a pull or merge request, else 0
 	Certain bool   // the text alone says it; else the host has to be asked
