@@ -35,6 +35,8 @@ const (
 	// MaxText is the most bytes that one version of a text may have to be merged by
 	// lines; a larger one is binary.
 	MaxText = 16 << 20
+	// MaxLines is the same for lines.
+	MaxLines = 1 << 20
 	// MaxNotebook is the same for notebooks, which hold pictures.
 	MaxNotebook = 64 << 20
 	// maxWork bounds the search for differences; a second's, about. Beyond it, places
@@ -44,8 +46,8 @@ const (
 
 // Text merges by lines, byte for byte as git merge-file --ours does: where both sides
 // changed the same lines the user's stand, and upstream's are in Hidden. A version
-// with a zero byte, or above [MaxText] bytes, is binary: where both changed one, the
-// user's stands.
+// with a zero byte, or above [MaxText] bytes or [MaxLines] lines, is binary: where
+// both changed one, the user's stands.
 func Text(base, ours, theirs []byte) Result {
 	r := Result{Kind: "text", Data: ours, Same: true}
 	if binary(base) || binary(ours) || binary(theirs) {
@@ -64,7 +66,9 @@ func Text(base, ours, theirs []byte) Result {
 	return text(base, ours, theirs, maxWork)
 }
 
-func binary(data []byte) bool { return len(data) > MaxText || bytes.IndexByte(data, 0) >= 0 }
+func binary(data []byte) bool {
+	return len(data) > MaxText || bytes.IndexByte(data, 0) >= 0 || bytes.Count(data, []byte{'\n'}) > MaxLines
+}
 
 func text(base, ours, theirs []byte, work int) Result {
 	c := classes{}

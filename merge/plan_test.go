@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // files reads a tree: "f=1" is a file, "f!=1" one that can be executed, "f@=1" a link,
@@ -250,4 +251,40 @@ func sorted(text string) string {
 	words := strings.Fields(text)
 	slices.Sort(words)
 	return strings.Join(words, " ")
+}
+
+// In a large folder only what differs costs anything.
+func TestPlanOfALargeFolder(t *testing.T) {
+	base, theirs := map[string]Entry{}, map[string]Entry{}
+	d := newDisk(false)
+	for i := range 10000 {
+		p, e := fmt.Sprintf("week %d/part %d/file %d.py", i/1000, i/50%20, i), Entry{Regular, fmt.Sprint(i)}
+		base[p], theirs[p] = e, e
+		d.write(p, e)
+		if i%100 == 0 {
+			theirs[p] = Entry{Regular, fmt.Sprintf("%d new", i)}
+		}
+		if i%200 == 0 {
+			d.write(p, Entry{Regular, fmt.Sprintf("%d mine", i)})
+		}
+	}
+	in := d.input(base, theirs)
+	asked := 0
+	in.Ours = func(path string) Entry { asked++; return d.at(path) }
+	began := time.Now()
+	steps, err := Plan(in)
+	took := time.Since(began)
+	t.Logf("%s, %d paths asked", took, asked)
+	if err != nil || len(steps) != 100 || asked != 100 {
+		t.Errorf("%v, %d steps, %d paths asked", err, len(steps), asked)
+	}
+	if took > 500*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestPlanAsksForTheDisk(t *testing.T) {
+	if _, err := Plan(Input{}); err == nil {
+		t.Error("a plan without a disk")
+	}
 }
