@@ -21,9 +21,8 @@ type Tip struct {
 type Git struct {
 	Git     plumbing.Git // Config and Protocols in it are what this source is given
 	Limits  Limits
-	Timeout time.Duration    // of a fetch, whole; 0: an hour. Look has a minute at most
-	Idle    time.Duration    // without anything coming; 0: two minutes
-	Now     func() time.Time // nil: time.Now
+	Timeout time.Duration // of a fetch, whole; 0: an hour. Look has a minute at most
+	Idle    time.Duration // without anything coming; 0: two minutes
 }
 
 // Limits are what may be delivered, in bytes and in files. Zero is what [Limits.Or]

@@ -207,22 +207,18 @@ func (o *Objects) Close() error {
 
 // Commit reads a commit; an annotated tag is followed to its commit.
 func (o *Objects) Commit(oid OID) (Commit, error) {
-	for range 8 {
-		kind, data, err := o.Read(oid)
-		if err != nil {
-			return Commit{}, err
-		}
-		switch kind {
-		case CommitKind:
-			return parseCommit(data)
-		case TagKind:
-			target, _, _ := bytes.Cut(data, []byte("\n"))
-			oid = OID(strings.TrimPrefix(string(target), "object "))
-		default:
-			return Commit{}, fmt.Errorf("%w: %s is a %s, no commit", ErrObject, oid, kind)
-		}
+	oid, err := o.Peel(oid)
+	if err != nil {
+		return Commit{}, err
 	}
-	return Commit{}, fmt.Errorf("%w: a tag of a tag of a tag", ErrObject)
+	kind, data, err := o.Read(oid)
+	if err == nil && kind != CommitKind {
+		err = fmt.Errorf("%w: %s is a %s, no commit", ErrObject, oid, kind)
+	}
+	if err != nil {
+		return Commit{}, err
+	}
+	return parseCommit(data)
 }
 
 func parseCommit(data []byte) (Commit, error) {
@@ -260,4 +256,17 @@ func parseWho(text string) Who {
 		w.When = time.Unix(seconds, 0).In(time.FixedZone("", offset))
 	}
 	return w
+}
+
+// Peel follows annotated tags to what they name.
+func (o *Objects) Peel(oid OID) (OID, error) {
+	for range 8 {
+		kind, data, err := o.Read(oid)
+		if err != nil || kind != TagKind {
+			return oid, err
+		}
+		target, _, _ := bytes.Cut(data, []byte("\n"))
+		oid = OID(strings.TrimPrefix(string(target), "object "))
+	}
+	return "", fmt.Errorf("%w: a tag of a tag of a tag", ErrObject)
 }

@@ -1,0 +1,239 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+)
+
+// Refs of the repository that a fetch uses. What they name stays there until the next.
+const (
+	fetchedRef = "refs/daypass/fetched"
+	haveRef    = "refs/daypass/have"
+)
+
+// remoteName is what the source is called in git's configuration of one command.
+const remoteName = "daypass"
+
+// Fetch brings what a.Tip names into repo, whole or not at all, and says what of it is
+// to be delivered. Nobody else may be at work in repo meanwhile.
+//
+// With a depth the history is cut there each time, so that a source whose history was
+// rewritten does not bring the whole of it. Where the ref has moved since [Git.Look],
+// and the source does not give what it named then, what it names now is fetched: see
+// the snapshot's Tip.
+//
+// A fetch that is broken off leaves nothing behind. git cannot go on in the middle of
+// a pack: the next one begins at what an earlier one brought whole, from a.Have and
+// all refs of repo. Problems: DP-310 to DP-329.
+func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, error) {
+	g.Limits = g.Limits.Or()
+	at, p := parseAddress(a.URL, g.Git.Protocols)
+	if p != nil {
+		return Snapshot{}, p
+	}
+	if a.Tip.Format != "" && a.Tip.Format != repo.Format() {
+		return Snapshot{}, &daypass.Problem{Code: "DP-329", What: at.hostful + " now keeps the repository in another object format (" + a.Tip.Format + ")",
+			Next: "Pull it into a new folder.", Kind: daypass.ErrRefused}
+	}
+	if a.Have == "" {
+		if err := g.Git.Check(ctx); err != nil {
+			return Snapshot{}, problem(ctx, at, "", err)
+		}
+	}
+	sweep(repo)
+	if err := offer(ctx, repo, a.Have); err != nil {
+		return Snapshot{}, err
+	}
+	f := fetch{g: g, repo: repo, at: at, depth: a.Depth, progress: a.Progress, ref: fetchedRef}
+	if err := f.tip(ctx, a.Tip); err != nil {
+		return Snapshot{}, err
+	}
+	s := Snapshot{Tip: a.Tip}
+	c := content{g: g, repo: repo, at: at, ask: a, fetch: f, s: &s}
+	if err := c.read(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	return s, nil
+}
+
+// offer makes git tell the source of a commit that only an alternate holds. Its parents
+// may be missing there, which a repository has to know.
+func offer(ctx context.Context, repo *plumbing.Repo, have plumbing.OID) error {
+	if have == "" {
+		return repo.DeleteRef(haveRef)
+	}
+	if at, ok, err := repo.ReadRef(haveRef); err != nil || ok && at == have {
+		return err
+	}
+	o, err := repo.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	c, err := o.Commit(have)
+	if errors.Is(err, plumbing.ErrMissing) || errors.Is(err, plumbing.ErrObject) {
+		return repo.DeleteRef(haveRef)
+	} else if err != nil {
+		return err
+	}
+	for _, parent := range c.Parents {
+		if _, err := o.Size(parent); errors.Is(err, plumbing.ErrMissing) {
+			if err := repo.AddShallow(have); err != nil {
+				return err
+			}
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	return repo.WriteRef(haveRef, have, "")
+}
+
+// A fetch is one or more runs of git fetch from one address.
+type fetch struct {
+	g        Git
+	repo     *plumbing.Repo
+	at       address
+	depth    int
+	progress func(Progress)
+	ref      string // where what came is kept
+}
+
+// tip fetches a commit by its id; where the source gives commits by ref only, or no
+// longer this one, by its ref.
+func (f fetch) tip(ctx context.Context, t Tip) error {
+	err := f.run(ctx, string(t.Commit))
+	if err == nil || t.Ref == "" {
+		return err
+	}
+	var p *daypass.Problem
+	if errors.As(err, &p) && p.Code == "DP-318" {
+		return f.run(ctx, t.Ref)
+	}
+	return err
+}
+
+// settings are git's for one fetch. Of a single commit, a source that can leaves out
+// files over the limit; one that cannot says so and sends them. git needs to hear that
+// what is missing was left out on purpose, which is true of this command only: later
+// ones know of no remote, and do not fetch what they miss.
+func (f fetch) settings() [][2]string {
+	remote := "remote." + remoteName + "."
+	out := [][2]string{
+		{remote + "url", f.at.url}, {remote + "tagOpt", "--no-tags"},
+		{"fetch.unpackLimit", "1"}, {"transfer.fsckObjects", "true"}, {"fetch.writeCommitGraph", "false"}, {"fetch.showForcedUpdates", "false"},
+	}
+	// What old tools wrote into honest histories.
+	for _, id := range []string{"zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail", "badEmail", "missingNameBeforeEmail"} {
+		out = append(out, [2]string{"fetch.fsck." + id, "ignore"})
+	}
+	if n := f.g.Limits.File; n >= 0 && f.depth == 1 {
+		out = append(out, [2]string{remote + "promisor", "true"}, [2]string{remote + "partialCloneFilter", "blob:limit=" + strconv.FormatInt(n+1, 10)})
+	}
+	return append(out, f.at.config()...)
+}
+
+// run fetches one thing and keeps it at f.ref.
+func (f fetch) run(ctx context.Context, what string) error {
+	trusted, done, err := f.g.trust(f.at)
+	if err != nil {
+		return err
+	}
+	defer done()
+	args := []string{"fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance", "--force", "--update-shallow"}
+	if f.depth > 0 {
+		args = append(args, "--depth="+strconv.Itoa(f.depth))
+	}
+	args = append(args, "--", remoteName, "+"+what+":"+f.ref)
+	ctx2, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cmd := f.repo.Use(trusted.Git).CommandWith(ctx2, f.settings(), args...)
+	// A delta may stand on a file that was left out earlier; git fetches that then.
+	cmd.Env = append(cmd.Env, "GIT_NO_LAZY_FETCH=0")
+	text, err := f.watched(cmd, cancel)
+	if err == nil {
+		return nil
+	}
+	sweep(f.repo)
+	if ctx2.Err() != nil {
+		err = context.Cause(ctx2)
+	}
+	return problem(ctx, f.at, text, err)
+}
+
+// watched runs git under a watch and reports how far it is.
+func (f fetch) watched(cmd *exec.Cmd, cancel context.CancelCauseFunc) (string, error) {
+	reports := make(chan func(*Progress), 64)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		f.tell(reports)
+	}()
+	stderr := &said{progress: func(text string, done, total int64) {
+		select {
+		case reports <- func(p *Progress) { p.Text, p.Done, p.Total = text, done, total }:
+		default: // the next one says more
+		}
+	}}
+	cmd.Stderr = stderr
+	w := watch{repo: f.repo, said: stderr, idle: f.g.Idle, timeout: f.g.Timeout, max: f.g.Limits.Total, before: map[string]bool{}}
+	for name := range packs(f.repo) {
+		w.before[name] = true
+	}
+	if w.idle == 0 {
+		w.idle = 2 * time.Minute
+	}
+	if w.timeout == 0 {
+		w.timeout = time.Hour
+	}
+	w.report = func(n int64) { reports <- func(p *Progress) { p.Bytes = n } }
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.until(done, cancel)
+	}()
+	err := cmd.Run()
+	close(done)
+	<-watched
+	close(reports)
+	<-told
+	return stderr.text(), err
+}
+
+// tell hands changes on, one at a time, with the rate of the last seconds.
+func (f fetch) tell(reports <-chan func(*Progress)) {
+	var p Progress
+	type mark struct {
+		at    time.Time
+		bytes int64
+	}
+	var marks []mark
+	for change := range reports {
+		before := p
+		change(&p)
+		if p == before || f.progress == nil {
+			continue
+		}
+		now := time.Now()
+		marks = append(marks, mark{now, p.Bytes})
+		for len(marks) > 2 && now.Sub(marks[0].at) > 3*time.Second {
+			marks = marks[1:]
+		}
+		if d := now.Sub(marks[0].at).Seconds(); d > 0.2 {
+			p.Rate = float64(p.Bytes-marks[0].bytes) / d
+		}
+		f.progress(p)
+	}
+}
+
+// under reports whether a file lies at or below a folder; "" is the top.
+func under(path, folder string) bool {
+	return folder == "" || path == folder || strings.HasPrefix(path, folder+"/")
+}
