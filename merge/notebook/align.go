@@ -235,7 +235,7 @@ func (al *alignment) affordable(is, js []int) bool {
 func (al *alignment) worth(i, j int) int {
 	x, y, more := al.a[i], al.b[j], 0
 	if al.kept != nil && al.kept[i] {
-		more = 2
+		more = 50
 	}
 	if x.key == y.key {
 		if x.empty {
@@ -245,17 +245,19 @@ func (al *alignment) worth(i, j int) int {
 	}
 	s := similar(x, y)
 	switch {
-	case al.user && s >= 400, s >= 600 && al.alikeMost(i, j, s):
+	case al.user && !al.firm && s >= 400,
+		s >= 600 && (al.user || shareLine(x.text, y.text)) && al.alikeMost(i, j, s):
 		return s + more
 	case al.user && !al.firm && x.typ == y.typ && !x.empty && !y.empty:
-		return 1 + more
+		return 1
 	}
 	return 0
 }
 
 // alikeMost reports whether j is clearly more alike to i than to any other cell of
 // a. Cells of one pattern are alike without being each other: such a one of the
-// upstream's is new, and arrives.
+// upstream's is new, and arrives; and one of the user's with an id of its own is the
+// user's own.
 func (al *alignment) alikeMost(i, j, s int) bool {
 	y := al.b[j]
 	for k, x := range al.a {

@@ -1,6 +1,9 @@
 package notebook
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // maxWords is how many words of a source count for its likeness.
 const maxWords = 2048
@@ -59,6 +62,27 @@ func (c *cell) bag() []uint32 {
 	}
 	slices.Sort(c.words)
 	return c.words
+}
+
+// shareLine reports whether two sources have a line in common that is long enough
+// to say something; two of one line need none.
+func shareLine(a, b string) bool {
+	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
+	if !strings.Contains(a, "\n") && !strings.Contains(b, "\n") {
+		return true
+	}
+	have := make(map[string]bool)
+	for line := range strings.Lines(a) {
+		if line = strings.TrimSpace(line); len(line) >= 8 {
+			have[line] = true
+		}
+	}
+	for line := range strings.Lines(b) {
+		if have[strings.TrimSpace(line)] {
+			return true
+		}
+	}
+	return false
 }
 
 func wordByte(c byte) bool {
