@@ -2,55 +2,96 @@ package pull
 
 import (
 	"context"
-	"errors"
 	"io"
 	"time"
+
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/snapshot"
 )
 
 // A Puller pulls for one user.
 type Puller struct {
-	Home     string // where what it keeps lives: ".../daypass/pulls"
+	Git      plumbing.Git
+	Home     string // where what it keeps lives, absolute: ".../daypass/pulls"
 	UserHome string // no folder may be this
+	Limits   snapshot.Limits
+	Timeout  time.Duration // of a fetch; 0: snapshot's own
+	Idle     time.Duration // without a byte; 0: snapshot's own
+	Patience time.Duration // for another pull of the folder, and for git's lock; 0: ten seconds
 	Now      func() time.Time
 	Rand     io.Reader
-}
 
-var errNotYet = errors.New("pull: not written yet")
+	step  func(what string) error    // before each change of a disk; for tests
+	probe func(folder string) traits // nil: looks; for tests
+}
 
 // Pull brings a source's content into a folder, and joins it with what the user
-// has there.
-func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) { return Report{}, errNotYet }
-
-// Undo takes back the last pull of a folder that is not taken back yet.
-func (p *Puller) Undo(ctx context.Context, folder string) (Report, error) {
-	return Report{}, errNotYet
+// has there. Problems: DP-310 to DP-359.
+func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
+	source, err := clean(a.URL)
+	if err != nil {
+		return Report{}, err
+	}
+	r, err := p.begin(ctx, a.Folder, a.Root)
+	if err != nil {
+		return Report{}, err
+	}
+	defer r.end()
+	r.ask, r.source = a, source
+	r.rep = Report{Folder: r.folder, Source: source, Ref: a.Ref, DryRun: a.DryRun}
+	if last, ok := r.justDone(); ok {
+		return last, nil
+	}
+	err = r.pull(ctx)
+	r.rep.Took = p.Now().Sub(r.began)
+	if err != nil {
+		return r.rep, tell(r.folder, err)
+	}
+	r.event(Done, r.rep.Sentence())
+	return r.rep, nil
 }
 
-// Backups lists what is kept for a folder, newest first.
-func (p *Puller) Backups(folder string) ([]Backup, error) { return nil, errNotYet }
-
-// Recover writes a file of a backup to a writer.
-func (p *Puller) Recover(ctx context.Context, folder, id, file string, w io.Writer) error {
-	return errNotYet
+// justDone returns what another pull of the same has done while this one waited.
+func (r *run) justDone() (Report, bool) {
+	if !r.lock.waited || r.st == nil || r.st.rec.Last == nil || r.ask.DryRun || r.ask.Backup {
+		return Report{}, false
+	}
+	rec := r.st.rec
+	if rec.At.Before(r.began) || rec.Source != r.source || rec.Ref != r.ask.Ref || rec.Path != r.ask.Path || rec.Pending {
+		return Report{}, false
+	}
+	return *rec.Last, true
 }
 
-// Restore puts a file of a backup back into its folder; what stands there is
-// backed up first.
-func (p *Puller) Restore(ctx context.Context, folder, id, file string) (Report, error) {
-	return Report{}, errNotYet
+// pull does what the folder asks for.
+func (r *run) pull(ctx context.Context) error {
+	there := exists(r.folder)
+	if there && r.ask.Backup && !empty(r.folder) {
+		if err := r.setAside(); err != nil {
+			return err
+		}
+		there = false
+	}
+	if !there || empty(r.folder) {
+		return r.fresh(ctx)
+	}
+	if err := r.sameSource(); err != nil {
+		return err
+	}
+	return r.update(ctx)
 }
 
-// Reset puts the source's version of a file, as last delivered, into the folder;
-// what stands there is backed up first. The file is relative to the folder.
-func (p *Puller) Reset(ctx context.Context, folder, file string) (Report, error) {
-	return Report{}, errNotYet
+func (p *Puller) patience() time.Duration {
+	if p.Patience > 0 {
+		return p.Patience
+	}
+	return 10 * time.Second
 }
 
-// Upstream writes the source's version of a file, as last delivered.
-func (p *Puller) Upstream(ctx context.Context, folder, file string, w io.Writer) error {
-	return errNotYet
+// change runs before each change of a disk.
+func (p *Puller) change(what string) error {
+	if p.step == nil {
+		return nil
+	}
+	return p.step(what)
 }
-
-// State tells what is known of a folder, without changing anything; false if it
-// was never pulled into.
-func (p *Puller) State(folder string) (State, bool, error) { return State{}, false, errNotYet }

@@ -1,0 +1,303 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/daypass-dev/daypass/internal/clone"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+)
+
+// sameSource refuses a folder that is something else's. A folder that came from
+// this source once may have another origin by now: a fork to push to.
+func (r *run) sameSource() error {
+	if r.st != nil && r.st.rec.Commit != "" && clone.SameRepository(r.st.rec.Source, r.source) {
+		return nil
+	}
+	if r.clone == nil {
+		if r.st != nil && r.st.rec.Commit != "" {
+			return problemOther(r.folder, r.st.rec.Source, r.source)
+		}
+		return nil
+	}
+	origin, ok, err := r.clone.Origin()
+	if err != nil {
+		return err
+	}
+	if ok && clone.SameRepository(origin, r.ask.URL) {
+		return nil
+	}
+	if shown, err := clean(origin); err == nil {
+		origin = shown
+	} else {
+		origin = "another repository"
+	}
+	return problemOther(r.folder, origin, r.source)
+}
+
+// setAside renames the whole folder, as nbgitpuller does, for a fresh pull.
+func (r *run) setAside() error {
+	name := r.folder + "_backup_" + r.p.Now().Format("20060102150405")
+	to := name
+	for n := 0; exists(to); n++ {
+		to = fmt.Sprintf("%s.latest_%d", name, n)
+	}
+	r.rep.Aside = to
+	if r.ask.DryRun {
+		return nil
+	}
+	if r.clone != nil {
+		r.clone.Close()
+		r.clone = nil
+	}
+	r.broken = false
+	err := r.do("set aside", func() error { return os.Rename(r.folder, to) })
+	if err != nil || r.st == nil {
+		return err
+	}
+	// What is known of it goes with it: it can still be undone there.
+	r.st.rec.Folder = to
+	if err := r.st.save(); err != nil {
+		return err
+	}
+	err = r.p.remember(r.st)
+	r.st = nil
+	return err
+}
+
+// takeOver gives our repository what the folder's has, by hard links: from here on
+// neither a removed .git nor a git gc there takes anything away. It returns the
+// folder's commit.
+func (r *run) takeOver() (plumbing.OID, error) {
+	files, err := objectFiles(filepath.Dir(r.clone.Objects()))
+	if err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		rel, err := filepath.Rel(r.clone.Objects(), file)
+		if err != nil {
+			return "", err
+		}
+		if err := linkObject(file, filepath.Join(r.st.repo(), "objects", rel)); err != nil {
+			return "", err
+		}
+	}
+	shallow, err := r.clone.Shallow()
+	if err != nil {
+		return "", err
+	}
+	if len(shallow) > 0 {
+		if err := r.repo.AddShallow(shallow...); err != nil {
+			return "", err
+		}
+	}
+	head, err := r.clone.Head()
+	return head.Commit, err
+}
+
+// linkObject brings a loose object, or a pack with its index, to a repository. The
+// pack is last but one, since it counts only with its index.
+func linkObject(from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	pairs := [][2]string{{from, to}}
+	if stem, ok := strings.CutSuffix(from, ".pack"); ok {
+		if !exists(stem + ".idx") {
+			return nil // its download was cut short
+		}
+		pairs = append(pairs, [2]string{stem + ".idx", strings.TrimSuffix(to, ".pack") + ".idx"})
+	}
+	for _, p := range pairs {
+		if exists(p[1]) {
+			continue
+		}
+		if os.Link(p[0], p[1]) == nil {
+			continue
+		}
+		data, err := os.ReadFile(p[0])
+		if err != nil {
+			return err
+		}
+		if err := replace(p[1], data, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt finds what a folder was delivered that another tool, or git itself, has
+// pulled into; and what git's own index knows of its files.
+func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (base, cache delivered, err error) {
+	r.st.rec.Disk = r.traitsHere()
+	if r.clone == nil {
+		return delivered{}, nil, nil
+	}
+	commit, err := r.lastDelivered(ctx)
+	if err != nil || commit == "" {
+		return delivered{}, nil, err
+	}
+	c, err := o.Commit(commit)
+	if err != nil {
+		return delivered{}, nil, nil // shallow, or broken: what is on the disk counts
+	}
+	files, err := o.Files(c.Tree)
+	if errors.Is(err, plumbing.ErrMissing) {
+		return delivered{}, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	r.base = commit
+	r.rep.Old = string(commit)
+	base, skip := delivered{}, map[string]bool{}
+	if cache, skip, err = r.indexFacts(); err != nil {
+		return nil, nil, err
+	}
+	for _, f := range files {
+		if f.Mode != plumbing.Gitlink && !skip[f.Path] {
+			base[f.Path] = fact{Entry: entryOf(f)}
+		}
+	}
+	return base, cache, nil
+}
+
+// indexFacts reads the index of git's as a cache of what is on the disk.
+func (r *run) indexFacts() (delivered, map[string]bool, error) {
+	skip := map[string]bool{}
+	entries, err := r.clone.Index()
+	if err != nil {
+		return delivered{}, skip, nil // every file is read, then
+	}
+	out := make(delivered, len(entries))
+	for _, e := range entries {
+		if e.Stage == 0 && !e.Skip && !e.Intent && e.Mode != plumbing.Gitlink {
+			out[e.Path] = fact{entryOf(e.File), e.Stat}
+		}
+		if e.Skip {
+			skip[e.Path] = true
+		}
+	}
+	r.st.rec.Stamp = r.clock()
+	return out, skip, nil
+}
+
+// lastDelivered is the newest value that the source's branch had here and that the
+// user's HEAD contains.
+func (r *run) lastDelivered(ctx context.Context) (plumbing.OID, error) {
+	head, err := r.clone.Head()
+	if err != nil || head.Commit == "" {
+		return "", err
+	}
+	var refs []string
+	if b, ok := strings.CutPrefix(r.tip.Ref, "refs/heads/"); ok {
+		refs = append(refs, "refs/remotes/origin/"+b)
+	} else if r.tip.Ref != "" {
+		refs = append(refs, r.tip.Ref)
+	}
+	if up, ok := r.clone.Upstream(head.Branch); ok {
+		refs = append(refs, "refs/remotes/origin/"+strings.TrimPrefix(up, "refs/heads/"))
+	}
+	for _, ref := range slices.Compact(refs) {
+		seen, err := r.clone.Log(ref)
+		if err != nil {
+			return "", err
+		}
+		if now, ok, err := r.clone.Ref(ref); err == nil && ok {
+			seen = append([]plumbing.OID{now}, seen...)
+		}
+		for _, oid := range slices.Compact(seen)[:min(len(slices.Compact(seen)), 50)] {
+			if oid == head.Commit || r.contains(ctx, head.Commit, oid) {
+				return oid, nil
+			}
+		}
+	}
+	return r.mergeBase(ctx, head.Commit, r.snap.Commit), nil
+}
+
+// contains reports whether a commit has another among its ancestors.
+func (r *run) contains(ctx context.Context, commit, old plumbing.OID) bool {
+	if commit == old {
+		return true
+	}
+	return r.repo.Command(ctx, "merge-base", "--is-ancestor", string(old), string(commit)).Run() == nil
+}
+
+func (r *run) mergeBase(ctx context.Context, a, b plumbing.OID) plumbing.OID {
+	out, err := r.repo.Command(ctx, "merge-base", string(a), string(b)).Output()
+	oid := plumbing.OID(strings.TrimSpace(string(out)))
+	if err != nil || !oid.Valid() {
+		return ""
+	}
+	return oid
+}
+
+// traitsHere looks at the disk of a folder that is the user's, in a folder of our
+// own inside it.
+func (r *run) traitsHere() traits {
+	dir, err := os.MkdirTemp(r.folder, asidePrefix+"*")
+	if err != nil {
+		return traits{}
+	}
+	defer os.RemoveAll(dir)
+	return r.p.traits(dir)
+}
+
+// endUnfinished ends a merge, rebase or the like of the user's, and takes the
+// marks of conflicts out of the files: their own side is what stood there before.
+func (r *run) endUnfinished(ctx context.Context, o *plumbing.Objects) error {
+	if r.clone == nil || r.ask.DryRun {
+		return nil
+	}
+	kind, err := r.clone.Unfinished()
+	if err != nil || kind == "" || kind == "bisect" {
+		return err
+	}
+	if err := r.waitForGit(); err != nil {
+		return err
+	}
+	if err := r.unmark(ctx, o); err != nil {
+		return err
+	}
+	stamp := r.p.Now().Format("20060102-150405")
+	err = r.do("unfinished", func() error { return r.clone.EndUnfinished(r.st.file(filepath.Join("kept", stamp))) })
+	if err != nil {
+		return err
+	}
+	r.rep.Notes = append(r.rep.Notes, fmt.Sprintf("A %s that was not finished has been ended; what it had changed is in the backup.", kind))
+	return r.reopen()
+}
+
+// waitForGit waits until no git command works in the folder.
+func (r *run) waitForGit() error {
+	for end := time.Now().Add(r.p.patience()); ; time.Sleep(100 * time.Millisecond) {
+		lock, ok := r.clone.Locked()
+		if !ok || lock.Stale() {
+			return nil
+		}
+		if time.Now().After(end) {
+			return problemGitLock(lock.Path)
+		}
+	}
+}
+
+// reopen reads the repository anew.
+func (r *run) reopen() error {
+	if r.clone == nil {
+		return nil
+	}
+	r.clone.Close()
+	c, err := clone.Open(r.folder)
+	r.clone = c
+	if errors.Is(err, clone.ErrNone) {
+		r.clone = nil
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,309 @@
+package pull
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/merge"
+)
+
+// fewFiles is up to how many files each is made durable by itself; more are by
+// one flush of their disk.
+const fewFiles = 16
+
+// A hand carries ops out on a folder.
+type hand struct {
+	r      *run
+	t      *tree
+	o      *plumbing.Objects
+	replay bool
+	seen   map[string]plumbing.Stat // what was hashed while planning
+}
+
+// stage writes the new files beside their places. Nothing is changed yet, so a
+// disk that is full is found out in time.
+func (h *hand) stage(ops []op) error {
+	few := len(ops) <= fewFiles
+	for i := range ops {
+		o := &ops[i]
+		if o.Do != opPut || blocked(ops[:i], o.Path) {
+			continue
+		}
+		if err := h.r.p.change("stage"); err != nil {
+			return err
+		}
+		if err := h.stageOne(o, few); err != nil && !errors.Is(err, errBlocked) {
+			return err
+		}
+	}
+	if few {
+		return nil
+	}
+	return syncDisk(h.r.folder)
+}
+
+// blocked reports whether an earlier op must make room for a path first.
+func blocked(before []op, name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		for _, o := range before {
+			if o.From == dir || o.Do == opDelete && o.Path == dir {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (h *hand) stageOne(o *op, durable bool) error {
+	dir, _ := split(o.Path)
+	d, err := h.t.dir(dir, true)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Lstat(o.Temp); err == nil {
+		if err := d.Remove(o.Temp); err != nil {
+			return err
+		}
+	}
+	if _, err := place(d, o.Temp, h.o, o.New, h.r.st.rec.Disk); err != nil {
+		d.Remove(o.Temp)
+		return err
+	}
+	if o.New.Mode == merge.Symlink || !durable {
+		return nil
+	}
+	f, err := d.Open(o.Temp)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// unstage removes what stage wrote and what of it is not in place.
+func unstage(t *tree, ops []op) {
+	for _, o := range ops {
+		if o.Do != opPut {
+			continue
+		}
+		dir, _ := split(o.Path)
+		if d, err := t.dir(dir, false); err == nil {
+			d.Remove(o.Temp)
+		}
+		for made := o.Made; made != "" && dir != "" && len(dir) >= len(made); dir, _ = split(dir) {
+			t.forget()
+			d, base, err := t.parent(dir, false)
+			if err != nil || d.Remove(base) != nil {
+				break
+			}
+		}
+	}
+}
+
+// firstMissing is the first folder on the way to a path that is not there.
+func (t *tree) firstMissing(name string) string {
+	for i := 0; i < len(name); i++ {
+		if name[i] == '/' && t.kind(name[:i]) == "" {
+			return name[:i]
+		}
+	}
+	return ""
+}
+
+// carry does the ops in their order; those for which the user was faster are
+// marked late.
+// What is begun is finished: no context ends it halfway.
+func (h *hand) carry(ops []op) error {
+	for i := range ops {
+		if err := h.r.p.change(ops[i].Do + " " + ops[i].Path); err != nil {
+			return err
+		}
+		if err := h.one(&ops[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hand) one(o *op) error {
+	switch o.Do {
+	case opPut:
+		return h.put(o)
+	case opChmod:
+		return h.chmod(o)
+	case opDelete:
+		return h.remove(o)
+	}
+	return h.move(o)
+}
+
+// stands reports whether what is at a path is still e. Where it looks as it did
+// when it was hashed it is not read again.
+func (h *hand) stands(name string, e merge.Entry) (bool, fs.FileInfo, error) {
+	fi, err := h.t.lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return e == merge.Entry{}, nil, nil
+	}
+	if err != nil {
+		return false, nil, err
+	}
+	if e == (merge.Entry{}) {
+		return false, fi, nil
+	}
+	if seen, ok := h.seen[name]; ok && seen.Same(fi) {
+		return true, fi, nil
+	}
+	now, fi, err := h.t.hash(name, h.r.st.rec.Format)
+	if errors.Is(err, errMoving) {
+		return false, fi, nil
+	}
+	return h.r.disk(now, e) == e, fi, err
+}
+
+// put brings the new file to its place.
+func (h *hand) put(o *op) error {
+	if h.replay {
+		if done, _, err := h.stands(o.Path, o.New); done || err != nil {
+			return err
+		}
+	}
+	same, fi, err := h.stands(o.Path, o.Old)
+	if err != nil {
+		return err
+	}
+	if !same || fi != nil && fi.IsDir() {
+		o.late = true
+		unstage(h.t, []op{*o})
+		return nil
+	}
+	d, base, err := h.t.parent(o.Path, true)
+	if errors.Is(err, errBlocked) {
+		o.late = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := d.Lstat(o.Temp); err != nil {
+		if err := h.stageOne(o, true); err != nil {
+			return err
+		}
+	}
+	if fi == nil {
+		return h.putNew(o, d, base)
+	}
+	if o.New.Mode != merge.Symlink && fi.Mode().IsRegular() {
+		if err := d.Chmod(o.Temp, perm(fi.Mode(), o.New.Mode)); err != nil {
+			return err
+		}
+	}
+	return d.Rename(o.Temp, base)
+}
+
+// putNew brings a file to a place where none is, and never over one that is made
+// there in this moment.
+func (h *hand) putNew(o *op, d *os.Root, base string) error {
+	err := d.Link(o.Temp, base)
+	switch {
+	case err == nil:
+		return d.Remove(o.Temp)
+	case errors.Is(err, fs.ErrExist):
+		o.late = true
+		return d.Remove(o.Temp)
+	}
+	if _, err := d.Lstat(base); err == nil {
+		o.late = true
+		return d.Remove(o.Temp)
+	}
+	return d.Rename(o.Temp, base) // no hard links on this disk
+}
+
+// perm is what a file gets that takes another's place: what that one had, but for
+// the right to execute, which is git's to say.
+func perm(old fs.FileMode, mode uint32) fs.FileMode {
+	p := old.Perm()
+	if mode == merge.Executable {
+		return p | p&0o444>>2
+	}
+	return p &^ 0o111
+}
+
+func (h *hand) chmod(o *op) error {
+	d, base, err := h.t.parent(o.Path, false)
+	if err != nil {
+		o.late = true
+		return ignoreMissing(err)
+	}
+	fi, err := d.Lstat(base)
+	if err != nil || !fi.Mode().IsRegular() {
+		o.late = true
+		return ignoreMissing(err)
+	}
+	return d.Chmod(base, perm(fi.Mode(), o.New.Mode))
+}
+
+// remove removes a file, and the folders that it leaves empty.
+func (h *hand) remove(o *op) error {
+	same, fi, err := h.stands(o.Path, o.Old)
+	if err != nil {
+		return err
+	}
+	if fi == nil {
+		return nil // already, or by the user: both want it gone
+	}
+	if !same || fi.IsDir() {
+		o.late = !h.replay
+		return nil
+	}
+	d, base, err := h.t.parent(o.Path, false)
+	if err != nil {
+		return err
+	}
+	if err := d.Remove(base); err != nil {
+		return err
+	}
+	h.t.prune(o.Path)
+	h.t.forget()
+	return nil
+}
+
+// move renames within the folder, never over anything.
+func (h *hand) move(o *op) error {
+	fi, err := h.t.lstat(o.From)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	if _, err := h.t.lstat(o.Path); err == nil {
+		o.late = !h.replay
+		return nil
+	}
+	if o.Dir != fi.IsDir() {
+		return nil // replayed: something new has this name by now
+	}
+	if !o.Dir && (h.replay || !o.User) {
+		same, _, err := h.stands(o.From, o.Old)
+		if err != nil {
+			return err
+		}
+		if !same {
+			o.late = !h.replay
+			return nil
+		}
+	}
+	// Both ends are opened component by component first, so no link is on the way.
+	if _, _, err := h.t.parent(o.Path, true); err != nil {
+		o.late = true
+		return ignoreMissing(err)
+	}
+	h.t.forget()
+	if err := h.t.root.Rename(o.From, o.Path); err != nil {
+		return err
+	}
+	if !o.Dir {
+		h.t.prune(o.From)
+		h.t.forget()
+	}
+	return nil
+}

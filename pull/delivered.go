@@ -1,0 +1,154 @@
+package pull
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/merge"
+)
+
+// A fact is what was delivered last at a path, and what the file on the disk looked
+// like when it was seen to be that. A zero stat: it was not.
+type fact struct {
+	merge.Entry
+	stat plumbing.Stat
+}
+
+// delivered is what a folder was given last: the base of the next merge.
+type delivered map[string]fact
+
+// keep writes it, in the form of an index of git's.
+func (s *store) keep(name string, d delivered, format string) error {
+	entries := make([]plumbing.IndexEntry, 0, len(d))
+	for _, path := range slices.Sorted(maps.Keys(d)) {
+		f := d[path]
+		entries = append(entries, plumbing.IndexEntry{
+			File: plumbing.File{Path: path, Mode: plumbing.Mode(f.Mode), OID: plumbing.OID(f.OID)}, Stat: f.stat,
+		})
+	}
+	var b bytes.Buffer
+	if err := plumbing.WriteIndex(&b, entries, format); err != nil {
+		return err
+	}
+	return replace(s.file(name), b.Bytes(), true)
+}
+
+// recall reads it.
+func (s *store) recall(name string) (delivered, error) {
+	data, err := os.ReadFile(s.file(name))
+	if err != nil {
+		return nil, err
+	}
+	entries, _, err := plumbing.ReadIndex(data)
+	if err != nil {
+		return nil, problemState(s.file(name), err)
+	}
+	d := make(delivered, len(entries))
+	for _, e := range entries {
+		d[e.Path] = fact{entryOf(e.File), e.Stat}
+	}
+	return d, nil
+}
+
+// entries is the base as merge wants it.
+func (d delivered) entries() map[string]merge.Entry {
+	out := make(map[string]merge.Entry, len(d))
+	for path, f := range d {
+		out[path] = f.Entry
+	}
+	return out
+}
+
+// snapshotRef keeps a delivered commit's objects in our repository.
+func snapshotRef(commit plumbing.OID) string { return "refs/daypass/snapshots/" + string(commit) }
+
+// objectFiles lists a repository's packs and loose objects, absolute.
+func objectFiles(repo string) ([]string, error) {
+	dir := filepath.Join(repo, "objects")
+	var out []string
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if len(e.Name()) != 2 && e.Name() != "pack" {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if e.Name() != "pack" && !strings.Contains(f.Name(), "tmp_") || strings.HasSuffix(f.Name(), ".pack") && strings.HasPrefix(f.Name(), "pack-") {
+				out = append(out, filepath.Join(dir, e.Name(), f.Name()))
+			}
+		}
+	}
+	return out, nil
+}
+
+// objectsSince lists those that are not older than a time, in nanoseconds.
+func objectsSince(repo string, since int64) ([]string, error) {
+	files, err := objectFiles(repo)
+	return slices.DeleteFunc(files, func(file string) bool {
+		fi, err := os.Lstat(file)
+		return err == nil && fi.ModTime().UnixNano() < since
+	}), err
+}
+
+// newest is how new the newest object is.
+func newest(repo string) int64 {
+	files, _ := objectFiles(repo)
+	var out int64
+	for _, file := range files {
+		if fi, err := os.Lstat(file); err == nil {
+			out = max(out, fi.ModTime().UnixNano())
+		}
+	}
+	return out
+}
+
+// traits looks how a folder's disk differs from what git expects of one. The
+// folder is one of ours that nobody else writes to.
+func (p *Puller) traits(folder string) traits {
+	if p.probe != nil {
+		return p.probe(folder)
+	}
+	var t traits
+	name := filepath.Join(folder, ".daypass-Probe")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return t
+	}
+	f.Close()
+	defer os.Remove(name)
+	t.Fold = exists(filepath.Join(folder, ".DAYPASS-pROBE"))
+	if fi, err := os.Lstat(name); err == nil {
+		t.Plain = fi.Mode()&0o100 != 0
+	}
+	link := filepath.Join(folder, ".daypass-Link")
+	if os.Symlink("x", link) != nil {
+		t.NoLinks = true
+	}
+	os.Remove(link)
+	return t
+}
+
+// racy reports whether a file is so young that its stat proves nothing.
+func racy(fi fs.FileInfo, stamp int64) bool { return fi.ModTime().UnixNano() >= stamp }
+
+// room refuses a pull that does not fit, before anything is written.
+func (r *run) room(dir string, bytes int64) error {
+	free, ok := freeSpace(dir)
+	if ok && free < bytes+bytes/16 {
+		return problemFull(r.folder, fmt.Errorf("%d bytes are free, %d are needed", free, bytes))
+	}
+	return nil
+}

@@ -1,0 +1,421 @@
+package pull
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/daypass-dev/daypass/internal/clone"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/merge"
+	"github.com/daypass-dev/daypass/snapshot"
+)
+
+// asidePrefix begins the names of folders in which fresh pulls are put together.
+const asidePrefix = ".daypass-"
+
+// fresh pulls into a folder that is not there, or empty: everything is put
+// together beside it and renamed in.
+func (r *run) fresh(ctx context.Context) error {
+	tip, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	r.tip = tip
+	if err := r.makeStore(); err != nil {
+		return err
+	}
+	if r.repo, err = r.p.Git.Create(r.st.repo(), tip.Format); err != nil {
+		return err
+	}
+	if err := r.fetch(ctx, r.repo, r.ask.Depth, ""); err != nil {
+		return err
+	}
+	r.tellFresh()
+	if r.ask.DryRun {
+		return r.forgetDry()
+	}
+	if err := r.room(filepath.Dir(r.folder), r.snap.Bytes); err != nil {
+		return err
+	}
+	return r.build(ctx)
+}
+
+func (r *run) look(ctx context.Context) (snapshot.Tip, error) {
+	r.event(Looking, r.source)
+	return r.p.source().Look(ctx, r.ask.URL, r.ask.Ref)
+}
+
+// makeStore makes a state for the folder, or takes that of a pull that was cut off.
+func (r *run) makeStore() error {
+	if r.st != nil && r.st.rec.Commit == "" {
+		return nil
+	}
+	st, err := r.p.create(r.folder)
+	if err != nil {
+		return err
+	}
+	r.st = st
+	if r.ask.DryRun {
+		return nil
+	}
+	if err := st.save(); err != nil {
+		return err
+	}
+	return r.p.remember(st)
+}
+
+func (r *run) forgetDry() error { return os.RemoveAll(r.st.dir) }
+
+// tellFresh reports what arrives.
+func (r *run) tellFresh() {
+	r.rep.Fresh, r.rep.New, r.rep.Branch, r.rep.Pointer = true, string(r.snap.Commit), r.tip.Name, r.snap.Pointers
+	for _, f := range r.snap.Files {
+		if f.Mode != plumbing.Gitlink {
+			r.rep.Changes = append(r.rep.Changes, Change{Path: f.Path, What: Came})
+		}
+	}
+	r.tellLeft()
+}
+
+// tellLeft reports what the snapshot does not deliver.
+func (r *run) tellLeft() {
+	for _, l := range r.snap.Left {
+		c := Change{Path: l.Path, What: LeftOut, Why: l.Why}
+		if l.As != "" {
+			c = Change{Path: l.As, From: l.Path, What: LeftOut, Why: l.Why}
+		}
+		r.rep.Changes = append(r.rep.Changes, c)
+	}
+}
+
+// build puts the folder together beside its place, and moves it in.
+func (r *run) build(ctx context.Context) error {
+	parent := filepath.Dir(r.folder)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return err
+	}
+	aside := filepath.Join(parent, asidePrefix+r.p.random(6))
+	r.st.rec.Building = aside
+	if err := r.do("record", r.st.save); err != nil {
+		return err
+	}
+	perm, err := r.makeAside(aside)
+	if err == nil {
+		err = r.furnish(ctx, aside)
+	}
+	if err == nil {
+		err = r.moveIn(aside, perm)
+	}
+	if err != nil {
+		os.RemoveAll(aside)
+		return err
+	}
+	r.st.rec.Building = ""
+	return r.do("state", r.st.save)
+}
+
+// do runs one change, after the hook.
+func (r *run) do(what string, f func() error) error {
+	if err := r.p.change(what); err != nil {
+		return err
+	}
+	return f()
+}
+
+// makeAside makes the folder for its owner only, and returns what it is to have.
+func (r *run) makeAside(aside string) (fs.FileMode, error) {
+	if err := r.do("aside", func() error { return os.Mkdir(aside, 0o777) }); err != nil {
+		return 0, err
+	}
+	fi, err := os.Lstat(aside)
+	if err != nil {
+		return 0, err
+	}
+	keep := fi.Mode() & (fs.ModePerm | fs.ModeSetgid)
+	return keep, os.Chmod(aside, keep&^0o077)
+}
+
+// furnish writes the files, the repository and what we remember of them.
+func (r *run) furnish(ctx context.Context, aside string) error {
+	r.st.rec.Disk = r.p.traits(aside)
+	r.event(Writing, "")
+	stats, err := r.writeAll(ctx, aside)
+	if err != nil {
+		return err
+	}
+	packs, err := objectFiles(r.repo.Dir())
+	if err != nil {
+		return err
+	}
+	index, err := r.freshIndex(ctx, stats)
+	if err != nil {
+		return err
+	}
+	err = r.do("clone", func() error {
+		c, err := clone.Build(aside, r.newClone(index, packs))
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := makeLinks(aside, index); err != nil {
+		return err
+	}
+	return r.keepFresh(aside, stats)
+}
+
+func (r *run) newClone(index []plumbing.IndexEntry, packs []string) clone.New {
+	n := clone.New{
+		Origin: r.ask.URL, Commit: r.snap.Commit, Depth: r.ask.Depth, Shallow: r.snap.Shallow, Packs: packs, Index: index,
+		Sparse: r.ask.Path, Partial: r.snap.Partial, Format: r.tip.Format, ID: r.st.id,
+	}
+	name(&n, r.tip.Ref, r.ask.Ref, r.tip.Commit)
+	return n
+}
+
+// name says what a new clone follows.
+func name(n *clone.New, tip, asked string, commit plumbing.OID) {
+	switch {
+	case strings.HasPrefix(tip, "refs/heads/"):
+		n.Branch = tip
+		if asked == "" {
+			n.Default = tip
+		}
+	case strings.HasPrefix(tip, "refs/tags/"):
+		n.Tag, n.TagOID = tip, commit
+	}
+}
+
+// keepFresh records what was delivered, before it is moved in.
+func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
+	known := make(delivered, len(r.snap.Files))
+	for _, f := range r.snap.Files {
+		if f.Mode != plumbing.Gitlink {
+			known[f.Path] = fact{entryOf(f), stats[f.Path]}
+		}
+	}
+	fi, err := os.Lstat(filepath.Join(aside, ".git", "index"))
+	if err != nil {
+		return err
+	}
+	rec := &r.st.rec
+	rec.Stamp, rec.Linked = fi.ModTime().UnixNano(), newest(r.st.repo())
+	r.recordTip()
+	if err := r.do("delivered", func() error { return r.st.keep("delivered", known, rec.Format) }); err != nil {
+		return err
+	}
+	if err := r.repo.WriteRef(snapshotRef(r.snap.Commit), r.snap.Commit, ""); err != nil {
+		return err
+	}
+	return r.do("state", r.st.save)
+}
+
+// recordTip notes what is delivered now.
+func (r *run) recordTip() {
+	rec := &r.st.rec
+	rec.Source, rec.Ref, rec.Path, rec.Depth, rec.Submodules = r.source, r.ask.Ref, r.ask.Path, r.ask.Depth, r.ask.Submodules
+	rec.Format, rec.Commit, rec.Tree, rec.TipRef = r.tip.Format, string(r.snap.Commit), string(r.snap.Tree), r.tip.Ref
+	rec.At = r.p.Now().UTC()
+	last := r.rep
+	last.Diff = ""
+	rec.Last = &last
+}
+
+// moveIn makes what was built durable and gives it its name.
+func (r *run) moveIn(aside string, perm fs.FileMode) error {
+	if err := syncDisk(aside); err != nil {
+		return err
+	}
+	if err := os.Chmod(aside, perm); err != nil {
+		return err
+	}
+	return r.do("rename", func() error {
+		err := os.Remove(r.folder)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return os.Rename(aside, r.folder)
+	})
+}
+
+// writeAll writes the snapshot's files, and returns the stats they have then.
+func (r *run) writeAll(ctx context.Context, aside string) (map[string]plumbing.Stat, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := &writer{r: r, aside: aside, total: int64(len(r.snap.Files)), stats: make([]plumbing.Stat, len(r.snap.Files))}
+	workers := 2
+	size := (len(r.snap.Files) + workers - 1) / workers
+	var group sync.WaitGroup
+	for from := 0; from < len(r.snap.Files); from += size {
+		group.Go(func() {
+			if err := w.some(ctx, from, min(from+size, len(r.snap.Files))); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	group.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	out := make(map[string]plumbing.Stat, len(w.stats))
+	for i, f := range r.snap.Files {
+		out[f.Path] = w.stats[i]
+	}
+	return out, nil
+}
+
+// A writer writes the files of a fresh pull, several at once.
+type writer struct {
+	r     *run
+	aside string
+	done  atomic.Int64
+	total int64
+	stats []plumbing.Stat // by the file's place in the snapshot
+	mu    sync.Mutex      // for events
+}
+
+func (w *writer) some(ctx context.Context, from, to int) error {
+	t, err := openTree(w.aside)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	o, err := w.r.repo.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	for i := from; i < to; i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f := w.r.snap.Files[i]
+		if err := w.r.p.change("file"); err != nil {
+			return err
+		}
+		if w.stats[i], err = writeNew(t, o, f, w.r.st.rec.Disk); err != nil {
+			return err
+		}
+		if n := w.done.Add(1); n%64 == 0 || n == w.total {
+			w.tell(n)
+		}
+	}
+	return nil
+}
+
+func (w *writer) tell(n int64) {
+	if w.r.ask.Events == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.r.ask.Events(Event{Phase: Writing, Files: n, FilesTotal: w.total, At: w.r.p.Now()})
+}
+
+// writeNew writes one file where there is none.
+func writeNew(t *tree, o *plumbing.Objects, f plumbing.File, disk traits) (plumbing.Stat, error) {
+	d, base, err := t.parent(f.Path, true)
+	if err != nil {
+		return plumbing.Stat{}, err
+	}
+	if f.Mode == plumbing.Gitlink {
+		_, err := t.dir(f.Path, true)
+		return plumbing.Stat{}, err
+	}
+	fi, err := place(d, base, o, entryOf(f), disk)
+	if err != nil {
+		return plumbing.Stat{}, err
+	}
+	return plumbing.StatOf(fi), nil
+}
+
+// place makes a file or a link that is not there yet, and returns its stat.
+func place(d *os.Root, base string, o *plumbing.Objects, e merge.Entry, disk traits) (fs.FileInfo, error) {
+	if e.Mode == merge.Symlink && !disk.NoLinks {
+		var to bytes.Buffer
+		if _, err := o.Copy(plumbing.OID(e.OID), &to); err != nil {
+			return nil, err
+		}
+		if err := d.Symlink(to.String(), base); err != nil {
+			return nil, err
+		}
+		return d.Lstat(base)
+	}
+	perm := fs.FileMode(0o666)
+	if e.Mode == merge.Executable {
+		perm = 0o777
+	}
+	f, err := d.OpenFile(base, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, perm)
+	if err != nil {
+		return nil, err
+	}
+	_, err = o.Copy(plumbing.OID(e.OID), f)
+	var fi fs.FileInfo
+	if err == nil {
+		fi, err = f.Stat()
+	}
+	return fi, errors.Join(err, f.Close())
+}
+
+func entryOf(f plumbing.File) merge.Entry {
+	return merge.Entry{Mode: uint32(f.Mode), OID: string(f.OID)}
+}
+
+// freshIndex is the index of a fresh clone: the whole tree, where what is not on
+// the disk is not expected there.
+func (r *run) freshIndex(ctx context.Context, stats map[string]plumbing.Stat) ([]plumbing.IndexEntry, error) {
+	files := r.snap.Files
+	if r.ask.Path != "" || len(r.snap.Rest) > 0 {
+		o, err := r.repo.Objects(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer o.Close()
+		if files, err = o.Files(r.snap.Tree); err != nil {
+			return nil, err
+		}
+	}
+	given := make(map[string]plumbing.OID, len(r.snap.Files))
+	for _, f := range r.snap.Files {
+		given[f.Path] = f.OID
+	}
+	out := make([]plumbing.IndexEntry, 0, len(files))
+	for _, f := range files {
+		oid, ok := given[f.Path]
+		ok = ok && oid == f.OID || f.Mode == plumbing.Gitlink
+		out = append(out, plumbing.IndexEntry{File: f, Stat: stats[f.Path], Skip: !ok})
+	}
+	return out, nil
+}
+
+// makeLinks makes the empty folders that stand for submodules: without them git
+// would call these removed.
+func makeLinks(folder string, index []plumbing.IndexEntry) error {
+	links := slices.DeleteFunc(slices.Clone(index), func(e plumbing.IndexEntry) bool { return e.Mode != plumbing.Gitlink || e.Skip })
+	if len(links) == 0 {
+		return nil
+	}
+	t, err := openTree(folder)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	for _, e := range links {
+		if _, err := t.dir(e.Path, true); err != nil && !errors.Is(err, errBlocked) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package pull
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/daypass-dev/daypass/merge"
+)
+
+// What an op does.
+const (
+	opPut    = "put"    // write New at Path, where Old is; a zero Old: nothing
+	opChmod  = "chmod"  // give Path the mode of New
+	opDelete = "delete" // remove Path, which is Old
+	opMove   = "move"   // rename From, which is Old or a folder, to Path
+)
+
+// An op is one change of the folder. It is either done already, or can be done,
+// or the user was faster; the disk tells which, so that ops can be gone through
+// again after they were cut short.
+type op struct {
+	Do   string      `json:"do"`
+	Path string      `json:"path"`
+	From string      `json:"from,omitempty"`
+	Old  merge.Entry `json:"old,omitzero"`
+	New  merge.Entry `json:"new,omitzero"`
+	Dir  bool        `json:"dir,omitempty"`  // a whole folder is moved
+	User bool        `json:"user,omitempty"` // what is moved is the user's, whatever it is by then
+	Temp string      `json:"temp,omitempty"` // name of the new file, beside Path, until it is in place
+	Made string      `json:"made,omitempty"` // first folder that had to be made for it
+
+	late bool // could not be done: the user was faster
+}
+
+// journal is what a pull is about to do. It is there from before the first change
+// until after the last one.
+type journal struct {
+	ID      string `json:"id"` // of the backup
+	Writing bool   `json:"writing"`
+	Ops     []op   `json:"ops"`
+	Goal    *goal  `json:"goal,omitempty"` // nil: the files are all
+}
+
+// goal is what becomes of the folder's repository and of our state in the end.
+type goal struct {
+	Record record `json:"record"`
+	Move   move   `json:"move"`
+	Commit string `json:"commit"` // HEAD in the end
+	Undoes string `json:"undoes,omitempty"`
+}
+
+const journalFile = "journal.json"
+
+func (s *store) write(j *journal) error {
+	data, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	return replace(s.file(journalFile), data, true)
+}
+
+// recover finishes what was cut short in this folder, or takes it back.
+func (r *run) recover(ctx context.Context) error {
+	if r.st == nil {
+		return nil
+	}
+	if err := r.dropAside(); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(r.st.file(journalFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var j journal
+	if err := json.Unmarshal(data, &j); err != nil {
+		return problemState(r.st.file(journalFile), err)
+	}
+	if !exists(r.folder) {
+		return os.Remove(r.st.file(journalFile)) // the user removed it all
+	}
+	if err := r.openRepo(); err != nil {
+		return err
+	}
+	if !j.Writing {
+		return r.abandon(&j)
+	}
+	return r.carryOut(ctx, &j, nil)
+}
+
+// dropAside removes what a fresh pull that was cut off had put together, or
+// notes that it got through.
+func (r *run) dropAside() error {
+	aside := r.st.rec.Building
+	if aside == "" {
+		return nil
+	}
+	if filepath.Dir(aside) == filepath.Dir(r.folder) && len(filepath.Base(aside)) > len(asidePrefix) && filepath.Base(aside)[:len(asidePrefix)] == asidePrefix {
+		if err := os.RemoveAll(aside); err != nil {
+			return err
+		}
+	}
+	r.st.rec.Building = ""
+	if id, ok := r.cloneID(); !ok || id != r.st.id {
+		r.st.rec.Commit = "" // it was not moved in
+	}
+	return r.st.save()
+}
+
+func (r *run) cloneID() (string, bool) {
+	if r.clone == nil {
+		return "", false
+	}
+	return r.clone.ID()
+}
+
+// abandon takes back a pull of which no file is in place.
+func (r *run) abandon(j *journal) error {
+	t, err := openTree(r.folder)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	unstage(t, j.Ops)
+	os.Remove(r.st.file(filepath.Join("backups", j.ID+".json")))
+	os.Remove(r.st.file("delivered.next"))
+	return os.Remove(r.st.file(journalFile))
+}

@@ -1,0 +1,147 @@
+package pull
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/daypass-dev/daypass"
+)
+
+func problemFolder(folder, why string) error {
+	return &daypass.Problem{
+		Code: "DP-330", What: "cannot pull into " + folder, Why: why,
+		Next: "Choose a folder of its own for this, below the one that the Jupyter server shows.",
+		Who:  "Who made the link can give it another folder.", Kind: daypass.ErrRefused,
+	}
+}
+
+func problemOther(folder, have, want string) error {
+	why := "it is a clone of " + have
+	if have == "" {
+		why = "it is a repository of its own, with no origin"
+	}
+	return &daypass.Problem{
+		Code: "DP-331", What: fmt.Sprintf("cannot pull %s into %s", want, folder), Why: why,
+		Next: "Give another folder name, or rename that folder, and try again.",
+		Who:  "Who made the link can give it another folder.", Kind: daypass.ErrRefused,
+	}
+}
+
+func problemBusy(folder, who string) error {
+	return &daypass.Problem{
+		Code: "DP-332", What: "another pull of " + folder + " is still running", Why: who,
+		Next: "It goes on by itself. Wait for it, then try again.",
+	}
+}
+
+func problemGitLock(path string) error {
+	return &daypass.Problem{
+		Code: "DP-333", What: "another git command is working in this folder", Why: path + " is there",
+		Next: "Wait until it has ended, then try again. If nothing else runs git here, remove that file.",
+	}
+}
+
+func problemPassword() error {
+	return &daypass.Problem{
+		Code: "DP-334", What: "the address of this repository has a password in it", Why: "it would stay in files that others may read",
+		Next: "Take it out of the address, and run \"daypass login\" once instead.",
+		Who:  "Who made the link should take the password back, and publish the link without it.", Kind: daypass.ErrUsage,
+	}
+}
+
+func problemSource() error {
+	return &daypass.Problem{
+		Code: "DP-344", What: "this is no address of a repository",
+		Next: "Take it from the repository's page, and try again.",
+		Who:  "Who made the link should mend it.", Kind: daypass.ErrUsage,
+	}
+}
+
+func problemForeign(folder, why string) error {
+	return &daypass.Problem{
+		Code: "DP-335", What: "cannot pull into " + folder, Why: why,
+		Next: "Give another folder name.", Kind: daypass.ErrRefused,
+	}
+}
+
+func problemFull(folder string, err error) error {
+	return &daypass.Problem{
+		Code: "DP-336", What: "there is no room for this in " + folder, Why: "the disk is full, or your share of it is used up",
+		Next: "Nothing was changed. Remove what you no longer need (the bin of the file browser counts too), and try again.",
+		Who:  "Whoever runs the machine can give you more room.", Err: err,
+	}
+}
+
+func problemWrite(folder string, err error) error {
+	return &daypass.Problem{
+		Code: "DP-337", What: "cannot write in " + folder, Why: reason(err),
+		Next: "See that you may write there, and try again: what was begun is then finished.", Err: err,
+	}
+}
+
+func problemUnknown(folder string) error {
+	return &daypass.Problem{
+		Code: "DP-338", What: "daypass has not pulled into " + folder,
+		Next: "Name a folder that was pulled into, or pull into this one first.", Kind: daypass.ErrUsage,
+	}
+}
+
+func problemNoBackup(folder, id string) error {
+	return &daypass.Problem{
+		Code: "DP-339", What: fmt.Sprintf("there is no backup %s of %s", id, folder),
+		Next: "\"daypass pull --backups\" lists those there are.", Kind: daypass.ErrUsage,
+	}
+}
+
+func problemNoFile(file, where string) error {
+	return &daypass.Problem{
+		Code: "DP-340", What: fmt.Sprintf("there is no file %s in %s", file, where),
+		Next: "Give its path from the folder that was pulled into.", Kind: daypass.ErrUsage,
+	}
+}
+
+func problemMoving(folder string) error {
+	return &daypass.Problem{
+		Code: "DP-341", What: "files in " + folder + " change faster than they can be merged",
+		Next: "Nothing of yours was changed. Stop what writes there, and try again.",
+	}
+}
+
+func problemState(file string, err error) error {
+	return &daypass.Problem{
+		Code: "DP-342", What: "what daypass knows of this folder cannot be read", Why: file + ": " + reason(err),
+		Next: "Move that file away and try again: the folder is then taken up as it is. Nothing in it is lost.", Err: err,
+	}
+}
+
+func problemHead(folder string, err error) error {
+	return &daypass.Problem{
+		Code: "DP-343", What: "the branch in " + folder + " cannot be moved", Why: reason(err),
+		Next: "Your files are up to date. Try again when no other git command runs there.", Err: err,
+	}
+}
+
+// reason says an error without the paths that are in front of it.
+func reason(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// tell gives a failure of the disk its message; others stay as they are.
+func tell(folder string, err error) error {
+	var problem *daypass.Problem
+	switch {
+	case err == nil || errors.As(err, &problem):
+		return err
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		return problemFull(folder, err)
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
+		return problemWrite(folder, err)
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/daypass-dev/daypass/internal/clone"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/snapshot"
+)
+
+// A run is one pull, with what it has found out so far.
+type run struct {
+	p      *Puller
+	ask    Ask
+	folder string // with links resolved
+	source string // ask.URL as it may be kept and shown
+	began  time.Time
+	lock   *lock
+	clone  *clone.Clone // nil: the folder has no repository
+	broken bool         // it has one that is none; it is set aside
+	st     *store
+	repo   *plumbing.Repo
+	tip    snapshot.Tip
+	snap   snapshot.Snapshot
+	base   plumbing.OID // of a folder that is taken up: what it was delivered last
+	rep    Report
+}
+
+// begin checks an ask, waits for its folder, and puts what was left there right.
+func (p *Puller) begin(ctx context.Context, folder, root string) (*run, error) {
+	real, err := p.place(folder, root)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{p: p, folder: real, began: p.Now()}
+	file := p.key("locks", real)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, tell(p.Home, err)
+	}
+	if r.lock, err = p.acquire(ctx, file, real); err != nil {
+		return nil, err
+	}
+	if err := r.open(); err != nil {
+		r.end()
+		return nil, err
+	}
+	if err := r.recover(ctx); err != nil {
+		r.end()
+		return nil, tell(real, err)
+	}
+	return r, nil
+}
+
+// open finds the folder's repository, and what is known of the folder.
+func (r *run) open() error {
+	c, err := clone.Open(r.folder)
+	id := ""
+	switch {
+	case err == nil:
+		r.clone = c
+		id, _ = c.ID()
+	case errors.Is(err, clone.ErrNone):
+	case errors.Is(err, clone.ErrBroken):
+		r.broken = true
+	default:
+		return err
+	}
+	st, err := r.p.find(r.folder, id, r.clone != nil)
+	if err != nil {
+		return err
+	}
+	if r.st = st; st == nil {
+		return nil
+	}
+	st.rec.Folder = r.folder
+	return nil
+}
+
+func (r *run) end() {
+	if r.clone != nil {
+		r.clone.Close()
+	}
+	r.lock.release()
+}
+
+func (r *run) event(phase Phase, text string) {
+	if r.ask.Events != nil {
+		r.ask.Events(Event{Phase: phase, Text: text, At: r.p.Now()})
+	}
+}
+
+// source is where git's content comes from.
+func (p *Puller) source() snapshot.Git {
+	return snapshot.Git{Git: p.Git, Limits: p.Limits, Timeout: p.Timeout, Idle: p.Idle}
+}
+
+// fetch brings the snapshot into our repository, and tells of it.
+func (r *run) fetch(ctx context.Context, repo *plumbing.Repo, depth int, have plumbing.OID) error {
+	r.event(Fetching, r.source)
+	snap, err := r.p.source().Fetch(ctx, repo, snapshot.Ask{
+		URL: r.ask.URL, Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have,
+		Progress: func(g snapshot.Progress) {
+			if r.ask.Events != nil {
+				r.ask.Events(Event{Phase: Fetching, Text: g.Text, Bytes: g.Bytes, Files: g.Done, FilesTotal: g.Total, At: r.p.Now()})
+			}
+		},
+	})
+	r.snap, r.tip = snap, snap.Tip
+	return err
+}
+
+// empty reports whether a folder is one with nothing in it.
+func empty(folder string) bool {
+	f, err := os.Open(folder)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	return len(names) == 0 && err != nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,202 @@
+package pull
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/daypass-dev/daypass/internal/plumbing"
+)
+
+// record is what is kept of a folder, in state.json.
+type record struct {
+	Version    int       `json:"version"`
+	Folder     string    `json:"folder"`
+	Source     string    `json:"source"` // without a user's name
+	Ref        string    `json:"ref,omitempty"`
+	Path       string    `json:"path,omitempty"`
+	Depth      int       `json:"depth,omitempty"`
+	Submodules bool      `json:"submodules,omitempty"`
+	Format     string    `json:"format"`
+	Commit     string    `json:"commit,omitempty"` // delivered last
+	Tree       string    `json:"tree,omitempty"`
+	TipRef     string    `json:"tip_ref,omitempty"`
+	At         time.Time `json:"at"`
+	// Stamp is the clock of the folder's disk, in nanoseconds, when the files'
+	// stats were taken: what is as young as that is read again.
+	Stamp int64 `json:"stamp,omitempty"`
+	// Linked is how new our newest object was when the folder's repository had all.
+	Linked int64 `json:"linked,omitempty"`
+	// Pending: some file was left for the next pull, so that one is no no-op.
+	Pending bool    `json:"pending,omitempty"`
+	Disk    traits  `json:"disk"`
+	Last    *Report `json:"last,omitempty"`
+	// Building is the folder in which a fresh pull is being put together.
+	Building string `json:"building,omitempty"`
+}
+
+// traits is how a folder's disk differs from what git expects of one.
+type traits struct {
+	Fold    bool `json:"fold,omitempty"`     // knows no case
+	Plain   bool `json:"plain,omitempty"`    // has no executable bit
+	NoLinks bool `json:"no_links,omitempty"` // has no symbolic links
+}
+
+// store is where one folder's state is kept.
+type store struct {
+	dir string
+	id  string
+	rec record
+}
+
+func (s *store) file(name string) string { return filepath.Join(s.dir, name) }
+func (s *store) repo() string            { return s.file("repo.git") }
+
+// random returns n random bytes, in hex.
+func (p *Puller) random(n int) string {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(p.Rand, b); err != nil {
+		panic("pull: no randomness: " + err.Error()) // crypto/rand never fails
+	}
+	return hex.EncodeToString(b)
+}
+
+// key names a folder's lock, and the file that says where its state is.
+func (p *Puller) key(kind, folder string) string {
+	sum := sha256.Sum256([]byte(folder))
+	return filepath.Join(p.Home, kind, hex.EncodeToString(sum[:12]))
+}
+
+// load reads the state of an id; fs.ErrNotExist if there is none.
+func (p *Puller) load(id string) (*store, error) {
+	if !idOK(id) {
+		return nil, fs.ErrNotExist
+	}
+	s := &store{dir: filepath.Join(p.Home, id), id: id}
+	data, err := os.ReadFile(s.file("state.json"))
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &s.rec); err != nil {
+		return nil, problemState(s.file("state.json"), err)
+	}
+	return s, nil
+}
+
+// idOK reports whether an id may be one of ours; it becomes a path.
+func idOK(id string) bool {
+	if len(id) != 16 {
+		return false
+	}
+	_, err := hex.DecodeString(id)
+	return err == nil
+}
+
+// find returns what is known of a folder, nil for nothing: by the id in its
+// repository, so that it may be renamed, or by its path, where that is gone.
+func (p *Puller) find(folder, id string, isClone bool) (*store, error) {
+	if isClone {
+		s, err := p.load(id)
+		if err != nil || !p.belongs(s, folder) {
+			return nil, ignoreMissing(err)
+		}
+		return s, nil
+	}
+	data, err := os.ReadFile(p.key("folders", folder))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	s, err := p.load(string(data))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	if s.rec.Folder != folder {
+		return nil, nil // it was renamed away, and this is another one
+	}
+	return s, nil
+}
+
+// belongs reports whether a state that a folder names is the folder's: it is not
+// where the folder is a copy, and the first one is still there.
+func (p *Puller) belongs(s *store, folder string) bool {
+	if s.rec.Folder == folder {
+		return true
+	}
+	id, err := os.ReadFile(filepath.Join(s.rec.Folder, ".git", "daypass"))
+	return err != nil || string(trimSpace(id)) != s.id
+}
+
+func trimSpace(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == ' ') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// create makes the state of a folder that has none.
+func (p *Puller) create(folder string) (*store, error) {
+	s := &store{id: p.random(8)}
+	s.dir = filepath.Join(p.Home, s.id)
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, err
+	}
+	s.rec = record{Version: 1, Folder: folder}
+	return s, nil
+}
+
+// remember makes a folder's path lead to its state.
+func (p *Puller) remember(s *store) error {
+	file := p.key("folders", s.rec.Folder)
+	if data, err := os.ReadFile(file); err == nil && string(data) == s.id {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	return replace(file, []byte(s.id), false)
+}
+
+// save writes the state; a power cut leaves the one before, or this one.
+func (s *store) save() error {
+	data, err := json.Marshal(s.rec)
+	if err != nil {
+		return err
+	}
+	return replace(s.file("state.json"), data, true)
+}
+
+// replace writes a file of our own whole, beside itself first.
+func replace(file string, data []byte, durable bool) error {
+	f, err := os.OpenFile(file+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(file + ".new")
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+// git opens the repository of ours behind a folder, with the folder's own objects
+// beside it where there are any.
+func (p *Puller) git(s *store, alternates ...string) (*plumbing.Repo, error) {
+	return p.Git.Open(s.repo(), alternates...)
+}

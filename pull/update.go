@@ -1,0 +1,382 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/daypass-dev/daypass/internal/clone"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/merge"
+)
+
+// rounds is how often a pull plans anew for files that the user saved meanwhile.
+const rounds = 4
+
+// update brings a folder that has something in it to the source's newest.
+func (r *run) update(ctx context.Context) error {
+	base, missing, err := r.survey(ctx)
+	if err != nil {
+		return err
+	}
+	r.rep.Old, r.rep.New, r.rep.Branch = r.st.rec.Commit, string(r.tip.Commit), r.tip.Name
+	if r.upToDate(missing) {
+		r.rep.Same = true
+		return nil
+	}
+	if err := r.fetchInto(ctx); err != nil {
+		return err
+	}
+	adopt := r.st.rec.Commit == ""
+	if adopt && r.ask.DryRun {
+		defer os.RemoveAll(r.st.dir)
+	}
+	o, err := r.repo.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	var cache delivered
+	if adopt {
+		if base, cache, err = r.adopt(ctx, o); err != nil {
+			return err
+		}
+		if missing, err = r.missing(base); err != nil {
+			return err
+		}
+	}
+	return r.join(ctx, o, base, cache, missing)
+}
+
+// survey looks at the source and, in the meantime, for files that are gone.
+func (r *run) survey(ctx context.Context) (base delivered, missing []string, err error) {
+	done := make(chan error, 1)
+	go func() {
+		if r.st == nil || r.st.rec.Commit == "" {
+			done <- nil
+			return
+		}
+		var err error
+		if base, err = r.st.recall("delivered"); err == nil {
+			missing, err = r.missing(base)
+		}
+		done <- err
+	}()
+	tip, err := r.look(ctx)
+	if other := <-done; err == nil {
+		err = other
+	}
+	r.tip = tip
+	return base, missing, err
+}
+
+func (r *run) missing(base delivered) ([]string, error) {
+	t, err := openTree(r.folder)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	return t.missing(slices.Sorted(maps.Keys(base))), nil
+}
+
+// upToDate reports whether there is nothing to do.
+func (r *run) upToDate(missing []string) bool {
+	if r.st == nil {
+		return false
+	}
+	rec := r.st.rec
+	return rec.Commit != "" && rec.Commit == string(r.tip.Commit) && rec.Path == r.ask.Path && rec.Submodules == r.ask.Submodules &&
+		!rec.Pending && len(missing) == 0 && r.clone != nil
+}
+
+// fetchInto brings the snapshot into our repository of this folder, which is made
+// where there is none.
+func (r *run) fetchInto(ctx context.Context) error {
+	if err := r.makeStore(); err != nil {
+		return err
+	}
+	if r.st.rec.Format == "" {
+		r.st.rec.Format = r.tip.Format
+	}
+	if r.clone != nil && r.clone.Format() != r.tip.Format || r.st.rec.Format != r.tip.Format {
+		return problemForeign(r.folder, "its objects are "+r.st.rec.Format+", those of the source "+r.tip.Format)
+	}
+	if _, err := r.p.Git.Create(r.st.repo(), r.tip.Format); err != nil {
+		return err
+	}
+	if err := r.openRepo(); err != nil {
+		return err
+	}
+	have := plumbing.OID(r.st.rec.Commit)
+	if have == "" && r.clone != nil {
+		head, err := r.takeOver()
+		if err != nil {
+			return err
+		}
+		have = head
+	}
+	depth := r.ask.Depth
+	if have != "" {
+		depth = r.depthOf(have)
+	}
+	if err := r.fetch(ctx, r.repo, depth, have); err != nil {
+		return err
+	}
+	r.rep.New, r.rep.Branch, r.rep.Pointer = string(r.snap.Commit), r.tip.Name, r.snap.Pointers
+	if r.ask.DryRun {
+		return nil
+	}
+	return r.repo.WriteRef(snapshotRef(r.snap.Commit), r.snap.Commit, "")
+}
+
+// depthOf is how much history an update may need at most: that of a whole clone is
+// whole, that of a shallow one is taken up again where it was asked to begin.
+func (r *run) depthOf(plumbing.OID) int {
+	if list, err := r.repo.Shallow(); err == nil && len(list) == 0 {
+		return 0
+	}
+	return r.ask.Depth
+}
+
+// openRepo opens our repository, which sees the folder's own objects.
+func (r *run) openRepo() (err error) {
+	var beside []string
+	if r.clone != nil {
+		beside = []string{r.clone.Objects()}
+	}
+	r.repo, err = r.p.git(r.st, beside...)
+	return err
+}
+
+// join plans and carries out, until the user is not faster any more.
+func (r *run) join(ctx context.Context, o *plumbing.Objects, base, cache delivered, missing []string) error {
+	if err := r.endUnfinished(ctx, o); err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		late, err := r.round(ctx, o, base, cache, missing)
+		if errors.Is(err, errMoving) && n < rounds {
+			continue
+		}
+		if errors.Is(err, clone.ErrMoved) && n < rounds {
+			if err := r.reopen(); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil || !late || n == rounds {
+			if errors.Is(err, errMoving) {
+				return problemMoving(r.folder)
+			}
+			return err
+		}
+		if base, err = r.st.recall("delivered"); err != nil {
+			return err
+		}
+		if missing, err = r.missing(base); err != nil {
+			return err
+		}
+		cache = nil
+	}
+}
+
+// round is one plan, carried out; late says that some file was left for another.
+func (r *run) round(ctx context.Context, o *plumbing.Objects, base, cache delivered, missing []string) (late bool, err error) {
+	r.event(Merging, "")
+	t, err := openTree(r.folder)
+	if err != nil {
+		return false, err
+	}
+	defer t.close()
+	t.plain = r.st.rec.Disk.Plain
+	pl := r.newPlan(t, o, base, r.theirs())
+	pl.cache = cache
+	if err := pl.make(ctx, missing, r.st.rec.Commit == ""); err != nil {
+		return false, err
+	}
+	r.rep.Changes = append(r.rep.Changes, pl.notes...)
+	if len(r.rep.Notes) == 0 {
+		r.tellLeft()
+		r.tellNotes()
+	}
+	if r.ask.Diff {
+		if r.rep.Diff, err = r.diff(ctx, pl); err != nil {
+			return false, err
+		}
+	}
+	if r.ask.DryRun {
+		return false, nil
+	}
+	return r.perform(ctx, pl, "pull")
+}
+
+// theirs is what is to be delivered, as merge wants it.
+func (r *run) theirs() map[string]merge.Entry {
+	out := make(map[string]merge.Entry, len(r.snap.Files))
+	for _, f := range r.snap.Files {
+		if f.Mode != plumbing.Gitlink {
+			out[f.Path] = entryOf(f)
+		}
+	}
+	return out
+}
+
+// next is what counts as delivered after a plan.
+func (pl *plan) next() delivered {
+	out := make(delivered, len(pl.theirs))
+	for path, e := range pl.theirs {
+		out[path] = fact{Entry: e}
+		if f := pl.base[path]; f.Entry == e {
+			out[path] = f
+		} else if fi := pl.infos[path]; fi != nil && pl.disk[path] == e {
+			out[path] = fact{e, plumbing.StatOf(fi)}
+		} else if f := pl.cache[path]; f.Entry == e {
+			out[path] = f
+		}
+	}
+	for _, c := range pl.notes {
+		if c.What == LeftOut {
+			delete(out, c.Path)
+		}
+	}
+	return out
+}
+
+// perform backs up, writes the journal and carries it out.
+func (r *run) perform(ctx context.Context, pl *plan, why string) (late bool, err error) {
+	if err := r.room(r.folder, pl.size()); err != nil {
+		return false, err
+	}
+	m := &manifest{ID: r.st.newID(r.p.Now()), At: r.p.Now().UTC(), Why: why, Staged: r.staged(pl)}
+	before := r.st.rec
+	before.Last = nil
+	m.Record = &before
+	g, err := r.aim(ctx, pl)
+	if err != nil {
+		return false, err
+	}
+	m.Move, m.Commit = &g.Move, g.Commit
+	if err := r.do("backup", func() error { return r.backup(ctx, pl, m) }); err != nil {
+		return false, err
+	}
+	if len(m.Touches) > 0 || len(m.Staged) > 0 {
+		r.rep.Undo = m.ID
+	}
+	last := r.rep
+	last.Diff = ""
+	g.Record.Last = &last
+	j := &journal{ID: m.ID, Ops: pl.ops, Goal: g}
+	if err := r.do("delivered", func() error { return r.st.keep("delivered.next", pl.next(), r.st.rec.Format) }); err != nil {
+		return false, err
+	}
+	if err := r.do("journal", func() error { return r.st.write(j) }); err != nil {
+		return false, err
+	}
+	r.event(Writing, "")
+	if err := r.carryOut(ctx, j, pl); err != nil {
+		return false, err
+	}
+	return r.st.rec.Pending, nil
+}
+
+// carryOut stages, applies, and reaches the goal. pl is nil where a journal is
+// taken up again.
+func (r *run) carryOut(ctx context.Context, j *journal, pl *plan) error {
+	t, err := openTree(r.folder)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	t.plain = r.st.rec.Disk.Plain
+	h := &hand{r: r, t: t, replay: pl == nil}
+	if pl != nil {
+		h.o, h.seen = pl.o, pl.seen
+	} else {
+		if h.o, err = r.repo.Objects(ctx); err != nil {
+			return err
+		}
+		defer h.o.Close()
+	}
+	if !j.Writing {
+		if err := h.stage(j.Ops); err != nil {
+			return errors.Join(err, r.abandon(j))
+		}
+		j.Writing = true
+		if err := r.do("journal", func() error { return r.st.write(j) }); err != nil {
+			return err
+		}
+	}
+	if err := h.carry(j.Ops); err != nil {
+		return err
+	}
+	if err := h.settle(j.Ops); err != nil {
+		return err
+	}
+	if j.Goal != nil {
+		if err := r.reach(h, j); err != nil {
+			return err
+		}
+	}
+	return r.do("journal gone", func() error { return os.Remove(r.st.file(journalFile)) })
+}
+
+// settle makes names durable before our state says so.
+func (h *hand) settle(ops []op) error {
+	if len(ops) > fewFiles {
+		return syncDisk(h.r.folder)
+	}
+	done := map[string]bool{}
+	for _, o := range ops {
+		for _, p := range []string{o.Path, o.From} {
+			dir, _ := split(p)
+			if p == "" || done[dir] {
+				continue
+			}
+			done[dir] = true
+			d, err := h.t.dir(dir, false)
+			if err != nil {
+				continue
+			}
+			f, err := d.Open(".")
+			if err != nil {
+				return err
+			}
+			err = f.Sync()
+			f.Close()
+			if err != nil {
+				return fmt.Errorf("%s: %w", filepath.Join(h.r.folder, dir), err)
+			}
+		}
+	}
+	return nil
+}
+
+// size is about what the new files take, while the old ones are still there.
+func (pl *plan) size() int64 {
+	var oids []plumbing.OID
+	var sum int64
+	for _, o := range pl.ops {
+		if o.Do != opPut {
+			continue
+		}
+		if data, ok := pl.merged[o.New.OID]; ok {
+			sum += 2 * int64(len(data))
+			continue
+		}
+		oids = append(oids, plumbing.OID(o.New.OID))
+	}
+	if len(oids) > fewFiles { // a few are not worth a process
+		sizes, err := pl.o.Sizes(oids)
+		if err != nil {
+			return sum
+		}
+		for _, n := range sizes {
+			sum += max(n, 0)
+		}
+	}
+	return sum
+}
