@@ -31,6 +31,7 @@ type app struct {
 	etcConfig      string            // the admin's configuration
 	rootDir        string            // where an image's files are written; "" means /
 	terminal       bool              // stderr is a terminal
+	width          func() int        // its columns; nil means 80
 	readable       bool              // stdin is a terminal
 }
 
@@ -91,9 +92,9 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageProblem(c, err.Error()) })
 	root.AddGroup(&cobra.Group{ID: "first", Title: "Every day:"}, &cobra.Group{ID: "more", Title: "More:"})
-	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.passCommand(), a.doctorCommand()}
+	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.pullCommand(), a.passCommand(), a.doctorCommand()}
 	more := []*cobra.Command{
-		a.logoutCommand(), a.reposCommand(), a.runCommand(), a.envCommand(), a.setupCommand(), a.walletCommand(), a.tokenCommand(),
+		a.logoutCommand(), a.reposCommand(), a.resolveCommand(), a.runCommand(), a.envCommand(), a.setupCommand(), a.walletCommand(), a.tokenCommand(),
 		a.serverCommand("serve", "Run the access service of a hub"),
 		a.serverCommand("demo", "See it work on a GitHub that runs on this machine only"),
 		a.serverCommand("admin", "For admins: make the GitHub App"),
@@ -105,7 +106,7 @@ func (a *app) root() *cobra.Command {
 		c.GroupID = "more"
 	}
 	root.AddCommand(append(first, more...)...)
-	for _, hidden := range append(a.oldTokenCommands(), a.credentialCommand(), a.identityCommand()) {
+	for _, hidden := range append(a.oldTokenCommands(), a.credentialCommand(), a.identityCommand(), a.pageCommand()) {
 		hidden.GroupID = "more"
 		root.AddCommand(hidden)
 	}

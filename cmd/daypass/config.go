@@ -42,11 +42,27 @@ type fileConfig struct {
 	Host        string                `yaml:"host"` // the default host
 	Hosts       map[string]hostConfig `yaml:"hosts"`
 	FallThrough *bool                 `yaml:"fallthrough"`
+	Pull        pullConfig            `yaml:"pull"`
 
 	// Admin keys too: where the hub's token may go.
 	Broker           string   `yaml:"broker"`             // the access service's URL
 	BrokerOrigins    []string `yaml:"broker_origins"`     // further origins of access services
 	PlainHTTPOrigins []string `yaml:"plain_http_origins"` // may be asked by plain http
+}
+
+// A pullConfig is what is configured for pulling content.
+type pullConfig struct {
+	Depth  *int   `yaml:"depth"`  // commits that a first pull fetches; 0: all
+	Parent string `yaml:"parent"` // the folder that links put theirs into, relative to the server's root
+	App    string `yaml:"app"`    // what opens content where a link does not say
+
+	// Admin keys.
+	MaxFile      string   `yaml:"max_file"`      // such as 100MB
+	MaxTotal     string   `yaml:"max_total"`     // such as 1GB
+	MaxFiles     int      `yaml:"max_files"`     // how many
+	Owners       []string `yaml:"owners"`        // whose content comes without a question
+	AllowedHosts []string `yaml:"allowed_hosts"` // none: every host
+	Protocols    []string `yaml:"protocols"`     // none: https, ssh, http, git and file
 }
 
 // adminKeys and adminLines, which stand outside of hosts, may stand in
@@ -63,6 +79,7 @@ type config struct {
 	hosts       map[string]hostConfig
 	fallThrough bool
 	admin       client.Admin // what /etc says about the access service
+	pull        pullConfig
 }
 
 // forHost returns the configuration of a host; none is the zero value.
@@ -87,6 +104,7 @@ func (a *app) loadConfig() (config, error) {
 		if file.admin {
 			out.admin = client.Admin{Broker: fc.Broker, Origins: fc.BrokerOrigins, PlainHTTP: fc.PlainHTTPOrigins}
 		}
+		out.pull = out.pull.with(fc.Pull, file.admin)
 		for _, name := range slices.Sorted(maps.Keys(fc.Hosts)) {
 			if err := mergeHost(out.hosts, file.path, name, fc.Hosts[name]); err != nil {
 				return config{}, err
@@ -288,7 +306,10 @@ func (f configFile) parse(text []byte) (fileConfig, error) {
 	if err := f.checkUnderstood(out); err != nil {
 		return fileConfig{}, err
 	}
-	return out, f.checkService(tree, out)
+	if err := f.checkService(tree, out); err != nil {
+		return out, err
+	}
+	return out, f.checkPull(tree, out.Pull)
 }
 
 // checkService checks what the file says about the access service. Only the

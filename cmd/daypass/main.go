@@ -21,11 +21,20 @@ func main() {
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, environ: os.Environ, now: time.Now, uid: os.Geteuid(),
 		transport: github.NewTransport(), direct: client.NewTransport(), etcConfig: "/etc/daypass/config.yaml",
-		terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		terminal: term.IsTerminal(int(os.Stderr.Fd())), width: columns,
 		readable: term.IsTerminal(int(os.Stdin.Fd())),
 	}
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once what the first waits for
 	code := a.run(ctx, os.Args)
 	stop()
 	os.Exit(code)
+}
+
+// columns is how wide the terminal is that messages go to.
+func columns() int {
+	width, _, err := term.GetSize(int(os.Stderr.Fd()))
+	if err != nil || width < 1 {
+		return 80
+	}
+	return width
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -20,6 +21,8 @@ func (a *app) oldNames(args []string) []string {
 	rest := args[1:]
 	switch filepath.Base(args[0]) {
 	case "gh-scoped-creds", "github-app-user-auth":
+	case "gitpuller":
+		return gitpuller(rest)
 	default:
 		return rest
 	}
@@ -34,6 +37,35 @@ func (a *app) oldNames(args []string) []string {
 		}
 	}
 	return out
+}
+
+// gitpuller turns "GIT_URL [BRANCH] [REPO_DIR] [--backup]" into a pull. An empty
+// branch is the default one; the folder is the current one, as it was there. A
+// bare name of a folder is an address to git clone, so it is one here.
+func gitpuller(args []string) []string {
+	out := []string{"pull"}
+	var words []string
+	for _, arg := range args {
+		if len(arg) > 1 && arg[0] == '-' {
+			out = append(out, arg)
+		} else {
+			words = append(words, arg)
+		}
+	}
+	if len(words) == 0 {
+		return append(out, "--", "") // refused: no address was given
+	}
+	if len(words) > 3 {
+		return append(append(out, "--"), words...)
+	}
+	words = append(words, "", "")
+	if words[1] != "" {
+		out = append(out, "--branch="+words[1])
+	}
+	if _, err := os.Stat(words[0]); err == nil && !filepath.IsAbs(words[0]) {
+		words[0] = "./" + words[0]
+	}
+	return append(out, "--", words[0], first(words[2], "."))
 }
 
 func isFlag(flags ...string) func(string) bool {

@@ -31,6 +31,7 @@ func TestStories(t *testing.T) {
 			"approve": cmdApprove, "deny": cmdDeny, "live": cmdLive, "switch": cmdSwitch, "world": cmdWorld,
 			"nosecret": cmdNoSecret, "requests": cmdRequests, "fault": cmdFault, "code": cmdCode, "later": cmdLater,
 			"install": cmdInstall, "issue": cmdIssue, "broker": cmdBroker, "took": cmdTook,
+			"publish": cmdPublish,
 		},
 		RequireUniqueNames: true,
 		Deadline:           time.Now().Add(5 * time.Minute),
@@ -47,7 +48,7 @@ func programs(t testing.TB) string {
 		t.Fatalf("build the programs: %v\n%s", err, out)
 	}
 	for name, program := range map[string]string{
-		"gh-scoped-creds": "daypass", "github-app-user-auth": "daypass", "git-credential-github-app": "git-credential-daypass",
+		"gh-scoped-creds": "daypass", "github-app-user-auth": "daypass", "gitpuller": "daypass", "git-credential-github-app": "git-credential-daypass",
 	} {
 		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daypass-dev/daypass"
+)
+
+// settingsVariable is where daypass-page finds its settings.
+const settingsVariable = "DAYPASS_PAGE"
+
+// pageSettings are what daypass-page is told: pullpage.Settings, which is not
+// imported here, since its templates would cost every command its start. A test
+// holds the two together.
+type pageSettings struct {
+	Program string   `json:"program"`
+	Parent  string   `json:"parent,omitempty"`
+	App     string   `json:"app,omitempty"`
+	Depth   *int     `json:"depth,omitempty"`
+	Owners  []string `json:"owners,omitempty"`
+	Home    string   `json:"home"`
+	State   string   `json:"state"`
+	Version string   `json:"version,omitempty"`
+}
+
+// pageCommand starts daypass-page, which lies beside daypass, for Jupyter
+// Server's proxy.
+func (a *app) pageCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "page …", Short: "Serve the pull page, for jupyter-server-proxy", Hidden: true, DisableFlagParsing: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			settings, err := a.pageSettings()
+			if err != nil {
+				return err
+			}
+			text, err := json.Marshal(settings)
+			if err != nil {
+				return err
+			}
+			path := filepath.Join(filepath.Dir(settings.Program), "daypass-page")
+			env := append(environment(os.Environ(), settingsVariable), settingsVariable+"="+string(text))
+			err = syscall.Exec(path, append([]string{path}, args...), env)
+			return &daypass.Problem{
+				Code: "DP-373", What: "the pull page could not be started", Why: "daypass-page has to lie in the same folder as daypass",
+				Next: `Install both again ("make install").`, Err: err,
+			}
+		},
+	}
+}
+
+// pageSettings come from the configuration; variables of the environment win,
+// nbgitpuller's own among them.
+func (a *app) pageSettings() (pageSettings, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return pageSettings{}, err
+	}
+	dir, err := ownDir()
+	if err != nil {
+		return pageSettings{}, err
+	}
+	home, err := a.dataHome()
+	if err != nil {
+		return pageSettings{}, err
+	}
+	depth, err := a.pullDepth(cfg.pull)
+	if err != nil {
+		return pageSettings{}, err
+	}
+	out := pageSettings{
+		Program: filepath.Join(dir, "daypass"), Depth: &depth, Owners: cfg.pull.Owners,
+		Home: filepath.Join(home, "pulls"), State: filepath.Join(home, "page"), Version: daypass.Version,
+	}
+	out.Parent = first(a.getenv("DAYPASS_PULL_PARENT"), a.getenv("NBGITPULLER_PARENTPATH"), cfg.pull.Parent)
+	if why := parentMistake(out.Parent); why != "" {
+		return out, variableProblem("DAYPASS_PULL_PARENT or NBGITPULLER_PARENTPATH", why)
+	}
+	out.App = a.getenv("DAYPASS_PULL_APP")
+	if why := appMistake(out.App); why != "" {
+		return out, variableProblem("DAYPASS_PULL_APP", why)
+	}
+	if v := a.getenv("NBGITPULLER_APP"); appMistake(v) == "" { // nbgitpuller takes what it does not know for its default
+		out.App = first(out.App, v)
+	}
+	out.App = first(out.App, cfg.pull.App)
+	return out, nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/gitconf"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/pull"
+	"github.com/daypass-dev/daypass/snapshot"
+)
+
+// dataHome is where what outlives a session is kept for this user.
+func (a *app) dataHome() (string, error) {
+	if dir := a.getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "daypass"), nil
+	}
+	if home := a.getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "share", "daypass"), nil
+	}
+	return "", &daypass.Problem{
+		Code: "DP-369", What: "there is no place to keep what a pull has to remember", Why: "HOME is not set to a full path",
+		Next: "Set HOME, or XDG_DATA_HOME, to a folder of yours.", Kind: daypass.ErrUsage,
+	}
+}
+
+// puller pulls for this user, within the admins' limits.
+func (a *app) puller(ctx context.Context, cfg config) (*pull.Puller, error) {
+	home, err := a.dataHome()
+	if err != nil {
+		return nil, err
+	}
+	git, err := a.pullGit(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &pull.Puller{
+		Git: git, Limits: cfg.pull.limits(), Home: filepath.Join(home, "pulls"), UserHome: a.getenv("HOME"), Now: a.now, Rand: rand.Reader,
+	}, nil
+}
+
+// limits are those that were set; zero is the default.
+func (p pullConfig) limits() snapshot.Limits {
+	file, _ := parseSize(p.MaxFile) // checked when the configuration was read
+	total, _ := parseSize(p.MaxTotal)
+	return snapshot.Limits{File: file, Total: total, Files: p.MaxFiles}
+}
+
+// pullGit is the system's git with the credentials that git-credential-daypass
+// has, and with what the admins say in git's system configuration.
+func (a *app) pullGit(ctx context.Context, cfg config) (plumbing.Git, error) {
+	git, err := plumbing.Find(a.getenv, a.environ())
+	if err != nil {
+		return git, &daypass.Problem{
+			Code: "DP-701", What: "git was not found", Why: "no folder in PATH has it", Err: err,
+			Next: "Install git (apt install git, dnf install git, conda install git, or module load git) and try again.",
+		}
+	}
+	protocols := cfg.pull.Protocols
+	if len(protocols) == 0 {
+		protocols = pullProtocols
+	}
+	git.Protocols = strings.Join(protocols, ":")
+	if helper, err := helperPath(); err == nil {
+		git.Config = append(git.Config, [2]string{"credential.helper", quoted(helper)}, [2]string{"credential.useHttpPath", "true"})
+	}
+	lines, err := a.systemLines(ctx, git.Program)
+	git.Config = append(git.Config, lines...)
+	return git, err
+}
+
+// quoted makes a path fit for git, which starts helpers by a shell where their
+// names hold anything but plain letters.
+func quoted(path string) string {
+	if strings.IndexFunc(path, func(r rune) bool { return strings.ContainsRune(" \t'\"\\$&;|<>()*?[]#~=%!`", r) }) < 0 {
+		return path
+	}
+	return "!'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+// systemLines are the lines of git's system configuration that a pull honours:
+// how to reach hosts, and with which credentials. They are the admins' will, so
+// they count from files only that root owns and nobody else can write.
+func (a *app) systemLines(ctx context.Context, program string) ([][2]string, error) {
+	if !a.hasSystemFile(program) {
+		return nil, nil
+	}
+	git := gitconf.Git{Path: program, Getenv: func(name string) string {
+		switch name {
+		case "GIT_CONFIG_GLOBAL":
+			return os.DevNull
+		case "GIT_CONFIG_COUNT":
+			return ""
+		}
+		return a.getenv(name)
+	}}
+	list, err := git.List(ctx, "")
+	if err != nil {
+		return nil, &daypass.Problem{
+			Code: "DP-370", What: "git's system configuration cannot be read", Why: printable(lastLine(err)),
+			Next: `Run "git config --system --list" to see what git says.`, Who: "It belongs to the admins of this machine.", Err: err,
+		}
+	}
+	var out [][2]string
+	for _, e := range list {
+		if e.Scope == gitconf.ScopeSystem && honoured(e.Key) && ownedByRoot(e.File) {
+			out = append(out, [2]string{e.Key, e.Reveal()})
+		}
+	}
+	return out, nil
+}
+
+// honoured reports whether a pull takes a key of the system's over.
+func honoured(key string) bool {
+	section, _, _ := strings.Cut(key, ".")
+	return section == "credential" || section == "http" || key == "safe.directory"
+}
+
+// hasSystemFile reports whether git may have a system file, without asking git,
+// which costs a process: git's own build says where it is, beside its prefix or
+// in /etc.
+func (a *app) hasSystemFile(program string) bool {
+	if v := a.getenv("GIT_CONFIG_NOSYSTEM"); v != "" && !slices.Contains([]string{"0", "false", "no", "off"}, strings.ToLower(v)) {
+		return false
+	}
+	if file := a.getenv("GIT_CONFIG_SYSTEM"); file != "" {
+		return present(file)
+	}
+	real, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return true
+	}
+	return present("/etc/gitconfig") || present(filepath.Join(filepath.Dir(filepath.Dir(program)), "etc", "gitconfig")) ||
+		present(filepath.Join(filepath.Dir(filepath.Dir(real)), "etc", "gitconfig"))
+}
+
+func present(file string) bool {
+	_, err := os.Stat(file)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func ownedByRoot(file string) bool {
+	st, err := os.Stat(file)
+	if err != nil {
+		return false
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	return ok && sys.Uid == 0 && st.Mode().IsRegular() && st.Mode().Perm()&0o022 == 0
+}
