@@ -45,13 +45,16 @@ func when(t time.Time) template.HTML {
 	return template.HTML(`<time datetime="` + t.Format(time.RFC3339) + `">` + t.Format("2006-01-02 15:04") + ` UTC</time>`)
 }
 
-// sentence gives words of a message a capital letter and a full stop.
+// sentence gives words of a message a capital letter, where they do not begin with
+// the name of a host or a file, and a full stop.
 func sentence(text string) string {
 	r, n := utf8.DecodeRuneInString(text)
 	if n == 0 {
 		return ""
 	}
-	text = string(unicode.ToUpper(r)) + text[n:]
+	if first, _, _ := strings.Cut(text, " "); !strings.ContainsAny(strings.TrimRight(first, ".,:"), "./") {
+		text = string(unicode.ToUpper(r)) + text[n:]
+	}
 	if strings.HasSuffix(text, ".") || strings.HasSuffix(text, "!") || strings.HasSuffix(text, "?") {
 		return text
 	}
