@@ -7,7 +7,7 @@ BINDIR  ?= $(PREFIX)/bin
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
 BINS     = bin/daypass bin/daypassd bin/daypass-page bin/git-credential-daypass
 
-.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-gateway bench-pass lint install uninstall fuzz clean help
+.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-gateway bench-pass bench-pull lint install uninstall fuzz clean help
 
 help:
 	@echo 'make demo     see it work on stand-ins: a log-in and a push, a whole hub, a job with a pass, a package index, a course (under 40 s)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench-broker   how fast the access service is'
 	@echo 'make bench-gateway  how fast the package gateway is, beside devpi without it'
 	@echo 'make bench-pass     how fast passes are checked and narrowed, beside other libraries'
+	@echo 'make bench-pull     how fast pulls and merges are, beside git, nbgitpuller and nbdime'
 	@echo 'make soak     the long tests: fuzzing, kill -9 rounds'
 
 build:
@@ -86,6 +87,10 @@ bench-pass:
 bench-gateway:
 	@scripts/tools.sh devpi
 	eval "$$(scripts/tools.sh devpi-env)"; $(GO) run ./bench/gateway $(BENCH)
+
+bench-pull:
+	@scripts/tools.sh pull
+	eval "$$(scripts/tools.sh pull-env)"; $(GO) run ./bench/pull $(BENCH)
 
 lint:
 	@scripts/lint.sh

@@ -61,7 +61,7 @@ var layers = map[string][]string{
 	"cmd/daypass":                 {"", "api", "client", "gitcred", "wallet", "gitconf", "devpi", "doctor", "internal/plumbing", "pass", "provider/github", "pull", "resolve", "snapshot"},
 	"cmd/daypassd":                {"", "api", "broker", "exchange", "fake", "gateway", "hub", "pass", "policy", "policy/rulefile", "provider/github", "server", "store"},
 	"cmd/daypass-page":            {"", "pull", "pullpage", "web"},
-	"bench/pull":                  {"", "internal/gittest", "internal/measure", "merge/notebook", "merge/notebook/notebooktest"},
+	"bench/pull":                  {"", "internal/gittest", "internal/measure", "merge", "merge/notebook", "merge/notebook/notebooktest"},
 	"bench/helper":                {"", "gitconf", "wallet"},
 	"bench/pass":                  {"", "pass"},
 	"bench/gateway":               {"", "internal/devpitest", "internal/measure"},
