@@ -1,7 +1,7 @@
 package main
 
 import (
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -67,7 +67,7 @@ func (b *bench) tree(s *measure.Stage) {
 }
 
 //go:embed nbdime.py
-var nbdime string
+var scripts embed.FS
 
 // notebook merges a notebook of 5 MB, in memory, beside nbdime's own function, which is
 // timed inside of Python without its start.
@@ -96,7 +96,9 @@ func (b *bench) notebook(s *measure.Stage) {
 	for name, data := range map[string][]byte{"base": base, "ours": ours, "theirs": theirs} {
 		s.Check(os.WriteFile(filepath.Join(dir, name+".ipynb"), data, 0o600))
 	}
-	cmd := exec.Command(python, "-c", nbdime, dir)
+	nbdime, err := scripts.ReadFile("nbdime.py")
+	s.Check(err)
+	cmd := exec.Command(python, "-c", string(nbdime), dir)
 	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "JUPYTER_CONFIG_DIR=" + dir}
 	out, err := cmd.Output()
 	if err != nil {
