@@ -127,7 +127,8 @@ func (s *Server) send(p *daypass.Problem, l Link, repo string) string {
 			_, _ = fmt.Fprintf(&b, "%s: %s\n", name, value) // a builder takes everything
 		}
 	}
-	_, _ = fmt.Fprintln(&b, strings.TrimSpace(s.plain(p.Error())))
+	short := daypass.Problem{Code: p.Code, What: p.What, Why: p.Why}
+	_, _ = fmt.Fprintln(&b, s.plain(short.Error()))
 	if l.Repo != "" {
 		repo = l.Repo
 	}

@@ -100,7 +100,10 @@ func sides(ours, theirs []byte, notebook bool) (rows []row, cells bool, err erro
 func text(b []byte) bool { return utf8.Valid(b) && !bytes.ContainsRune(b, 0) }
 
 // A part is a line or a cell: what is shown, and what is compared.
-type part struct{ key, shown string }
+type part struct {
+	key, shown string
+	cell       string // what kind of cell; "" is a line
+}
 
 func lines(b []byte) []part {
 	if len(b) == 0 {
@@ -109,7 +112,7 @@ func lines(b []byte) []part {
 	var out []part
 	for l := range strings.SplitSeq(strings.TrimSuffix(string(b), "\n"), "\n") {
 		l = strings.TrimSuffix(l, "\r")
-		out = append(out, part{l, l})
+		out = append(out, part{key: l, shown: l})
 	}
 	return out
 }
@@ -136,7 +139,7 @@ func cellsOf(b []byte) ([]part, bool) {
 		default:
 			return nil, false
 		}
-		out = append(out, part{c.Kind + "\n" + whole, whole})
+		out = append(out, part{key: c.Kind + "\n" + whole, shown: whole, cell: c.Kind})
 	}
 	return out, true
 }
@@ -207,22 +210,46 @@ func common(a, b []part) []int32 {
 	return t
 }
 
-// beside puts two different stretches next to each other.
+// beside puts two different stretches next to each other: lines one by one, cells
+// where they are versions of the same.
 func beside(a, b []part) []row {
 	var out []row
-	for i := range max(len(a), len(b)) {
-		r := row{Class: "differs", Mark: "differs"}
+	for len(a) > 0 || len(b) > 0 {
 		switch {
-		case i >= len(a):
-			r.Right, r.Class, r.Mark = b[i].shown, "theirs", "only the instructor’s"
-		case i >= len(b):
-			r.Left, r.Class, r.Mark = a[i].shown, "yours", "only yours"
+		case len(b) == 0:
+			out, a = append(out, row{Left: a[0].shown, Class: "yours", Mark: "only yours"}), a[1:]
+		case len(a) == 0:
+			out, b = append(out, row{Right: b[0].shown, Class: "theirs", Mark: "only the instructor’s"}), b[1:]
+		case a[0].cell == "" || alike(a[0], b[0]):
+			out = append(out, row{Left: a[0].shown, Right: b[0].shown, Class: "differs", Mark: "differs"})
+			a, b = a[1:], b[1:]
+		case len(b) > 1 && alike(a[0], b[1]):
+			out, b = append(out, row{Right: b[0].shown, Class: "theirs", Mark: "only the instructor’s"}), b[1:]
 		default:
-			r.Left, r.Right = a[i].shown, b[i].shown
+			out, a = append(out, row{Left: a[0].shown, Class: "yours", Mark: "only yours"}), a[1:]
 		}
-		out = append(out, r)
 	}
 	return out
+}
+
+// alike reports whether two cells of one kind share a good part of their words.
+func alike(a, b part) bool {
+	if a.cell != b.cell {
+		return false
+	}
+	words := map[string]int{}
+	x, y := strings.Fields(a.shown), strings.Fields(b.shown)
+	for _, w := range x {
+		words[w]++
+	}
+	same := 0
+	for _, w := range y {
+		if words[w] > 0 {
+			words[w]--
+			same++
+		}
+	}
+	return 5*same >= min(len(x), len(y))*2
 }
 
 // fold takes long stretches out that are the same, but for some around each
