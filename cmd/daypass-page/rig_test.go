@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/daypass-dev/daypass/internal/gittest"
+	"github.com/daypass-dev/daypass/internal/jupytertest"
+)
+
+// shipped are the programs as they are shipped and the Python package as it is
+// installed, made once for all tests of a run.
+var shipped struct {
+	sync.Once
+	bin, python string
+	err         error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shipped.bin != "" {
+		os.RemoveAll(shipped.bin)
+	}
+	os.Exit(code)
+}
+
+// programs returns the folder of the programs.
+func programs(t *testing.T) string {
+	t.Helper()
+	shipped.Do(func() {
+		if shipped.bin, shipped.err = os.MkdirTemp("", "daypass-programs-"); shipped.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", shipped.bin+"/", "../daypass", "../daypass-page", "../git-credential-daypass")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			shipped.err = fmt.Errorf("build the programs: %w\n%s", err, out)
+		}
+	})
+	if shipped.err != nil {
+		t.Fatal(shipped.err)
+	}
+	return shipped.bin
+}
+
+// A student has a Jupyter Server of their own, and sits at a browser.
+type student struct {
+	t      *testing.T
+	server *jupytertest.Server
+	ctx    context.Context
+}
+
+func newStudent(t *testing.T, c jupytertest.Config) *student {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a Jupyter Server and a browser")
+	}
+	c.Programs = programs(t)
+	c.Python = append(c.Python, jupytertest.Install(t, c.Prefix))
+	return &student{t: t, server: jupytertest.Start(t, c), ctx: chromium(t)}
+}
+
+// chromium opens a browser. Without one the test is left out, but where all of
+// them are asked for.
+func chromium(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
+			t.Fatal("no chromium: scripts/tools.sh chromium installs it")
+		}
+		t.Skip("no chromium")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("lang", "en-GB"), chromedp.Flag("force-color-profile", "srgb"), chromedp.WindowSize(1280, 900), chromedp.UserDataDir(gittest.TempDir(t)))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the first call's context is the browser's life
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// patience is for what takes a server's start and a front end's.
+const patience = 60 * time.Second
+
+func (s *student) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		s.t.Fatalf("%s: %v\n%s", what, err, s.screen())
+	}
+}
+
+func script[T any](s *student, text string) T {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](text, chromedp.EvalAwaitPromise, func(p *runtime.EvaluateParams) {
+		yes := true
+		p.UserGesture = &yes
+	}))
+	if err != nil {
+		s.t.Fatalf("%s: %v\n%s", text, err, s.screen())
+	}
+	return v
+}
+
+// screen is where the browser is, and what it shows.
+func (s *student) screen() string {
+	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + (document.body ? document.body.innerText : "")`))
+	if err != nil {
+		return err.Error()
+	}
+	return strings.ReplaceAll(text, s.server.Token, "TOKEN")
+}
+
+// at is the path and query where the browser is, without the token.
+func (s *student) at() string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.pathname + location.search`))
+	if err != nil {
+		return err.Error() // between two pages there is none
+	}
+	return text
+}
+
+func (s *student) wait(what string, ok func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(30 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("waited too long until %s; the browser shows\n%s", what, s.screen())
+		}
+	}
+}
+
+// sees waits until the page shows a text.
+func (s *student) sees(text string) {
+	s.t.Helper()
+	s.wait("the page shows "+text, func() bool { return strings.Contains(s.screen(), text) })
+}
+
+// press presses the button or follows the link with that text.
+func (s *student) press(text string) {
+	s.t.Helper()
+	q := fmt.Sprintf(`//button[contains(normalize-space(.), %q)] | //a[contains(normalize-space(.), %q)] | //summary[contains(normalize-space(.), %q)]`, text, text, text)
+	s.do("press "+text, chromedp.Click(chromedp.Search(q)))
+}
+
+// maybe presses a button where there is one, on a page that may go on by itself.
+func (s *student) maybe(text string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, 3*time.Second)
+	defer cancel()
+	chromedp.Do(ctx, chromedp.Click(chromedp.Search(fmt.Sprintf(`//button[contains(normalize-space(.), %q)]`, text))))
+}
+
+// follow opens a link, as from a course's page.
+func (s *student) follow(link string) {
+	s.t.Helper()
+	s.do("open "+link, chromedp.Navigate(s.server.Link(link)))
+}
+
+// lands waits until the browser is at a path of the server, whatever was on the way.
+func (s *student) lands(path string) {
+	s.t.Helper()
+	s.wait("the browser is at "+path, func() bool { return strings.HasPrefix(s.at(), path) })
+}
+
+// opened waits until a notebook's front end shows a text of a cell.
+func (s *student) opened(text string) {
+	s.t.Helper()
+	s.do("the notebook opens", chromedp.WaitVisible(chromedp.CSS(".jp-Notebook")))
+	s.wait("the notebook shows "+text, func() bool { return strings.Contains(s.screen(), text) })
+}
+
+// path is a file below the root that Jupyter shows.
+func (s *student) path(name string) string {
+	return filepath.Join(s.server.Root, filepath.FromSlash(name))
+}
+
+func (s *student) read(name string) string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.path(name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (s *student) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// A cell of a notebook.
+type cell struct {
+	id, kind, source string
+	outputs          string // JSON
+}
+
+// notebook writes one as Jupyter does, with one space for each level.
+func notebook(t *testing.T, cells ...cell) string {
+	t.Helper()
+	var list []map[string]any
+	for _, c := range cells {
+		m := map[string]any{"id": c.id, "cell_type": c.kind, "metadata": map[string]any{}, "source": strings.SplitAfter(c.source, "\n")}
+		if c.kind == "code" {
+			m["execution_count"], m["outputs"] = nil, []any{}
+			if c.outputs != "" {
+				m["execution_count"], m["outputs"] = 1, json.RawMessage(c.outputs)
+			}
+		}
+		list = append(list, m)
+	}
+	text, err := json.MarshalIndent(map[string]any{
+		"cells": list, "nbformat": 4, "nbformat_minor": 5,
+		"metadata": map[string]any{"kernelspec": map[string]any{"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": map[string]any{"name": "python"}},
+	}, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text) + "\n"
+}
