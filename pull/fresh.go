@@ -55,6 +55,7 @@ func (r *run) look(ctx context.Context) (snapshot.Tip, error) {
 }
 
 // makeStore makes a state for the folder, or takes that of a pull that was cut off.
+// That of a folder which is gone is not taken: it may have another name by now.
 func (r *run) makeStore() error {
 	if r.st != nil && r.st.rec.Commit == "" {
 		return nil

@@ -26,7 +26,7 @@ type Puller struct {
 }
 
 // Pull brings a source's content into a folder, and joins it with what the user
-// has there. Problems: DP-310 to DP-359.
+// has there. Problems: those of the chapter on pulling content in doc/errors.md.
 func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	source, err := clean(a.URL)
 	if err != nil {

@@ -180,6 +180,7 @@ func TestUpdate(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
+	t.Logf("%+v", r)
 	if r.New != commit || r.Undo == "" {
 		t.Errorf("%+v", r)
 	}
@@ -189,5 +190,78 @@ func TestUpdate(t *testing.T) {
 	}
 	if r := d.pull(); !r.Same {
 		t.Errorf("second pull: %+v", r)
+	}
+}
+
+func TestUndo(t *testing.T) {
+	d := newDesk(t)
+	d.src.Commit("main", "one", gittest.Files{"a.txt": "1\n2\n3\n4\n5\n", "b.txt": "b\n", "gone.txt": "g\n", "100755:x": "x"})
+	d.pull()
+	d.write("a.txt", "1\n2\n3\n4\nfive\n")
+	d.write("new.txt", "mine\n")
+	before := d.files()
+	head := d.git("rev-parse", "HEAD")
+	d.src.Commit("main", "two", gittest.Files{"a.txt": "one\n2\n3\n4\n5\n", "b.txt": "b2\n", "gone.txt": gittest.Deleted, "new.txt": "theirs\n"})
+	d.pull()
+	after := d.files()
+	r, err := d.p.Undo(t.Context(), d.folder)
+	if err != nil || !r.Undone {
+		t.Fatal(r, err)
+	}
+	d.want(before)
+	if got := d.git("rev-parse", "HEAD"); got != head {
+		t.Errorf("HEAD is %s, was %s", got, head)
+	}
+	d.status(" M a.txt", "?? new.txt")
+	if r, err := d.p.Undo(t.Context(), d.folder); err != nil || len(r.Changes) != 0 {
+		t.Errorf("a second undo: %+v, %v", r, err)
+	}
+	d.pull()
+	got := d.files()
+	for name := range got {
+		if strings.HasPrefix(name, "new__") {
+			delete(got, name)
+		}
+	}
+	for name := range after {
+		if strings.HasPrefix(name, "new__") {
+			delete(after, name)
+		}
+	}
+	if !maps.Equal(got, after) {
+		t.Errorf("pulled again: %q, want %q", got, after)
+	}
+	d.sound()
+}
+
+func TestResetAndRecover(t *testing.T) {
+	d := newDesk(t)
+	d.src.Commit("main", "one", gittest.Files{"a/b.txt": "theirs\n", "c": "c"})
+	d.pull()
+	d.write("a/b.txt", "mine\n")
+	r, err := d.p.Reset(t.Context(), d.folder, "a/b.txt")
+	if err != nil || len(r.Changes) != 1 {
+		t.Fatal(r, err)
+	}
+	d.want(map[string]string{"a/b.txt": "theirs\n", "c": "c"})
+	list, err := d.p.Backups(d.folder)
+	if err != nil || len(list) != 1 || list[0].Files[0] != (BackupFile{"a/b.txt", 5}) {
+		t.Fatal(list, err)
+	}
+	var b strings.Builder
+	if err := d.p.Recover(t.Context(), d.folder, list[0].ID, "a/b.txt", &b); err != nil || b.String() != "mine\n" {
+		t.Errorf("recovered %q, %v", b.String(), err)
+	}
+	if _, err := d.p.Restore(t.Context(), d.folder, list[0].ID, "a/b.txt"); err != nil {
+		t.Error(err)
+	}
+	d.want(map[string]string{"a/b.txt": "mine\n", "c": "c"})
+	b.Reset()
+	if err := d.p.Upstream(t.Context(), d.folder, "a/b.txt", &b); err != nil || b.String() != "theirs\n" {
+		t.Errorf("upstream's %q, %v", b.String(), err)
+	}
+	st, ok, err := d.p.State(d.folder)
+	if err != nil || !ok || st.Source != "file://"+d.src.Dir {
+		t.Error(st, ok, err)
 	}
 }

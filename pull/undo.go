@@ -2,45 +2,355 @@ package pull
 
 import (
 	"context"
-	"errors"
 	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/merge"
 )
 
-var errNotYet = errors.New("pull: not written yet")
+// known begins a run on a folder that was pulled into.
+func (p *Puller) known(ctx context.Context, folder string) (*run, error) {
+	r, err := p.begin(ctx, folder, "")
+	if err != nil {
+		return nil, err
+	}
+	if r.st == nil || r.st.rec.Commit == "" || !exists(r.folder) {
+		r.end()
+		return nil, problemUnknown(r.folder)
+	}
+	r.rep = Report{Folder: r.folder, Source: r.st.rec.Source, Ref: r.st.rec.Ref, Old: r.st.rec.Commit, New: r.st.rec.Commit}
+	if err := r.openRepo(); err != nil {
+		r.end()
+		return nil, err
+	}
+	return r, nil
+}
 
-// Undo takes back the last pull of a folder that is not taken back yet.
+// Undo takes back the last pull of a folder that is not taken back yet. What the
+// user has changed since stays. The next pull brings the same again.
 func (p *Puller) Undo(ctx context.Context, folder string) (Report, error) {
-	return Report{}, errNotYet
+	r, err := p.known(ctx, folder)
+	if err != nil {
+		return Report{}, err
+	}
+	defer r.end()
+	r.rep.Undone = true
+	m, err := r.lastDone()
+	if err == nil && m != nil {
+		err = r.undo(ctx, m)
+	}
+	r.rep.Took = p.Now().Sub(r.began)
+	return r.rep, tell(r.folder, err)
+}
+
+// lastDone is the newest pull that is not undone; nil where there is none.
+func (r *run) lastDone() (*manifest, error) {
+	all, err := r.st.manifests()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range all {
+		if m.Why == whyPull && !m.Undone && m.Record != nil {
+			return m, nil
+		}
+	}
+	return nil, nil
+}
+
+// undo merges backwards: what the pull had made is the base, what was there before
+// is to come.
+func (r *run) undo(ctx context.Context, m *manifest) error {
+	o, err := r.repo.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	t, err := openTree(r.folder)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	t.plain = r.st.rec.Disk.Plain
+	base, theirs := delivered{}, map[string]merge.Entry{}
+	for _, c := range m.Touches {
+		if c.After != (merge.Entry{}) {
+			base[c.Path] = fact{Entry: c.After}
+		}
+		if c.Before != (merge.Entry{}) {
+			theirs[c.Path] = c.Before
+		}
+	}
+	pl := r.newPlan(t, o, base, theirs)
+	if err := pl.make(ctx, nil, false); err != nil {
+		return err
+	}
+	pl.after, err = r.st.recall(filepath.Join("backups", m.ID+".delivered"))
+	if err != nil {
+		pl.after = delivered{}
+	}
+	g := &goal{Record: *m.Record, Undoes: m.ID}
+	g.Record.Folder, g.Record.At = r.folder, r.p.Now().UTC()
+	if g.Move, err = r.headBack(o, m); err != nil {
+		return err
+	}
+	g.Commit = string(g.Move.New)
+	r.rep.Changes, r.rep.New = pl.notes, m.Record.Commit
+	_, err = r.perform(ctx, pl, whyUndo, g)
+	return err
+}
+
+// headBack moves HEAD to where it was, if it is still where the pull put it.
+func (r *run) headBack(o *plumbing.Objects, m *manifest) (move, error) {
+	if r.clone == nil {
+		return move{None: true}, nil
+	}
+	head, err := r.clone.Head()
+	if err != nil || head.Commit == "" {
+		return move{None: true}, err
+	}
+	out := move{Branch: head.Branch, Was: head, Old: head.Commit, New: head.Commit, Message: "daypass: undo"}
+	was := m.Move
+	if was != nil && !was.None && !was.Build && was.New == head.Commit && was.Was.Commit != "" {
+		out.New = was.Was.Commit
+		if was.Switch {
+			out.Branch, out.Switch, out.Old = was.Was.Branch, true, head.Commit
+			if out.Branch != "" {
+				if out.Old, _, err = r.clone.Ref(out.Branch); err != nil {
+					return move{}, err
+				}
+			}
+		}
+	}
+	c, err := o.Commit(out.New)
+	out.Tree = c.Tree
+	return out, err
 }
 
 // Backups lists what is kept for a folder, newest first.
-func (p *Puller) Backups(folder string) ([]Backup, error) { return nil, errNotYet }
+func (p *Puller) Backups(folder string) ([]Backup, error) {
+	st, _, err := p.peek(folder)
+	if err != nil || st == nil {
+		return nil, orUnknown(err, folder)
+	}
+	all, err := st.manifests()
+	if err != nil {
+		return nil, err
+	}
+	var out []Backup
+	for _, m := range all {
+		b := Backup{ID: m.ID, At: m.At, Why: m.Why}
+		for _, c := range append(slices.Clone(m.Touches), m.Staged...) {
+			if c.Before != (merge.Entry{}) && c.Before != c.After {
+				b.Files = append(b.Files, BackupFile{Path: c.Path, Size: c.Size})
+			}
+		}
+		if len(b.Files) > 0 {
+			out = append(out, b)
+		}
+	}
+	return out, nil
+}
+
+func orUnknown(err error, folder string) error {
+	if err != nil {
+		return err
+	}
+	return problemUnknown(folder)
+}
+
+// peek finds what is known of a folder, without a lock and without a change.
+func (p *Puller) peek(folder string) (*store, string, error) {
+	real, err := p.place(folder, "")
+	if err != nil {
+		return nil, "", err
+	}
+	r := &run{p: p, folder: real}
+	if err := r.open(); err != nil {
+		return nil, "", err
+	}
+	if r.clone != nil {
+		r.clone.Close()
+	}
+	if r.st == nil || r.st.rec.Commit == "" {
+		return nil, real, nil
+	}
+	return r.st, real, nil
+}
+
+// State tells what is known of a folder, without changing anything; false if it
+// was never pulled into.
+func (p *Puller) State(folder string) (State, bool, error) {
+	st, real, err := p.peek(folder)
+	if err != nil || st == nil {
+		return State{}, false, err
+	}
+	s := State{Folder: real, Source: st.rec.Source, Ref: st.rec.Ref, Path: st.rec.Path, Commit: st.rec.Commit, At: st.rec.At}
+	if st.rec.Last != nil {
+		s.Last = *st.rec.Last
+	}
+	return s, true, nil
+}
+
+// kept finds one file of a backup.
+func (r *run) kept(id, file string) (touch, error) {
+	m, err := r.st.manifest(id)
+	if err != nil {
+		if ignoreMissing(err) == nil {
+			err = problemNoBackup(r.folder, id)
+		}
+		return touch{}, err
+	}
+	for _, c := range append(slices.Clone(m.Touches), m.Staged...) {
+		if c.Path == file && c.Before != (merge.Entry{}) {
+			return c, nil
+		}
+	}
+	return touch{}, problemNoFile(file, "the backup "+id)
+}
 
 // Recover writes a file of a backup to a writer.
 func (p *Puller) Recover(ctx context.Context, folder, id, file string, w io.Writer) error {
-	return errNotYet
+	r, err := p.known(ctx, folder)
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	c, err := r.kept(id, file)
+	if err != nil {
+		return err
+	}
+	return r.show(ctx, c.Before, w)
+}
+
+func (r *run) show(ctx context.Context, e merge.Entry, w io.Writer) error {
+	o, err := r.repo.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	_, err = o.Copy(plumbing.OID(e.OID), w)
+	return err
 }
 
 // Restore puts a file of a backup back into its folder; what stands there is
 // backed up first.
 func (p *Puller) Restore(ctx context.Context, folder, id, file string) (Report, error) {
-	return Report{}, errNotYet
+	r, err := p.known(ctx, folder)
+	if err != nil {
+		return Report{}, err
+	}
+	defer r.end()
+	c, err := r.kept(id, file)
+	if err != nil {
+		return Report{}, err
+	}
+	err = r.bring(ctx, map[string]merge.Entry{file: c.Before}, "restore")
+	return r.rep, tell(r.folder, err)
 }
 
-// Reset puts the source's version of a file, as last delivered, into the folder;
-// what stands there is backed up first. The file is relative to the folder.
+// Reset puts the source's version of a file, as last delivered, or of all files of
+// a folder, into place; what stands there is backed up first. The file is relative
+// to the folder that was pulled into.
 func (p *Puller) Reset(ctx context.Context, folder, file string) (Report, error) {
-	return Report{}, errNotYet
+	r, err := p.known(ctx, folder)
+	if err != nil {
+		return Report{}, err
+	}
+	defer r.end()
+	known, err := r.st.recall("delivered")
+	if err != nil {
+		return Report{}, err
+	}
+	file = filepath.ToSlash(filepath.Clean(file))
+	want := map[string]merge.Entry{}
+	for path, f := range known {
+		if path == file || file == "." || len(path) > len(file) && path[:len(file)+1] == file+"/" {
+			want[path] = f.Entry
+		}
+	}
+	if len(want) == 0 {
+		return Report{}, problemNoFile(file, "the source's last version")
+	}
+	err = r.bring(ctx, want, "reset")
+	return r.rep, tell(r.folder, err)
+}
+
+// bring writes files over what stands there. What is in their way is moved aside.
+func (r *run) bring(ctx context.Context, want map[string]merge.Entry, why string) error {
+	o, err := r.repo.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	t, err := openTree(r.folder)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	t.plain = r.st.rec.Disk.Plain
+	pl := r.newPlan(t, o, delivered{}, want)
+	stamp := r.p.Now().Format("20060102150405")
+	moved := map[string]bool{}
+	for _, path := range slices.Sorted(maps.Keys(want)) {
+		if at := t.obstacle(path); at != "" {
+			if !moved[at] {
+				moved[at] = true
+				to := at + "__" + stamp
+				pl.ops = append(pl.ops, op{Do: opMove, Path: to, From: at, Old: pl.ours(at), User: true, Dir: t.kind(at) == "dir"})
+				pl.note(Change{Path: to, From: at, What: Aside})
+			}
+			pl.put(path, merge.Entry{}, want[path])
+			pl.note(Change{Path: path, What: Restored})
+			continue
+		}
+		if have := pl.ours(path); have != want[path] {
+			pl.put(path, have, want[path])
+			pl.note(Change{Path: path, What: Restored, Backup: have != merge.Entry{}})
+		}
+	}
+	r.rep.Changes, r.rep.Same = pl.notes, len(pl.ops) == 0
+	if pl.err != nil || len(pl.ops) == 0 {
+		return pl.err
+	}
+	_, err = r.perform(ctx, pl, why, nil)
+	return err
+}
+
+// obstacle is what stands where a file is to be, or where a folder above it is.
+func (t *tree) obstacle(path string) string {
+	for i := 0; i < len(path); i++ {
+		if path[i] == '/' {
+			if kind := t.kind(path[:i]); kind != "dir" && kind != "" {
+				return path[:i]
+			}
+		}
+	}
+	if kind := t.kind(path); kind == "dir" || kind == "other" {
+		return path
+	}
+	return ""
 }
 
 // Upstream writes the source's version of a file, as last delivered.
 func (p *Puller) Upstream(ctx context.Context, folder, file string, w io.Writer) error {
-	return errNotYet
+	r, err := p.known(ctx, folder)
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	known, err := r.st.recall("delivered")
+	if err != nil {
+		return err
+	}
+	f, ok := known[filepath.ToSlash(filepath.Clean(file))]
+	if !ok {
+		return problemNoFile(file, "the source's last version")
+	}
+	return r.show(ctx, f.Entry, w)
 }
-
-// State tells what is known of a folder, without changing anything; false if it
-// was never pulled into.
-func (p *Puller) State(folder string) (State, bool, error) { return State{}, false, errNotYet }
 
 func (s *store) markUndone(id string) error {
 	m, err := s.manifest(id)

@@ -96,8 +96,10 @@ func (r *run) upToDate(missing []string) bool {
 // fetchInto brings the snapshot into our repository of this folder, which is made
 // where there is none.
 func (r *run) fetchInto(ctx context.Context) error {
-	if err := r.makeStore(); err != nil {
-		return err
+	if r.st == nil {
+		if err := r.makeStore(); err != nil {
+			return err
+		}
 	}
 	if r.st.rec.Format == "" {
 		r.st.rec.Format = r.tip.Format
@@ -211,7 +213,11 @@ func (r *run) round(ctx context.Context, o *plumbing.Objects, base, cache delive
 	if r.ask.DryRun {
 		return false, nil
 	}
-	return r.perform(ctx, pl, "pull")
+	g, err := r.aim(ctx, pl)
+	if err != nil {
+		return false, err
+	}
+	return r.perform(ctx, pl, whyPull, g)
 }
 
 // theirs is what is to be delivered, as merge wants it.
@@ -227,6 +233,9 @@ func (r *run) theirs() map[string]merge.Entry {
 
 // next is what counts as delivered after a plan.
 func (pl *plan) next() delivered {
+	if pl.after != nil {
+		return pl.after
+	}
 	out := make(delivered, len(pl.theirs))
 	for path, e := range pl.theirs {
 		out[path] = fact{Entry: e}
@@ -246,32 +255,39 @@ func (pl *plan) next() delivered {
 	return out
 }
 
-// perform backs up, writes the journal and carries it out.
-func (r *run) perform(ctx context.Context, pl *plan, why string) (late bool, err error) {
+// Why a backup was made.
+const (
+	whyPull = "pull"
+	whyUndo = "undo"
+)
+
+// perform backs up, writes the journal and carries it out. Without a goal only the
+// files change.
+func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late bool, err error) {
 	if err := r.room(r.folder, pl.size()); err != nil {
 		return false, err
 	}
-	m := &manifest{ID: r.st.newID(r.p.Now()), At: r.p.Now().UTC(), Why: why, Staged: r.staged(pl)}
-	before := r.st.rec
-	before.Last = nil
-	m.Record = &before
-	g, err := r.aim(ctx, pl)
-	if err != nil {
+	if err := r.claim(); err != nil {
 		return false, err
 	}
-	m.Move, m.Commit = &g.Move, g.Commit
+	m := &manifest{ID: r.st.newID(r.p.Now()), At: r.p.Now().UTC(), Why: why}
+	if g != nil {
+		before := r.st.rec
+		before.Last = nil
+		m.Record, m.Move, m.Commit, m.Staged = &before, &g.Move, g.Commit, r.staged(pl)
+	}
 	if err := r.do("backup", func() error { return r.backup(ctx, pl, m) }); err != nil {
 		return false, err
 	}
-	if len(m.Touches) > 0 || len(m.Staged) > 0 {
-		r.rep.Undo = m.ID
-	}
-	last := r.rep
-	last.Diff = ""
-	g.Record.Last = &last
+	r.rep.Undo = m.ID
 	j := &journal{ID: m.ID, Ops: pl.ops, Goal: g}
-	if err := r.do("delivered", func() error { return r.st.keep("delivered.next", pl.next(), r.st.rec.Format) }); err != nil {
-		return false, err
+	if g != nil {
+		last := r.rep
+		last.Diff = ""
+		g.Record.Last = &last
+		if err := r.do("delivered", func() error { return r.st.keep("delivered.next", pl.next(), g.Record.Format) }); err != nil {
+			return false, err
+		}
 	}
 	if err := r.do("journal", func() error { return r.st.write(j) }); err != nil {
 		return false, err
@@ -281,6 +297,19 @@ func (r *run) perform(ctx context.Context, pl *plan, why string) (late bool, err
 		return false, err
 	}
 	return r.st.rec.Pending, nil
+}
+
+// claim writes our name into the folder's repository, and where it is into ours.
+func (r *run) claim() error {
+	if id, ok := r.cloneID(); r.clone != nil && (!ok || id != r.st.id) {
+		if err := r.do("claim", func() error { return r.clone.SetID(r.st.id) }); err != nil {
+			return err
+		}
+	}
+	if err := r.p.remember(r.st); err != nil {
+		return err
+	}
+	return r.st.save()
 }
 
 // carryOut stages, applies, and reaches the goal. pl is nil where a journal is
