@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +38,9 @@ type app struct {
 
 // run is the whole program: args with the program's name first, exit code out.
 func (a *app) run(ctx context.Context, args []string) int {
-	root := a.root()
-	root.SetArgs(a.oldNames(args))
+	words := a.oldNames(args)
+	root := a.root(append([]string{}, words...))
+	root.SetArgs(words)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -84,7 +86,51 @@ Begin with "daypass login"; then git push works.
 Every message ends with a code, such as [DP-101], that the manual explains:
 https://github.com/daypass-dev/daypass/blob/main/doc/manual.md`
 
-func (a *app) root() *cobra.Command {
+// A listed is a command as the list of commands shows it. make builds it, with
+// its flags, which costs time: only those that were called for are built.
+type listed struct {
+	name, short string
+	make        func() *cobra.Command
+}
+
+// everyDay and more are the commands in the order in which --help lists them.
+func (a *app) everyDay() []listed {
+	return []listed{
+		{"login", "Get access for a few hours: open a page, type a code", a.loginCommand},
+		{"status", "What access this machine holds, until when", a.statusCommand},
+		{"check", "Would a push work, and if not, why", a.checkCommand},
+		{"pull", "Bring course content here, and keep it up to date", a.pullCommand},
+		{"pass", "Make a pass, make it narrower, see what it allows", a.passCommand},
+		{"doctor", "What is wrong on this machine, and what to do", a.doctorCommand},
+	}
+}
+
+func (a *app) more() []listed {
+	server := func(name, short string) listed {
+		return listed{name, short, func() *cobra.Command { return a.serverCommand(name, short) }}
+	}
+	return []listed{
+		{"logout", "End your access, here and at the host", a.logoutCommand},
+		{"repos", "The repositories in reach", a.reposCommand},
+		{"resolve", "What an address means", a.resolveCommand},
+		{"run", "Run a command with a token in its environment", a.runCommand},
+		{"env", "Who you are at the host, as variables for a shell", a.envCommand},
+		{"setup", "Make git ask daypass, or no longer", a.setupCommand},
+		{"wallet", "Hand your access to another node", a.walletCommand},
+		{"token", "Tokens of a package index, as devpi-tokens has them", a.tokenCommand},
+		server("serve", "Run the access service of a hub"),
+		server("demo", "See it work on a GitHub that runs on this machine only"),
+		server("admin", "For admins: make the GitHub App"),
+	}
+}
+
+// hidden are the commands that programs call.
+func (a *app) hidden() []listed {
+	return []listed{{"credential", "", a.credentialCommand}, {"identity", "", a.identityCommand}, {"page", "", a.pageCommand}}
+}
+
+// root is the whole command line for these words; nil builds all of it.
+func (a *app) root(words []string) *cobra.Command {
 	root := &cobra.Command{
 		Use: "daypass", Short: "Short-lived, narrow access to private repositories", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true, Version: daypass.Version,
@@ -92,23 +138,36 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageProblem(c, err.Error()) })
 	root.AddGroup(&cobra.Group{ID: "first", Title: "Every day:"}, &cobra.Group{ID: "more", Title: "More:"})
-	first := []*cobra.Command{a.loginCommand(), a.statusCommand(), a.checkCommand(), a.pullCommand(), a.passCommand(), a.doctorCommand()}
-	more := []*cobra.Command{
-		a.logoutCommand(), a.reposCommand(), a.resolveCommand(), a.runCommand(), a.envCommand(), a.setupCommand(), a.walletCommand(), a.tokenCommand(),
-		a.serverCommand("serve", "Run the access service of a hub"),
-		a.serverCommand("demo", "See it work on a GitHub that runs on this machine only"),
-		a.serverCommand("admin", "For admins: make the GitHub App"),
+	all := append(a.everyDay(), a.more()...)
+	named, whole := "", words == nil
+	if i := slices.IndexFunc(words, func(w string) bool { return !strings.HasPrefix(w, "-") }); i >= 0 {
+		named = words[i]
+		// Help, completion, old names and mistakes look at all of them.
+		whole = whole || !slices.ContainsFunc(append(all, a.hidden()...), func(l listed) bool { return l.name == named })
 	}
-	for _, c := range first {
-		c.GroupID = "first"
-	}
-	for _, c := range more {
+	for i, l := range all {
+		c := &cobra.Command{Use: l.name, Short: l.short, Run: func(*cobra.Command, []string) {}}
+		if whole || l.name == named {
+			c = l.make()
+		}
 		c.GroupID = "more"
+		if i < len(a.everyDay()) {
+			c.GroupID = "first"
+		}
+		root.AddCommand(c)
 	}
-	root.AddCommand(append(first, more...)...)
-	for _, hidden := range append(a.oldTokenCommands(), a.credentialCommand(), a.identityCommand(), a.pageCommand()) {
-		hidden.GroupID = "more"
-		root.AddCommand(hidden)
+	var hidden []*cobra.Command
+	for _, l := range a.hidden() {
+		if whole || l.name == named {
+			hidden = append(hidden, l.make())
+		}
+	}
+	if whole {
+		hidden = append(hidden, a.oldTokenCommands()...)
+	}
+	for _, c := range hidden {
+		c.GroupID = "more"
+		root.AddCommand(c)
 	}
 	root.SetCompletionCommandGroupID("more")
 	cobra.EnableCommandSorting = false

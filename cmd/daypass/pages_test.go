@@ -11,7 +11,7 @@ import (
 // TestPagesCommands: each command for users that the pages on passes name exists,
 // with its flags.
 func TestPagesCommands(t *testing.T) {
-	root := (&app{}).root()
+	root := (&app{}).root(nil)
 	command := regexp.MustCompile(`\bdaypass ((?:pass|run|login|logout|setup|status|check|token)\b[^\n` + "`" + `|;#&(:]*)`)
 	for _, page := range []string{"gateway.md", "passes.md"} {
 		text, err := os.ReadFile(filepath.Join("../../doc", page))

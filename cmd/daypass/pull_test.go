@@ -358,3 +358,24 @@ func TestSystemLines(t *testing.T) {
 		t.Errorf("a broken file: %v", err)
 	}
 }
+
+// TestListed: what the list of commands says is what the commands say themselves,
+// and the same whether they were built or not.
+func TestListed(t *testing.T) {
+	a := &app{}
+	for _, l := range append(a.everyDay(), a.more()...) {
+		if c := l.make(); c.Name() != l.name || c.Short != l.short {
+			t.Errorf("%q %q is listed as %q %q", c.Name(), c.Short, l.name, l.short)
+		}
+	}
+	usage := func(words []string) string { return strings.Join(strings.Fields(a.root(words).UsageString()), " ") } // columns differ
+	if brief, whole := usage([]string{"--help"}), usage(nil); brief != whole {
+		t.Errorf("the list differs:\n%s\n%s", brief, whole)
+	}
+	for words, want := range map[string]bool{"login": true, "help": true, "credential": false, "token-list": true, "__complete": true, "lgoin": true, "": false} {
+		c, _, _ := a.root(strings.Fields(words)).Find([]string{"login"})
+		if built := c.Flags().Lookup("repo") != nil; built != want {
+			t.Errorf("%q: login is built: %v", words, built)
+		}
+	}
+}
