@@ -127,18 +127,23 @@ func (al *alignment) graded() {
 	}
 }
 
-// judge looks whether ids are to be trusted: a cell under another one's id, or a
+// judge looks whether ids are to be trusted. A cell under another one's id, or a
 // content that moved on to the next id, says that they are numbers of places.
+// Contents that stand under new ids say that a program made these up.
 func (al *alignment) judge() {
-	ids, byA, byB := index(al.b, nil, label), index(al.a, nil, content), index(al.b, nil, content)
-	of := index(al.a, nil, label)
-	have, found := 0, 0
+	ids, of := index(al.b, nil, label), index(al.a, nil, label)
+	byA, byB := index(al.a, nil, content), index(al.b, nil, content)
+	found, left := 0, 0
 	for i, c := range al.a {
 		if c.label == "" {
 			continue
 		}
-		have++
 		j, ok := ids[c.label]
+		k, there := byB[content(c)]
+		elsewhere := there && k >= 0 && byA[content(c)] == i && al.b[k].label != c.label
+		if elsewhere {
+			left++
+		}
 		if !ok || j < 0 {
 			continue
 		}
@@ -149,13 +154,11 @@ func (al *alignment) judge() {
 		if m, ok := byA[content(al.b[j])]; ok && m >= 0 && m != i && al.ab[m] < 0 {
 			al.doubt = true
 		}
-		if k, ok := byB[content(c)]; ok && k >= 0 && k != j && byA[content(c)] == i {
-			if m, ok := of[al.b[k].label]; ok && m != i {
-				al.doubt = true
-			}
+		if _, known := of[al.b[max(k, 0)].label]; elsewhere && known {
+			al.doubt = true
 		}
 	}
-	al.firm = !al.doubt && have > 0 && 2*found >= have
+	al.firm = !al.doubt && found > left
 }
 
 // labelled matches ids; where these are in doubt, only what is alike too.

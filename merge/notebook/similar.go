@@ -73,7 +73,7 @@ func shareLine(a, b string) bool {
 	}
 	have := make(map[string]bool)
 	for line := range strings.Lines(a) {
-		if line = strings.TrimSpace(line); len(line) >= 8 {
+		if line = strings.TrimSpace(line); len(line) >= 4 {
 			have[line] = true
 		}
 	}
