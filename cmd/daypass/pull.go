@@ -276,6 +276,9 @@ func pulledAbove(p *pull.Puller, dir string) (rest string, st pull.State, ok boo
 	}
 	for at := start; ; at = filepath.Dir(at) {
 		st, ok, err := p.State(at)
+		if errors.Is(err, daypass.ErrRefused) {
+			ok, err = false, nil // the home and what is above it: nothing is pulled there
+		}
 		if err != nil || ok {
 			st.Folder = at
 			rest, rerr := filepath.Rel(at, start)

@@ -43,7 +43,7 @@ func (s *screen) pulled(r pull.Report, here string) {
 		dir = " " + shellWord(here)
 	}
 	for _, c := range r.Changes {
-		if !r.DryRun && (c.What == pull.Kept || c.Kept > 0) {
+		if !r.DryRun && !r.Undone && (c.What == pull.Kept || c.Kept > 0) {
 			s.result("To see the source's version: daypass pull --show-upstream %s", shellWord(filepath.Join(here, c.Path)))
 			break
 		}
@@ -144,10 +144,18 @@ func (a *app) pulled(ctx context.Context, p *pull.Puller, args []string, o pullO
 		return p.Upstream(ctx, st.Folder, filepath.ToSlash(filepath.Join(rest, o.showUpstream)), a.stdout)
 	case o.reset != "":
 		r, err = p.Reset(ctx, st.Folder, filepath.ToSlash(filepath.Join(rest, o.reset)))
-	default:
-		r, err = p.Undo(ctx, st.Folder)
+		return a.gaveBack(s, r, err, o, o.reset, "is as the source has it")
 	}
-	return a.after(s, r, err, o)
+	r, err = p.Undo(ctx, st.Folder)
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		s.object(map[string]pull.Report{"report": r})
+	} else if !o.quiet {
+		s.pulled(r, a.fromHere(r.Folder))
+	}
+	return nil
 }
 
 // fromBackup brings files of a backup back, or prints one.
@@ -165,22 +173,26 @@ func (a *app) fromBackup(ctx context.Context, s *screen, p *pull.Puller, files [
 			return p.Recover(ctx, st.Folder, o.showBackup, file, a.stdout)
 		}
 		r, err := p.Restore(ctx, st.Folder, o.recover, file)
-		if err := a.after(s, r, err, o); err != nil {
+		if err := a.gaveBack(s, r, err, o, f, "is as it was kept in "+o.recover); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// after says what was done to a folder.
-func (a *app) after(s *screen, r pull.Report, err error, o pullOptions) error {
+// gaveBack says that a file is back, and where what stood there went.
+func (a *app) gaveBack(s *screen, r pull.Report, err error, o pullOptions, file, how string) error {
 	switch {
 	case err != nil:
 		return err
 	case o.asJSON:
 		s.object(map[string]pull.Report{"report": r})
-	case !o.quiet:
-		s.pulled(r, a.fromHere(r.Folder))
+	case o.quiet:
+	default:
+		s.result("%s %s.", file, how)
+		if r.Undo != "" {
+			s.result("To have yours again: daypass pull --recover %s %s", r.Undo, shellWord(file))
+		}
 	}
 	return nil
 }
