@@ -309,7 +309,9 @@ func (st *site) does(run func(ctx context.Context, r Request, told func(pull.Eve
 
 func (st *site) updates() func() {
 	st.pulledBefore()
-	st.does(func(_ context.Context, r Request, _ func(pull.Event)) (pull.Report, error) { return updated(r.Folder), nil })
+	st.does(func(_ context.Context, r Request, _ func(pull.Event)) (pull.Report, error) {
+		return updated(r.Folder), nil
+	})
 	return nil
 }
 
