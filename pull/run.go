@@ -104,14 +104,30 @@ func (r *run) fetch(ctx context.Context, repo *plumbing.Repo, depth int, have pl
 	r.event(Fetching, r.source)
 	snap, err := r.p.source().Fetch(ctx, repo, snapshot.Ask{
 		URL: r.ask.URL, Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have,
-		Progress: func(g snapshot.Progress) {
-			if r.ask.Events != nil {
-				r.ask.Events(Event{Phase: Fetching, Text: g.Text, Bytes: g.Bytes, Files: g.Done, FilesTotal: g.Total, At: r.p.Now()})
-			}
-		},
+		Progress: r.progress(),
 	})
 	r.snap, r.tip = snap, snap.Tip
 	return err
+}
+
+// tellEvery is how often an event says the same in other numbers.
+const tellEvery = 100 * time.Millisecond
+
+// progress turns what a fetch tells into events, and not every word of it.
+func (r *run) progress() func(snapshot.Progress) {
+	if r.ask.Events == nil {
+		return nil
+	}
+	var text string
+	var told time.Time
+	return func(g snapshot.Progress) {
+		now := r.p.Now()
+		if g.Text == text && g.Done != g.Total && now.Sub(told) < tellEvery {
+			return
+		}
+		text, told = g.Text, now
+		r.ask.Events(Event{Phase: Fetching, Text: g.Text, Bytes: g.Bytes, Files: g.Done, FilesTotal: g.Total, At: now})
+	}
 }
 
 // empty reports whether a folder is one with nothing in it.
