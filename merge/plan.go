@@ -348,7 +348,7 @@ func (p *planner) moveSteps(asided map[string]bool) (first, then []Step) {
 		out := s
 		out.Path, out.Theirs, out.Temporary = p.free(Between+p.Stamp, ""), Entry{}, true
 		first = append(first, out)
-		s.From = out.Path
+		s.From, s.Was = out.Path, out.From
 		late = append(late, s)
 	}
 	return first, append(then, late...)

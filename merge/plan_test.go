@@ -170,6 +170,8 @@ var rules = []situation{
 	{name: "a folder with work becomes a file, and the work moves", base: "d/a=1 e=2", disk: "d/a=1mine d/own=3 e=2", theirs: "d=9 f/a=1 e=2", want: "d=9 d" + aside + "/own=3 e=2 f/a=1mine", steps: "move ~, aside d" + aside + ", move f/a, take d"},
 	{name: "names that are taken", base: "f.md=1", disk: "f.md=1 g.md=mine g" + aside + ".md=mine2", theirs: "f.md=1 g.md=2 g" + aside + "_1.md=3", want: "f.md=1 g.md=2 g" + aside + ".md=mine2 g" + aside + "_1.md=3 g" + aside + "_2.md=mine", steps: "aside g" + aside + "_2.md, take g.md, take g" + aside + "_1.md"},
 	{name: "a hidden name has no extension", disk: ".bashrc=mine", theirs: ".bashrc=1", want: ".bashrc=1 .bashrc" + aside + "=mine", steps: "aside .bashrc" + aside + ", take .bashrc"},
+	{name: "a version in which a file is a folder, too", theirs: "d=1 d/a=2 d/b=3", want: "d/a=2 d/b=3", steps: "skip d, take d/a, take d/b"},
+	{name: "a version in which a file is a folder, too: the next pull", base: "d=1 d/a=2", disk: "d/a=2", theirs: "d=1 d/a=3", want: "d/a=3", steps: "take d/a"},
 	{name: "a submodule is no file", base: "f=1", disk: "f=1 sub/x=1", theirs: "f=2 sub%=1", want: "f=2 sub/x=1", steps: "take f"},
 }
 

@@ -105,8 +105,10 @@ type Step struct {
 	Base, Ours, Theirs Entry
 	// Mode is what the file has after a Take, Merge, Restore or Chmod.
 	Mode uint32
-	// Temporary marks a Move to a name that begins with Between.
+	// Temporary marks a Move to a name that begins with Between. Was is the name that
+	// the file had before, of the Move that takes it from there.
 	Temporary bool
+	Was       string
 }
 
 // Changes reports whether the step changes the disk.

@@ -44,35 +44,37 @@ func (e Entry) isRegular() bool { return e.Mode == Regular || e.Mode == Executab
 // stands; of a file and a folder the folder.
 func (in Input) tree(files map[string]Entry) (tree, []Step) {
 	t := make(tree, len(files))
-	if !in.Fold {
-		for path, e := range files {
-			if e.isFile() {
-				t[path] = node{path, e}
-			}
-		}
-		return t, nil
-	}
 	var left []Step
-	folders := map[string]string{}
-	for _, path := range slices.Sorted(maps.Keys(files)) {
-		for dir := range above(path) {
-			if k := fold(dir); folders[k] == "" {
-				folders[k] = dir
-			}
-		}
+	skip := func(n node, other string) {
+		left = append(left, Step{Do: Skip, Path: n.path, From: other, Theirs: n.Entry})
 	}
-	for _, path := range slices.Sorted(maps.Keys(files)) {
-		e, k := files[path], fold(path)
+	paths := maps.Keys(files)
+	if in.Fold {
+		paths = slices.Values(slices.Sorted(paths))
+	}
+	for path := range paths {
+		n, k := node{path, files[path]}, in.key(path)
 		other, taken := t[k]
 		switch {
-		case !e.isFile():
-		case folders[k] != "":
-			left = append(left, Step{Do: Skip, Path: path, From: folders[k], Theirs: e})
+		case !n.isFile():
 		case taken:
-			left = append(left, Step{Do: Skip, Path: path, From: other.path, Theirs: e})
+			skip(n, other.path)
 		default:
-			t[k] = node{path, e}
+			t[k] = n
 		}
+	}
+	clashes := tree{}
+	for k, n := range t {
+		for dir := range above(k) {
+			_, file := t[dir]
+			if first, known := clashes[dir]; file && (!known || n.path < first.path) {
+				clashes[dir] = n
+			}
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(clashes)) {
+		skip(t[k], clashes[k].path)
+		delete(t, k)
 	}
 	return t, left
 }
