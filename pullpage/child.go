@@ -319,9 +319,6 @@ func (p Program) Upstream(ctx context.Context, folder, file string, w io.Writer)
 	c := p.command(ctx, folder, "pull", "--show-upstream="+file)
 	c.Stdout, c.Stderr = w, &why
 	if err := c.Run(); err != nil {
-		if errors.Is(err, errTooLarge) {
-			return err
-		}
 		return notShown(strings.TrimSpace(firstLine(why.String())))
 	}
 	return nil

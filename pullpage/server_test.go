@@ -158,9 +158,10 @@ func TestTokens(t *testing.T) {
 // for the folder has to wait.
 func TestOnePullOfAFolder(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Settings.Owners = []string{"github.com"} })
-	free := make(chan struct{})
+	free, begun := make(chan struct{}), make(chan struct{}, 10)
 	w.run = func(_ context.Context, r Request, told func(pull.Event)) (pull.Report, error) {
 		told(pull.Event{Phase: pull.Fetching, Files: 1, FilesTotal: 3})
+		begun <- struct{}{}
 		<-free
 		return pull.Report{Folder: r.Folder, Same: true}, nil
 	}
@@ -173,6 +174,7 @@ func TestOnePullOfAFolder(t *testing.T) {
 		}
 		ids = append(ids, got.Body.String())
 	}
+	<-begun
 	if ids[0] != ids[1] || ids[1] != ids[2] || len(w.pulled()) != 1 {
 		t.Errorf("pulls %v, answers %q", w.pulled(), ids)
 	}

@@ -40,13 +40,13 @@ func (v *visit) filePage() error {
 	}
 	theirs := limited{left: maxShown}
 	if err := v.s.c.Upstream(v.r.Context(), folder, file, &theirs); err != nil {
-		if errors.Is(err, errTooLarge) {
+		if theirs.over {
 			return notShown("the instructor's version is larger than 2 MB")
 		}
 		return err
 	}
-	view := fileView{Folder: rel, File: file, Same: bytes.Equal(ours, theirs.Bytes())}
-	if view.Rows, view.Cells, err = sides(ours, theirs.Bytes(), strings.HasSuffix(strings.ToLower(file), ".ipynb")); err != nil {
+	view := fileView{Folder: rel, File: file, Same: bytes.Equal(ours, theirs.held)}
+	if view.Rows, view.Cells, err = sides(ours, theirs.held, strings.HasSuffix(strings.ToLower(file), ".ipynb")); err != nil {
 		return err
 	}
 	if view.Token, err = v.s.token(boundTo("reset", "", "", rel, file, "", "", "")); err != nil {
@@ -57,18 +57,20 @@ func (v *visit) filePage() error {
 
 var errTooLarge = errors.New("larger than is shown")
 
-// limited is a buffer that takes only so much.
+// limited takes only so much.
 type limited struct {
-	bytes.Buffer
+	held []byte
 	left int
+	over bool // more came
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if len(p) > l.left {
+	if l.over = l.over || len(p) > l.left; l.over {
 		return 0, errTooLarge
 	}
 	l.left -= len(p)
-	return l.Buffer.Write(p)
+	l.held = append(l.held, p...)
+	return len(p), nil
 }
 
 func (s *Server) queryOf(pairs ...string) (string, error) {
