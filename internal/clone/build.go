@@ -285,10 +285,11 @@ func HoldsSecret(address string) bool {
 	if i < 0 {
 		return tokenShape().MatchString(rest)
 	}
-	user, password, _ := strings.Cut(authority[:i], ":")
+	user := authority[:i]
 	if plain, err := url.PathUnescape(user); err == nil {
 		user = plain
 	}
+	user, password, _ := strings.Cut(user, ":")
 	named := strings.EqualFold(user, "x-access-token") || strings.EqualFold(user, "oauth2")
 	return password != "" || tokenShape().MatchString(user) || named && !strings.HasPrefix(scheme, "ssh")
 }

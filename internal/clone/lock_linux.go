@@ -34,8 +34,8 @@ func working(folder, file string) (alive, known bool) {
 		return false, false
 	}
 	if real, err := filepath.EvalSymlinks(folder); err == nil {
-		folder = real
 		file = filepath.Join(real, strings.TrimPrefix(file, folder))
+		folder = real
 	}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())

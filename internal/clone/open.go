@@ -279,16 +279,16 @@ func (s settings) form() string {
 		if one.section != "extensions" || one.hasSub {
 			continue
 		}
-		v := strings.ToLower(one.text())
+		v := one.text()
 		switch one.name {
 		case "noop", "noop-v1", "preciousobjects", "partialclone", "worktreeconfig", "relativeworktrees":
 		case "objectformat":
 			if v != "sha1" && v != "sha256" || version != "1" {
-				return "it has the object format " + clip(one.text())
+				return "it has the object format " + clip(v)
 			}
 		case "refstorage":
 			if v != "files" {
-				return "it keeps its branches as " + clip(one.text())
+				return "it keeps its branches as " + clip(v)
 			}
 		default:
 			return "it uses git's extension " + clip(one.name)
