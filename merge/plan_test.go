@@ -125,6 +125,7 @@ var beyond = []situation{
 	{name: "folder that is no clone", disk: "a=1 b=mine", theirs: "a=1 b=2 c=3", adopt: true, want: "a=1 b=mine c=3", steps: "adopt a, keep b, take c"},
 	{name: "folder that is no clone, the next pull", base: "a=1 b=2 c=3", disk: "a=1 b=mine c=3", theirs: "a=1 b=2 c=3", want: "a=1 b=mine c=3"},
 	{name: "folder that is no clone, with a file in the way", disk: "d=mine", theirs: "d/a=1", adopt: true, want: "d" + aside + "=mine d/a=1", steps: "aside d" + aside + ", take d/a"},
+	{name: "a clone of somebody else's making, with a base", base: "a=1", disk: "a=1 b=mine", theirs: "a=1 b=2", adopt: true, want: "a=1 b=2 b" + aside + "=mine", steps: "aside b" + aside + ", take b"},
 	{name: "only the mode changed upstream", base: "f=1", disk: "f=1", theirs: "f!=1", want: "f!=1", steps: "take f"},
 	{name: "only the mode changed upstream, the user edited", base: "f=1", disk: "f=1mine", theirs: "f!=1", want: "f!=1mine", steps: "chmod f"},
 	{name: "the user's mode stays when upstream edits", base: "f=1", disk: "f!=1", theirs: "f=2", want: "f!=2", steps: "take f"},

@@ -40,7 +40,8 @@ type Input struct {
 	// renamed or removed, at most [MaxSimilar] times. nil: no renames are looked for.
 	Similar func(base, theirs Entry) bool
 	// Adopt is for a folder that was never delivered to: a file of the user's where
-	// Theirs has another stays where it is, and counts as their change.
+	// Theirs has another stays where it is, and counts as their change. Where there is a
+	// Base it means nothing.
 	Adopt bool
 	// Fold is for a disk that knows no case.
 	Fold bool
