@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/daypass-dev/daypass/internal/plumbing"
 	"github.com/daypass-dev/daypass/merge"
@@ -275,7 +276,8 @@ func (h *hand) move(o *op) error {
 	if err != nil {
 		return ignoreMissing(err)
 	}
-	if _, err := h.t.lstat(o.Path); err == nil {
+	// On a disk without case a file may have its new name already.
+	if there, err := h.t.lstat(o.Path); err == nil && !(os.SameFile(fi, there) && strings.EqualFold(o.From, o.Path)) {
 		o.late = !h.replay
 		return nil
 	}

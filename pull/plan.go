@@ -200,6 +200,9 @@ func (pl *plan) step(s merge.Step) error {
 	case merge.Move:
 		pl.ops = append(pl.ops, op{Do: opMove, Path: s.Path, From: s.From, Old: s.Ours, User: true})
 		c.What = Moved
+		if s.Was != "" {
+			c.From = s.Was
+		}
 	default:
 		return pl.still(s, c)
 	}
