@@ -83,7 +83,7 @@ func cleanFolder(folder string) (string, *daypass.Problem) {
 
 // choose sorts the files into those to deliver and the rest.
 func (c *content) choose(files []plumbing.File, folder string) error {
-	sizes, err := c.sizes(files)
+	heads, err := c.heads(files)
 	if err != nil {
 		return err
 	}
@@ -99,18 +99,18 @@ func (c *content) choose(files []plumbing.File, folder string) error {
 		clean, why, ok := Name(f.Path)
 		switch {
 		case !ok:
-			c.leave(f, why, sizes[i])
+			c.leave(f, why, heads[i])
 		case clean != f.Path:
 			escaped = append(escaped, i) // names as they are go first
 		default:
-			err = c.take(f, sizes[i], taken)
+			err = c.take(f, heads[i], taken)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	for _, i := range escaped {
-		if err := c.rename(files[i], sizes[i], taken); err != nil {
+		if err := c.rename(files[i], heads[i], taken); err != nil {
 			return err
 		}
 	}
@@ -122,29 +122,29 @@ func (c *content) choose(files []plumbing.File, folder string) error {
 	return c.within()
 }
 
-// sizes asks for those of all files at once; -1 for what did not come, and for
-// submodules, whose commits are elsewhere.
-func (c *content) sizes(files []plumbing.File) ([]int64, error) {
+// heads asks for those of all files at once. Submodules have none: their commits are
+// elsewhere.
+func (c *content) heads(files []plumbing.File) ([]plumbing.Head, error) {
 	oids := make([]plumbing.OID, len(files))
 	for i, f := range files {
 		oids[i] = f.OID
 	}
-	return c.objects.Sizes(oids)
+	return c.objects.Heads(oids)
 }
 
-func (c *content) leave(f plumbing.File, why string, size int64) {
+func (c *content) leave(f plumbing.File, why string, head plumbing.Head) {
 	c.s.Rest = append(c.s.Rest, f)
-	c.s.Left = append(c.s.Left, Left{Path: f.Path, Why: why, Size: max(size, 0)})
+	c.s.Left = append(c.s.Left, Left{Path: f.Path, Why: why, Size: head.Size})
 }
 
 // take delivers a file, or says why not.
-func (c *content) take(f plumbing.File, size int64, taken map[string]bool) error {
-	why, err := c.whyNot(f, size, taken)
+func (c *content) take(f plumbing.File, head plumbing.Head, taken map[string]bool) error {
+	why, err := c.whyNot(f, head, taken)
 	if err != nil {
 		return err
 	}
 	if why != "" {
-		c.leave(f, why, size)
+		c.leave(f, why, head)
 		return nil
 	}
 	taken[f.Path] = true
@@ -154,12 +154,12 @@ func (c *content) take(f plumbing.File, size int64, taken map[string]bool) error
 		}
 		taken[dir+"/"] = true
 	}
-	c.s.Files, c.s.Bytes = append(c.s.Files, f), c.s.Bytes+size
+	c.s.Files, c.s.Bytes = append(c.s.Files, f), c.s.Bytes+head.Size
 	return nil
 }
 
 // whyNot says why a file with a good name is not delivered, or "".
-func (c *content) whyNot(f plumbing.File, size int64, taken map[string]bool) (string, error) {
+func (c *content) whyNot(f plumbing.File, head plumbing.Head, taken map[string]bool) (string, error) {
 	limit := c.g.Limits.File
 	switch f.Mode {
 	case plumbing.Gitlink:
@@ -179,14 +179,19 @@ func (c *content) whyNot(f plumbing.File, size int64, taken map[string]bool) (st
 			break
 		}
 	}
-	if size < 0 || limit >= 0 && size > limit {
-		c.s.Partial = c.s.Partial || size < 0
+	switch {
+	case head.Kind == "":
+		c.s.Partial = true
+		return "larger than " + bytesOf(limit), nil
+	case head.Kind != plumbing.BlobKind:
+		return "neither a file nor a link", nil
+	case limit >= 0 && head.Size > limit:
 		return "larger than " + bytesOf(limit), nil
 	}
 	if f.Mode != plumbing.Symlink {
 		return "", nil
 	}
-	if size > MaxPath {
+	if head.Size > MaxPath {
 		return "a link that leads out of the folder", nil
 	}
 	_, target, err := c.objects.Read(f.OID)
@@ -198,12 +203,12 @@ func (c *content) whyNot(f plumbing.File, size int64, taken map[string]bool) (st
 }
 
 // rename delivers a file under the name that [Name] gives it.
-func (c *content) rename(f plumbing.File, size int64, taken map[string]bool) error {
+func (c *content) rename(f plumbing.File, head plumbing.Head, taken map[string]bool) error {
 	clean, why, _ := Name(f.Path)
 	as := f
 	as.Path = clean
 	n := len(c.s.Files)
-	if err := c.take(as, size, taken); err != nil || len(c.s.Files) == n {
+	if err := c.take(as, head, taken); err != nil || len(c.s.Files) == n {
 		if err == nil {
 			last := len(c.s.Left) - 1
 			c.s.Left[last].Path, c.s.Rest[len(c.s.Rest)-1] = f.Path, f
@@ -211,7 +216,7 @@ func (c *content) rename(f plumbing.File, size int64, taken map[string]bool) err
 		return err
 	}
 	c.s.Rest = append(c.s.Rest, f)
-	c.s.Left = append(c.s.Left, Left{Path: f.Path, Why: why, As: clean, Size: size})
+	c.s.Left = append(c.s.Left, Left{Path: f.Path, Why: why, As: clean, Size: head.Size})
 	return nil
 }
 
@@ -244,12 +249,12 @@ func (c *content) pointers() error {
 	if !uses {
 		return nil
 	}
-	sizes, err := c.sizes(c.s.Files)
+	heads, err := c.heads(c.s.Files)
 	if err != nil {
 		return err
 	}
 	for i, f := range c.s.Files {
-		if sizes[i] < 80 || sizes[i] > 1024 || f.Mode == plumbing.Symlink {
+		if heads[i].Size < 80 || heads[i].Size > 1024 || f.Mode == plumbing.Symlink {
 			continue
 		}
 		_, data, err := c.objects.Read(f.OID)

@@ -20,16 +20,17 @@ type cause struct {
 var causes = []cause{
 	{[]string{"No space left on device", "Disk quota exceeded", "disk quota exceeded"}, full},
 	{[]string{"dubious ownership"}, dubious},
-	{[]string{"fsck error", "error in object", "fsck failed", "badly formed tree"}, dangerous},
+	{[]string{"error: object ", "fsck error", "error in object", "fsck failed", "badly formed tree"}, dangerous},
 	{[]string{"transport '", "protocol '"}, notAllowed},
 	{[]string{"Host key verification failed", "Permission denied (publickey", "Permission denied (keyboard", "Too many authentication failures", "no matching host key"}, sshKey},
 	{[]string{"SSL certificate problem", "server certificate verification failed", "SSL peer certificate", "certificate verify failed", "unable to get local issuer", "error setting certificate", "CAfile", "no alternative certificate subject name", "SSL: no alternative"}, certificate},
 	{[]string{"could not read Username", "could not read Password", "Authentication failed", "Repository not found", "returned error: 401", "returned error: 403", "returned error: 404", "told us to quit", "Access denied", "terminal prompts disabled",
 		"HTTP Basic: Access denied", "does not appear to be a git repository", "not valid: is this a git repository", "unable to update url base from redirection", "access denied or repository not exported", "project you were looking for could not be found", "' not found"}, noAccess},
-	{[]string{"Could not resolve", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Couldn't connect", "Network is unreachable", "No route to host", "Operation timed out", "Empty reply", "unable to connect", "Could not connect", "SSL_connect", "SSL connect", "gnutls_handshake", "proxy", "Proxy", "Timeout was reached", "Temporary failure", "Name or service not known"}, unreachable},
+	{[]string{"Could not resolve", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Couldn't connect", "Network is unreachable", "No route to host", "Operation timed out", "Empty reply", "unable to connect", "Could not connect", "SSL_connect", "SSL connect", "gnutls_handshake", "CONNECT tunnel", "proxy", "Proxy", "Timeout was reached", "Temporary failure", "Name or service not known"}, unreachable},
 	{[]string{"returned error: 5", "returned error: 429"}, unreachable},
 	{[]string{"not our ref", "unadvertised object", "no such remote ref", "couldn't find remote ref"}, notGiven},
-	{[]string{"early EOF", "unexpected disconnect", "RPC failed", "invalid index-pack output", "hung up", "curl 18", "curl 56", "curl 92", "bad pack header", "protocol error", "expected flush", "unexpected EOF", "unable to access"}, broken},
+	{[]string{"early EOF", "unexpected disconnect", "RPC failed", "invalid index-pack output", "hung up", "curl 18", "curl 56", "curl 92", "bad pack header", "protocol error", "expected flush", "unexpected EOF"}, broken},
+	{[]string{"unable to access"}, unreachable},
 }
 
 // problem says for people what a failed git meant. text is what git said.

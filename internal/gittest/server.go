@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/cgi"
@@ -110,7 +111,7 @@ func (s *Server) backend(git string) http.Handler {
 	for i, kv := range config {
 		env = append(env, "GIT_CONFIG_KEY_"+strconv.Itoa(i)+"="+kv[0], "GIT_CONFIG_VALUE_"+strconv.Itoa(i)+"="+kv[1])
 	}
-	return &cgi.Handler{Path: git, Args: []string{"http-backend"}, Dir: s.Root, Env: env, Stderr: io.Discard}
+	return &cgi.Handler{Path: git, Args: []string{"http-backend"}, Dir: s.Root, Env: env, Stderr: io.Discard, Logger: log.New(io.Discard, "", 0)}
 }
 
 // Fault adds a fault; with none given it takes all away.

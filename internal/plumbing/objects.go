@@ -156,11 +156,22 @@ func (o *Objects) Size(oid OID) (int64, error) {
 	return size, err
 }
 
-// Sizes returns the sizes of many objects in one go; -1 for those that are missing.
-func (o *Objects) Sizes(oids []OID) ([]int64, error) {
+// A Head is what an object is and how large. Its Kind is "" where it is missing.
+type Head struct {
+	Kind Kind
+	Size int64
+}
+
+// Heads asks for many objects in one go.
+func (o *Objects) Heads(oids []OID) ([]Head, error) {
 	b, err := o.start(&o.sizes, "--batch-check")
 	if err != nil {
 		return nil, err
+	}
+	for _, oid := range oids {
+		if !oid.Valid() {
+			return nil, fmt.Errorf("%w: %q", ErrMissing, oid)
+		}
 	}
 	sent := make(chan error, 1)
 	go func() {
@@ -171,18 +182,28 @@ func (o *Objects) Sizes(oids []OID) ([]int64, error) {
 		}
 		sent <- w.Flush()
 	}()
-	out := make([]int64, len(oids))
+	out := make([]Head, len(oids))
 	for i, oid := range oids {
-		_, size, err := b.head(oid)
-		switch {
-		case errors.Is(err, ErrMissing):
-			size = -1
-		case err != nil:
+		kind, size, err := b.head(oid)
+		if err != nil && !errors.Is(err, ErrMissing) {
 			return nil, err
 		}
-		out[i] = size
+		out[i] = Head{kind, size}
 	}
 	return out, <-sent
+}
+
+// Sizes is [Objects.Heads] for who knows what they are: -1 is missing.
+func (o *Objects) Sizes(oids []OID) ([]int64, error) {
+	heads, err := o.Heads(oids)
+	out := make([]int64, len(heads))
+	for i, h := range heads {
+		out[i] = h.Size
+		if h.Kind == "" {
+			out[i] = -1
+		}
+	}
+	return out, err
 }
 
 // Close ends what runs. Objects are not asked any more.
