@@ -27,7 +27,9 @@ func TestFigures(t *testing.T) {
 	const n = 9
 	if os.Getenv("DAYPASS_FIGURES") == "phases" {
 		var begun time.Time
-		ask.Events = func(e Event) { t.Logf("%6.1f ms %s %s", float64(time.Since(begun).Microseconds())/1000, e.Phase, e.Text) }
+		ask.Events = func(e Event) {
+			t.Logf("%6.1f ms %s %s", float64(time.Since(begun).Microseconds())/1000, e.Phase, e.Text)
+		}
 		for i := range 3 {
 			begun = time.Now()
 			ask.Folder = filepath.Join(d.home, "phase"+strconv.Itoa(i))

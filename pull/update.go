@@ -23,7 +23,10 @@ func (r *run) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.rep.Old, r.rep.New, r.rep.Branch = r.st.rec.Commit, string(r.tip.Commit), r.tip.Name
+	r.rep.New, r.rep.Branch = string(r.tip.Commit), r.tip.Name
+	if r.st != nil {
+		r.rep.Old = r.st.rec.Commit
+	}
 	if r.upToDate(missing) {
 		r.rep.Same = true
 		return nil
@@ -197,7 +200,7 @@ func (r *run) round(ctx context.Context, o *plumbing.Objects, base, cache delive
 	t.plain = r.st.rec.Disk.Plain
 	pl := r.newPlan(t, o, base, r.theirs())
 	pl.cache = cache
-	if err := pl.make(ctx, missing, r.st.rec.Commit == ""); err != nil {
+	if err := pl.make(ctx, missing, r.st.rec.Commit == "" && r.base == ""); err != nil {
 		return false, err
 	}
 	r.rep.Changes = append(r.rep.Changes, pl.notes...)
