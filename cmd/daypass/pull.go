@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -169,7 +170,7 @@ func (a *app) runPull(ctx context.Context, p *pull.Puller, ask pull.Ask, o pullO
 	report, err := p.Pull(ctx, ask)
 	bar.end()
 	if err != nil {
-		return stopped(ctx, err, ask, bar.phase())
+		return a.access(stopped(ctx, err, ask, bar.phase()), ask.URL)
 	}
 	if o.asJSON {
 		s.object(map[string]pull.Report{"report": report})
@@ -189,7 +190,10 @@ func stopped(ctx context.Context, err error, ask pull.Ask, phase pull.Phase) err
 	}
 	out := &daypass.Problem{
 		Code: "DP-365", What: "the pull was stopped", Err: err,
-		Why: ask.Folder + " is as it was", Next: "Run it again when you like; what has come so far need not come again.",
+		Why: ask.Folder + " is as it was", Next: "Run it again when you like.",
+	}
+	if _, serr := os.Lstat(ask.Folder); errors.Is(serr, fs.ErrNotExist) {
+		out.Why = "no folder was made"
 	}
 	if phase == pull.Writing {
 		out.Why = "some files of " + ask.Folder + " are new and some are not yet; each is whole"

@@ -37,8 +37,8 @@ type progress struct {
 
 // A mark is how much had come at a time.
 type mark struct {
-	at   time.Time
-	done int64
+	at          time.Time
+	bytes, done int64
 }
 
 func (a *app) newProgress(s *screen, quiet bool) *progress {
@@ -97,17 +97,20 @@ func (p *progress) event(e pull.Event) {
 	now := p.now()
 	fresh := e.Phase != p.last.Phase
 	if fresh {
-		p.began, p.marks = now, nil
+		p.began = now
+	}
+	done, total := share(e)
+	if was, before := share(p.last); fresh || total != before || done < was {
+		p.marks = nil // another thing is counted
 	}
 	p.last = e
-	done, total := amount(e)
-	p.mark(now, done)
+	p.mark(now, mark{now, e.Bytes, done})
 	last := total > 0 && done >= total
 	switch {
 	case p.s.json:
 		if fresh || last || e.Text != "" && done == 0 || now.Sub(p.shown) >= redrawEvery {
 			p.shown = now
-			p.s.object(map[string]shownEvent{"event": {Event: e, Rate: int64(p.rate()), Left: p.left()}})
+			p.s.object(map[string]shownEvent{"event": {Event: e, Rate: int64(p.rate(mark.inBytes)), Left: p.left()}})
 		}
 	case p.quiet:
 	case p.s.rich:
@@ -130,46 +133,47 @@ type shownEvent struct {
 	Left int64 `json:"seconds_left,omitempty"` // about; 0: not known
 }
 
-// amount is what a phase counts: bytes where it knows them, else files.
-func amount(e pull.Event) (done, total int64) {
-	if e.Bytes > 0 || e.BytesTotal > 0 {
+// share is what a phase counts itself done by: bytes where it knows them all, else
+// files, or git's objects.
+func share(e pull.Event) (done, total int64) {
+	if e.BytesTotal > 0 {
 		return e.Bytes, e.BytesTotal
 	}
 	return e.Files, e.FilesTotal
 }
 
-func (p *progress) mark(now time.Time, done int64) {
-	if n := len(p.marks); n > 0 && (done < p.marks[n-1].done || now.Sub(p.marks[n-1].at) < redrawEvery) {
-		if done < p.marks[n-1].done {
-			p.marks = nil
-		} else {
-			return
-		}
+func (m mark) inBytes() int64 { return m.bytes }
+func (m mark) inDone() int64  { return m.done }
+
+// mark remembers how far it was, ten times a second for as long as a rate needs.
+func (p *progress) mark(now time.Time, m mark) {
+	if n := len(p.marks); n > 0 && now.Sub(p.marks[n-1].at) < redrawEvery {
+		return
 	}
-	p.marks = append(p.marks, mark{now, done})
+	p.marks = append(p.marks, m)
 	for len(p.marks) > 2 && now.Sub(p.marks[0].at) > rateSpan {
 		p.marks = p.marks[1:]
 	}
 }
 
 // rate is how much comes in a second, lately; 0 where that cannot be said.
-func (p *progress) rate() float64 {
+func (p *progress) rate(of func(mark) int64) float64 {
 	if len(p.marks) < 2 {
 		return 0
 	}
-	done, _ := amount(p.last)
-	first := p.marks[0]
-	span := p.now().Sub(first.at)
+	done, _ := share(p.last)
+	first, now := p.marks[0], mark{p.now(), p.last.Bytes, done}
+	span := now.at.Sub(first.at)
 	if span < 300*time.Millisecond {
 		return 0
 	}
-	return float64(done-first.done) / span.Seconds()
+	return float64(of(now)-of(first)) / span.Seconds()
 }
 
-// left is how many seconds the phase will take, or 0.
+// left is how many seconds what is counted will take, or 0.
 func (p *progress) left() int64 {
-	done, total := amount(p.last)
-	rate := p.rate()
+	done, total := share(p.last)
+	rate := p.rate(mark.inDone)
 	if total <= done || rate <= 0 {
 		return 0
 	}
@@ -184,8 +188,7 @@ func (p *progress) left() int64 {
 func (p *progress) parts() []string {
 	e := p.last
 	var out []string
-	done, total := amount(e)
-	if total > 0 {
+	if done, total := share(e); total > 0 {
 		out = append(out, fmt.Sprintf("%d %%", min(done*100/total, 100)))
 	}
 	if e.BytesTotal > 0 {
@@ -193,19 +196,23 @@ func (p *progress) parts() []string {
 	} else if e.Bytes > 0 {
 		out = append(out, size(e.Bytes))
 	}
-	if e.FilesTotal > 0 {
-		out = append(out, fmt.Sprintf("%d of %s", e.Files, plural(int(e.FilesTotal), "file")))
-	} else if e.Files > 0 {
-		out = append(out, plural(int(e.Files), "file"))
+	noun := "file"
+	if e.Phase == pull.Fetching {
+		noun = "object" // git's: what it sends are files, folders and commits
 	}
-	if rate := p.rate(); rate >= 1 && e.Bytes > 0 {
+	if e.FilesTotal > 0 {
+		out = append(out, fmt.Sprintf("%d of %s", e.Files, plural(int(e.FilesTotal), noun)))
+	} else if e.Files > 0 {
+		out = append(out, plural(int(e.Files), noun))
+	}
+	if rate := p.rate(mark.inBytes); rate >= 1 {
 		out = append(out, size(int64(rate))+"/s")
 	}
 	if left := p.left(); left > 0 {
 		out = append(out, remaining(time.Duration(left)*time.Second)+" left")
 	}
-	if len(out) == 0 {
-		out = append(out, remaining(p.now().Sub(p.began)))
+	if since := p.now().Sub(p.began); len(out) == 0 && since >= time.Second {
+		out = append(out, remaining(since))
 	}
 	return out
 }
@@ -216,7 +223,7 @@ func (p *progress) draw() {
 	p.shown, p.drawn = p.now(), true
 	columns := p.width() - 1
 	head, parts := words(p.last.Phase), p.parts()
-	text := head + "  " + strings.Join(parts, "  ")
+	text := strings.TrimSpace(head + "  " + strings.Join(parts, "  "))
 	for len(text) > columns && len(parts) > 0 {
 		parts = parts[:len(parts)-1]
 		text = strings.TrimSpace(head + "  " + strings.Join(parts, "  "))
@@ -224,7 +231,7 @@ func (p *progress) draw() {
 	if len(text) > columns {
 		text = text[:max(columns, 0)]
 	}
-	done, total := amount(p.last)
+	done, total := share(p.last)
 	if room := min(columns-len(text)-4, 30); total > 0 && room >= 8 {
 		full := min(int(float64(room)*float64(done)/float64(total)), room)
 		text = head + "  [" + strings.Repeat("#", full) + strings.Repeat("-", room-full) + "]" + strings.TrimPrefix(text, head)

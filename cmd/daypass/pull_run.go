@@ -10,12 +10,16 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/gitconf"
 	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/provider/github"
 	"github.com/daypass-dev/daypass/pull"
+	"github.com/daypass-dev/daypass/resolve"
 	"github.com/daypass-dev/daypass/snapshot"
+	"github.com/daypass-dev/daypass/wallet"
 )
 
 // dataHome is where what outlives a session is kept for this user.
@@ -154,4 +158,49 @@ func ownedByRoot(file string) bool {
 	}
 	sys, ok := st.Sys().(*syscall.Stat_t)
 	return ok && sys.Uid == 0 && st.Mode().IsRegular() && st.Mode().Perm()&0o022 == 0
+}
+
+// access says more of a repository that could not be read, where this machine's
+// store knows more: whether somebody is logged in there, or could be.
+func (a *app) access(err error, url string) error {
+	var p *daypass.Problem
+	list, perr := resolve.Parse(url)
+	scheme, _, web := strings.Cut(url, "://")
+	if errors.As(err, &p) && p.Code == "DP-312" && strings.Contains(p.Why, "[DP-") { // the helper's own words
+		more := *p
+		more.Why, more.Next = strings.TrimPrefix(p.Why, "daypass: "), "Check the address too, then pull again."
+		return &more
+	}
+	if !errors.As(err, &p) || p.Code != "DP-312" || perr != nil || !web || list[0].Host == "" {
+		return err
+	}
+	cfg, cerr := a.loadConfig()
+	h, herr := github.ParseHost(scheme + "://" + list[0].Host)
+	if cerr != nil || herr != nil {
+		return err
+	}
+	more := *p
+	_, listed := cfg.hosts[h.Name]
+	w, werr := a.openWallet()
+	auth, aerr := a.presenting()
+	switch {
+	case !listed && h != cfg.host && h.Name != github.DotCom && !strings.HasSuffix(h.Name, ".ghe.com"):
+		more.Next = "Check the address. daypass logs in to GitHub hosts only; for " + h.Name + ", ask for an ssh address, or the admins."
+	case werr == nil && holdsUsable(w, auth, h, a.now()):
+		more.Next = `Check the address. You are logged in: "daypass check ` + shellWord(url) + `" says what is missing.`
+	case werr == nil && aerr == nil:
+		var login *daypass.Problem
+		if errors.As(a.noLogin(w, auth, h), &login) {
+			more.Next = "Check the address. If the repository is private: " + login.What + ". " + login.Next
+		}
+	}
+	return &more
+}
+
+// holdsUsable reports whether there is a token for the host.
+func holdsUsable(w *wallet.Wallet, auth wallet.Authority, h github.Host, now time.Time) bool {
+	entries, _, err := w.List()
+	return err == nil && slices.ContainsFunc(entries, func(e wallet.Entry) bool {
+		return e.Authority == auth && e.Scheme == h.Scheme && e.Credential.Scope.Host == h.Name && e.Credential.Usable(now, 0)
+	})
 }

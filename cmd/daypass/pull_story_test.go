@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -51,4 +52,22 @@ func cmdPublish(ts *testscript.TestScript, neg bool, args []string) {
 	commit := git("commit-tree", "-p", branch, "-m", "next week", git("write-tree"))
 	git("update-ref", "refs/heads/"+branch, commit)
 	ts.Setenv("COMMIT", commit)
+}
+
+// asked HOST PATH: waits until the path was asked for once more than at the last
+// such wait.
+func cmdAsked(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: asked HOST PATH")
+	}
+	g, _ := host(ts, args[0])
+	st := stageOf(ts)
+	for range 1200 {
+		if n := g.Count(args[1]); n > st.seen {
+			st.seen = n
+			return
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	ts.Fatalf("nobody asked for %s", args[1])
 }

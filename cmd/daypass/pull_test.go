@@ -180,7 +180,7 @@ func TestProgress(t *testing.T) {
 			t.Errorf("what remains on the line: %q", last)
 		}
 		line := draws[len(draws)-2]
-		for want, from := range map[string]int{"Fetching": 20, "49 %": 20, "49.0 MB of 100.0 MB": 80, "10.0 MB/s": 80, "490 of 1000 files": 80, "6 s left": 80, "[####": 200} {
+		for want, from := range map[string]int{"Fetching": 20, "49 %": 20, "49.0 MB of 100.0 MB": 80, "10.0 MB/s": 80, "490 of 1000 objects": 80, "6 s left": 80, "[####": 200} {
 			if width >= from && !strings.Contains(line, want) {
 				t.Errorf("width %d: %q has no %q", width, line, want)
 			}

@@ -31,7 +31,7 @@ func TestStories(t *testing.T) {
 			"approve": cmdApprove, "deny": cmdDeny, "live": cmdLive, "switch": cmdSwitch, "world": cmdWorld,
 			"nosecret": cmdNoSecret, "requests": cmdRequests, "fault": cmdFault, "code": cmdCode, "later": cmdLater,
 			"install": cmdInstall, "issue": cmdIssue, "broker": cmdBroker, "took": cmdTook,
-			"publish": cmdPublish,
+			"publish": cmdPublish, "asked": cmdAsked,
 		},
 		RequireUniqueNames: true,
 		Deadline:           time.Now().Add(5 * time.Minute),
@@ -64,6 +64,7 @@ type stage struct {
 	skew  time.Duration // the stand-ins' clock is ahead by this
 
 	broker *broker
+	seen   int // how often a path was asked for, by cmdAsked
 }
 
 func (s *stage) now() time.Time {
@@ -235,7 +236,7 @@ func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	kinds := map[string]fake.Fault{
 		"html502": {Kind: fake.FaultHTML502}, "reset": {Kind: fake.FaultReset},
-		"redirect": {Kind: fake.FaultRedirect, URL: stageOf(ts).world.Recorder.URL},
+		"hang": {Kind: fake.FaultHang}, "redirect": {Kind: fake.FaultRedirect, URL: stageOf(ts).world.Recorder.URL},
 	}
 	f, ok := kinds[args[2]]
 	if !ok {
