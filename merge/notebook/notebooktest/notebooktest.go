@@ -181,6 +181,23 @@ func Make(r *rand.Rand, minor int) Pair {
 	return p
 }
 
+// Next makes the pair of the pull after: the student goes on from a merge's result,
+// the instructor from the version delivered last. Numbers begin at from, so that no
+// source is made twice.
+func Next(r *rand.Rand, delivered, result []byte, from int) (Pair, error) {
+	var base, ours Notebook
+	if err := json.Unmarshal(delivered, &base); err != nil {
+		return Pair{}, err
+	}
+	if err := json.Unmarshal(result, &ours); err != nil {
+		return Pair{}, err
+	}
+	m := &maker{r: r, minor: base.Minor, n: from}
+	p := Pair{Base: delivered}
+	p.Ours, p.Theirs = m.student(ours, &p).Bytes(), m.instructor(base, &p).Bytes()
+	return p, nil
+}
+
 func (m *maker) student(n Notebook, p *Pair) Notebook {
 	count := 0
 	mine := make(map[string]bool)
@@ -200,7 +217,7 @@ func (m *maker) student(n Notebook, p *Pair) Notebook {
 		mine[strings.Join(c.Source, "")] = true
 		n.Cells = slices.Insert(n.Cells, m.r.IntN(len(n.Cells)+1), c)
 	}
-	for range m.r.IntN(2) {
+	for range min(len(n.Cells), m.r.IntN(2)) {
 		at := m.r.IntN(len(n.Cells))
 		delete(mine, strings.Join(n.Cells[at].Source, ""))
 		n.Cells = slices.Delete(n.Cells, at, at+1)
@@ -218,8 +235,11 @@ func (m *maker) student(n Notebook, p *Pair) Notebook {
 
 func (m *maker) instructor(n Notebook, p *Pair) Notebook {
 	for range 1 + m.r.IntN(3) {
-		switch at := m.r.IntN(len(n.Cells)); m.r.IntN(3) {
+		switch at := m.r.IntN(max(1, len(n.Cells))); m.r.IntN(3) {
 		case 0:
+			if len(n.Cells) == 0 {
+				continue
+			}
 			old := strings.Join(n.Cells[at].Source, "")
 			n.Cells[at] = m.edit(n.Cells[at], "instructor")
 			if k := slices.Index(p.New, old); k >= 0 {
