@@ -76,6 +76,55 @@ func TestFirstLight(t *testing.T) {
 	s.kept(l)
 }
 
+// TestJourney3 is the class: an old link to Jupyter Notebook, a week's work, the
+// link again, what was kept, the instructor's version, undo, and trouble at the host.
+func TestJourney3(t *testing.T) {
+	s := newStudent(t, jupytertest.Config{})
+	l := newLab(t)
+	link := l.link("urlpath", "notebooks/"+l.name+"/lab.ipynb")
+	s.follow(link)
+	s.press("Continue")
+	s.lands("/notebooks/" + l.name + "/lab.ipynb")
+	s.opened("Read first.")
+	l.works(s)
+	before := s.read(l.name + "/lab.ipynb")
+	l.weekLater(t)
+	s.follow(link)
+	s.lands("/notebooks/" + l.name + "/lab.ipynb")
+	s.opened("Read twice.")
+	s.kept(l)
+
+	s.follow("git-pull/report?folder=" + l.name)
+	s.sees("We kept your answers in 1 cell")
+	s.press("see both versions")
+	s.sees("Use *.")
+	s.sees("return 2 * x")
+
+	s.follow("git-pull/report?folder=" + l.name)
+	s.press("Take the last update back")
+	s.press("Undo the last update")
+	s.wait("the notebook is as it was", func() bool { return s.read(l.name+"/lab.ipynb") == before })
+	if got := s.read(l.name + "/data/rain.csv"); strings.Contains(got, "2,7") {
+		t.Errorf("rain.csv is not as it was: %q", got)
+	}
+	s.follow(link)
+	s.lands("/notebooks/" + l.name + "/lab.ipynb")
+	s.opened("Read twice.")
+	s.kept(l)
+
+	l.host.Fault(gittest.Fault{Status: 503})
+	s.follow(link)
+	s.sees("That did not work")
+	s.sees("DP-")
+	s.sees("What to send your instructor")
+	s.press("Go on without updating")
+	s.lands("/notebooks/" + l.name + "/lab.ipynb")
+	l.host.Fault()
+	if log := s.server.Log(1 << 20); strings.Contains(log, "Traceback") {
+		t.Errorf("the server's log has a traceback:\n%s", log)
+	}
+}
+
 // kept looks for both sides' work.
 func (s *student) kept(l *lab) {
 	s.t.Helper()

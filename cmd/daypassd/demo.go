@@ -32,11 +32,13 @@ and the real git. Nothing leaves the machine and nothing of yours is touched.
                                 server, keep nothing there; what its admin sees and stops
   daypass demo hub --serve      leave that hub up: click through its pages, type in its servers
   daypass demo job              a pass for a night job: one repository, to read, for two hours
-  daypass demo index            a pass for a release: one project of a package index, for an hour`
+  daypass demo index            a pass for a release: one project of a package index, for an hour
+  daypass demo pull             course content: pulled, worked in, pulled again, undone
+  daypass demo pull --serve     leave that world up: click a course's link in a browser`
 
 func (s *app) demoCommand() *cobra.Command {
 	demo := &cobra.Command{
-		Use: "demo [login|hub|job|index]", Short: "See it work on a GitHub that runs on this machine only", Long: demoHelp,
+		Use: "demo [login|hub|job|index|pull]", Short: "See it work on a GitHub that runs on this machine only", Long: demoHelp,
 		Args: none, RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), false) },
 	}
 	var serve bool
@@ -45,7 +47,7 @@ func (s *app) demoCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return s.demoLogin(c.Context(), serve) },
 	}
 	login.Flags().BoolVar(&serve, "serve", false, "leave the world up and say how to try it by hand")
-	demo.AddCommand(login, s.demoHubCommand(), s.demoIndexCommand(), s.demoJobCommand())
+	demo.AddCommand(login, s.demoHubCommand(), s.demoIndexCommand(), s.demoJobCommand(), s.demoPullCommand())
 	return demo
 }
 
@@ -81,7 +83,10 @@ func (s *app) demoLogin(ctx context.Context, serve bool) error {
 	return nil
 }
 
-func (s *app) newDemo() (*demo, error) {
+func (s *app) newDemo() (*demo, error) { return s.newDemoOf(nil) }
+
+// newDemoOf is a demo on a GitHub that starts from a seed; nil is the usual one.
+func (s *app) newDemoOf(seed *fake.Seed) (*demo, error) {
 	bin, err := s.own()
 	if err != nil {
 		return nil, err
@@ -105,7 +110,7 @@ func (s *app) newDemo() (*demo, error) {
 		}
 	}
 	d.world, err = fake.NewWorld(fake.WorldConfig{
-		Dir: filepath.Join(dir, "world"), Git: git,
+		Dir: filepath.Join(dir, "world"), Git: git, Seed: seed,
 		Switches: fake.Switches{Interval: 1, RevokeEndpoint: true},
 	})
 	if err != nil {

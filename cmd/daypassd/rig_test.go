@@ -379,7 +379,7 @@ func (p *person) press(text string) {
 	p.do("press "+text, chromedp.Click(q))
 }
 
-// programs are the three programs as they are shipped, built once for all tests
+// programs are the programs as they are shipped, built once for all tests
 // of a run.
 var programs struct {
 	sync.Once
@@ -391,7 +391,7 @@ func buildPrograms() {
 	if programs.dir, programs.err = os.MkdirTemp("", "daypass-programs-"); programs.err != nil {
 		return
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", programs.dir+"/", "../daypass", "../daypassd", "../git-credential-daypass")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", programs.dir+"/", "../daypass", "../daypassd", "../daypass-page", "../git-credential-daypass")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		programs.err = fmt.Errorf("build the programs: %w\n%s", err, out)
@@ -406,7 +406,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// builtPrograms returns a folder of the test's own with the three programs.
+// builtPrograms returns a folder of the test's own with the programs.
 func builtPrograms(t testing.TB) string {
 	t.Helper()
 	programs.Do(buildPrograms)
@@ -414,7 +414,7 @@ func builtPrograms(t testing.TB) string {
 		t.Fatal(programs.err)
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"daypass", "daypassd", "git-credential-daypass"} {
+	for _, name := range []string{"daypass", "daypassd", "daypass-page", "git-credential-daypass"} {
 		if err := os.Link(filepath.Join(programs.dir, name), filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
