@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/daypass-dev/daypass/internal/gittest"
 	"github.com/daypass-dev/daypass/internal/measure"
@@ -17,22 +16,19 @@ func (b *bench) fresh(s *measure.Stage) {
 		dir := ""
 		return way{
 			prepare: func() { os.RemoveAll(dir); dir = st.folder() },
-			run:     func() time.Duration { return st.run("", command(dir)...) },
+			run:     func() cost { return st.run("", command(dir)...) },
 		}
 	}
 	git := into(func(dir string) []string { return []string{"git", "clone", "--depth", "1", st.url, dir} })
 	ours := into(func(dir string) []string { return st.daypass("pull", st.url, dir) })
 	b.Best(measure.Figure{What: "fresh, of git clone --depth 1", Bound: 1.08, Unit: "times"}, func() float64 {
-		t := turns(20, git, ours)
-		b.Say("fresh: git clone --depth 1 %.1f ms, daypass pull %.1f ms, %.3f times", ms(median(t[0])), ms(median(t[1])), ratio(t[1], t[0]))
-		return ratio(t[1], t[0])
+		return b.ratio("fresh", 20, "git clone --depth 1", git, ours)
 	})
 	if _, ok := st.puller(); !ok {
 		return
 	}
 	theirs := into(func(dir string) []string { args, _ := st.puller(st.url, "main", dir); return args })
-	t := turns(5, theirs, ours)
-	b.Say("fresh: gitpuller %.1f ms, daypass pull %.1f ms, %.2f times", ms(median(t[0])), ms(median(t[1])), ratio(t[1], t[0]))
+	b.ratio("fresh", 5, "gitpuller", theirs, ours)
 }
 
 // again pulls where nothing has changed, beside git's smallest question.
@@ -40,12 +36,10 @@ func (b *bench) again(s *measure.Stage) {
 	st := newSite(b, s)
 	dir := st.folder()
 	st.run("", st.daypass("pull", st.url, dir)...)
-	git := way{run: func() time.Duration { return st.run("", "git", "ls-remote", st.url, "refs/heads/main") }}
-	ours := way{run: func() time.Duration { return st.run("", st.daypass("pull", st.url, dir)...) }}
+	git := way{run: func() cost { return st.run("", "git", "ls-remote", st.url, "refs/heads/main") }}
+	ours := way{run: func() cost { return st.run("", st.daypass("pull", st.url, dir)...) }}
 	b.Best(measure.Figure{What: "nothing new, of git ls-remote", Bound: 1.5, Unit: "times"}, func() float64 {
-		t := turns(40, git, ours)
-		b.Say("nothing new: git ls-remote %.1f ms, daypass pull %.1f ms, %.3f times", ms(median(t[0])), ms(median(t[1])), ratio(t[1], t[0]))
-		return ratio(t[1], t[0])
+		return b.ratio("nothing new", 40, "git ls-remote", git, ours)
 	})
 	// That nothing was found missing must not come from not looking.
 	lost := filepath.Join(dir, "week03", "file0101.py")
@@ -60,11 +54,9 @@ func (b *bench) again(s *measure.Stage) {
 		return
 	}
 	st.run("", args...)
-	theirs := way{run: func() time.Duration { return st.run("", args...) }}
+	theirs := way{run: func() cost { return st.run("", args...) }}
 	b.Best(measure.Figure{What: "nothing new, of nbgitpuller", Bound: 0.15, Unit: "times"}, func() float64 {
-		t := turns(12, theirs, ours)
-		b.Say("nothing new: gitpuller %.1f ms, daypass pull %.1f ms, %.3f times", ms(median(t[0])), ms(median(t[1])), ratio(t[1], t[0]))
-		return ratio(t[1], t[0])
+		return b.ratio("nothing new", 12, "gitpuller", theirs, ours)
 	})
 }
 
@@ -74,14 +66,13 @@ func (b *bench) change(s *measure.Stage) {
 	raw, mine := st.folder(), st.folder()
 	st.run("", "git", "clone", "--depth", "1", st.url, raw)
 	st.run("", st.daypass("pull", st.url, mine)...)
-	git := st.changing(raw, func() time.Duration {
-		return st.run(raw, "git", "fetch") + st.run(raw, "git", "commit", "-am", "mine") + st.run(raw, "git", "merge", "-Xours", "-m", "merge", "origin/main")
+	git := st.changing(raw, func() cost {
+		took := st.run(raw, "git", "fetch").plus(st.run(raw, "git", "commit", "-am", "mine"))
+		return took.plus(st.run(raw, "git", "merge", "-Xours", "-m", "merge", "origin/main"))
 	})
-	ours := st.changing(mine, func() time.Duration { return st.run("", st.daypass("pull", st.url, mine)...) })
+	ours := st.changing(mine, func() cost { return st.run("", st.daypass("pull", st.url, mine)...) })
 	b.Best(measure.Figure{What: "one change each side, of git fetch, commit and merge", Bound: 1.2, Unit: "times"}, func() float64 {
-		t := turns(20, git, ours)
-		b.Say("one change each side: git %.1f ms, daypass pull %.1f ms, %.3f times", ms(median(t[0])), ms(median(t[1])), ratio(t[1], t[0]))
-		return ratio(t[1], t[0])
+		return b.ratio("one change each side", 20, "git", git, ours)
 	})
 	b.Must("both changes are in the folder", st.merged(mine))
 	other := st.folder()
@@ -91,11 +82,9 @@ func (b *bench) change(s *measure.Stage) {
 		return
 	}
 	st.run("", args...)
-	theirs := st.changing(other, func() time.Duration { return st.run("", args...) })
+	theirs := st.changing(other, func() cost { return st.run("", args...) })
 	b.Best(measure.Figure{What: "one change each side, of nbgitpuller", Bound: 0.4, Unit: "times"}, func() float64 {
-		t := turns(10, theirs, ours)
-		b.Say("one change each side: gitpuller %.1f ms, daypass pull %.1f ms, %.3f times", ms(median(t[0])), ms(median(t[1])), ratio(t[1], t[0]))
-		return ratio(t[1], t[0])
+		return b.ratio("one change each side", 10, "gitpuller", theirs, ours)
 	})
 	b.Must("both changes are in nbgitpuller's folder", st.merged(other))
 }
@@ -106,7 +95,7 @@ const (
 )
 
 // changing makes a change on either side before each run.
-func (st *site) changing(dir string, run func() time.Duration) way {
+func (st *site) changing(dir string, run func() cost) way {
 	return way{run: run, prepare: func() {
 		st.version++
 		st.course.Commit("main", "more", gittest.Files{upstreamFile: fmt.Sprintf("version %d\n", st.version)})

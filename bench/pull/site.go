@@ -38,8 +38,13 @@ func (st *site) folder() string {
 	return filepath.Join(st.home, fmt.Sprintf("folder%d", st.folders))
 }
 
-// run runs a program to its end and says how long that took.
-func (st *site) run(dir string, args ...string) time.Duration {
+// A cost is what a run took: by the clock, and of the processors, with all children.
+type cost struct{ wall, cpu time.Duration }
+
+func (c cost) plus(d cost) cost { return cost{c.wall + d.wall, c.cpu + d.cpu} }
+
+// run runs a program to its end and says what that took.
+func (st *site) run(dir string, args ...string) cost {
 	cmd := st.command(dir, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -49,7 +54,7 @@ func (st *site) run(dir string, args ...string) time.Duration {
 	if err != nil {
 		st.s.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out.String())
 	}
-	return took
+	return cost{took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 }
 
 func (st *site) command(dir string, args ...string) *exec.Cmd {
@@ -65,12 +70,13 @@ func (st *site) command(dir string, args ...string) *exec.Cmd {
 // A way is one program's way to do something: prepare is not counted.
 type way struct {
 	prepare func()
-	run     func() time.Duration
+	run     func() cost
 }
 
-// turns runs ways by turns, each going first as often, and returns the time of each in every round.
-func turns(rounds int, ways ...way) [][]time.Duration {
-	out := make([][]time.Duration, len(ways))
+// turns runs ways by turns, each going first as often, and returns what each took in
+// every round.
+func turns(rounds int, ways ...way) [][]cost {
+	out := make([][]cost, len(ways))
 	for i := range rounds + 1 {
 		for j := range ways {
 			k := (i + j) % len(ways)
@@ -85,13 +91,23 @@ func turns(rounds int, ways ...way) [][]time.Duration {
 	return out
 }
 
-// ratio is the median of the ratios within each round.
-func ratio(a, b []time.Duration) float64 {
-	var all []float64
-	for i := range a {
-		all = append(all, float64(a[i])/float64(b[i]))
+// ratio compares two ways by their medians of ratios within each round, and tells of it.
+func (b *bench) ratio(what string, rounds int, peer string, other, ours way) float64 {
+	t := turns(rounds, other, ours)
+	var wall, cpu []float64
+	for i, o := range t[0] {
+		wall = append(wall, float64(t[1][i].wall)/float64(o.wall))
+		cpu = append(cpu, float64(t[1][i].cpu)/float64(o.cpu))
 	}
-	return median(all)
+	took := func(list []cost) float64 {
+		var all []time.Duration
+		for _, c := range list {
+			all = append(all, c.wall)
+		}
+		return ms(median(all))
+	}
+	b.Say("%s: %s %.1f ms, daypass pull %.1f ms; %.3f times, %.2f times the processors' time; load %s", what, peer, took(t[0]), took(t[1]), median(wall), median(cpu), measure.Load())
+	return median(wall)
 }
 
 func median[T float64 | time.Duration](list []T) T {
