@@ -94,7 +94,7 @@ type Update struct {
 	Filter string
 	// Skipped is told each ref of Tracking and Tags that could not be made
 	// because a ref of the user's has its place (refs/heads/a, refs/heads/a/b).
-	Skipped func(ref string)
+	Skipped func(ref string) `json:"-"`
 }
 
 // New is a clone to be made.

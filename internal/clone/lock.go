@@ -1,11 +1,15 @@
 package clone
 
 import (
+	"bytes"
+	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -35,36 +39,51 @@ func (l Lock) Stale() bool {
 }
 
 // Locked tells of an index.lock.
-func (c *Clone) Locked() (Lock, bool) { return c.lockAt(c.git, "index.lock") }
+func (c *Clone) Locked() (Lock, bool) {
+	l, f, err := c.look(c.git, "index.lock")
+	if f != nil {
+		f.Close()
+	}
+	return l, !missing(err)
+}
 
-func (c *Clone) lockAt(d *disk, name string) (Lock, bool) {
+// look opens a lock, and finds out about it. Nobody else can take it over while it is
+// open: of one that is ours and that nobody holds, we hold it now.
+func (c *Clone) look(d *disk, name string) (Lock, *os.File, error) {
+	l := Lock{Path: d.full(name)}
 	info, err := d.root.Lstat(name)
 	if err != nil {
-		return Lock{}, false
+		return l, nil, err
 	}
-	l := Lock{Path: d.full(name), Age: c.now().Sub(info.ModTime())}
-	if text, err := d.read(name, int64(len(mark))); err == nil && string(text) == mark {
-		l.Ours = true
-		if f, err := d.root.OpenFile(name, os.O_RDWR, 0); err == nil {
-			held, known := held(f)
-			f.Close()
-			l.Alive, l.Known = held, known
-			return l, true
+	l.Age = c.now().Sub(info.ModTime())
+	if !info.Mode().IsRegular() {
+		return l, nil, errKind
+	}
+	f, err := d.root.OpenFile(name, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		if !missing(err) {
+			l.Alive, l.Known = working(c.folder, l.Path)
 		}
+		return l, nil, err
 	}
-	l.Alive, l.Known = working(c.folder, l.Path)
-	return l, true
+	text := make([]byte, len(mark)+1)
+	n, _ := io.ReadFull(f, text)
+	if l.Ours = string(text[:n]) == mark; l.Ours {
+		l.Alive, l.Known = held(f)
+	} else {
+		l.Alive, l.Known = working(c.folder, l.Path)
+	}
+	return l, f, nil
 }
 
 // hold takes index.lock, as git does for all that changes the index or HEAD, and returns
 // how to give it back.
 func (c *Clone) hold() (func(), error) {
 	const name = "index.lock"
-	for range 3 {
-		c.git.about("create", name)
-		f, err := c.git.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	for range 20 {
+		f, err := c.makeMark(name)
 		if errors.Is(err, fs.ErrExist) {
-			if !c.takeOver(c.git, name) {
+			if !c.takeOver(c.git, name, nil) {
 				return nil, lockedBy(c.git.full(name))
 			}
 			continue
@@ -72,14 +91,8 @@ func (c *Clone) hold() (func(), error) {
 		if err != nil {
 			return nil, err
 		}
-		c.git.about("written", name)
-		keep(f) // before the mark: who reads the mark may ask who holds it
-		if _, err := f.WriteString(mark); err != nil {
-			f.Close()
-			c.git.root.Remove(name)
-			return nil, err
-		}
 		return func() {
+			c.ended = time.Time{}
 			c.git.about("remove", name)
 			c.git.root.Remove(name)
 			f.Close()
@@ -88,36 +101,76 @@ func (c *Clone) hold() (func(), error) {
 	return nil, lockedBy(c.git.full(name))
 }
 
-// takeOver takes a lock away that nobody holds any more, and reports whether it did. It is
-// renamed first, so that of two who try one succeeds.
-func (c *Clone) takeOver(d *disk, name string) bool {
-	l, ok := c.lockAt(d, name)
-	if !ok {
-		return true // given back meanwhile
-	}
-	info, err := d.root.Lstat(name)
+// makeMark makes a lock that is marked and held from its first moment: under another name
+// first, where there are hard links.
+func (c *Clone) makeMark(name string) (*os.File, error) {
+	making := name + ".daypass-" + rand.Text()[:8]
+	c.git.about("create", making)
+	f, err := c.markAt(making)
 	if err != nil {
-		return missing(err)
+		return nil, err
 	}
-	after := !c.ended.IsZero() && !info.ModTime().Before(c.ended) && !l.Alive
-	if !l.Stale() && !after {
+	c.git.about("link", name)
+	err = c.git.root.Link(making, name)
+	c.git.about("remove", making)
+	c.git.root.Remove(making)
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return c.markAt(name)
+}
+
+func (c *Clone) markAt(name string) (*os.File, error) {
+	f, err := c.git.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	keep(f)
+	if _, err := f.WriteString(mark); err != nil {
+		return nil, errors.Join(err, f.Close(), c.git.root.Remove(name))
+	}
+	return f, nil
+}
+
+// takeOver takes a lock away that nobody holds any more, and reports whether it is gone.
+// What was to be written stands in data: a lock that holds just that, or nothing, was made
+// by the daypass whose index.lock was taken over before.
+func (c *Clone) takeOver(d *disk, name string, data []byte) bool {
+	l, f, err := c.look(d, name)
+	if f != nil {
+		defer f.Close()
+	}
+	if err != nil {
+		return missing(err) // given back meanwhile
+	}
+	info, err := f.Stat()
+	if err != nil || !l.Stale() && !c.leftByUs(l, info, f, data) {
 		return false
 	}
-	aside := name + ".left"
-	if err := d.rename(name, aside); err != nil {
-		return missing(err)
-	}
-	got, err := d.root.Lstat(aside)
-	if err == nil && !os.SameFile(info, got) { // another took it over, and works now
-		d.root.Link(aside, name)
-		d.root.Remove(aside)
-		return false
+	now, err := d.root.Lstat(name)
+	if err != nil || !os.SameFile(info, now) {
+		return true // another took it over: look again
 	}
 	if l.Ours {
 		c.ended = info.ModTime().Add(-time.Second)
 	}
-	d.root.Remove(aside)
-	return true
+	d.about("remove", name)
+	return d.root.Remove(name) == nil
+}
+
+func (c *Clone) leftByUs(l Lock, info fs.FileInfo, f *os.File, data []byte) bool {
+	if c.ended.IsZero() || l.Alive || data == nil || info.ModTime().Before(c.ended) || info.Size() > int64(len(data)) {
+		return false
+	}
+	text := make([]byte, info.Size())
+	if _, err := f.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	return bytes.HasPrefix(data, text)
 }
 
 // lock makes name.lock with what name is to hold, waits where another holds it, and
@@ -132,7 +185,7 @@ func (c *Clone) lock(d *disk, name string, data []byte) (commit func() error, dr
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, nil, err
 		}
-		if c.takeOver(d, at) {
+		if c.takeOver(d, at, data) {
 			continue
 		}
 		if waited >= patience {

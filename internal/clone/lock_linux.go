@@ -12,7 +12,10 @@ import (
 
 // keep holds a file until it is closed, or its process ends. Where the file system knows
 // no such locks, nothing is held.
-func keep(f *os.File) { syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+func keep(f *os.File) {
+	for syscall.Flock(int(f.Fd()), syscall.LOCK_EX) == syscall.EINTR {
+	}
+}
 
 // held reports whether somebody keeps a file, and whether that can be known.
 func held(f *os.File) (held, known bool) {
