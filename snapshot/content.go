@@ -43,9 +43,9 @@ func (c *content) read(ctx context.Context) (err error) {
 	if p != nil {
 		return p
 	}
-	files, err := c.objects.Files(c.s.Tree)
+	files, err := c.objects.FilesUpTo(c.s.Tree, c.walkLimit())
 	if errors.Is(err, plumbing.ErrTooMany) {
-		return tooLarge(c.at, "it has more than a million files")
+		return tooLarge(c.at, "there is no end of its files and folders")
 	} else if err != nil {
 		return err
 	}
@@ -55,6 +55,14 @@ func (c *content) read(ctx context.Context) (err error) {
 		}
 	}
 	return c.choose(files, folder)
+}
+
+// walkLimit is how many files a tree may have of which only a folder is asked for.
+func (c *content) walkLimit() int {
+	if l := c.g.Limits.Files; l >= 0 {
+		return min(10*l+1000, plumbing.MaxFiles)
+	}
+	return plumbing.MaxFiles
 }
 
 // commit takes what the ref names, through tags.

@@ -63,8 +63,8 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 	return s, nil
 }
 
-// offer makes git tell the source of a commit that only an alternate holds. Its parents
-// may be missing there, which a repository has to know.
+// offer makes git tell the source of a commit that only an alternate holds. Where the
+// history ends there, the repository has to know it.
 func offer(ctx context.Context, repo *plumbing.Repo, have plumbing.OID) error {
 	if have == "" {
 		return repo.DeleteRef(haveRef)
@@ -77,23 +77,43 @@ func offer(ctx context.Context, repo *plumbing.Repo, have plumbing.OID) error {
 		return err
 	}
 	defer o.Close()
-	c, err := o.Commit(have)
-	if errors.Is(err, plumbing.ErrMissing) || errors.Is(err, plumbing.ErrObject) {
+	if _, err := o.Commit(have); errors.Is(err, plumbing.ErrMissing) || errors.Is(err, plumbing.ErrObject) {
 		return repo.DeleteRef(haveRef)
 	} else if err != nil {
 		return err
 	}
-	for _, parent := range c.Parents {
-		if _, err := o.Size(parent); errors.Is(err, plumbing.ErrMissing) {
-			if err := repo.AddShallow(have); err != nil {
-				return err
-			}
-			break
-		} else if err != nil {
+	ends, err := repo.Borrowed()
+	if err != nil {
+		return err
+	}
+	for _, oid := range append(ends, have) {
+		cut, err := ended(o, oid)
+		if err == nil && cut {
+			err = repo.AddShallow(oid)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return repo.WriteRef(haveRef, have, "")
+}
+
+// ended reports whether a commit is there, and a parent of it is not.
+func ended(o *plumbing.Objects, oid plumbing.OID) (bool, error) {
+	c, err := o.Commit(oid)
+	if errors.Is(err, plumbing.ErrMissing) || errors.Is(err, plumbing.ErrObject) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	for _, parent := range c.Parents {
+		if _, err := o.Size(parent); errors.Is(err, plumbing.ErrMissing) {
+			return true, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // A fetch is one or more runs of git fetch from one address.
@@ -104,20 +124,34 @@ type fetch struct {
 	depth    int
 	progress func(Progress)
 	ref      string // where what came is kept
+	blind    bool   // does not tell the source what is there already
 }
 
 // tip fetches a commit by its id; where the source gives commits by ref only, or no
 // longer this one, by its ref.
 func (f fetch) tip(ctx context.Context, t Tip) error {
 	err := f.run(ctx, string(t.Commit))
-	if err == nil || t.Ref == "" {
+	p := refused(err)
+	if p != nil && !strings.Contains(p.Why, string(t.Commit)) {
+		// It sent the difference to a file that was left out here, and does not give
+		// that file alone.
+		f.blind = true
+		err = f.run(ctx, string(t.Commit))
+		p = refused(err)
+	}
+	if p == nil || t.Ref == "" {
 		return err
 	}
+	return f.run(ctx, t.Ref)
+}
+
+// refused returns err where it says that a source does not give an object out.
+func refused(err error) *daypass.Problem {
 	var p *daypass.Problem
 	if errors.As(err, &p) && p.Code == "DP-318" {
-		return f.run(ctx, t.Ref)
+		return p
 	}
-	return err
+	return nil
 }
 
 // settings are git's for one fetch. Of a single commit, a source that can leaves out
@@ -136,6 +170,9 @@ func (f fetch) settings() [][2]string {
 	}
 	if n := f.g.Limits.File; n >= 0 && f.depth == 1 {
 		out = append(out, [2]string{remote + "promisor", "true"}, [2]string{remote + "partialCloneFilter", "blob:limit=" + strconv.FormatInt(n+1, 10)})
+	}
+	if f.blind {
+		out = append(out, [2]string{"fetch.negotiationAlgorithm", "noop"})
 	}
 	return append(out, f.at.config()...)
 }

@@ -60,7 +60,7 @@ func fetch(t testing.TB, g snapshot.Git, r *plumbing.Repo, a snapshot.Ask) snaps
 		t.Fatalf("fetch: %v", err)
 	}
 	out, err := r.Command(t.Context(), "fsck", "--connectivity-only").CombinedOutput()
-	if err != nil && !s.Partial {
+	if err != nil && g.Limits.File == 0 { // else older commits may lack what was left out
 		t.Errorf("fsck: %v\n%s", err, out)
 	}
 	return s

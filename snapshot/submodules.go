@@ -2,11 +2,13 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"path"
 	"strings"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/plumbing"
 )
 
@@ -50,14 +52,13 @@ func (c *content) submodules(ctx context.Context, files []plumbing.File) ([]plum
 			c.s.Left = append(c.s.Left, Left{Path: m.at, Why: why})
 			continue
 		}
-		inner, err := c.objects.Files(tree)
-		if err != nil {
+		inner, err := c.objects.FilesUpTo(tree, c.walkLimit())
+		if errors.Is(err, plumbing.ErrTooMany) || len(out)+len(inner) > c.walkLimit() {
+			return nil, tooLarge(c.at, "there is no end of the files of its submodules")
+		} else if err != nil {
 			return nil, err
 		}
 		todo = append(todo, modules(inner, m.at+"/", at, tree, m.depth+1, &out)...)
-		if l := c.g.Limits.Files; l >= 0 && len(out) > 10*l+plumbing.MaxFiles {
-			return nil, tooLarge(c.at, "its submodules have too many files")
-		}
 	}
 	return out, nil
 }
@@ -107,7 +108,7 @@ func (c *content) module(ctx context.Context, m module, n int) (address, plumbin
 	}
 	before := packs(c.repo)
 	if err := f.run(ctx, string(m.commit)); err != nil {
-		return no(shown(Redact(err.Error())))
+		return no(reason(err))
 	}
 	for name, size := range packs(c.repo) {
 		if _, old := before[name]; !old {
@@ -119,6 +120,18 @@ func (c *content) module(ctx context.Context, m module, n int) (address, plumbin
 		return no("its commit makes no sense")
 	}
 	return at, commit.Tree, ""
+}
+
+// reason is a problem without the advice, which is for who asked for the whole.
+func reason(err error) string {
+	var p *daypass.Problem
+	if !errors.As(err, &p) {
+		return shown(Redact(err.Error()))
+	}
+	if p.Why == "" {
+		return p.What
+	}
+	return p.What + " (" + p.Why + ")"
 }
 
 // moduleURL looks a submodule's address up in its parent's .gitmodules. git reads the

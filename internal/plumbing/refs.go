@@ -147,8 +147,10 @@ func (r *Repo) ListRefs(prefix string) (map[string]OID, error) {
 }
 
 // Shallow returns the commits whose parents the repository does not have.
-func (r *Repo) Shallow() ([]OID, error) {
-	text, err := os.ReadFile(filepath.Join(r.dir, "shallow"))
+func (r *Repo) Shallow() ([]OID, error) { return shallow(r.dir) }
+
+func shallow(dir string) ([]OID, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "shallow"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -159,6 +161,20 @@ func (r *Repo) Shallow() ([]OID, error) {
 		}
 	}
 	return out, err
+}
+
+// Borrowed returns the commits at which the histories of the alternates are cut, as
+// the repositories say to which their objects belong.
+func (r *Repo) Borrowed() ([]OID, error) {
+	var out []OID
+	for _, objects := range r.alternates {
+		some, err := shallow(filepath.Dir(objects))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return out, nil
 }
 
 // AddShallow adds commits to those.
