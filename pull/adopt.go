@@ -218,7 +218,23 @@ func (r *run) lastDelivered(ctx context.Context) (plumbing.OID, error) {
 			}
 		}
 	}
-	return r.mergeBase(ctx, head.Commit, r.snap.Commit), nil
+	for _, ref := range refs {
+		if now, ok, err := r.clone.Ref(ref); err == nil && ok {
+			if oid := r.mergeBase(ctx, head.Commit, now); oid != "" {
+				return oid, nil
+			}
+		}
+	}
+	if oid := r.mergeBase(ctx, head.Commit, r.snap.Commit); oid != "" {
+		return oid, nil
+	}
+	// Upstream's history was written anew before anything else was fetched: what was
+	// cloned is the oldest that HEAD ever was.
+	seen, err := r.clone.Log("HEAD")
+	if err != nil || len(seen) == 0 || !r.contains(ctx, head.Commit, seen[len(seen)-1]) {
+		return "", err
+	}
+	return seen[len(seen)-1], nil
 }
 
 // contains reports whether a commit has another among its ancestors.
