@@ -59,7 +59,7 @@ test-quick:
 screens:
 	@scripts/tools.sh chromium
 	@mkdir -p doc/screens
-	DAYPASS_SCREENS=$(CURDIR)/doc/screens DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) $(GO) test -count=1 -timeout 10m ./server -run TestEveryPageInABrowser
+	DAYPASS_SCREENS=$(CURDIR)/doc/screens DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) $(GO) test -count=1 -timeout 10m ./server ./pullpage -run TestEveryPageInABrowser
 
 soak: build
 	@scripts/tools.sh test
