@@ -4,16 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/daypass-dev/daypass"
-	"github.com/daypass-dev/daypass/gitconf"
 	"github.com/daypass-dev/daypass/internal/plumbing"
 	"github.com/daypass-dev/daypass/provider/github"
 	"github.com/daypass-dev/daypass/pull"
@@ -88,76 +84,6 @@ func quoted(path string) string {
 		return path
 	}
 	return "!'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
-
-// systemLines are the lines of git's system configuration that a pull honours:
-// how to reach hosts, and with which credentials. They are the admins' will, so
-// they count from files only that root owns and nobody else can write.
-func (a *app) systemLines(ctx context.Context, program string) ([][2]string, error) {
-	if !a.hasSystemFile(program) {
-		return nil, nil
-	}
-	git := gitconf.Git{Path: program, Getenv: func(name string) string {
-		switch name {
-		case "GIT_CONFIG_GLOBAL":
-			return os.DevNull
-		case "GIT_CONFIG_COUNT":
-			return ""
-		}
-		return a.getenv(name)
-	}}
-	list, err := git.List(ctx, "")
-	if err != nil {
-		return nil, &daypass.Problem{
-			Code: "DP-370", What: "git's system configuration cannot be read", Why: printable(lastLine(err)),
-			Next: `Run "git config --system --list" to see what git says.`, Who: "It belongs to the admins of this machine.", Err: err,
-		}
-	}
-	var out [][2]string
-	for _, e := range list {
-		if e.Scope == gitconf.ScopeSystem && honoured(e.Key) && ownedByRoot(e.File) {
-			out = append(out, [2]string{e.Key, e.Reveal()})
-		}
-	}
-	return out, nil
-}
-
-// honoured reports whether a pull takes a key of the system's over.
-func honoured(key string) bool {
-	section, _, _ := strings.Cut(key, ".")
-	return section == "credential" || section == "http" || key == "safe.directory"
-}
-
-// hasSystemFile reports whether git may have a system file, without asking git,
-// which costs a process: git's own build says where it is, beside its prefix or
-// in /etc.
-func (a *app) hasSystemFile(program string) bool {
-	if v := a.getenv("GIT_CONFIG_NOSYSTEM"); v != "" && !slices.Contains([]string{"0", "false", "no", "off"}, strings.ToLower(v)) {
-		return false
-	}
-	if file := a.getenv("GIT_CONFIG_SYSTEM"); file != "" {
-		return present(file)
-	}
-	real, err := filepath.EvalSymlinks(program)
-	if err != nil {
-		return true
-	}
-	return present("/etc/gitconfig") || present(filepath.Join(filepath.Dir(filepath.Dir(program)), "etc", "gitconfig")) ||
-		present(filepath.Join(filepath.Dir(filepath.Dir(real)), "etc", "gitconfig"))
-}
-
-func present(file string) bool {
-	_, err := os.Stat(file)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-func ownedByRoot(file string) bool {
-	st, err := os.Stat(file)
-	if err != nil {
-		return false
-	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	return ok && sys.Uid == 0 && st.Mode().IsRegular() && st.Mode().Perm()&0o022 == 0
 }
 
 // access says more of a repository that could not be read, where this machine's

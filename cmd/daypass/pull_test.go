@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -378,4 +380,40 @@ func TestListed(t *testing.T) {
 			t.Errorf("%q: login is built: %v", words, built)
 		}
 	}
+}
+
+// FuzzPlainSettings: what is read here, git reads so too.
+func FuzzPlainSettings(f *testing.F) {
+	for _, text := range []string{
+		"[credential]\n\thelper = site --file x\n", "[credential \"https://Git.example/a b\"]\nuserName=x\n# y\n; z\n", "[HTTP]\nproxy =  a  b  \n\n[safe]\ndirectory = *\n",
+		"[a]b=c\n", "[a]\nb\n", "[a]\nb = \"c\"\n", "[a]\nb = c # d\n", "[a]\nb = c\\\nd\n", "[a.B]\nc=d\n", "[a \"b\"] c=d\n", "[include]\npath=x\n", "x=y\n", "[a]\r\nb=c\r\n",
+		"[a]\nb=\n", "[a \"\"]\nb=c\n", "\ufeff[a]\nb=c\n", "[a]\nb=c\n[a]\nb=d\n", "[-a]\nb=c\n", "[a]\n1=c\n", "[a]\nb= \tc\t \n", "[a  \"b\"]\nc=d\n", "[a]\nb=c\x00\n", "[a]\nb=\x01\xff\n",
+	} {
+		f.Add(text)
+	}
+	git, err := exec.LookPath("git")
+	if err != nil {
+		f.Skip(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ours, ok := plainSettings(text)
+		if !ok {
+			return
+		}
+		file := filepath.Join(t.TempDir(), "config")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(git, "config", "--file", file, "--list", "-z").Output()
+		if err != nil {
+			t.Fatalf("git refuses %q: %v", text, err)
+		}
+		want := ""
+		for _, kv := range ours {
+			want += kv[0] + "\n" + kv[1] + "\x00"
+		}
+		if want != string(out) {
+			t.Fatalf("%q\n here %q\n git  %q", text, want, out)
+		}
+	})
 }
