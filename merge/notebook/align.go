@@ -234,11 +234,15 @@ func (al *alignment) affordable(is, js []int) bool {
 	return al.work > 0
 }
 
-// worth is what it is worth to match two cells; 0: they are not the same cell.
+// worth is what it is worth to match two cells; 0: they are not the same cell. That
+// a user's cell is one, rewritten, that the upstream deleted says little, and may
+// not stand in the way of more.
 func (al *alignment) worth(i, j int) int {
-	x, y, more := al.a[i], al.b[j], 0
-	if al.kept != nil && al.kept[i] {
-		more = 50
+	x, y := al.a[i], al.b[j]
+	gone := al.kept != nil && !al.kept[i]
+	more := 50
+	if gone {
+		more = 0
 	}
 	if x.key == y.key {
 		if x.empty {
@@ -247,12 +251,18 @@ func (al *alignment) worth(i, j int) int {
 		return 1000 + more
 	}
 	s := similar(x, y)
+	loose := al.user && !al.firm
 	switch {
-	case al.user && !al.firm && s >= 400,
-		s >= 600 && (al.user || shareLine(x.text, y.text)) && al.alikeMost(i, j, s):
+	case loose && s >= 400, s >= 600 && (al.user || shareLine(x.text, y.text)) && al.alikeMost(i, j, s):
+		if gone {
+			return 2 + s/100
+		}
 		return s + more
-	case al.user && !al.firm && x.typ == y.typ && !x.empty && !y.empty:
-		return 1
+	case loose && x.typ == y.typ && !x.empty && !y.empty:
+		if gone {
+			return 1
+		}
+		return 20
 	}
 	return 0
 }
