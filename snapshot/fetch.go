@@ -69,8 +69,14 @@ func offer(ctx context.Context, repo *plumbing.Repo, have plumbing.OID) error {
 	if have == "" {
 		return repo.DeleteRef(haveRef)
 	}
-	if at, ok, err := repo.ReadRef(haveRef); err != nil || ok && at == have {
+	refs, err := repo.ListRefs("refs/")
+	if err != nil {
 		return err
+	}
+	for _, oid := range refs {
+		if oid == have {
+			return nil // git speaks of it anyway
+		}
 	}
 	o, err := repo.Objects(ctx)
 	if err != nil {

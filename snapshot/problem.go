@@ -31,6 +31,7 @@ var causes = []cause{
 	{[]string{"not our ref", "unadvertised object", "no such remote ref", "couldn't find remote ref"}, notGiven},
 	{[]string{"early EOF", "unexpected disconnect", "RPC failed", "invalid index-pack output", "hung up", "curl 18", "curl 56", "curl 92", "bad pack header", "protocol error", "expected flush", "unexpected EOF"}, broken},
 	{[]string{"unable to access"}, unreachable},
+	{[]string{"Could not read from remote repository"}, sshKey},
 }
 
 // problem says for people what a failed git meant. text is what git said.
