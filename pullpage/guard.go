@@ -51,26 +51,19 @@ func (v *visit) navigated() error {
 func (v *visit) sent(site string) error {
 	origin := v.r.Header.Get("Origin")
 	switch {
-	case site == "" && origin == "":
-		return notFromHere("it does not say where it comes from")
-	case site != "" && site != "same-origin":
-		return notFromHere("another page sent it")
-	case origin != "" && !v.own(origin):
-		return notFromHere("another page sent it")
 	case framed(v.r):
 		return notFromHere("it was sent within another page")
+	case site == "same-origin": // a proxy may have changed the host's name on the way, and then Origin says nothing
+		return nil
+	case site != "":
+		return notFromHere("another page sent it")
+	case origin == "":
+		return notFromHere("it does not say where it comes from")
+	}
+	if u, err := url.Parse(origin); err != nil || u.Host == "" || !strings.EqualFold(u.Host, v.r.Host) {
+		return notFromHere("another page sent it")
 	}
 	return nil
-}
-
-// own reports whether an origin is that of the server. Where the browser itself
-// says so (Sec-Fetch-Site), a proxy may have changed the host's name on the way.
-func (v *visit) own(origin string) bool {
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	return strings.EqualFold(u.Host, v.r.Host) || v.r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }
 
 // readForm reads a form and spends its token.

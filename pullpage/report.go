@@ -1,6 +1,7 @@
 package pullpage
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path"
@@ -168,13 +169,18 @@ func (v *visit) reportPage() error {
 		return err
 	}
 	view := reportView{Folder: rel, Open: v.s.c.Base + prefix(v.s.c.Settings.App, "") + escapePath(rel)}
-	if st, ok, err := v.s.c.State(folder); err == nil && ok {
-		if o, err := readOrigin(st.Source); err == nil {
-			view.From = o.String()
-		}
+	st, ok, err := v.s.c.State(folder)
+	if err != nil {
+		return err
+	}
+	if o, err := readOrigin(st.Source); ok && err == nil {
+		view.From = o.String()
 	}
 	for _, e := range entries {
 		view.Entries = append(view.Entries, entryView{At: e.At, Sentence: e.Report.Sentence(), Changes: v.s.changes(rel, e.Report)})
+	}
+	if !ok {
+		return v.show(http.StatusOK, "report", "Updates of "+rel, view)
 	}
 	if slices.ContainsFunc(entries, func(e Entry) bool { return e.Report.Undo != "" }) {
 		if view.UndoToken, err = v.s.token(boundTo("undo", "", "", rel, "", "", "", "")); err != nil {
@@ -214,6 +220,10 @@ func (v *visit) act(do func(folder string) (pull.Report, error)) error {
 	folder, err := v.place(rel)
 	if err != nil {
 		return err
+	}
+	// daypass would look for such a folder further up.
+	if _, ok, err := v.s.c.State(folder); err != nil || !ok {
+		return errors.Join(noSuchFile(), err)
 	}
 	r, err := do(folder)
 	if err != nil {

@@ -33,6 +33,7 @@ func (v *visit) show(status int, name, title string, main any) error {
 	for k, x := range (web.Policy{Nonce: v.nonce, Scripts: name != "framed", Framed: name == "framed"}).Headers() {
 		h[k] = x
 	}
+	h.Set("Referrer-Policy", "same-origin") // without https a form has to say where it comes from
 	if name == "framed" {
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		h.Set("Cross-Origin-Opener-Policy", "unsafe-none")

@@ -38,6 +38,9 @@ func (v *visit) filePage() error {
 	if err != nil {
 		return err
 	}
+	if _, ok, err := v.s.c.State(folder); err != nil || !ok {
+		return errors.Join(noSuchFile(), err)
+	}
 	theirs := limited{left: maxShown}
 	if err := v.s.c.Upstream(v.r.Context(), folder, file, &theirs); err != nil {
 		if theirs.over {

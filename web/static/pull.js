@@ -55,6 +55,7 @@
 
   function begin(form) {
     var button = $("yes");
+    if (button.disabled) return; // pressed twice
     button.disabled = true;
     $("progress").hidden = false;
     form.classList.add("sent");
