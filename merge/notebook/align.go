@@ -240,24 +240,24 @@ func (al *alignment) affordable(is, js []int) bool {
 func (al *alignment) worth(i, j int) int {
 	x, y := al.a[i], al.b[j]
 	gone := al.kept != nil && !al.kept[i]
-	more := 50
-	if gone {
-		more = 0
-	}
 	if x.key == y.key {
+		equal := 1000
 		if x.empty {
-			return 300 + more
+			equal = 300
 		}
-		return 1000 + more
+		if gone {
+			return equal
+		}
+		return 2 * equal
 	}
 	s := similar(x, y)
 	loose := al.user && !al.firm
 	switch {
-	case loose && s >= 400, s >= 600 && (al.user || shareLine(x.text, y.text)) && al.alikeMost(i, j, s):
+	case loose && s >= 400, s >= 600 && shareLine(x.text, y.text) && al.alikeMost(i, j, s):
 		if gone {
 			return 2 + s/100
 		}
-		return s + more
+		return s
 	case loose && x.typ == y.typ && !x.empty && !y.empty:
 		if gone {
 			return 1

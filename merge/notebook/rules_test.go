@@ -163,6 +163,10 @@ func peopleRules() []rule {
 		{name: "split in two", base: s("a c x = 1\ny = 2", "b m t"), ours: s("a c x = 1", "u c y = 2", "b m t"), theirs: s("a c x = 1\ny = 3", "b m t"), want: s("a c x = 1", "u c y = 2", "b m t"), kept: 1},
 		{name: "split in two, both with new ids", base: s("a c x = load(file)\nprint(x)\ny = fit(x)\nplot(y)", "b m t", "c m u"), ours: s("u c x = load(file)\nprint(x)\ny = fit(x)", "v c plot(y)", "b m t", "c m u"), theirs: s("a c x = load(file)\nprint(x)\ny = fit(x, 2)\nplot(y)", "b m t", "c m u"), want: s("a c x = load(file)\nprint(x)\ny = fit(x)", "v c plot(y)", "b m t", "c m u"), kept: 1},
 		{name: "two merged into one", base: s("a c x = 1", "b c y = 2", "c m t"), ours: s("a c x = 1\ny = 2", "c m t"), theirs: s("a c x = 1", "b c y = 3", "c m t"), want: s("a c x = 1\ny = 2", "b c y = 3", "c m t"), came: 1},
+		{name: "solutions are released", base: s("q m Q1", "a c "+todo, "r m Q2", "b c "+todo), ours: s("q m Q1", "a c my(1)", "r m Q2", "b c "+todo), theirs: s("q m Q1", "a c def solution_1(): pass", "r m Q2", "b c def solution_2(): pass"), want: s("q m Q1", "a c my(1)", "r m Q2", "b c def solution_2(): pass"), kept: 1, came: 1},
+		{name: "all is written anew", base: s("a m Lab 1", "b c one()", "c c two()"), ours: s("a m Lab 1", "b c mine()", "u c scratch()", "c c two()"), theirs: s("x m Lab 2", "y c three()", "z c four()"), want: s("b c mine()", "u c scratch()", "x m Lab 2", "y c three()", "z c four()"), kept: 1, came: 3, removed: 2},
+		{name: "sections change places", base: s("a m A", "b c "+todo, "c m B", "d c "+todo), ours: s("a m A", "b c answer(A)", "u c try(A)", "c m B", "d c answer(B)"), theirs: s("c m B", "d c "+todo, "a m A", "b c "+todo), want: s("c m B", "d c answer(B)", "a m A", "b c answer(A)", "u c try(A)")},
+		{name: "the cell of the imports grows", base: s("a c import numpy", "b m t"), ours: s("a c import numpy\nimport mine", "b m t"), theirs: s("a c import numpy\nimport pandas", "b m t"), want: s("a c import numpy\nimport mine", "b m t"), kept: 1},
 		{name: "nbgrader's names where there are no ids", minor: 4, base: s("- c "+answer+todo, "- c "+todo), ours: s("- c "+todo, "- c "+answer+"entirely(different)"), theirs: s("- c "+answer+"# Hint\n"+todo, "- c "+todo), want: s("- c "+todo, "- c entirely(different)"), kept: 1},
 	}
 }
@@ -190,5 +194,80 @@ func TestMinors(t *testing.T) {
 	want = fmt.Sprint(s("x m one", "y c mine", "n c new", "z c three"))
 	if got := fmt.Sprint(said(t, r.Data)); got != want || !bytes.Contains(r.Data, []byte(`"nbformat_minor": 5`)) {
 		t.Errorf("ids where the user has none:\n%s\n%s", got, want)
+	}
+}
+
+// TestColab: Colab takes the ids away, keeps some of its own in the metadata, writes
+// format 4.0 indented by two, and a cell's form beside.
+func TestColab(t *testing.T) {
+	base := nb("aa m # Lab", "bb c x = 1", "cc c y = 2", "dd m end")
+	colab := `{
+  "nbformat": 4,
+  "nbformat_minor": 0,
+  "metadata": {
+    "colab": {
+      "provenance": []
+    },
+    "kernelspec": {
+      "name": "python3",
+      "display_name": "Python 3"
+    },
+    "language_info": {
+      "name": "python"
+    }
+  },
+  "cells": [
+    {
+      "cell_type": "markdown",
+      "source": [
+        "# Lab"
+      ],
+      "metadata": {
+        "id": "k1"
+      }
+    },
+    {
+      "cell_type": "code",
+      "source": [
+        "x = 10  # mine"
+      ],
+      "metadata": {
+        "id": "k2",
+        "cellView": "form"
+      },
+      "execution_count": 7,
+      "outputs": []
+    },
+    {
+      "cell_type": "code",
+      "source": [
+        "y = 2"
+      ],
+      "metadata": {
+        "id": "k3"
+      },
+      "execution_count": null,
+      "outputs": []
+    },
+    {
+      "cell_type": "markdown",
+      "source": [
+        "end"
+      ],
+      "metadata": {
+        "id": "k4"
+      }
+    }
+  ]
+}`
+	r := merge(t, base, []byte(colab), nb("aa m # Lab", "bb c x = 1", "cc c y = 3", "nn m new", "dd m end"))
+	want := s("aa m # Lab", "bb c x = 10  # mine", "cc c y = 3", "nn m new", "dd m end")
+	if got := said(t, r.Data); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	for _, part := range []string{`"cellView": "form"`, "\n      \"source\": [\n        \"x = 10", `"provenance": []`} {
+		if !strings.Contains(string(r.Data), part) {
+			t.Errorf("it has not %s:\n%s", part, r.Data)
+		}
 	}
 }
