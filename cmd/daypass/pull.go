@@ -216,6 +216,9 @@ func (a *app) pullAsk(ctx context.Context, p *pull.Puller, cfg config, args []st
 		ask.Depth = depth
 	}
 	if st, ok, err := a.again(p, args); err != nil || ok {
+		if err == nil {
+			err = a.still(cfg.pull, st.Source, o.submodules)
+		}
 		ask.URL, ask.Folder = st.Source, st.Folder
 		ask.Ref, ask.Path = first(ask.Ref, st.Ref), first(ask.Path, st.Path)
 		return ask, err
@@ -229,7 +232,7 @@ func (a *app) pullAsk(ctx context.Context, p *pull.Puller, cfg config, args []st
 	if err != nil {
 		return ask, err
 	}
-	if err := allowed(cfg.pull, g); err != nil {
+	if err := allowed(cfg.pull, g, o.submodules); err != nil {
 		return ask, err
 	}
 	ask.URL, ask.Ref = g.URL, g.Ref
@@ -294,9 +297,30 @@ func pulledAbove(p *pull.Puller, dir string) (rest string, st pull.State, ok boo
 	}
 }
 
+// still holds the source of a folder that was pulled before to the admins' list of
+// today.
+func (a *app) still(p pullConfig, source string, submodules bool) error {
+	if len(p.AllowedHosts) == 0 {
+		return nil
+	}
+	list, err := readings(source)
+	if err != nil {
+		return err
+	}
+	return allowed(p, list[0], submodules)
+}
+
 // allowed refuses what the admins of this machine do not let in.
-func allowed(p pullConfig, g resolve.Git) error {
-	if len(p.AllowedHosts) == 0 || g.Kind == "path" || slices.Contains(p.AllowedHosts, daypass.FoldASCII(g.Host)) {
+func allowed(p pullConfig, g resolve.Git, submodules bool) error {
+	switch {
+	case len(p.AllowedHosts) == 0:
+		return nil
+	case submodules:
+		return &daypass.Problem{
+			Code: "DP-368", What: "submodules are not pulled on this machine", Why: "they can come from anywhere, and its admins list the hosts that content comes from (pull.allowed_hosts)",
+			Next: "Pull without --submodules.", Kind: daypass.ErrRefused,
+		}
+	case g.Kind == "path" || slices.Contains(p.AllowedHosts, daypass.FoldASCII(g.Host)):
 		return nil
 	}
 	return &daypass.Problem{

@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/internal/gittest"
 	"github.com/daypass-dev/daypass/pull"
 	"github.com/daypass-dev/daypass/pullpage"
 	"github.com/daypass-dev/daypass/resolve"
@@ -143,7 +145,7 @@ func TestAllowedHosts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, g := range list {
-			if err := allowed(p, g); (err == nil) != ok {
+			if err := allowed(p, g, false); (err == nil) != ok {
 				t.Errorf("%s: %v", text, err)
 			}
 		}
@@ -416,4 +418,39 @@ func FuzzPlainSettings(f *testing.F) {
 			t.Fatalf("%q\n here %q\n git  %q", text, want, out)
 		}
 	})
+}
+
+// TestAllowedLater: a list that the admins make later holds for folders that were
+// pulled before, and for submodules, which can come from anywhere.
+func TestAllowedLater(t *testing.T) {
+	b := newBench(t, fake.Switches{})
+	b.env["HOME"] = t.TempDir()
+	source := gittest.New(t)
+	source.Commit("main", "one", gittest.Files{"a": "1"})
+	url := source.Serve(gittest.Options{}).Of(source)
+	folder := filepath.Join(t.TempDir(), "course")
+	p, err := b.puller(t.Context(), config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Pull(t.Context(), pull.Ask{URL: url, Folder: folder}); err != nil {
+		t.Fatal(err)
+	}
+	host := strings.TrimPrefix(url, "http://")
+	host, _, _ = strings.Cut(host, "/")
+	for _, c := range []struct {
+		hosts      []string
+		args       []string
+		submodules bool
+		ok         bool
+	}{
+		{nil, []string{folder}, false, true}, {nil, []string{folder}, true, true}, {nil, []string{url, "x"}, false, true},
+		{[]string{host}, []string{folder}, false, true}, {[]string{host}, []string{folder}, true, false}, {[]string{host}, []string{url, "x"}, true, false},
+		{[]string{"github.com"}, []string{folder}, false, false}, {[]string{"github.com"}, []string{url, "x"}, false, false},
+	} {
+		_, err := b.pullAsk(t.Context(), p, config{pull: pullConfig{AllowedHosts: c.hosts}}, c.args, pullOptions{depth: 1, submodules: c.submodules})
+		if (err == nil) != c.ok || err != nil && (!strings.Contains(err.Error(), "DP-368") || daypass.ExitCode(err) != 4) {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
 }

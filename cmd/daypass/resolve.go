@@ -185,7 +185,7 @@ func settle(ctx context.Context, cfg config, git snapshot.Git, list []resolve.Gi
 		}
 		same := list[:of]
 		list = list[of:]
-		if err := allowed(cfg.pull, same[0]); err != nil {
+		if err := allowed(cfg.pull, same[0], false); err != nil {
 			return resolve.Git{}, nil, err
 		}
 		tips, err := git.LookAll(ctx, url)
