@@ -43,7 +43,7 @@ func (c *content) read(ctx context.Context) (err error) {
 	if p != nil {
 		return p
 	}
-	files, err := c.objects.FilesUpTo(c.s.Tree, c.walkLimit())
+	files, err := c.objects.FilesUpTo(c.s.Tree, c.g.walkLimit())
 	if errors.Is(err, plumbing.ErrTooMany) {
 		return tooLarge(c.at, "there is no end of its files and folders")
 	} else if err != nil {
@@ -58,8 +58,8 @@ func (c *content) read(ctx context.Context) (err error) {
 }
 
 // walkLimit is how many files a tree may have of which only a folder is asked for.
-func (c *content) walkLimit() int {
-	if l := c.g.Limits.Files; l >= 0 {
+func (g Git) walkLimit() int {
+	if l := g.Limits.Files; l >= 0 {
 		return min(10*l+1000, plumbing.MaxFiles)
 	}
 	return plumbing.MaxFiles

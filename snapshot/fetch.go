@@ -29,9 +29,11 @@ const remoteName = "daypass"
 // and the source does not give what it named then, what it names now is fetched: see
 // the snapshot's Tip.
 //
-// A fetch that is broken off leaves nothing behind. git cannot go on in the middle of
-// a pack: the next one begins at what an earlier one brought whole, from a.Have and
-// all refs of repo. Problems: DP-310 to DP-329.
+// A fetch that is broken off leaves nothing half. git cannot go on in the middle of a
+// pack. So where a single commit's pack breaks off that is worth it, its files are
+// fetched some at a time from sources that can: what has come is kept, by the next
+// fetch too, which goes on with what is missing. Everywhere else the next one begins
+// anew, from a.Have and all refs of repo. Problems: DP-310 to DP-329.
 func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, error) {
 	g.Limits = g.Limits.Or()
 	at, p := parseAddress(a.URL, g.Git.Protocols)
@@ -52,7 +54,7 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 		return Snapshot{}, err
 	}
 	f := fetch{g: g, repo: repo, at: at, depth: a.Depth, progress: a.Progress, ref: fetchedRef}
-	if err := f.tip(ctx, a.Tip); err != nil {
+	if err := f.all(ctx, a.Tip); err != nil {
 		return Snapshot{}, err
 	}
 	s := Snapshot{Tip: a.Tip}
@@ -131,6 +133,8 @@ type fetch struct {
 	progress func(Progress)
 	ref      string // where what came is kept
 	blind    bool   // does not tell the source what is there already
+	bare     bool   // wants no files with a commit
+	brought  *int64 // bytes that the last run brought
 }
 
 // tip fetches a commit by its id; where the source gives commits by ref only, or no
@@ -174,8 +178,8 @@ func (f fetch) settings() [][2]string {
 	for _, id := range []string{"zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail", "badEmail", "missingNameBeforeEmail"} {
 		out = append(out, [2]string{"fetch.fsck." + id, "ignore"})
 	}
-	if n := f.g.Limits.File; n >= 0 && f.depth == 1 {
-		out = append(out, [2]string{remote + "promisor", "true"}, [2]string{remote + "partialCloneFilter", "blob:limit=" + strconv.FormatInt(n+1, 10)})
+	if filter := f.filter(); filter != "" {
+		out = append(out, [2]string{remote + "promisor", "true"}, [2]string{remote + "partialCloneFilter", filter})
 	}
 	if f.blind {
 		out = append(out, [2]string{"fetch.negotiationAlgorithm", "noop"})
@@ -183,21 +187,37 @@ func (f fetch) settings() [][2]string {
 	return append(out, f.at.config()...)
 }
 
+func (f fetch) filter() string {
+	switch n := f.g.Limits.File; {
+	case f.bare:
+		return "blob:none"
+	case n >= 0 && f.depth == 1:
+		return "blob:limit=" + strconv.FormatInt(n+1, 10)
+	}
+	return ""
+}
+
 // run fetches one thing and keeps it at f.ref.
 func (f fetch) run(ctx context.Context, what string) error {
+	var args []string
+	if f.depth > 0 {
+		args = append(args, "--depth="+strconv.Itoa(f.depth))
+	}
+	return f.git(ctx, "", append(args, "--", remoteName, "+"+what+":"+f.ref)...)
+}
+
+// git runs git fetch under a watch.
+func (f fetch) git(ctx context.Context, in string, more ...string) error {
 	trusted, done, err := f.g.trust(f.at)
 	if err != nil {
 		return err
 	}
 	defer done()
 	args := []string{"fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance", "--force", "--update-shallow"}
-	if f.depth > 0 {
-		args = append(args, "--depth="+strconv.Itoa(f.depth))
-	}
-	args = append(args, "--", remoteName, "+"+what+":"+f.ref)
 	ctx2, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd := f.repo.Use(trusted.Git).CommandWith(ctx2, f.settings(), args...)
+	cmd := f.repo.Use(trusted.Git).CommandWith(ctx2, f.settings(), append(args, more...)...)
+	cmd.Stdin = strings.NewReader(in)
 	// A delta may stand on a file that was left out earlier; git fetches that then.
 	cmd.Env = append(cmd.Env, "GIT_NO_LAZY_FETCH=0")
 	text, err := f.watched(cmd, cancel)
@@ -236,7 +256,12 @@ func (f fetch) watched(cmd *exec.Cmd, cancel context.CancelCauseFunc) (string, e
 	if w.timeout == 0 {
 		w.timeout = time.Hour
 	}
-	w.report = func(n int64) { reports <- func(p *Progress) { p.Bytes = n } }
+	w.report = func(n int64) {
+		if f.brought != nil {
+			*f.brought = n
+		}
+		reports <- func(p *Progress) { p.Bytes = n }
+	}
 	done, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)

@@ -52,8 +52,8 @@ func (c *content) submodules(ctx context.Context, files []plumbing.File) ([]plum
 			c.s.Left = append(c.s.Left, Left{Path: m.at, Why: why})
 			continue
 		}
-		inner, err := c.objects.FilesUpTo(tree, c.walkLimit())
-		if errors.Is(err, plumbing.ErrTooMany) || len(out)+len(inner) > c.walkLimit() {
+		inner, err := c.objects.FilesUpTo(tree, c.g.walkLimit())
+		if errors.Is(err, plumbing.ErrTooMany) || len(out)+len(inner) > c.g.walkLimit() {
 			return nil, tooLarge(c.at, "there is no end of the files of its submodules")
 		} else if err != nil {
 			return nil, err
