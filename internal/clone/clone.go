@@ -37,6 +37,8 @@ type Clone struct {
 	config settings // what was read of config and config.worktree
 	size   int      // hex digits of an object id
 	now    func() time.Time
+	// patience is how long another's lock of a ref is waited for.
+	patience time.Duration
 	// ended is when a daypass began that died at work here, and whose lock was taken
 	// over: what else it held is dead too.
 	ended time.Time

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// patience is how long a lock of git's is waited for: git holds those of refs for
+	// patient is how long a lock of git's is waited for: git holds those of refs for
 	// moments.
-	patience = time.Second
+	patient = time.Second
 	// forgotten is the age from which a lock counts as left behind, where nobody can be
 	// seen who works here.
 	forgotten = time.Minute
@@ -188,7 +188,7 @@ func (c *Clone) lock(d *disk, name string, data []byte) (commit func() error, dr
 		if c.takeOver(d, at, data) {
 			continue
 		}
-		if waited >= patience {
+		if waited >= c.patience {
 			return nil, nil, lockedBy(d.full(at))
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -23,7 +23,7 @@ func open(folder string, step func(what, name string)) (*Clone, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Clone{folder: folder, dir: dir, now: time.Now}
+	c := &Clone{folder: folder, dir: dir, now: time.Now, patience: patient}
 	if err := c.enter(step); err != nil {
 		c.Close()
 		return nil, err

@@ -180,7 +180,12 @@ func (c *Clone) keepCommit(kind string, oid plumbing.OID) error {
 func (c *Clone) stash(oid plumbing.OID) error {
 	const name = "refs/stash"
 	values, err := c.Log(name)
-	if err != nil || slices.Contains(values, oid) {
+	if err != nil {
+		return err
+	}
+	// A log's line without the ref is what a kill between the two leaves.
+	noted := len(values) > 0 && values[0] == oid
+	if at, _, err := c.Ref(name); err != nil || slices.Contains(values, oid) && !(noted && at != oid) {
 		return err
 	}
 	if err := c.room(name); err != nil {
@@ -195,8 +200,10 @@ func (c *Clone) stash(oid plumbing.OID) error {
 	if err != nil {
 		return err
 	}
-	if err := c.note(name, old, oid, "autostash", true); err != nil {
-		return err
+	if !noted {
+		if err := c.note(name, old, oid, "autostash", true); err != nil {
+			return err
+		}
 	}
 	return commit()
 }
