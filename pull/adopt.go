@@ -278,6 +278,9 @@ func (r *run) endUnfinished(ctx context.Context, o *plumbing.Objects) error {
 	if err := r.waitForGit(); err != nil {
 		return err
 	}
+	if err := r.claim(); err != nil {
+		return err
+	}
 	if err := r.unmark(ctx, o); err != nil {
 		return err
 	}
@@ -292,14 +295,24 @@ func (r *run) endUnfinished(ctx context.Context, o *plumbing.Objects) error {
 
 // waitForGit waits until no git command works in the folder.
 func (r *run) waitForGit() error {
+	if r.clone == nil {
+		return nil
+	}
 	for end := time.Now().Add(r.p.patience()); ; time.Sleep(100 * time.Millisecond) {
 		lock, ok := r.clone.Locked()
 		if !ok || lock.Stale() {
 			return nil
 		}
-		if time.Now().After(end) {
-			return problemGitLock(lock.Path)
+		if time.Now().Before(end) {
+			continue
 		}
+		if lock.Known && !lock.Alive {
+			// Whoever made it is dead, and nothing was heard of it for as long as we wait.
+			return r.do("git's lock", func() error {
+				return setAway(lock.Path, r.st.file("kept/index.lock-"+r.p.Now().Format("20060102-150405")))
+			})
+		}
+		return problemGitLock(lock.Path)
 	}
 }
 

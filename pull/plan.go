@@ -231,8 +231,14 @@ func (pl *plan) still(s merge.Step, c Change) error {
 	return nil
 }
 
-// merge joins the three versions of a file.
+// merge joins the three versions of a file. What is too large to be merged stays
+// the user's, and is not read.
 func (pl *plan) merge(s merge.Step, c Change) error {
+	if fi := pl.infos[s.Path]; fi != nil && fi.Size() > merge.MaxText && c.Kind != "notebook" {
+		c.What, c.Kind = Kept, "binary"
+		pl.note(c)
+		return nil
+	}
 	base, err := pl.blob(s.Base.OID)
 	if err != nil {
 		return err

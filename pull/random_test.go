@@ -30,6 +30,9 @@ type world struct {
 func (w *world) pick(from ...string) string { return from[w.IntN(len(from))] }
 
 func (w *world) path() string {
+	if w.IntN(3) == 0 {
+		return w.pick("nb.ipynb", "nb.ipynb", "d/nb.ipynb")
+	}
 	return w.pick("a.txt", "b.txt", "d/a.txt", "d/b.txt", "d", "e/f/g.txt", "e/f", "nb.ipynb", "d/nb.ipynb", "x.bin", "é.txt", "-a b.txt", "E", "Lab.txt", "lab.txt")
 }
 

@@ -41,7 +41,7 @@ func (r *run) reach(h *hand, j *journal) error {
 		return err
 	}
 	rec := j.Goal.Record
-	rec.Pending = rec.Pending || pending
+	rec.Pending = pending
 	rec.Stamp, rec.Linked = r.clock(), newest(r.st.repo())
 	if err := r.do("delivered", func() error { return r.promote(j, next, rec.Format) }); err != nil {
 		return err

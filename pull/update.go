@@ -270,6 +270,9 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 	if err := r.room(r.folder, pl.size()); err != nil {
 		return false, err
 	}
+	if err := r.waitForGit(); err != nil {
+		return false, err
+	}
 	if err := r.claim(); err != nil {
 		return false, err
 	}
