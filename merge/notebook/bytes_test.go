@@ -100,6 +100,15 @@ func TestUntouchedBytes(t *testing.T) {
 	}
 }
 
+// TestNothingCame: where all that the upstream did is kept back, not a byte changes.
+func TestNothingCame(t *testing.T) {
+	mine := "{ \"metadata\":{} ,\"nbformat\" : 4,\n\n\"cells\":[ " + code("a", "mine") + " ,\n\n" + code("b", "two") + "\t] , \"nbformat_minor\":5}\n\n"
+	r := merge(t, wrap(code("a", "one")+","+code("b", "two")), []byte(mine), wrap(code("a", "new")+","+code("b", "two")))
+	if string(r.Data) != mine || r.Kept != 1 {
+		t.Errorf("%d kept\n%s\nwant\n%s", r.Kept, r.Data, mine)
+	}
+}
+
 func TestLayouts(t *testing.T) {
 	base, mine, theirs := nb("a c one", "b c two"), nb("a c one", "b c mine"), nb("a c new", "b c two", "n m end")
 	layouts := map[string]func([]byte) []byte{

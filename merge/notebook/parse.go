@@ -20,6 +20,8 @@ type document struct {
 
 type cell struct {
 	raw   span
+	at    [2]int // where it stands in the file
+	place int    // among the file's cells
 	typ   string
 	id    string // as written in the cell
 	label string // what it is known by: id, or the one that Colab keeps in the metadata
@@ -90,6 +92,7 @@ func (d *document) readCells(r *reader) error {
 	err := r.array(1, func() error {
 		c, err := readCell(r)
 		if err == nil {
+			c.place = len(d.cells)
 			d.cells = append(d.cells, c)
 		}
 		return err
@@ -132,7 +135,7 @@ func readCell(r *reader) (*cell, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.raw = r.b[start:r.i]
+	c.raw, c.at = r.b[start:r.i], [2]int{start, r.i}
 	c.id, _ = str(c.named)
 	c.typ, _ = str(c.typed)
 	return c, c.read()

@@ -47,17 +47,31 @@ func (m *merger) write(cells []*node) []byte {
 	return append(out, m.our.raw[at:]...)
 }
 
+// writeCells keeps what stands between two cells that followed each other in the
+// user's file, so that of a file where nothing came every byte stays.
 func (m *merger) writeCells(out []byte, cells []*node) []byte {
-	l := m.our.layout
+	l, raw, all := m.our.layout, m.our.raw, m.our.cells
 	if len(cells) == 0 {
 		return append(out, "[]"...)
 	}
-	out = l.line(append(out, '['), 2)
+	if first := cells[0].o; first != nil && first.place == 0 {
+		out = append(out, raw[m.our.cellsAt[0]:first.at[0]]...)
+	} else {
+		out = l.line(append(out, '['), 2)
+	}
 	for i, n := range cells {
 		if i > 0 {
-			out = l.next(out, 2)
+			before := cells[i-1].o
+			if before != nil && n.o != nil && n.o.place == before.place+1 {
+				out = append(out, raw[before.at[1]:n.o.at[0]]...)
+			} else {
+				out = l.next(out, 2)
+			}
 		}
 		out = m.writeCell(out, n)
+	}
+	if last := cells[len(cells)-1].o; last != nil && last.place == len(all)-1 {
+		return append(out, raw[last.at[1]:m.our.cellsAt[1]]...)
 	}
 	return append(l.line(out, 1), ']')
 }
