@@ -262,7 +262,7 @@ func (al *alignment) worth(i, j int) int {
 		if gone {
 			return 1
 		}
-		return 20
+		return 20 + s/20
 	}
 	return 0
 }
