@@ -221,7 +221,7 @@ func Content(name string, base, ours, theirs []byte) Result {
 		return Result{Kind: "notebook", Data: n.Data, Kept: n.Kept, Came: n.Came + n.Removed, Cells: n.Cells, Same: bytes.Equal(n.Data, ours)}
 	}
 	r := Text(base, ours, theirs)
-	if !json.Valid(r.Data) {
+	if !json.Valid(r.Data) || notebook.Valid(ours) == nil && notebook.Valid(r.Data) != nil {
 		// Lines would leave the user with something that does not open.
 		return Result{Kind: r.Kind, Data: ours, Kept: 1, Same: true}
 	}

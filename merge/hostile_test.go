@@ -307,3 +307,17 @@ func FuzzAsideNames(f *testing.F) {
 		}
 	})
 }
+
+// TestContentStaysNotebook: where one side cannot be merged by cells, lines may make
+// JSON that is no notebook any more; then the user's stays.
+func TestContentStaysNotebook(t *testing.T) {
+	book := func(minor, a, b string) []byte {
+		return []byte("{\n\"nbformat\": 4,\n\"nbformat_minor\": " + minor + ",\n\"metadata\": {\n},\n\"x\": " + a + ",\n\"cells\": [\n" + b + "\n]\n}\n")
+	}
+	cell := `{"cell_type": "raw", "id": "a", "metadata": {}, "source": "x"}`
+	ours := book("5", "1", cell)
+	r := Content("lab.ipynb", book("5", "0", cell), ours, book("-5", "0", cell))
+	if string(r.Data) != string(ours) || r.Kept != 1 || !r.Same {
+		t.Errorf("%+v\n%s", r, r.Data)
+	}
+}
