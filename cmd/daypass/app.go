@@ -34,6 +34,7 @@ type app struct {
 	terminal       bool              // stderr is a terminal
 	width          func() int        // its columns; nil means 80
 	readable       bool              // stdin is a terminal
+	shown          bool              // stdout is a terminal
 }
 
 // run is the whole program: args with the program's name first, exit code out.

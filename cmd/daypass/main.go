@@ -22,7 +22,7 @@ func main() {
 		getenv: os.Getenv, environ: os.Environ, now: time.Now, uid: os.Geteuid(),
 		transport: github.NewTransport(), direct: client.NewTransport(), etcConfig: "/etc/daypass/config.yaml",
 		terminal: term.IsTerminal(int(os.Stderr.Fd())), width: columns,
-		readable: term.IsTerminal(int(os.Stdin.Fd())),
+		readable: term.IsTerminal(int(os.Stdin.Fd())), shown: term.IsTerminal(int(os.Stdout.Fd())),
 	}
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once what the first waits for
 	code := a.run(ctx, os.Args)

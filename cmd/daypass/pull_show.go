@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -141,9 +143,9 @@ func (a *app) pulled(ctx context.Context, p *pull.Puller, args []string, o pullO
 	case o.backups:
 		return s.backups(p, st.Folder)
 	case o.showUpstream != "":
-		return p.Upstream(ctx, st.Folder, filepath.ToSlash(filepath.Join(rest, o.showUpstream)), a.stdout)
+		return a.printed(func(w io.Writer) error { return p.Upstream(ctx, st.Folder, inside(st.Folder, rest, o.showUpstream), w) })
 	case o.reset != "":
-		r, err = p.Reset(ctx, st.Folder, filepath.ToSlash(filepath.Join(rest, o.reset)))
+		r, err = p.Reset(ctx, st.Folder, inside(st.Folder, rest, o.reset))
 		return a.gaveBack(s, r, err, o, o.reset, "is as the source has it")
 	}
 	r, err = p.Undo(ctx, st.Folder)
@@ -158,6 +160,31 @@ func (a *app) pulled(ctx context.Context, p *pull.Puller, args []string, o pullO
 	return nil
 }
 
+// inside is the name that a file has in a folder, for one who stands at rest in it.
+// What leads out of the folder is refused by package pull.
+func inside(folder, rest, file string) string {
+	if filepath.IsAbs(file) {
+		if rel, err := filepath.Rel(folder, file); err == nil {
+			return filepath.ToSlash(rel)
+		}
+	}
+	return filepath.ToSlash(filepath.Join(rest, file))
+}
+
+// printed writes a file's content as it is; on a terminal with its control bytes
+// escaped, since somebody else wrote it.
+func (a *app) printed(write func(io.Writer) error) error {
+	if !a.shown {
+		return write(a.stdout)
+	}
+	var text bytes.Buffer
+	if err := write(&text); err != nil {
+		return err
+	}
+	_, err := io.WriteString(a.stdout, string(lines(text.String())))
+	return err
+}
+
 // fromBackup brings files of a backup back, or prints one.
 func (a *app) fromBackup(ctx context.Context, s *screen, p *pull.Puller, files []string, o pullOptions) error {
 	rest, st, ok, err := pulledAbove(p, ".")
@@ -168,9 +195,9 @@ func (a *app) fromBackup(ctx context.Context, s *screen, p *pull.Puller, files [
 		return notPulled()
 	}
 	for _, f := range files {
-		file := filepath.ToSlash(filepath.Join(rest, f))
+		file := inside(st.Folder, rest, f)
 		if o.showBackup != "" {
-			return p.Recover(ctx, st.Folder, o.showBackup, file, a.stdout)
+			return a.printed(func(w io.Writer) error { return p.Recover(ctx, st.Folder, o.showBackup, file, w) })
 		}
 		r, err := p.Restore(ctx, st.Folder, o.recover, file)
 		if err := a.gaveBack(s, r, err, o, f, "is as it was kept in "+o.recover); err != nil {

@@ -454,3 +454,14 @@ func TestAllowedLater(t *testing.T) {
 		}
 	}
 }
+
+// TestPrinted: a file's bytes go to a pipe as they are, and to a terminal escaped.
+func TestPrinted(t *testing.T) {
+	for shown, want := range map[bool]string{false: "a\tb\n\x1b[2Jc\r\n", true: "a\tb\n\\u001b[2Jc\\u000d\n"} {
+		var out bytes.Buffer
+		a := &app{stdout: &out, shown: shown}
+		if err := a.printed(func(w io.Writer) error { _, err := io.WriteString(w, "a\tb\n\x1b[2Jc\r\n"); return err }); err != nil || out.String() != want {
+			t.Errorf("on a terminal: %v: %q, want %q (%v)", shown, out.String(), want, err)
+		}
+	}
+}
