@@ -41,8 +41,10 @@ func (b book) name(folder, kind string) string {
 
 // entries are the reports of a folder, newest first. A line that cannot be read
 // is left out: the others still tell something.
-func (b book) entries(folder string) ([]Entry, error) {
-	raw, err := os.ReadFile(b.name(folder, "jsonl"))
+func (b book) entries(folder string) ([]Entry, error) { return readEntries(b.name(folder, "jsonl")) }
+
+func readEntries(name string) ([]Entry, error) {
+	raw, err := os.ReadFile(name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
@@ -59,6 +61,26 @@ func (b book) entries(folder string) ([]Entry, error) {
 		}
 	}
 	slices.Reverse(out)
+	return out, nil
+}
+
+// folders are those of which there are reports, each with its newest, newest first.
+func (b book) folders() ([]Entry, error) {
+	names, err := filepath.Glob(filepath.Join(b.dir, "*.jsonl"))
+	if err != nil {
+		return nil, fmt.Errorf("list the reports: %w", err)
+	}
+	var out []Entry
+	for _, name := range names {
+		all, err := readEntries(name)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) > 0 {
+			out = append(out, all[0])
+		}
+	}
+	slices.SortFunc(out, func(a, b Entry) int { return b.At.Compare(a.At) })
 	return out, nil
 }
 

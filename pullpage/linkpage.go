@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -28,7 +29,7 @@ type progressView struct {
 // linkPage shows what a link brings. It changes nothing.
 func (v *visit) linkPage() error {
 	if v.r.URL.RawQuery == "" {
-		return v.show(http.StatusOK, "home", "Bring course files", struct{}{})
+		return v.homePage()
 	}
 	if framed(v.r) {
 		return v.show(http.StatusOK, "framed", "Open in a new tab", "./?"+v.r.URL.RawQuery)
@@ -50,6 +51,26 @@ func (v *visit) linkPage() error {
 		return err
 	}
 	return v.show(http.StatusOK, "link", l.Origin.Name, view)
+}
+
+// homePage takes an address, and lists the folders that were pulled into.
+func (v *visit) homePage() error {
+	entries, err := v.s.book.folders()
+	if err != nil {
+		return err
+	}
+	type known struct {
+		Folder, Sentence string
+		At               time.Time
+	}
+	var list []known
+	for _, e := range entries {
+		rel, ok := strings.CutPrefix(e.Report.Folder, v.s.c.Root+"/")
+		if _, err := v.place(rel); ok && err == nil && v.s.exists(rel) && len(list) < maxBackups {
+			list = append(list, known{rel, e.Report.Sentence(), e.At})
+		}
+	}
+	return v.show(http.StatusOK, "home", "Bring course files", struct{ Folders []known }{list})
 }
 
 // mustAsk reports whether a person has to agree before anything is fetched:

@@ -517,3 +517,20 @@ func TestReadingChangesNothing(t *testing.T) {
 		t.Errorf("wrote %q", entries)
 	}
 }
+
+// TestHome lists the folders that there are reports of, and are still there.
+func TestHome(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Settings.Owners = []string{"github.com"} })
+	w.click(lab3)
+	w.click(strings.Replace(lab3, "lab-3", "lab-4", 1))
+	if err := os.RemoveAll(w.root + "/lab-4"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.s.book.keep("/elsewhere/lab-5", Entry{At: w.now, Report: pull.Report{Folder: "/elsewhere/lab-5"}}); err != nil {
+		t.Fatal(err)
+	}
+	b := w.get("/").Body.String()
+	if !strings.Contains(b, `<a href="report?folder=lab-3">`) || strings.Contains(b, "lab-4") || strings.Contains(b, "lab-5") {
+		t.Errorf("%s", b)
+	}
+}
