@@ -3,7 +3,9 @@ package clone
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/daypass-dev/daypass/internal/plumbing"
 )
@@ -22,7 +24,9 @@ func (c *Clone) Index() ([]plumbing.IndexEntry, error) {
 	if err != nil {
 		return nil, badIndex(c.dir, err)
 	}
-	entries, format, err := plumbing.ReadIndex(data)
+	entries, format, err := plumbing.ReadSplitIndex(data, func(name plumbing.OID) ([]byte, error) {
+		return c.git.read("sharedindex."+string(name), maxIndex)
+	})
 	if err == nil && format != c.Format() {
 		err = errors.New("it is of another object format")
 	}
@@ -34,6 +38,9 @@ func (c *Clone) Index() ([]plumbing.IndexEntry, error) {
 
 // writeIndex puts a whole index in place, behind the index.lock that is held.
 func (c *Clone) writeIndex(entries []plumbing.IndexEntry) error {
+	if i := slices.IndexFunc(entries, func(e plumbing.IndexEntry) bool { return e.Mode == plumbing.Directory }); i >= 0 {
+		return fmt.Errorf("%q is a folder: an index is written with all its files", entries[i].Path)
+	}
 	var b bytes.Buffer
 	if err := plumbing.WriteIndex(&b, entries, c.Format()); err != nil {
 		return err
