@@ -24,11 +24,7 @@ type content struct {
 	spent   int64 // bytes that submodules brought
 }
 
-func (c *content) read(ctx context.Context) (err error) {
-	if c.objects, err = c.repo.Objects(ctx); err != nil {
-		return err
-	}
-	defer c.objects.Close()
+func (c *content) read(ctx context.Context) error {
 	fetched, ok, err := c.repo.ReadRef(fetchedRef)
 	if err != nil || !ok {
 		return errors.Join(err, errors.New("git fetch kept nothing"))

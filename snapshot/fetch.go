@@ -53,12 +53,20 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 	if err := offer(ctx, repo, a.Have); err != nil {
 		return Snapshot{}, err
 	}
+	objects, err := repo.Objects(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	defer objects.Close()
+	if err := objects.Warm(); err != nil { // while git waits for the source
+		return Snapshot{}, err
+	}
 	f := fetch{g: g, repo: repo, at: at, depth: a.Depth, progress: a.Progress, ref: fetchedRef}
 	if err := f.all(ctx, a.Tip); err != nil {
 		return Snapshot{}, err
 	}
 	s := Snapshot{Tip: a.Tip}
-	c := content{g: g, repo: repo, at: at, ask: a, fetch: f, s: &s}
+	c := content{g: g, repo: repo, at: at, ask: a, fetch: f, s: &s, objects: objects}
 	if err := c.read(ctx); err != nil {
 		return Snapshot{}, err
 	}

@@ -287,7 +287,7 @@ func TestOwners(t *testing.T) {
 	// As a user, of root's repository.
 	bin := filepath.Join(t.TempDir(), "x")
 	os.MkdirAll(bin, 0o777)
-	for dir := bin; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+	for dir := bin; dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
 		os.Chmod(dir, 0o777)
 	}
 	for dir := up.Dir; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {

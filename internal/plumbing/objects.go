@@ -39,6 +39,14 @@ func (r *Repo) Objects(ctx context.Context) (*Objects, error) {
 	return &Objects{repo: r, ctx: ctx}, nil
 }
 
+// Warm starts what the first questions would wait for. Objects that come later are
+// seen too.
+func (o *Objects) Warm() error {
+	_, err := o.start(&o.contents, "--batch")
+	_, err2 := o.start(&o.sizes, "--batch-check")
+	return errors.Join(err, err2)
+}
+
 func (o *Objects) start(b **batch, mode string) (*batch, error) {
 	if *b != nil {
 		return *b, (*b).bad
