@@ -185,6 +185,9 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	d.sound()
+	if got := d.git("log", "--format=%s"); got != "two\none" {
+		t.Errorf("the history is %q", got)
+	}
 	if got := d.git("rev-parse", "HEAD", "main", "origin/main"); got != strings.Repeat(commit+"\n", 2)+commit {
 		t.Errorf("refs: %s", got)
 	}

@@ -126,7 +126,9 @@ func (r *run) fetchInto(ctx context.Context) error {
 	}
 	depth := r.ask.Depth
 	if have != "" {
-		depth = r.depthOf(have)
+		// All that is new comes: where history were cut again, what the user has on
+		// branches of their own would have nothing in common with it.
+		depth = 0
 	}
 	if err := r.fetch(ctx, r.repo, depth, have); err != nil {
 		return err
@@ -136,15 +138,6 @@ func (r *run) fetchInto(ctx context.Context) error {
 		return nil
 	}
 	return r.repo.WriteRef(snapshotRef(r.snap.Commit), r.snap.Commit, "")
-}
-
-// depthOf is how much history an update may need at most: that of a whole clone is
-// whole, that of a shallow one is taken up again where it was asked to begin.
-func (r *run) depthOf(plumbing.OID) int {
-	if list, err := r.repo.Shallow(); err == nil && len(list) == 0 {
-		return 0
-	}
-	return r.ask.Depth
 }
 
 // openRepo opens our repository, which sees the folder's own objects.
