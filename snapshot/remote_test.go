@@ -188,6 +188,27 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// TestRenamed fetches from under an old name, as hosts redirect it.
+func TestRenamed(t *testing.T) {
+	up := gittest.New(t)
+	id := up.Commit("main", "one", gittest.Files{"a": "1"})
+	real := up.Serve(gittest.Options{User: "u", Password: "hunter2secret"})
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, old := strings.CutPrefix(r.URL.RequestURI(), "/old.git"); old {
+			http.Redirect(w, r, "/course.git"+rest, http.StatusMovedPermanently)
+			return
+		}
+		real.ServeHTTP(w, r)
+	}))
+	t.Cleanup(door.Close)
+	g := source(t)
+	g.Git.Config, _ = helper(t, strings.TrimPrefix(door.URL, "http://"), "hunter2secret")
+	url := door.URL + "/old.git"
+	if got := fetch(t, g, ours(t, g, "sha1"), snapshot.Ask{URL: url, Tip: look(t, g, url, ""), Depth: 1}); string(got.Commit) != id {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestFaults(t *testing.T) {
 	up := gittest.New(t)
 	up.Course("main", 300)
