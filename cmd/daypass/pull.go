@@ -269,9 +269,20 @@ func (a *app) again(p *pull.Puller, args []string) (pull.State, bool, error) {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return pull.State{}, false, nil
 		}
-		return p.State(dir)
+		return stateOf(p, dir)
 	}
 	return pull.State{}, false, nil
+}
+
+// stateOf is what is known of a folder; of one that may not be pulled into, such
+// as the home, nothing is.
+func stateOf(p *pull.Puller, dir string) (pull.State, bool, error) {
+	st, ok, err := p.State(dir)
+	if errors.Is(err, daypass.ErrRefused) {
+		return pull.State{}, false, nil
+	}
+	st.Folder = dir
+	return st, ok, err
 }
 
 // pulledAbove is the folder that was pulled into, at dir or above it; rest is
@@ -282,12 +293,8 @@ func pulledAbove(p *pull.Puller, dir string) (rest string, st pull.State, ok boo
 		return "", st, false, err
 	}
 	for at := start; ; at = filepath.Dir(at) {
-		st, ok, err := p.State(at)
-		if errors.Is(err, daypass.ErrRefused) {
-			ok, err = false, nil // the home and what is above it: nothing is pulled there
-		}
+		st, ok, err := stateOf(p, at)
 		if err != nil || ok {
-			st.Folder = at
 			rest, rerr := filepath.Rel(at, start)
 			return rest, st, ok, errors.Join(err, rerr)
 		}
