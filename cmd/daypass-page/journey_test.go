@@ -70,7 +70,6 @@ func TestFirstLight(t *testing.T) {
 	l.works(s)
 	l.weekLater(t)
 	s.follow(link) // no question: the folder comes from there
-	s.maybe("Continue")
 	s.lands("/lab/tree/" + l.name + "/lab.ipynb")
 	s.opened("Read twice.")
 	s.kept(l)

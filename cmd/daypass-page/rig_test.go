@@ -166,14 +166,6 @@ func (s *student) press(text string) {
 	s.do("press "+text, chromedp.Click(chromedp.Search(q)))
 }
 
-// maybe presses a button where there is one, on a page that may go on by itself.
-func (s *student) maybe(text string) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, 3*time.Second)
-	defer cancel()
-	chromedp.Do(ctx, chromedp.Click(chromedp.Search(fmt.Sprintf(`//button[contains(normalize-space(.), %q)]`, text))))
-}
-
 // follow opens a link, as from a course's page.
 func (s *student) follow(link string) {
 	s.t.Helper()
