@@ -235,6 +235,9 @@ func (r *run) index(h *hand, g *goal, next delivered) ([]plumbing.IndexEntry, er
 // delivered, so that git does not take them for removed.
 func (r *run) undelivered(h *hand, g *goal, head []plumbing.File, next delivered) (map[string]bool, error) {
 	skip := map[string]bool{}
+	if g.Record.Tree == "" {
+		return skip, nil // nothing was delivered
+	}
 	source := head
 	if tree := plumbing.OID(g.Record.Tree); tree != g.Move.Tree {
 		var err error

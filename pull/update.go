@@ -295,6 +295,7 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 	if err := r.carryOut(ctx, j, pl); err != nil {
 		return false, err
 	}
+	r.prune()
 	return r.st.rec.Pending, nil
 }
 
