@@ -87,16 +87,26 @@ func (s *Server) work(j *job) {
 	j.mu.Unlock()
 }
 
-// forget drops jobs that ended long ago. s.mu is held.
+// forget drops jobs that ended long ago, and the oldest where there are too many.
+// s.mu is held.
 func (s *Server) forget() {
 	now := s.c.Now()
+	var oldest string
+	var ended time.Time
 	for id, j := range s.jobs {
 		j.mu.Lock()
-		old := j.done && now.Sub(j.ended) > jobFor
+		done, at := j.done, j.ended
 		j.mu.Unlock()
-		if old {
+		switch {
+		case !done:
+		case now.Sub(at) > jobFor:
 			delete(s.jobs, id)
+		case oldest == "" || at.Before(ended):
+			oldest, ended = id, at
 		}
+	}
+	if len(s.jobs) >= maxJobs {
+		delete(s.jobs, oldest)
 	}
 }
 

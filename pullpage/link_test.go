@@ -2,6 +2,9 @@ package pullpage
 
 import (
 	"errors"
+	"net/url"
+	"path"
+	"strings"
 	"testing"
 
 	"github.com/daypass-dev/daypass"
@@ -154,4 +157,45 @@ func TestHostileLinks(t *testing.T) {
 			t.Errorf("%s: %q, want %q: %+v %v", query, got, code, l, err)
 		}
 	}
+}
+
+// FuzzTarget: whatever a link says, the browser stays below the base, also where
+// it reads escapes once more than we think.
+func FuzzTarget(f *testing.F) {
+	for _, seed := range []string{"lab/tree/a.ipynb?autodecode", "//evil.example", "..%2f..", "a/%2e%2e/b", "vscode/?payload=[]", "tree/ü#x", "%25252e%25252e/", "\\\\evil", "a//b/../c", "x%00", "lab/..;/x"} {
+		f.Add(seed)
+	}
+	base, err := url.Parse("https://hub.example.org/user/ada/git-pull/")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		target, err := checkTarget(text)
+		if err != nil {
+			return
+		}
+		address := "/user/ada/" + target.Path
+		u, err := base.Parse(address)
+		if err != nil {
+			t.Fatalf("%q becomes %q: %v", text, address, err)
+		}
+		for p := u.EscapedPath(); ; {
+			if clean := path.Clean(p); u.Host != base.Host || u.Scheme != base.Scheme || clean != "/user/ada" && !strings.HasPrefix(clean, "/user/ada/") || strings.Contains(p, "\\") {
+				t.Fatalf("%q becomes %q, which leads to %s", text, address, u)
+			}
+			next := unescapeOnce(p)
+			if next == p {
+				break
+			}
+			p = next
+		}
+		for i := 0; i < len(target.Path); i++ {
+			if target.Path[i] <= ' ' || target.Path[i] > '~' {
+				t.Fatalf("%q becomes %q", text, target.Path)
+			}
+		}
+		if again, err := checkTarget(target.Path); err != nil || again.Path != target.Path {
+			t.Fatalf("%q becomes %q, and that %q: %v", text, target.Path, again.Path, err)
+		}
+	})
 }

@@ -105,14 +105,20 @@
     });
   }
 
+  // A page that a browser makes ready before anybody asked for it begins nothing.
+  function seen(act) {
+    if (document.prerendering) document.addEventListener("prerenderingchange", act, { once: true });
+    else act();
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
     var form = $("begin"), progress = $("progress"), link = document.querySelector("[data-land]");
     if (form) {
       form.addEventListener("submit", function (e) { e.preventDefault(); begin(form); });
-      if (form.hasAttribute("data-auto")) begin(form);
+      if (form.hasAttribute("data-auto")) seen(function () { begin(form); });
     }
     if (progress && progress.dataset.events) follow(progress.dataset.events);
-    if (link) land(link);
+    if (link) seen(function () { land(link); });
     if ($("send")) copying($("send"), $("copy"));
   });
 })();
