@@ -59,7 +59,11 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	err = a.interrupted(ctx, err)
 	asJSON, _ := ran.Flags().GetBool("json") // false where the command has no such flag
-	a.screen(asJSON).problem(err)
+	if asJSON && ran.Annotations[problemLines] != "" {
+		a.problemLine(err)
+	} else {
+		a.screen(asJSON).problem(err)
+	}
 	return daypass.ExitCode(err)
 }
 

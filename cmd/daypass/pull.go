@@ -57,10 +57,9 @@ type pullOptions struct {
 func (a *app) pullCommand() *cobra.Command {
 	var o pullOptions
 	c := &cobra.Command{
-		Use: "pull [SOURCE [DIR]]", Short: "Bring course content here, and keep it up to date", Long: pullHelp, Args: atMost(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.pullTold(c.Context(), a.pull(c, args, o), o)
-		},
+		Use: "pull [SOURCE [DIR]]", Short: "Bring course content here, and keep it up to date", Long: pullHelp, Args: pullArgs(&o),
+		Annotations: map[string]string{problemLines: "yes"},
+		RunE:        func(c *cobra.Command, args []string) error { return a.pull(c, args, o) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.branch, "branch", "", "a branch, a tag or a commit (else: the source's default branch)")
@@ -84,7 +83,6 @@ func (a *app) pullCommand() *cobra.Command {
 	for _, name := range []string{"ref", "root"} {
 		f.Lookup(name).Hidden = true
 	}
-	c.Args = pullArgs(&o)
 	return c
 }
 
@@ -116,13 +114,11 @@ func pullArgs(o *pullOptions) cobra.PositionalArgs {
 	}
 }
 
-// pullTold tells a failure the way programs expect it, where --json was given.
-func (a *app) pullTold(ctx context.Context, err error, o pullOptions) error {
-	var done exitStatus
-	if err == nil || !o.asJSON || errors.As(err, &done) {
-		return err
-	}
-	err = a.interrupted(ctx, err)
+// problemLines marks a command whose --json ends with {"problem":{…}}.
+const problemLines = "problem-lines"
+
+// problemLine tells a failure to people, and as one line to a program.
+func (a *app) problemLine(err error) {
 	shown := shownProblem{Code: "DP-364", What: printable(err.Error())}
 	var p *daypass.Problem
 	if errors.As(err, &p) {
@@ -130,7 +126,6 @@ func (a *app) pullTold(ctx context.Context, err error, o pullOptions) error {
 	}
 	a.screen(false).problem(err)
 	a.screen(true).object(map[string]shownProblem{"problem": shown})
-	return exitStatus(daypass.ExitCode(err))
 }
 
 type shownProblem struct {

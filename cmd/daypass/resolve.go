@@ -25,11 +25,12 @@ func (a *app) resolveCommand() *cobra.Command {
 	var asJSON, offline bool
 	c := &cobra.Command{
 		Use: "resolve SOURCE", Short: "What an address means", Long: resolveHelp, Args: atMost(1),
+		Annotations: map[string]string{problemLines: "yes"},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageProblem(c, "give the address of a repository or of a page in one")
 			}
-			return a.pullTold(c.Context(), a.resolve(c.Context(), args[0], offline, asJSON), pullOptions{asJSON: asJSON})
+			return a.resolve(c.Context(), args[0], offline, asJSON)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "one object, for programs")
