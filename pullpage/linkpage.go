@@ -13,7 +13,8 @@ import (
 type linkView struct {
 	Link     Link
 	Query    string
-	Question bool
+	Question bool // a person has to say yes
+	Aside    bool // the folder would be put aside
 	Runs     bool
 	Again    bool // it runs already
 	Token    string
@@ -42,7 +43,8 @@ func (v *visit) linkPage() error {
 	var running Request
 	running, view.Again = v.s.running(v.s.folder(l.Folder))
 	view.Again = view.Again && running.Repo == l.Repo
-	view.Question = !view.Again && v.s.mustAsk(l)
+	view.Aside = v.s.asides(l)
+	view.Question = !view.Again && (view.Aside || v.s.mustAsk(l))
 	asked := ""
 	if view.Question {
 		asked = "yes"
@@ -87,6 +89,10 @@ func (s *Server) mustAsk(l Link) bool {
 	return err != nil || !from.Same(l.Origin)
 }
 
+// asides reports whether a link would put a folder aside: any page can lead to such
+// a link, so that nobody's folder is moved without their yes.
+func (s *Server) asides(l Link) bool { return l.Backup && s.exists(l.Folder) }
+
 // begin starts a pull: of the very link whose page was shown.
 func (v *visit) begin() error {
 	values, err := ReadQuery(v.form["link"])
@@ -103,7 +109,7 @@ func (v *visit) begin() error {
 		}
 		l.Backup = true
 	}
-	if _, runs := v.s.running(v.s.folder(l.Folder)); !runs && v.form["asked"] == "" && v.form["fresh"] == "" && v.s.mustAsk(l) {
+	if _, runs := v.s.running(v.s.folder(l.Folder)); !runs && v.form["asked"] == "" && v.form["fresh"] == "" && (v.s.asides(l) || v.s.mustAsk(l)) {
 		return tooOld() // what made the question needless is over
 	}
 	j, err := v.s.begin(v.form["link"], l, v.form["asked"] == "yes")

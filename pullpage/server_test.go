@@ -534,3 +534,23 @@ func TestHome(t *testing.T) {
 		t.Errorf("%s", b)
 	}
 }
+
+// TestBackupAsks: a link moves nobody's folder without a yes.
+func TestBackupAsks(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Settings.Owners = []string{"github.com"} })
+	page := w.get("/?" + lab3 + "&backup=true").Body.String()
+	if !strings.Contains(page, "data-auto") {
+		t.Errorf("asks where there is no folder:\n%s", page)
+	}
+	w.click(lab3)
+	if got := w.post("/begin", form(t, page, "begin")); got.Code != http.StatusForbidden {
+		t.Errorf("a page from before there was a folder moves it: %d", got.Code)
+	}
+	page = w.get("/?" + lab3 + "&backup=true").Body.String()
+	if strings.Contains(page, "data-auto") || !strings.Contains(page, "Nothing of yours is deleted") {
+		t.Errorf("does not ask:\n%s", page)
+	}
+	if got := w.post("/begin", form(t, page, "begin")); got.Code != http.StatusSeeOther || len(w.pulled()) != 2 || !w.pulled()[1].Backup {
+		t.Errorf("%d %v", got.Code, w.pulled())
+	}
+}
