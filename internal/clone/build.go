@@ -64,6 +64,7 @@ func (n New) fill(at *disk, step func(what, name string)) error {
 		return err
 	}
 	defer d.root.Close()
+	d.later = true
 	c := &Clone{folder: at.path, dir: d.path, git: d, common: d, size: len(n.Commit), now: time.Now}
 	for _, dir := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"} {
 		if err := d.folder(dir); err != nil {
@@ -95,7 +96,16 @@ func (n New) fill(at *disk, step func(what, name string)) error {
 	if err := n.refs(c); err != nil {
 		return err
 	}
-	return c.writeIndex(n.Index)
+	if err := c.writeIndex(n.Index); err != nil {
+		return err
+	}
+	names := []string{"config", "HEAD", "index", "shallow", "daypass", "info/sparse-checkout", "objects", "objects/pack", "refs/heads", "."}
+	for _, name := range []string{n.Branch, n.Tag} {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return d.settle(names...)
 }
 
 // refs makes the branch, what is known of the remote, the tag, and HEAD.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -18,6 +20,8 @@ type disk struct {
 	path string // absolute
 	// step, where it is set, is told of each change before it is made. Tests stop here.
 	step func(what, name string)
+	// later: somebody calls settle at the end, before anything counts.
+	later bool
 }
 
 // maxFile bounds what is read into memory of one file of a .git, but for the index.
@@ -87,7 +91,7 @@ func (d *disk) read(name string, limit int64) ([]byte, error) {
 func (d *disk) full(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
 
 // create makes a new file, and the folders that lead to it; fs.ErrExist where there is
-// one. What it holds is on the disk when create returns.
+// one. See flush.
 func (d *disk) create(name string, data []byte) error {
 	if err := d.folder(path.Dir(name)); err != nil {
 		return err
@@ -99,9 +103,6 @@ func (d *disk) create(name string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	d.about("written", name)
-	if err == nil {
-		err = f.Sync()
-	}
 	if e := f.Close(); err == nil {
 		err = e
 	}
@@ -111,7 +112,7 @@ func (d *disk) create(name string, data []byte) error {
 	return err
 }
 
-// replace puts a whole file in name's place at once. Its folder is on the disk after.
+// replace puts a whole file in name's place at once.
 func (d *disk) replace(name, temporary string, data []byte) error {
 	if err := d.remove(temporary); err != nil {
 		return err
@@ -119,11 +120,40 @@ func (d *disk) replace(name, temporary string, data []byte) error {
 	if err := d.create(temporary, data); err != nil {
 		return err
 	}
-	if err := d.rename(temporary, name); err != nil {
-		d.root.Remove(temporary)
-		return err
+	err := d.flush(temporary, name)
+	if err == nil {
+		err = d.rename(temporary, name)
 	}
-	return d.sync(path.Dir(name))
+	if err != nil {
+		d.root.Remove(temporary)
+	}
+	return err
+}
+
+// flush sees to it that a file's content is on the disk before its name is, unless what it
+// is to replace heals by itself: the next pull writes the remote's branches whatever they
+// hold, and git only warns of a broken one.
+func (d *disk) flush(file, name string) error {
+	if d.later || name == "ORIG_HEAD" || strings.HasPrefix(name, "refs/remotes/") {
+		return nil
+	}
+	return d.sync(file)
+}
+
+// settle sees to it that all these are on the disk, at once: file systems write several
+// for the price of one.
+func (d *disk) settle(names ...string) error {
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			if err := d.sync(name); !missing(err) {
+				errs[i] = err
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func (d *disk) rename(from, to string) error {
@@ -176,10 +206,10 @@ func (d *disk) remove(name string) error {
 	return nil
 }
 
-// sync sees to it that a folder's names are on the disk. File systems that cannot say
+// sync sees to it that a file's content, or a folder's names, are on the disk. File systems that cannot say
 // (some network ones) are believed.
 func (d *disk) sync(name string) error {
-	f, err := d.root.Open(name)
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}

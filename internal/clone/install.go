@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -35,13 +36,10 @@ func (c *Clone) install(paths []string) error {
 	if len(touched) == 0 {
 		return nil
 	}
-	touched["objects"] = true
-	for dir := range touched {
-		if err := c.common.sync(dir); err != nil {
-			return err
-		}
+	if c.common.later {
+		return nil
 	}
-	return nil
+	return c.common.settle(append(slices.Collect(maps.Keys(touched)), "objects")...)
 }
 
 // parts names the files that come with a path, in order, and the folder they go to.

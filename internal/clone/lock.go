@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"strings"
 	"syscall"
 	"time"
@@ -202,7 +201,10 @@ func (c *Clone) lock(d *disk, name string, data []byte) (commit func() error, dr
 		}
 	}
 	commit = func() error {
-		err := d.rename(at, name)
+		err := d.flush(at, name)
+		if err == nil {
+			err = d.rename(at, name)
+		}
 		if err != nil && c.prune(d, name) { // a folder, empty since its refs are packed or gone
 			err = d.rename(at, name)
 		}
@@ -211,7 +213,7 @@ func (c *Clone) lock(d *disk, name string, data []byte) (commit func() error, dr
 			return err
 		}
 		gone = true
-		return d.sync(path.Dir(name))
+		return nil
 	}
 	return commit, drop, nil
 }

@@ -48,10 +48,17 @@ func (c *Clone) update(u Update) error {
 	if err := c.moveHead(u); err != nil {
 		return err
 	}
-	if u.Index == nil {
-		return nil
+	if u.Index != nil {
+		if err := c.writeIndex(u.Index); err != nil {
+			return err
+		}
 	}
-	return c.writeIndex(u.Index)
+	if u.Branch != "" {
+		if err := c.common.settle(path.Dir(u.Branch)); err != nil {
+			return err
+		}
+	}
+	return c.git.settle(".")
 }
 
 // check refuses what no clone could take.
