@@ -161,6 +161,7 @@ func TestRuns(t *testing.T) {
 		{"a new source brings its outputs", none + `,"metadata":{},"source":"x"`, out1 + `,"metadata":{"ExecuteTime":{"a":1},"collapsed":true},"source":"x"`, none + `,"metadata":{},"source":"y"`, none + `,"metadata":{"collapsed":true},"source":"y"`},
 		{"the user's source keeps its outputs", none + `,"metadata":{},"source":"x"`, out1 + `,"metadata":{},"source":"mine"`, out2 + `,"metadata":{},"source":"y"`, out1 + `,"metadata":{},"source":"mine"`},
 		{"a string or a list of lines", none + `,"metadata":{},"source":"x\ny"`, out1 + `,"metadata":{},"source":["x\n","y"]`, none + `,"metadata":{},"source":"x\nz"`, none + `,"metadata":{},"source":"x\nz"`},
+		{"the upstream changed the space at its end", none + `,"metadata":{},"source":"x"`, out1 + `,"metadata":{},"source":"x"`, none + `,"metadata":{},"source":"x\n"`, out1 + `,"metadata":{},"source":"x\n"`},
 		{"only written in another way", none + `,"metadata":{},"source":"x\ny"`, out1 + `,"metadata":{},"source":["x\r\n","y\n"]`, none + `,"metadata":{"a":1},"source":"x\ny"`, out1 + `,"metadata":{"a":1},"source":["x\r\n","y\n"]`},
 	} {
 		r := merge(t, run(c.base), run(c.ours), run(c.theirs))
@@ -228,7 +229,7 @@ func TestAttachments(t *testing.T) {
 	as := func(source, attached string) []byte {
 		return []byte(`{"cells":[{` + attached + `"cell_type":"markdown","id":"a","metadata":{},"source":"` + source + `"}],"metadata":{},"nbformat":4,"nbformat_minor":5}`)
 	}
-	one, two := `"1.png":{"image/png":"AAA="}`, `"2.png":{"image/png":"BBB="}`
+	one, two, three := `"1.png":{"image/png":"AAA="}`, `"2.png":{"image/png":"BBB="}`, `"3.png":{"image/png":"CCC="}`
 	att := func(s string) string { return `"attachments":{` + s + `},` }
 	for _, c := range []struct {
 		name               string
@@ -236,6 +237,8 @@ func TestAttachments(t *testing.T) {
 		want               []byte
 	}{
 		{"the user pasted a picture, the upstream took its own away", as("x", att(one)), as("x ![](1) ![](2)", att(one+","+two)), as("y", ""), as("x ![](1) ![](2)", att(one+","+two))},
+		{"the upstream has another picture now", as("x", att(one)), as("x ![](1)", att(one+","+two)), as("y", att(three)), as("x ![](1)", att(one+","+two+","+three))},
+		{"a picture is an edit", as("x", ""), as("x", att(one)), []byte(`{"cells":[],"metadata":{},"nbformat":4,"nbformat_minor":5}`), as("x", att(one))},
 		{"the upstream's source brings its picture", as("x", ""), as("x\\n", ""), as("y ![](1)", att(one)), as("y ![](1)", att(one))},
 		{"both add one", as("x", ""), as("x ![](1)", att(one)), as("x ![](2)", att(two)), as("x ![](1)", att(one+","+two))},
 	} {

@@ -1,11 +1,10 @@
 package notebook
 
 // matchNew finds the cells that both sides have and the base has not: what a merge
-// before this one brought, or what both wrote. First by id and content; then by
-// content behind the same cell; then by id where they are alike; at last, where
-// there are no ids, a content that stands once on each side.
+// before this one brought, or what both wrote. First by content behind the same cell;
+// then by id where they are alike; at last, where there are no ids, a content that
+// stands once on each side.
 func (m *merger) matchNew() {
-	m.joinExact()
 	m.joinInPlace()
 	m.joinAlike()
 }
@@ -17,28 +16,6 @@ func (n *node) newTheirs() bool { return n.b == nil && n.o == nil }
 func (m *merger) join(j int, n *node) {
 	n.o = m.ours[j].o
 	m.ours[j] = n
-}
-
-func (m *merger) joinExact() {
-	type both struct{ label, key string }
-	at := make(map[both]int)
-	for j, n := range m.ours {
-		if n.newOurs() && n.o.label != "" {
-			k := both{n.o.label, n.o.key}
-			if _, twice := at[k]; !twice {
-				at[k] = j
-			}
-		}
-	}
-	for _, n := range m.theirs {
-		if !n.newTheirs() || n.t.label == "" {
-			continue
-		}
-		k := both{n.t.label, n.t.key}
-		if j, ok := at[k]; ok && m.ours[j].newOurs() {
-			m.join(j, n)
-		}
-	}
 }
 
 // joinInPlace joins equal new cells that follow the same cell.
