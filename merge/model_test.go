@@ -227,7 +227,7 @@ func (d *disk) create(p string, e Entry) bool {
 }
 
 func TestPlansLoseNothing(t *testing.T) {
-	first, n := seeds(t, 60000, 3000000)
+	first, n := seeds(t, 20000, 3000000)
 	for seed := first; seed < first+uint64(n); seed++ {
 		w := newWorld(seed)
 		if problem := w.check(); problem != "" {

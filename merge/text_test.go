@@ -164,11 +164,11 @@ func (w *writer) large() (base, ours, theirs []byte) {
 }
 
 func TestTextIsWhatGitMakes(t *testing.T) {
-	sameAsGit(t, 1500, 50000, func(seed uint64) (base, ours, theirs []byte) { return newWriter(seed).three() })
+	sameAsGit(t, 600, 50000, func(seed uint64) (base, ours, theirs []byte) { return newWriter(seed).three() })
 }
 
 func TestLargeTextIsWhatGitMakes(t *testing.T) {
-	sameAsGit(t, 60, 1500, func(seed uint64) (base, ours, theirs []byte) { return newWriter(seed).large() })
+	sameAsGit(t, 15, 1500, func(seed uint64) (base, ours, theirs []byte) { return newWriter(seed).large() })
 }
 
 func sameAsGit(t *testing.T, quick, soak int, three func(seed uint64) (base, ours, theirs []byte)) {
