@@ -25,6 +25,19 @@ func TestFigures(t *testing.T) {
 	ask := d.ask()
 	ask.URL = server.Of(d.src)
 	const n = 9
+	if os.Getenv("DAYPASS_FIGURES") == "noop" {
+		ask.Folder = filepath.Join(d.home, "noop")
+		if _, err := d.p.Pull(t.Context(), ask); err != nil {
+			t.Fatal(err)
+		}
+		var all, alone []float64
+		for range 60 {
+			all = append(all, timed(t, func() error { _, err := d.p.Pull(t.Context(), ask); return err }))
+			alone = append(alone, timed(t, func() error { _, err := d.p.source().Look(t.Context(), ask.URL, ""); return err }))
+		}
+		t.Logf("no-op %.1f ms, the look alone %.1f ms", median(all), median(alone))
+		return
+	}
 	if os.Getenv("DAYPASS_FIGURES") == "phases" {
 		var begun time.Time
 		ask.Events = func(e Event) {

@@ -51,6 +51,11 @@ func (r *run) fresh(ctx context.Context) error {
 
 func (r *run) look(ctx context.Context) (snapshot.Tip, error) {
 	r.event(Looking, r.source)
+	if early := r.early; early != nil && !r.lock.waited {
+		r.early = nil
+		l := <-early
+		return l.tip, l.err
+	}
 	return r.p.source().Look(ctx, r.ask.URL, r.ask.Ref)
 }
 
@@ -220,6 +225,9 @@ func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
 	if err := r.repo.WriteRef(snapshotRef(r.snap.Commit), r.snap.Commit, ""); err != nil {
 		return err
 	}
+	if err := r.st.saveLast(r.rep); err != nil {
+		return err
+	}
 	return r.do("state", r.st.save)
 }
 
@@ -229,9 +237,6 @@ func (r *run) recordTip() {
 	rec.Source, rec.Ref, rec.Path, rec.Depth, rec.Submodules = r.source, r.ask.Ref, r.ask.Path, r.ask.Depth, r.ask.Submodules
 	rec.Format, rec.Commit, rec.Tree, rec.TipRef = r.tip.Format, string(r.snap.Commit), string(r.snap.Tree), r.tip.Ref
 	rec.At = r.p.Now().UTC()
-	last := r.rep
-	last.Diff = ""
-	rec.Last = &last
 }
 
 // moveIn makes what was built durable and gives it its name.

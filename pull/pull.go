@@ -32,12 +32,18 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	if _, err := p.place(a.Folder, a.Root); err != nil {
+		return Report{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	early := p.lookEarly(ctx, a)
 	r, err := p.begin(ctx, a.Folder, a.Root)
 	if err != nil {
 		return Report{}, err
 	}
 	defer r.end()
-	r.ask, r.source = a, source
+	r.ask, r.source, r.early = a, source, early
 	r.rep = Report{Folder: r.folder, Source: source, Ref: a.Ref, DryRun: a.DryRun}
 	if last, ok := r.justDone(); ok {
 		return last, nil
@@ -51,16 +57,32 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	return r.rep, nil
 }
 
+// A look is what the source said.
+type look struct {
+	tip snapshot.Tip
+	err error
+}
+
+// lookEarly asks the source while the folder is looked at: the answer takes longest.
+func (p *Puller) lookEarly(ctx context.Context, a Ask) <-chan look {
+	out := make(chan look, 1)
+	go func() {
+		tip, err := p.source().Look(ctx, a.URL, a.Ref)
+		out <- look{tip, err}
+	}()
+	return out
+}
+
 // justDone returns what another pull of the same has done while this one waited.
 func (r *run) justDone() (Report, bool) {
-	if !r.lock.waited || r.st == nil || r.st.rec.Last == nil || r.ask.DryRun || r.ask.Backup {
+	if !r.lock.waited || r.st == nil || r.ask.DryRun || r.ask.Backup {
 		return Report{}, false
 	}
 	rec := r.st.rec
 	if rec.At.Before(r.began) || rec.Source != r.source || rec.Ref != r.ask.Ref || rec.Path != r.ask.Path || rec.Pending {
 		return Report{}, false
 	}
-	return *rec.Last, true
+	return r.st.last()
 }
 
 // pull does what the folder asks for.

@@ -51,6 +51,11 @@ func (r *run) reach(h *hand, j *journal) error {
 			return err
 		}
 	}
+	if j.Goal.Last != nil {
+		if err := r.st.saveLast(*j.Goal.Last); err != nil {
+			return err
+		}
+	}
 	r.st.rec = rec
 	return r.do("state", r.st.save)
 }

@@ -21,6 +21,7 @@ type run struct {
 	source string // ask.URL as it may be kept and shown
 	began  time.Time
 	lock   *lock
+	early  <-chan look  // the source's answer to the first question
 	clone  *clone.Clone // nil: the folder has no repository
 	broken bool         // it has one that is none; it is set aside
 	st     *store

@@ -34,9 +34,8 @@ type record struct {
 	// Linked is how new our newest object was when the folder's repository had all.
 	Linked int64 `json:"linked,omitempty"`
 	// Pending: some file was left for the next pull, so that one is no no-op.
-	Pending bool    `json:"pending,omitempty"`
-	Disk    traits  `json:"disk"`
-	Last    *Report `json:"last,omitempty"`
+	Pending bool   `json:"pending,omitempty"`
+	Disk    traits `json:"disk"`
 	// Building is the folder in which a fresh pull is being put together.
 	Building string `json:"building,omitempty"`
 }
@@ -176,6 +175,26 @@ func (s *store) save() error {
 		return err
 	}
 	return replace(s.file("state.json"), data, true)
+}
+
+// saveLast writes the last report, which is long, and which a pull that finds
+// nothing new need not read.
+func (s *store) saveLast(r Report) error {
+	r.Diff = ""
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return replace(s.file("last.json"), data, false)
+}
+
+func (s *store) last() (Report, bool) {
+	var r Report
+	data, err := os.ReadFile(s.file("last.json"))
+	if err != nil || json.Unmarshal(data, &r) != nil {
+		return Report{}, false
+	}
+	return r, true
 }
 
 // replace writes a file of our own whole, beside itself first.

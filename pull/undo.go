@@ -188,9 +188,7 @@ func (p *Puller) State(folder string) (State, bool, error) {
 		return State{}, false, err
 	}
 	s := State{Folder: real, Source: st.rec.Source, Ref: st.rec.Ref, Path: st.rec.Path, Commit: st.rec.Commit, At: st.rec.At}
-	if st.rec.Last != nil {
-		s.Last = *st.rec.Last
-	}
+	s.Last, _ = st.last()
 	return s, true, nil
 }
 

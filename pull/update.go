@@ -272,7 +272,6 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 	m := &manifest{ID: r.st.newID(r.p.Now()), At: r.p.Now().UTC(), Why: why}
 	if g != nil {
 		before := r.st.rec
-		before.Last = nil
 		m.Record, m.Move, m.Commit, m.Staged = &before, &g.Move, g.Commit, r.staged(pl)
 	}
 	if err := r.do("backup", func() error { return r.backup(ctx, pl, m) }); err != nil {
@@ -283,7 +282,7 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 	if g != nil {
 		last := r.rep
 		last.Diff = ""
-		g.Record.Last = &last
+		g.Last = &last
 		if err := r.do("delivered", func() error { return r.st.keep("delivered.next", pl.next(), g.Record.Format) }); err != nil {
 			return false, err
 		}
