@@ -133,6 +133,17 @@ func (a address) config() [][2]string {
 // passwords, and values of parameters that are named like keys. It is for people's
 // eyes, events, logs and files.
 func Redact(text string) string {
+	for {
+		// What is left of an odd one may read as a URL with a password again.
+		once := redactOnce(text)
+		if once == text {
+			return text
+		}
+		text = once
+	}
+}
+
+func redactOnce(text string) string {
 	var b strings.Builder
 	for {
 		i := strings.Index(text, "://")
