@@ -21,10 +21,11 @@ import (
 type world struct {
 	*desk
 	*rand.Rand
-	up    map[string]string // upstream's files
-	token int
-	cells map[string][]string // the texts of cells that upstream added since the last pull, by path
-	log   []string
+	up        map[string]string // upstream's files
+	token     int
+	delivered bool                // by a pull of ours
+	cells     map[string][]string // the texts of cells that upstream added since the last pull, by path
+	log       []string
 }
 
 func (w *world) pick(from ...string) string { return from[w.IntN(len(from))] }
@@ -205,7 +206,7 @@ func (w *world) work() map[string]bool {
 		case what == 6:
 			w.try("add", "-A")
 			w.try("commit", "-qm", "mine")
-		case what == 7 && w.IntN(6) == 0:
+		case what == 7 && w.IntN(6) == 0 && w.delivered: // before, nothing could tell what the user changed
 			os.RemoveAll(filepath.Join(w.folder, ".git"))
 		default:
 			if fi, e := os.Lstat(full); e == nil && !fi.Mode().IsRegular() {
@@ -317,7 +318,9 @@ func life(t *testing.T, seed uint64) {
 			w.teach()
 		}
 		w.log = append(w.log, "pull")
-		w.pull()
+		r := w.pull()
+		w.delivered = true
+		w.log = append(w.log, fmt.Sprintf("%+v", r))
 		w.held(before, base)
 		settled := w.files()
 		if r := w.pull(); !r.Same || !maps.Equal(w.files(), settled) {
