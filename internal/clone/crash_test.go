@@ -160,6 +160,7 @@ func works(t *testing.T, folder, at string) {
 }
 
 func TestKilledUpdate(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, "sha1", "--depth=1")
 	u := s.update(t, s.advance(t, "four\n"))
 	u.Shallow = append(u.Shallow, u.New)
@@ -179,6 +180,7 @@ func TestKilledUpdate(t *testing.T) {
 }
 
 func TestKilledSwitch(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, "sha1")
 	u := s.update(t, s.advance(t, "four\n"))
 	u.Branch, u.Old, u.Switch = "refs/heads/lab/one", "", true
@@ -191,6 +193,7 @@ func TestKilledSwitch(t *testing.T) {
 }
 
 func TestKilledBuild(t *testing.T) {
+	t.Parallel()
 	up := upstream(t, "sha1")
 	repo, packs := ours(t, up, "main", "sha1", "--depth=1")
 	tip := oid(t, up, "main")

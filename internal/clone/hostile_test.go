@@ -15,6 +15,7 @@ import (
 // TestNothingLeadsOut puts links into a .git, after it was opened and before, and looks
 // whether anything outside changes. An error is fine; a write outside is not.
 func TestNothingLeadsOut(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, "sha1")
 	u := s.update(t, s.advance(t, "four\n"))
 	u.Shallow = append(u.Shallow, u.New)
@@ -59,6 +60,7 @@ func TestNothingLeadsOut(t *testing.T) {
 
 // TestOtherKinds puts folders and pipes where files are meant: an error, no waiting.
 func TestOtherKinds(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, "sha1")
 	u := s.update(t, s.advance(t, "four\n"))
 	u.Shallow = append(u.Shallow, u.New)

@@ -45,6 +45,7 @@ func indexAsGit(t *testing.T, dir string, args ...string) []plumbing.IndexEntry 
 }
 
 func TestIndexVersions(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"sha1", "sha256"} {
 		for _, version := range []string{"2", "3", "4"} {
 			dir := upstream(t, format)
@@ -95,6 +96,7 @@ func TestIndexOfMerge(t *testing.T) {
 
 // TestIndexSplit changes a split index at random, and compares after each change.
 func TestIndexSplit(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))

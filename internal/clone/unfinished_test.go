@@ -69,6 +69,7 @@ func unfinishedRepo(t *testing.T) string {
 }
 
 func TestUnfinished(t *testing.T) {
+	t.Parallel()
 	for name, test := range begun {
 		t.Run(name, func(t *testing.T) {
 			dir := unfinishedRepo(t)
@@ -156,6 +157,7 @@ func TestBroughtBack(t *testing.T) {
 }
 
 func TestKilledEnd(t *testing.T) {
+	t.Parallel()
 	stops(t, func() (string, job) {
 		dir := unfinishedRepo(t)
 		write(t, dir+"/kept.txt", "precious\n")

@@ -133,6 +133,7 @@ func TestAfterwards(t *testing.T) {
 
 // TestUserWins moves the clone between plan and update.
 func TestUserWins(t *testing.T) {
+	t.Parallel()
 	for name, act := range map[string]func(t *testing.T, dir string){
 		"commit": func(t *testing.T, dir string) { git(t, dir, "commit", "-q", "--allow-empty", "-m", "mine") },
 		"switch": func(t *testing.T, dir string) { git(t, dir, "checkout", "-q", "-b", "other") },
@@ -204,6 +205,7 @@ func TestSwitch(t *testing.T) {
 
 // TestRefNames lets names exclude each other, loose and packed.
 func TestRefNames(t *testing.T) {
+	t.Parallel()
 	for _, packed := range []bool{false, true} {
 		s := newScene(t, "sha1")
 		git(t, s.folder, "branch", "a")
