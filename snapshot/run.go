@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/daypass-dev/daypass/internal/plumbing"
@@ -216,5 +215,3 @@ func sweep(repo *plumbing.Repo) {
 		}
 	}
 }
-
-func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
