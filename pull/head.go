@@ -135,7 +135,7 @@ func (r *run) joinHead(ctx context.Context, pl *plan, head clone.Head, m *move) 
 		m.New, m.Tree = head.Commit, c.Tree
 		return nil
 	}
-	j := &joiner{r: r, o: pl.o, blobs: map[string][]byte{}}
+	j := &joiner{r: r, ctx: ctx, o: pl.o, head: head.Commit, blobs: map[string][]byte{}}
 	files, err := j.trees(c.Tree)
 	if err != nil {
 		return err
@@ -169,6 +169,8 @@ func (r *run) joinHead(ctx context.Context, pl *plan, head clone.Head, m *move) 
 // A joiner merges committed trees, without a disk.
 type joiner struct {
 	r     *run
+	ctx   context.Context
+	head  plumbing.OID
 	o     *plumbing.Objects
 	ours  map[string]merge.Entry
 	blobs map[string][]byte // that are new
@@ -227,14 +229,21 @@ func (j *joiner) trees(head plumbing.OID) ([]plumbing.File, error) {
 	return j.result()
 }
 
+// baseTree is what both sides began with: what was delivered last, where HEAD has it.
 func (j *joiner) baseTree() (plumbing.OID, error) {
-	if j.r.st.rec.Tree != "" {
-		return plumbing.OID(j.r.st.rec.Tree), nil
+	last := j.r.base
+	if last == "" {
+		last = plumbing.OID(j.r.st.rec.Commit)
 	}
-	if j.r.base == "" {
+	if last == "" || !j.r.contains(j.ctx, j.head, last) {
+		if oid := j.r.mergeBase(j.ctx, j.head, j.r.snap.Commit); oid != "" {
+			last = oid
+		}
+	}
+	if last == "" {
 		return "", nil
 	}
-	c, err := j.o.Commit(j.r.base)
+	c, err := j.o.Commit(last)
 	return c.Tree, err
 }
 

@@ -152,6 +152,49 @@ func TestKillEverywhere(t *testing.T) {
 	}
 }
 
+// TestWentOnAfterKill is a user who goes on in a folder whose pull was killed.
+func TestWentOnAfterKill(t *testing.T) {
+	for name, goOn := range map[string]func(d *desk){
+		"commits":      func(d *desk) { d.write("c", "mine"); d.git("add", "c"); d.git("commit", "-qm", "mine") },
+		"removes .git": func(d *desk) { d.remove(".git") },
+		"edits":        func(d *desk) { d.write("a", long("1 after")) },
+		"removes all":  func(d *desk) { d.remove("") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.src.Commit("main", "one", gittest.Files{"a": long(), "b": "b"})
+			d.pull()
+			d.src.Commit("main", "two", gittest.Files{"a": long("9 theirs"), "b": "b2"})
+			saved := filepath.Join(gittest.TempDir(t), "saved")
+			copyTree(t, d.home, saved)
+			e := errand{Home: d.home, Folder: d.folder, URL: "file://" + d.src.Dir}
+			for e.At = 1; ; e.At++ {
+				copyTree(t, saved, d.home)
+				if !e.dies(t) {
+					return
+				}
+				goOn(d)
+				d.pull()
+				got := d.files()
+				if got["a"] != long("9 theirs") && got["a"] != long("1 after", "9 theirs") && (name != "edits" || got["a"] != long("1 after")) || got["b"] != "b2" {
+					t.Fatalf("killed at step %d: %q", e.At, got)
+				}
+				d.sound()
+				if r := d.pull(); !r.Same {
+					t.Fatalf("killed at step %d: %+v", e.At, r)
+				}
+				if name == "commits" {
+					d.status()
+				}
+				if t.Failed() {
+					t.Fatalf("killed at step %d", e.At)
+				}
+			}
+		})
+	}
+}
+
 // after runs the errand to its end and looks at what is there.
 func (d *desk) after(e errand, want, versions map[string]string) {
 	d.t.Helper()

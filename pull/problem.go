@@ -118,7 +118,7 @@ func problemState(file string, err error) error {
 
 func problemHead(folder string, err error) error {
 	return &daypass.Problem{
-		Code: "DP-343", What: "the branch in " + folder + " cannot be moved", Why: reason(err),
+		Code: "DP-343", What: "the branch in " + folder + " cannot be moved", Why: "another git command moves it all the time",
 		Next: "Your files are up to date. Try again when no other git command runs there.", Err: err,
 	}
 }

@@ -37,7 +37,10 @@ func (r *run) reach(h *hand, j *journal) error {
 	if err != nil {
 		return err
 	}
-	if err := r.moveClone(h, j.Goal, next); err != nil {
+	switch err := r.moveClone(h, j.Goal, next); {
+	case h.replay && errors.Is(err, clone.ErrMoved):
+		pending = true // the user went on meanwhile; the pull that begins now aims anew
+	case err != nil:
 		return err
 	}
 	rec := j.Goal.Record
@@ -135,6 +138,9 @@ func copyFile(from, to string) error {
 func (r *run) moveClone(h *hand, g *goal, next delivered) error {
 	if g.Move.None {
 		return nil
+	}
+	if r.clone == nil && !g.Move.Build {
+		return clone.ErrMoved
 	}
 	index, err := r.index(h, g, next)
 	if err != nil {

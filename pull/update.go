@@ -167,8 +167,11 @@ func (r *run) join(ctx context.Context, o *plumbing.Objects, base, cache deliver
 			continue
 		}
 		if err != nil || !late || n == rounds {
-			if errors.Is(err, errMoving) {
+			switch {
+			case errors.Is(err, errMoving):
 				return problemMoving(r.folder)
+			case errors.Is(err, clone.ErrMoved):
+				return problemHead(r.folder, err)
 			}
 			return err
 		}
