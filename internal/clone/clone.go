@@ -80,7 +80,8 @@ type Update struct {
 	// Tags are refs to make where there are none: a tag of the user's stays.
 	Tags map[string]plumbing.OID
 	// Shallow are commits to add to the clone's shallow file: those whose parents
-	// are neither in Packs nor in the clone. Those in it stay.
+	// are neither in Packs nor in the clone. Those in it stay; one that the clone had
+	// already, with its parents, is not added.
 	Shallow []plumbing.OID
 	// Packs are paths of files in a repository of ours: "….pack" (its .idx, .rev,
 	// .promisor are found beside it) and loose objects "…/ab/cdef…".

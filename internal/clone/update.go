@@ -34,7 +34,11 @@ func (c *Clone) update(u Update) error {
 	if err := c.install(u.Packs); err != nil {
 		return err
 	}
-	if err := c.addShallow(u.Shallow); err != nil {
+	cut, err := c.unknown(u)
+	if err != nil {
+		return err
+	}
+	if err := c.addShallow(cut); err != nil {
 		return err
 	}
 	if u.Partial {
@@ -327,6 +331,33 @@ func (c *Clone) logs(name string) bool {
 		}
 	}
 	return name == "HEAD"
+}
+
+// unknown returns those of u.Shallow that the clone did not have before. One that it had
+// (its logs name it) and that is not in its shallow file has its parents: the user may have
+// fetched them (git fetch --unshallow), and that stays.
+func (c *Clone) unknown(u Update) ([]plumbing.OID, error) {
+	if len(u.Shallow) == 0 {
+		return nil, nil
+	}
+	had := map[plumbing.OID]bool{}
+	names := append(slices.Collect(maps.Keys(u.Tracking)), "HEAD")
+	if u.Branch != "" {
+		names = append(names, u.Branch)
+	}
+	for _, name := range names {
+		values, err := c.Log(name)
+		if err != nil {
+			return nil, err
+		}
+		if now, ok, err := c.Ref(name); err == nil && ok {
+			values = append(values, now)
+		}
+		for _, oid := range values {
+			had[oid] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(u.Shallow), func(oid plumbing.OID) bool { return had[oid] }), nil
 }
 
 // addShallow adds to the commits whose parents are not there.

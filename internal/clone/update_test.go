@@ -340,3 +340,38 @@ func TestUpdateRefuses(t *testing.T) {
 		t.Error("something was written")
 	}
 }
+
+// TestShallow keeps what the user fetched, and marks what has no parents.
+func TestShallow(t *testing.T) {
+	s := newScene(t, "sha1", "--depth=1")
+	old := oid(t, s.up, "main")
+	for i, want := range []string{"4", "5"} {
+		u := s.update(t, s.advance(t, want+"\n"))
+		u.Shallow = []plumbing.OID{old}
+		if i == 0 {
+			git(t, s.folder, "fetch", "-q", "--unshallow")
+		}
+		must(t, s.c.Update(u))
+		if n := git(t, s.folder, "rev-list", "--count", "HEAD"); n != want {
+			t.Errorf("%s commits, want %s", n, want)
+		}
+		s.sound(t, true)
+	}
+	full := newScene(t, "sha1")
+	write(t, full.up+"/x", "x\n")
+	git(t, full.up, "add", ".")
+	git(t, full.up, "commit", "-q", "-m", "x")
+	to := full.advance(t, "far\n")
+	fresh, packs := ours(t, full.up, "main", "sha1", "--depth=1")
+	u := full.update(t, to)
+	u.Packs, u.Shallow = packs, []plumbing.OID{to}
+	must(t, full.c.Update(u))
+	if v, err := full.c.Shallow(); err != nil || len(v) != 1 || v[0] != to {
+		t.Errorf("%s: shallow %v %v", fresh, v, err)
+	}
+	full.sound(t, true)
+	git(t, full.folder, "fetch", "-q", "--unshallow")
+	if n := git(t, full.folder, "rev-list", "--count", "HEAD"); n != "5" {
+		t.Errorf("%s commits after unshallow", n)
+	}
+}
