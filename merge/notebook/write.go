@@ -180,7 +180,7 @@ func (m *merger) wants(n *node) []wanted {
 		run, ran = n.o, false
 	}
 	if n.b != nil && n.o != nil && n.t != nil && n.o.key == n.b.key && n.t.key == n.b.key &&
-		same(n.o.outputs, n.b.outputs) && same(n.o.count, n.b.count) && !same(n.t.outputs, n.b.outputs) {
+		!same(n.t.outputs, n.b.outputs) && same(n.o.count, n.b.count) && same(n.o.outputs, n.b.outputs) {
 		run, ran = n.t, true
 	}
 	out := make([]wanted, 0, 7)
