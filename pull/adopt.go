@@ -156,10 +156,11 @@ func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (base, cache deliv
 	}
 	r.base = commit
 	r.rep.Old = string(commit)
-	base, skip := delivered{}, map[string]bool{}
-	if cache, skip, err = r.indexFacts(); err != nil {
+	cache, skip, err := r.indexFacts()
+	if err != nil {
 		return nil, nil, err
 	}
+	base = delivered{}
 	for _, f := range files {
 		if f.Mode != plumbing.Gitlink && !skip[f.Path] {
 			base[f.Path] = fact{Entry: entryOf(f)}

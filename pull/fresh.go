@@ -69,7 +69,7 @@ func (r *run) makeStore() error {
 	if err != nil {
 		return err
 	}
-	r.st = st
+	r.st, r.made = st, true
 	if r.ask.DryRun {
 		return nil
 	}
@@ -79,7 +79,14 @@ func (r *run) makeStore() error {
 	return r.p.remember(st)
 }
 
-func (r *run) forgetDry() error { return os.RemoveAll(r.st.dir) }
+// forgetDry removes what a pull that changes nothing has fetched, and never what
+// was there before.
+func (r *run) forgetDry() error {
+	if !r.made || !r.ask.DryRun {
+		return nil
+	}
+	return os.RemoveAll(r.st.dir)
+}
 
 // tellFresh reports what arrives.
 func (r *run) tellFresh() {

@@ -112,8 +112,9 @@ func (r *run) backup(ctx context.Context, pl *plan, m *manifest) error {
 	m.Touches = touches
 	k := &keeper{r: r, ctx: ctx, commit: map[string]plumbing.File{}}
 	defer k.end()
+	moved := movedTo(touches)
 	for _, t := range touches {
-		if t.Before == (merge.Entry{}) || pl.has(t.Before.OID) {
+		if t.Before == (merge.Entry{}) || pl.has(t.Before.OID) || t.Size > bigMove && moved[t.Before] != "" {
 			continue
 		}
 		if err := k.file(pl.t, t); err != nil {
@@ -134,6 +135,40 @@ func (r *run) backup(ctx context.Context, pl *plan, m *manifest) error {
 		return err
 	}
 	return r.st.saveManifest(m)
+}
+
+// bigMove is from how many bytes on a file that only gets another name is not
+// stored a second time: a folder of data that makes room must not fill the disk.
+const bigMove = 64 << 20
+
+// movedTo says where what was at one path is afterwards.
+func movedTo(touches []touch) map[merge.Entry]string {
+	out := map[merge.Entry]string{}
+	for _, t := range touches {
+		if t.After != t.Before && t.After != (merge.Entry{}) {
+			out[t.After] = t.Path
+		}
+	}
+	return out
+}
+
+// fetchMoved stores what was not stored because it was only moved, and is to go
+// back now.
+func (r *run) fetchMoved(ctx context.Context, pl *plan, touches []touch) error {
+	k := &keeper{r: r, ctx: ctx, commit: map[string]plumbing.File{}}
+	defer k.end()
+	moved := movedTo(touches)
+	for _, t := range touches {
+		at := moved[t.Before]
+		if t.Size <= bigMove || at == "" || pl.ours(at) != t.Before {
+			continue
+		}
+		if err := k.file(pl.t, touch{Path: at, Before: t.Before}); err != nil {
+			return err
+		}
+	}
+	k.commit = nil
+	return k.finish(&manifest{})
 }
 
 // has reports whether a snapshot that we keep has a blob.

@@ -25,6 +25,7 @@ type run struct {
 	clone  *clone.Clone // nil: the folder has no repository
 	broken bool         // it has one that is none; it is set aside
 	st     *store
+	made   bool // st is new
 	repo   *plumbing.Repo
 	tip    snapshot.Tip
 	snap   snapshot.Snapshot

@@ -17,7 +17,7 @@ func (p *Puller) known(ctx context.Context, folder string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.st == nil || r.st.rec.Commit == "" || !exists(r.folder) {
+	if !r.st.used() || !exists(r.folder) {
 		r.end()
 		return nil, problemUnknown(r.folder)
 	}
@@ -85,6 +85,9 @@ func (r *run) undo(ctx context.Context, m *manifest) error {
 	}
 	pl := r.newPlan(t, o, base, theirs)
 	if err := pl.make(ctx, nil, false); err != nil {
+		return err
+	}
+	if err := r.fetchMoved(ctx, pl, m.Touches); err != nil {
 		return err
 	}
 	pl.after, err = r.st.recall(filepath.Join("backups", m.ID+".delivered"))
@@ -174,17 +177,23 @@ func (p *Puller) peek(folder string) (*store, string, error) {
 	if r.clone != nil {
 		r.clone.Close()
 	}
-	if r.st == nil || r.st.rec.Commit == "" {
+	if !r.st.used() {
 		return nil, real, nil
 	}
 	return r.st, real, nil
+}
+
+// used reports whether anything was ever delivered: if it was all taken back, the
+// backups are still there.
+func (s *store) used() bool {
+	return s != nil && (s.rec.Commit != "" || exists(s.file("backups")))
 }
 
 // State tells what is known of a folder, without changing anything; false if it
 // was never pulled into.
 func (p *Puller) State(folder string) (State, bool, error) {
 	st, real, err := p.peek(folder)
-	if err != nil || st == nil {
+	if err != nil || st == nil || st.rec.Commit == "" {
 		return State{}, false, err
 	}
 	s := State{Folder: real, Source: st.rec.Source, Ref: st.rec.Ref, Path: st.rec.Path, Commit: st.rec.Commit, At: st.rec.At}

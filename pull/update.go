@@ -35,9 +35,7 @@ func (r *run) update(ctx context.Context) error {
 		return err
 	}
 	adopt := r.st.rec.Commit == ""
-	if adopt && r.ask.DryRun {
-		defer os.RemoveAll(r.st.dir)
-	}
+	defer r.forgetDry()
 	o, err := r.repo.Objects(ctx)
 	if err != nil {
 		return err
