@@ -82,7 +82,7 @@ func (s *Server) mustAsk(l Link) bool {
 		return false
 	}
 	st, ok, err := s.c.State(s.folder(l.Folder))
-	if err != nil || !ok {
+	if err != nil || !ok && st.Source == "" {
 		return true
 	}
 	from, err := readOrigin(st.Source)

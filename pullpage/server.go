@@ -42,7 +42,8 @@ type Config struct {
 	Run func(ctx context.Context, r Request, told func(pull.Event)) (pull.Report, error)
 	// Running tells which pull of a folder runs.
 	Running func(folder string) (Request, bool)
-	// State tells what is known of a folder.
+	// State tells what is known of a folder; with false, of one that was never pulled
+	// into, only the Source of a clone, if it is one.
 	State func(folder string) (pull.State, bool, error)
 
 	// Backups, Undo, Reset, Restore and Upstream are those of [pull.Puller].

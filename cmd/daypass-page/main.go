@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string) error {
 	known := &pull.Puller{Home: settings.Home, Now: time.Now, Rand: rand.Reader}
 	s, err := pullpage.New(ctx, pullpage.Config{
 		Settings: settings, Base: f.base, Name: f.name, Root: f.root, Secret: secret,
-		Run: program.Pull, Running: program.Running, State: known.State,
+		Run: program.Pull, Running: program.Running, State: stateOf(known),
 		Backups: program.Backups, Undo: program.Undo, Reset: program.Reset, Restore: program.Restore, Upstream: program.Upstream,
 		Now: time.Now, Random: rand.Reader, Log: log,
 	})
@@ -90,4 +90,16 @@ func run(ctx context.Context, args []string) error {
 		return errors.Join(err, l.Close())
 	}
 	return pullpage.Serve(ctx, l, s)
+}
+
+// stateOf tells what is known of a folder. Of a clone that was never pulled into,
+// such as nbgitpuller's, that is where it comes from.
+func stateOf(p *pull.Puller) func(string) (pull.State, bool, error) {
+	return func(folder string) (pull.State, bool, error) {
+		st, ok, err := p.State(folder)
+		if err == nil && !ok {
+			st.Source = pull.Origin(folder)
+		}
+		return st, ok, err
+	}
 }
