@@ -49,6 +49,20 @@ func TestFigures(t *testing.T) {
 			if _, err := d.p.Pull(t.Context(), ask); err != nil {
 				t.Fatal(err)
 			}
+			d.src.Commit("main", "change", gittest.Files{"changed.txt": strconv.Itoa(i)})
+			d.p.step = func(what string) error {
+				t.Logf("%6.1f ms before %s", float64(time.Since(begun).Microseconds())/1000, what)
+				return nil
+			}
+			if err := os.WriteFile(first(t, ask.Folder), []byte("edited\n"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			begun = time.Now()
+			if _, err := d.p.Pull(t.Context(), ask); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%6.1f ms", float64(time.Since(begun).Microseconds())/1000)
+			d.p.step = nil
 		}
 		return
 	}

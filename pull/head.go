@@ -345,6 +345,7 @@ func (r *run) staged(pl *plan) []touch {
 	if err != nil {
 		return nil
 	}
+	r.staging = entries
 	var out []touch
 	for _, e := range entries {
 		if e.Stage != 0 || e.Skip || e.Intent || e.Mode == plumbing.Gitlink || pl.has(string(e.OID)) {

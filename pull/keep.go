@@ -344,10 +344,13 @@ func (s *store) manifests() ([]*manifest, error) {
 	return out, nil
 }
 
+// idTime is how a backup's name begins: by it they sort, and grow old.
+const idTime = "20060102-150405"
+
 // newID names a backup by its time; in one second several are told apart by a
 // number, and sort.
 func (s *store) newID(now time.Time) string {
-	id := now.Format("20060102-150405")
+	id := now.Format(idTime)
 	for n := 0; ; n++ {
 		name := id
 		if n > 0 {
@@ -361,15 +364,18 @@ func (s *store) newID(now time.Time) string {
 
 // prune forgets backups that are older than they are kept.
 func (r *run) prune() {
-	all, err := r.st.manifests()
+	entries, err := os.ReadDir(r.st.file("backups"))
 	if err != nil {
 		return
 	}
-	for _, m := range all {
-		if r.p.Now().Sub(m.At) > keptFor {
-			r.repo.DeleteRef(backupRef(m.ID))
-			os.Remove(r.st.file(filepath.Join("backups", m.ID+".delivered")))
-			os.Remove(r.st.file(filepath.Join("backups", m.ID+".json")))
+	oldest := r.p.Now().Add(-keptFor).Format(idTime)
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || len(id) < len(idTime) || id[:len(idTime)] >= oldest {
+			continue
 		}
+		r.repo.DeleteRef(backupRef(id))
+		os.Remove(r.st.file(filepath.Join("backups", id+".delivered")))
+		os.Remove(r.st.file(filepath.Join("backups", id+".json")))
 	}
 }

@@ -32,8 +32,8 @@ type move struct {
 }
 
 // reach moves the repository, then our own state.
-func (r *run) reach(h *hand, j *journal) error {
-	next, pending, err := r.facts(h, j.Ops)
+func (r *run) reach(h *hand, j *journal, pl *plan) error {
+	next, pending, err := r.facts(h, j.Ops, pl)
 	if err != nil {
 		return err
 	}
@@ -74,15 +74,8 @@ func (r *run) clock() int64 {
 
 // facts is what counts as delivered now that the ops are done: for what came too
 // late, what counted before.
-func (r *run) facts(h *hand, ops []op) (next delivered, pending bool, err error) {
-	prev, err := r.st.recall("delivered")
-	if err != nil && !os.IsNotExist(err) {
-		return nil, false, err
-	}
-	next, err = r.st.recall("delivered.next")
-	if os.IsNotExist(err) {
-		next, err = maps.Clone(prev), nil
-	}
+func (r *run) facts(h *hand, ops []op, pl *plan) (next delivered, pending bool, err error) {
+	prev, next, err := r.twoFacts(pl)
 	if err != nil {
 		return nil, false, err
 	}
@@ -105,6 +98,22 @@ func (r *run) facts(h *hand, ops []op) (next delivered, pending bool, err error)
 		}
 	}
 	return next, pending, nil
+}
+
+// twoFacts is what counted before, and what would count if nothing came too late.
+func (r *run) twoFacts(pl *plan) (prev, next delivered, err error) {
+	if pl != nil && pl.after == nil {
+		return pl.base, pl.next(), nil
+	}
+	prev, err = r.st.recall("delivered")
+	if err != nil && !os.IsNotExist(err) {
+		return nil, nil, err
+	}
+	next, err = r.st.recall("delivered.next")
+	if os.IsNotExist(err) {
+		next, err = maps.Clone(prev), nil
+	}
+	return prev, next, err
 }
 
 // promote makes the new facts count, and puts the old ones to the backup.
@@ -214,9 +223,9 @@ func (r *run) index(h *hand, g *goal, next delivered) ([]plumbing.IndexEntry, er
 	}
 	have := map[string]plumbing.IndexEntry{}
 	if r.clone != nil && !g.Move.Build {
-		old, err := r.clone.Index()
-		if err != nil {
-			old = nil // it is written anew, whatever it was
+		old := r.staging
+		if old == nil {
+			old, _ = r.clone.Index() // it is written anew, whatever it was
 		}
 		for _, e := range old {
 			if e.Stage == 0 {

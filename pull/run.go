@@ -15,22 +15,23 @@ import (
 
 // A run is one pull, with what it has found out so far.
 type run struct {
-	p      *Puller
-	ask    Ask
-	folder string // with links resolved
-	source string // ask.URL as it may be kept and shown
-	began  time.Time
-	lock   *lock
-	early  <-chan look  // the source's answer to the first question
-	clone  *clone.Clone // nil: the folder has no repository
-	broken bool         // it has one that is none; it is set aside
-	st     *store
-	made   bool // st is new
-	repo   *plumbing.Repo
-	tip    snapshot.Tip
-	snap   snapshot.Snapshot
-	base   plumbing.OID // of a folder that is taken up: what it was delivered last
-	rep    Report
+	p       *Puller
+	ask     Ask
+	folder  string // with links resolved
+	source  string // ask.URL as it may be kept and shown
+	began   time.Time
+	staging []plumbing.IndexEntry // git's index, as this round saw it
+	lock    *lock
+	early   <-chan look  // the source's answer to the first question
+	clone   *clone.Clone // nil: the folder has no repository
+	broken  bool         // it has one that is none; it is set aside
+	st      *store
+	made    bool // st is new
+	repo    *plumbing.Repo
+	tip     snapshot.Tip
+	snap    snapshot.Snapshot
+	base    plumbing.OID // of a folder that is taken up: what it was delivered last
+	rep     Report
 }
 
 // begin checks an ask, waits for its folder, and puts what was left there right.

@@ -346,7 +346,7 @@ func (r *run) carryOut(ctx context.Context, j *journal, pl *plan) error {
 		return err
 	}
 	if j.Goal != nil {
-		if err := r.reach(h, j); err != nil {
+		if err := r.reach(h, j, pl); err != nil {
 			return err
 		}
 	}
