@@ -138,9 +138,9 @@ func (p *pullDemo) studies(context.Context) error {
 	if err := os.Remove(filepath.Join(p.folder, "rain.csv")); err != nil {
 		return err
 	}
-	p.say("     (the instructor: a better introduction, a second exercise, a plot.py too, one more day of rain)")
+	p.say("     (the instructor: a better introduction, a hint in the first exercise, a second one, a plot.py too, one more day of rain)")
 	return p.push("Week 4", map[string]string{
-		labNotebook: demoNotebook("Read the gauge's manual first. It is in the library.", demoCell{"answer", "level = ...", ""}, demoCell{"more", "# 2. And in feet?", ""}),
+		labNotebook: demoNotebook("Read the gauge's manual first. It is in the library.", demoCell{"answer", "level = ...  # in metres", ""}, demoCell{"more", "# 2. And in feet?", ""}),
 		"plot.py":   "print('a plot for all')\n",
 		"rain.csv":  "day,mm\n1,4\n2,0\n3,11\n",
 	})
@@ -150,7 +150,7 @@ func (p *pullDemo) studies(context.Context) error {
 func (p *pullDemo) merges(ctx context.Context) error {
 	p.say("\n3. The same again: what the instructor made arrives, what the student made stays\n")
 	if err := inOrder(
-		p.step(ctx, want{text: labNotebook}, p.folder, "daypass", "pull"),
+		p.step(ctx, want{text: "We kept your answers in 1 cell"}, p.folder, "daypass", "pull"),
 		p.has(labNotebook, "It is in the library.", "level * 100  # cm", "241.0", "# 2. And in feet?"),
 		p.has("plot.py", "a plot for all"),
 		p.has("rain.csv", "3,11"),
@@ -161,11 +161,35 @@ func (p *pullDemo) merges(ctx context.Context) error {
 	if err != nil || len(own) != 1 {
 		return fmt.Errorf("the student's own plot.py is not beside the instructor's: %v, %w", own, err)
 	}
-	p.say("     (the notebook has the new introduction, the student's answer with its result, and the new exercise)")
+	p.say("     (the notebook has the new introduction, the student's answer with its result, and the new exercise;")
+	p.say("     the instructor's hint is one command away)")
 	return inOrder(
+		p.filtered(ctx, "# in metres", "daypass", "pull", "--show-upstream", labNotebook),
 		p.step(ctx, want{text: labNotebook}, p.folder, "git", "status", "--short"),
-		p.step(ctx, want{text: `"level = ..."`}, p.folder, "daypass", "pull", "--show-upstream", labNotebook),
 	)
+}
+
+// filtered shows the lines of a command's output that have a text in them, as grep
+// would.
+func (p *pullDemo) filtered(ctx context.Context, text, name string, args ...string) func() error {
+	return func() error {
+		out, err := p.command(ctx, p.folder, name, args...).Output()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		p.say("   $ %s | grep %q", p.shown(name, args), text)
+		found := false
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, text) {
+				found = true
+				p.say("     %s", strings.TrimSpace(line))
+			}
+		}
+		if !found {
+			return fmt.Errorf("%s did not say %q", name, text)
+		}
+		return nil
+	}
 }
 
 // undoes takes the second pull back, and comes to it again.
