@@ -13,7 +13,7 @@ help:
 	@echo 'make demo     see it work on stand-ins: a log-in and a push, a whole hub, a job with a pass, a package index, a course (under 40 s)'
 	@echo 'make test     all tests'
 	@echo 'make test-hubs   the tests of hubs, against JupyterHub 6, 5, 4 and 3'
-	@echo 'make build    the three programs, in bin/'
+	@echo 'make build    the four programs, in bin/'
 	@echo 'make install  put them into PREFIX/bin ($(PREFIX)/bin), with the old names'
 	@echo 'make screens  pictures of all pages, into doc/screens'
 	@echo 'make lint     format, vet, staticcheck'
@@ -63,7 +63,8 @@ screens:
 
 soak: build
 	@scripts/tools.sh test
-	DAYPASS_SOAK=1 DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -timeout 60m -count=1 ./...
+	@scripts/tools.sh pull
+	eval "$$(scripts/tools.sh pull-env)"; DAYPASS_SOAK=1 DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -timeout 60m -count=1 ./...
 	$(MAKE) fuzz FUZZTIME=2m
 
 FUZZTIME ?= 20s

@@ -7,6 +7,6 @@ for file in $(git ls-files '*_test.go' | xargs grep -l '^func Fuzz'); do
 	dir=./$(dirname "$file")
 	for name in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
 		echo "== $dir $name"
-		go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$dir"
+		go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x "$dir"
 	done
 done
