@@ -83,10 +83,10 @@ func (r *run) tree(im *plumbing.Import, side string, files []plumbing.File) (plu
 // tellNotes adds what the user should read beside the list of files.
 func (r *run) tellNotes() {
 	if n := r.snap.Pointers; n > 0 {
-		r.rep.Notes = append(r.rep.Notes, fmt.Sprintf("%s kept with Git LFS: only a pointer is here. \"git lfs pull\" brings the content.", verb(n, "file is", "files are")))
+		r.rep.Notes = append(r.rep.Notes, fmt.Sprintf("%s here. \"git lfs pull\" brings the content.", verb(n, "file is kept with Git LFS: only a pointer is", "files are kept with Git LFS: only their pointers are")))
 	}
 	if r.broken {
-		r.rep.Notes = append(r.rep.Notes, "The folder's .git was no repository any more. It was set aside, and a new one made.")
+		r.rep.Notes = append(r.rep.Notes, "The folder's .git was damaged. It was set aside, and a new one was made.")
 	}
 }
 

@@ -238,7 +238,7 @@ func TestDryRun(t *testing.T) {
 		}
 	}
 	d.want(before)
-	if r := d.pull(); r.Same || r.Sentence() != "Lab 3 was updated." {
+	if r := d.pull(); r.Same || r.Sentence() != "lab-3 was updated." {
 		t.Errorf("%+v %s", r, r.Sentence())
 	}
 }

@@ -30,7 +30,7 @@ func TestSentence(t *testing.T) {
 	d.write("n.ipynb", change("CODE", "my answer", "MORE", "my other answer"))
 	d.src.Commit("main", "two", gittest.Files{"n.ipynb": change("CODE", "theirs", "MORE", "theirs", "TEXT", "new text")})
 	r := d.pull()
-	if got := r.Sentence(); got != "Lab 3 was updated. We kept your answers in 2 cells." {
+	if got := r.Sentence(); got != "lab-3 was updated. We kept your answers in 2 cells." {
 		t.Errorf("%q %+v", got, r)
 	}
 	if got := d.files()["n.ipynb"]; !strings.Contains(got, "my other answer") || !strings.Contains(got, "new text") {
@@ -38,11 +38,11 @@ func TestSentence(t *testing.T) {
 	}
 	d.write("a", long("5 mine"))
 	d.src.Commit("main", "three", gittest.Files{"a": long("5 theirs")})
-	if got := d.pull().Sentence(); got != "Lab 3 was updated. We kept your version of 1 file." {
+	if got := d.pull().Sentence(); got != "lab-3 was updated. We kept your version of 1 file." {
 		t.Errorf("%q", got)
 	}
 	d.remove("a")
-	if got := d.pull().Sentence(); got != "Lab 3 was updated. 1 file you had deleted came back." {
+	if got := d.pull().Sentence(); got != "lab-3 was updated. 1 file you had deleted came back." {
 		t.Errorf("%q", got)
 	}
 }

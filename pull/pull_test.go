@@ -145,7 +145,7 @@ func TestFresh(t *testing.T) {
 	commit := d.src.Commit("main", "one", gittest.Files{"a.txt": "a\n", "100755:bin/run": "#!/bin/sh\n", "120000:l": "a.txt", "d/é f": "x"})
 	r := d.pull()
 	d.want(map[string]string{"a.txt": "a\n", "bin/run*": "#!/bin/sh\n", "l": "link -> a.txt", "d/é f": "x"})
-	if !r.Fresh || r.New != commit || r.Sentence() != "Lab 3 is here: 4 files." {
+	if !r.Fresh || r.New != commit || r.Sentence() != "lab-3 is here: 4 files." {
 		t.Errorf("report %+v, %q", r, r.Sentence())
 	}
 	d.sound()
@@ -156,7 +156,7 @@ func TestFresh(t *testing.T) {
 	if got := d.git("log", "--oneline", "origin/main"); strings.Count(got, "\n") != 0 {
 		t.Errorf("log: %s", got)
 	}
-	if r := d.pull(); !r.Same || r.Sentence() != "Lab 3 is up to date." {
+	if r := d.pull(); !r.Same || r.Sentence() != "lab-3 is up to date." {
 		t.Errorf("second pull: %+v", r)
 	}
 }

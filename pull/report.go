@@ -3,7 +3,7 @@ package pull
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -22,6 +22,12 @@ const (
 	Aside    What = "aside"    // the user's From is now at Path, and made room
 	LeftOut  What = "left_out" // not delivered, and why
 	Adopted  What = "adopted"  // was there already, the same
+)
+
+// What a report is of that is neither a pull nor an undo.
+const (
+	againReset   = "reset"
+	againRestore = "restore"
 )
 
 // A Change is what became of one path.
@@ -48,6 +54,7 @@ type Report struct {
 	Same    bool          `json:"same,omitempty"`   // nothing had to change
 	DryRun  bool          `json:"dry_run,omitempty"`
 	Undone  bool          `json:"undone,omitempty"` // the report of an undo
+	Again   string        `json:"again,omitempty"`  // "reset" or "restore": the report of one
 	Changes []Change      `json:"changes,omitempty"`
 	Notes   []string      `json:"notes,omitempty"`    // sentences for the user
 	Aside   string        `json:"aside,omitempty"`    // absolute; where the whole folder was set aside
@@ -57,29 +64,52 @@ type Report struct {
 	Diff    string        `json:"diff,omitempty"`
 }
 
-// Sentence says in a line what happened, for a student.
+// Sentence says in a line what happened, for a student. The folder's name stands
+// in it as it is on the disk.
 func (r Report) Sentence() string {
-	name := title(filepath.Base(r.Folder))
+	name := filepath.Base(r.Folder)
 	switch {
 	case r.Undone && len(r.Changes) == 0:
 		return fmt.Sprintf("There was nothing to undo in %s.", name)
 	case r.Undone:
 		return fmt.Sprintf("%s is as it was before the last update.", name)
-	case r.DryRun && len(r.Changes) == 0:
-		return fmt.Sprintf("%s is up to date.", name)
+	case r.Again != "":
+		return r.againSentence(name)
+	case r.DryRun && r.Fresh:
+		return fmt.Sprintf("%s would be made: %s.", name, count(r.number(Came), "file"))
 	case r.DryRun:
-		return fmt.Sprintf("%s would be updated: %s.", name, count(len(r.Changes), "file"))
-	case r.Fresh:
-		return fmt.Sprintf("%s is here: %s.", name, count(r.number(Came), "file"))
+		if n := len(r.Changes) - r.number(Adopted, LeftOut, Kept); n > 0 {
+			return fmt.Sprintf("%s would be updated: %s.", name, count(n, "file"))
+		}
+		return fmt.Sprintf("%s is up to date.", name)
 	}
 	s := name + " was updated."
-	if r.Same {
+	switch {
+	case r.Fresh:
+		s = fmt.Sprintf("%s is here: %s.", name, count(r.number(Came), "file"))
+	case r.Same:
 		s = name + " is up to date."
 	}
 	if n := r.number(Restored); n > 0 {
 		s += fmt.Sprintf(" %s you had deleted came back.", count(n, "file"))
 	}
 	return s + r.keptSentence()
+}
+
+// againSentence is that of a reset, or of a file that a backup gave back.
+func (r Report) againSentence(name string) string {
+	n := r.number(Restored)
+	switch {
+	case n == 0:
+		return fmt.Sprintf("Nothing had to change in %s.", name)
+	case r.Again == againReset && n == 1:
+		return fmt.Sprintf("1 file in %s is as the source has it.", name)
+	case r.Again == againReset:
+		return fmt.Sprintf("%d files in %s are as the source has them.", n, name)
+	case n == 1:
+		return fmt.Sprintf("1 file in %s is back from the backup.", name)
+	}
+	return fmt.Sprintf("%d files in %s are back from the backup.", n, name)
 }
 
 // keptSentence says where the user's side won, in cells where all of them are.
@@ -104,10 +134,10 @@ func (r Report) keptSentence() string {
 	return ""
 }
 
-func (r Report) number(w What) int {
+func (r Report) number(what ...What) int {
 	n := 0
 	for _, c := range r.Changes {
-		if c.What == w {
+		if slices.Contains(what, c.What) {
 			n++
 		}
 	}
@@ -119,13 +149,4 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// title makes a folder's name fit the start of a sentence: "lab-3" is "Lab 3".
-func title(name string) string {
-	s := strings.TrimSpace(strings.NewReplacer("-", " ", "_", " ").Replace(name))
-	if s == "" {
-		return name
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

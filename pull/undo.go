@@ -254,7 +254,7 @@ func (p *Puller) Restore(ctx context.Context, folder, id, file string) (Report, 
 	if err != nil {
 		return Report{}, err
 	}
-	err = r.bring(ctx, map[string]merge.Entry{file: c.Before}, "restore")
+	err = r.bring(ctx, map[string]merge.Entry{file: c.Before}, againRestore)
 	return r.rep, tell(r.folder, err)
 }
 
@@ -281,7 +281,7 @@ func (p *Puller) Reset(ctx context.Context, folder, file string) (Report, error)
 	if len(want) == 0 {
 		return Report{}, problemNoFile(file, "the source's last version")
 	}
-	err = r.bring(ctx, want, "reset")
+	err = r.bring(ctx, want, againReset)
 	return r.rep, tell(r.folder, err)
 }
 
@@ -298,6 +298,7 @@ func (r *run) bring(ctx context.Context, want map[string]merge.Entry, why string
 	}
 	defer t.close()
 	t.plain = r.st.rec.Disk.Plain
+	r.rep.Again = why
 	pl := r.newPlan(t, o, delivered{}, want)
 	stamp := r.p.Now().Format("20060102150405")
 	moved := map[string]bool{}

@@ -492,7 +492,7 @@ func TestEvents(t *testing.T) {
 		if stream.Header().Get("Content-Type") != "text/event-stream" || strings.Count(b, "data: ") < 4 {
 			t.Fatalf("%v\n%s", stream.Header(), b)
 		}
-		for _, want := range []string{`"phase":"syncing"`, `"step":"fetching"`, "2 of 4 files · 2.0 MB of 4.0 MB · 1.0 MB/s · 3 s left", `"percent":40`, `"phase":"finished"`, `"output":"Lab 3 is up to date.\n"`, `"page":"pull?id=` + id} {
+		for _, want := range []string{`"phase":"syncing"`, `"step":"fetching"`, "2 of 4 files · 2.0 MB of 4.0 MB · 1.0 MB/s · 3 s left", `"percent":40`, `"phase":"finished"`, `"output":"lab-3 is up to date.\n"`, `"page":"pull?id=` + id} {
 			if !strings.Contains(b, want) {
 				t.Errorf("no %s:\n%s", want, b)
 			}
