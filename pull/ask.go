@@ -61,7 +61,7 @@ type State struct {
 
 // A Backup is what a pull, or an undo, kept before it changed it.
 type Backup struct {
-	ID    string       `json:"id"` // "20261122-090702", with a letter where a second one was taken
+	ID    string       `json:"id"` // "20261122-090702", in UTC; a later one sorts after it
 	At    time.Time    `json:"at"`
 	Why   string       `json:"why"` // "pull", "undo", "reset"
 	Files []BackupFile `json:"files"`

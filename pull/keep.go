@@ -347,19 +347,21 @@ func (s *store) manifests() ([]*manifest, error) {
 // idTime is how a backup's name begins: by it they sort, and grow old.
 const idTime = "20060102-150405"
 
-// newID names a backup by its time; in one second several are told apart by a
-// number, and sort.
+// newID names a backup by its time, in UTC. Where the clock went back, or two come in
+// one second, it is the newest one's and a second: they sort as they were made.
 func (s *store) newID(now time.Time) string {
-	id := now.Format(idTime)
-	for n := 0; ; n++ {
-		name := id
-		if n > 0 {
-			name = fmt.Sprintf("%s-%03d", id, n)
+	entries, _ := os.ReadDir(s.file("backups")) // none yet
+	at := now.UTC()
+	for _, e := range entries {
+		name := e.Name()
+		if len(name) < len(idTime) {
+			continue
 		}
-		if !exists(s.file(filepath.Join("backups", name+".json"))) {
-			return name
+		if last, err := time.Parse(idTime, name[:len(idTime)]); err == nil && !at.Truncate(time.Second).After(last) {
+			at = last.Add(time.Second)
 		}
 	}
+	return at.Format(idTime)
 }
 
 // prune forgets backups that are older than they are kept.
@@ -368,7 +370,7 @@ func (r *run) prune() {
 	if err != nil {
 		return
 	}
-	oldest := r.p.Now().Add(-keptFor).Format(idTime)
+	oldest := r.p.Now().UTC().Add(-keptFor).Format(idTime)
 	for _, e := range entries {
 		id, ok := strings.CutSuffix(e.Name(), ".json")
 		if !ok || len(id) < len(idTime) || id[:len(idTime)] >= oldest {
