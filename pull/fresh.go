@@ -54,6 +54,7 @@ func (r *run) look(ctx context.Context) (snapshot.Tip, error) {
 	if early := r.early; early != nil && !r.lock.waited {
 		r.early = nil
 		l := <-early
+		r.line = l.line
 		return l.tip, l.err
 	}
 	return r.p.source().Look(ctx, r.ask.URL, r.ask.Ref)

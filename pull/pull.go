@@ -59,16 +59,17 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 
 // A look is what the source said.
 type look struct {
-	tip snapshot.Tip
-	err error
+	tip  snapshot.Tip
+	line *snapshot.Line // still open; nil: none
+	err  error
 }
 
 // lookEarly asks the source while the folder is looked at: the answer takes longest.
 func (p *Puller) lookEarly(ctx context.Context, a Ask) <-chan look {
 	out := make(chan look, 1)
 	go func() {
-		tip, err := p.source().Look(ctx, a.URL, a.Ref)
-		out <- look{tip, err}
+		tip, line, err := p.source().Call(ctx, a.URL, a.Ref)
+		out <- look{tip, line, err}
 	}()
 	return out
 }

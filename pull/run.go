@@ -22,9 +22,10 @@ type run struct {
 	began   time.Time
 	staging []plumbing.IndexEntry // git's index, as this round saw it
 	lock    *lock
-	early   <-chan look  // the source's answer to the first question
-	clone   *clone.Clone // nil: the folder has no repository
-	broken  bool         // it has one that is none; it is set aside
+	early   <-chan look    // the source's answer to the first question
+	line    *snapshot.Line // on which it came
+	clone   *clone.Clone   // nil: the folder has no repository
+	broken  bool           // it has one that is none; it is set aside
 	st      *store
 	made    bool // st is new
 	repo    *plumbing.Repo
@@ -85,6 +86,9 @@ func (r *run) open() error {
 }
 
 func (r *run) end() {
+	if r.line != nil {
+		r.line.Close()
+	}
 	if r.clone != nil {
 		r.clone.Close()
 	}
@@ -106,7 +110,7 @@ func (p *Puller) source() snapshot.Git {
 func (r *run) fetch(ctx context.Context, repo *plumbing.Repo, depth int, have plumbing.OID) error {
 	r.event(Fetching, r.source)
 	snap, err := r.p.source().Fetch(ctx, repo, snapshot.Ask{
-		URL: r.ask.URL, Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have,
+		URL: r.ask.URL, Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have, Line: r.line,
 		Progress: r.progress(),
 	})
 	r.snap, r.tip = snap, snap.Tip

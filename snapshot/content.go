@@ -25,7 +25,10 @@ type content struct {
 }
 
 func (c *content) read(ctx context.Context) error {
-	fetched, ok, err := c.repo.ReadRef(fetchedRef)
+	fetched, ok, err := c.fetch.came.commit, c.fetch.came.commit != "", error(nil)
+	if !ok {
+		fetched, ok, err = c.repo.ReadRef(fetchedRef)
+	}
 	if err != nil || !ok {
 		return errors.Join(err, errors.New("git fetch kept nothing"))
 	}

@@ -61,6 +61,7 @@ type Ask struct {
 	Depth      int    // how many commits of history; 0: all
 	Path       string // only what lies below is to be delivered; the tree stays whole
 	Submodules bool
+	Line       *Line          // of [Git.Call], still open; nil: another conversation is begun
 	Have       plumbing.OID   // a commit that the repository or its alternates hold, such as the last one delivered; "" for none
 	Progress   func(Progress) // may be nil; called from one goroutine at a time
 }

@@ -61,16 +61,17 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 	if err := objects.Warm(); err != nil { // while git waits for the source
 		return Snapshot{}, err
 	}
-	f := fetch{g: g, repo: repo, at: at, depth: a.Depth, progress: a.Progress, ref: fetchedRef}
+	f := fetch{g: g, repo: repo, at: at, depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}}
 	if err := f.all(ctx, a.Tip); err != nil {
 		return Snapshot{}, err
 	}
 	s := Snapshot{Tip: a.Tip}
 	c := content{g: g, repo: repo, at: at, ask: a, fetch: f, s: &s, objects: objects}
 	if err := c.read(ctx); err != nil {
+		f.came.wait()
 		return Snapshot{}, err
 	}
-	return s, nil
+	return s, f.came.wait()
 }
 
 // offer makes git tell the source of a commit that only an alternate holds. Where the
@@ -143,6 +144,9 @@ type fetch struct {
 	blind    bool   // does not tell the source what is there already
 	bare     bool   // wants no files with a commit
 	brought  *int64 // bytes that the last run brought
+	line     *Line  // open to the source; nil: none
+	objects  *plumbing.Objects
+	came     *arrival // by the line
 }
 
 // tip fetches a commit by its id; where the source gives commits by ref only, or no
@@ -228,7 +232,7 @@ func (f fetch) git(ctx context.Context, in string, more ...string) error {
 	cmd.Stdin = strings.NewReader(in)
 	// A delta may stand on a file that was left out earlier; git fetches that then.
 	cmd.Env = append(cmd.Env, "GIT_NO_LAZY_FETCH=0")
-	text, err := f.watched(cmd, cancel)
+	text, err := f.watched(cmd, &said{}, cancel)
 	if err == nil {
 		return nil
 	}
@@ -239,20 +243,20 @@ func (f fetch) git(ctx context.Context, in string, more ...string) error {
 	return problem(ctx, f.at, text, err)
 }
 
-// watched runs git under a watch and reports how far it is.
-func (f fetch) watched(cmd *exec.Cmd, cancel context.CancelCauseFunc) (string, error) {
+// watched runs git under a watch and reports how far it is, by what it says.
+func (f fetch) watched(cmd *exec.Cmd, stderr *said, cancel context.CancelCauseFunc) (string, error) {
 	reports := make(chan func(*Progress), 64)
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
 		f.tell(reports)
 	}()
-	stderr := &said{progress: func(text string, done, total int64) {
+	stderr.follow(func(text string, done, total int64) {
 		select {
 		case reports <- func(p *Progress) { p.Text, p.Done, p.Total = text, done, total }:
 		default: // the next one says more
 		}
-	}}
+	})
 	cmd.Stderr = stderr
 	w := watch{repo: f.repo, said: stderr, idle: f.g.Idle, timeout: f.g.Timeout, max: f.g.Limits.Total, before: map[string]bool{}}
 	for name := range packs(f.repo) {
@@ -278,6 +282,7 @@ func (f fetch) watched(cmd *exec.Cmd, cancel context.CancelCauseFunc) (string, e
 	err := cmd.Run()
 	close(done)
 	<-watched
+	stderr.follow(nil)
 	close(reports)
 	<-told
 	return stderr.text(), err

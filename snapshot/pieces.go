@@ -31,7 +31,10 @@ func (f fetch) all(ctx context.Context, t Tip) error {
 	var brought int64
 	whole := f
 	whole.brought = &brought
-	err = whole.tip(ctx, t)
+	err = whole.byLine(ctx, t)
+	if again := f.depth == 1 && brought >= worthIt && brokenOff(err); err != nil && ctx.Err() == nil && !again && !final(err) {
+		err = whole.tip(ctx, t)
+	}
 	if err == nil || f.depth != 1 || brought < worthIt || ctx.Err() != nil || !brokenOff(err) {
 		return err
 	}

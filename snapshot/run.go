@@ -33,6 +33,13 @@ type said struct {
 	moved    time.Time // when something came last
 }
 
+// follow has progress told to somebody else from now on.
+func (s *said) follow(progress func(text string, done, total int64)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress = progress
+}
+
 func (s *said) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

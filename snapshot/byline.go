@@ -1,0 +1,136 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+)
+
+// final reports whether a fetch by a line failed for what would stop git too: too much,
+// too slow, no room.
+func final(err error) bool {
+	var p *daypass.Problem
+	return errors.As(err, &p) && slices.Contains([]string{"DP-316", "DP-317", "DP-327"}, p.Code)
+}
+
+// An arrival is what came by a line. No ref names it: that is for who has taken it over,
+// and it would make git take it for whole.
+type arrival struct {
+	commit plumbing.OID
+	whole  chan error // whether it leads to what was here; nil: nothing to lead to
+}
+
+// wait waits for what was found out beside.
+func (a *arrival) wait() error {
+	if a.whole == nil {
+		return nil
+	}
+	return <-a.whole
+}
+
+// byLine fetches a tip on the line that is open. Any error but a final one means that
+// git is to do it.
+func (f fetch) byLine(ctx context.Context, t Tip) error {
+	if f.line == nil || f.line.at.url != f.at.url {
+		return errOther
+	}
+	defer f.line.Close()
+	w, err := f.want(t)
+	if err != nil {
+		return err
+	}
+	pack, cut, err := f.line.fetch(w)
+	if err != nil {
+		return err
+	}
+	args, err := f.indexPack(w, cut)
+	if err != nil {
+		return err
+	}
+	ctx2, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cmd := f.repo.CommandWith(ctx2, nil, args...)
+	cmd.Stdin = pack
+	text, err := f.watched(cmd, f.line.said, cancel)
+	if err != nil {
+		sweep(f.repo)
+		if ctx2.Err() != nil {
+			err = context.Cause(ctx2)
+		}
+		return problem(ctx, f.at, text, err)
+	}
+	f.came.commit = t.Commit
+	if len(w.haves) > 0 {
+		f.came.whole = make(chan error, 1)
+		go func() { f.came.whole <- f.connected(ctx, t.Commit) }()
+	}
+	os.Remove(f.ends())
+	return f.repo.AddShallow(cut...)
+}
+
+// ends is a file that says where histories end while a pack is looked through.
+func (f fetch) ends() string { return filepath.Join(f.repo.Dir(), "shallow.lock") }
+
+// want says what is asked for and what is here. What is here already, such as in the
+// folder's own repository, git looks through itself.
+func (f fetch) want(t Tip) (want, error) {
+	w := want{commit: t.Commit, depth: f.depth, filter: f.filter()}
+	if _, err := f.objects.Size(t.Commit); err == nil || !errors.Is(err, plumbing.ErrMissing) {
+		return w, errors.Join(err, errOther)
+	}
+	refs, err := f.repo.ListRefs("refs/")
+	if err != nil {
+		return w, err
+	}
+	w.haves = slices.Compact(slices.Sorted(maps.Values(refs)))
+	if w.shallow, err = f.repo.Shallow(); err != nil {
+		return w, err
+	}
+	if len(w.haves) > maxHaves || w.depth > 0 && len(w.haves) > 0 {
+		return w, errOther
+	}
+	return w, nil
+}
+
+// indexPack are the arguments with which git fetch would start it.
+func (f fetch) indexPack(w want, cut []plumbing.OID) ([]string, error) {
+	args := []string{"index-pack", "--stdin", "-v", "--fix-thin"}
+	if w.filter != "" && f.line.can("filter") {
+		return append(args, "--promisor", "--fsck-objects"), nil // what is left out is not missed
+	}
+	if len(cut) > 0 {
+		var b strings.Builder
+		for _, oid := range slices.Concat(w.shallow, cut) {
+			b.WriteString(string(oid) + "\n")
+		}
+		if err := os.WriteFile(f.ends(), []byte(b.String()), 0o600); err != nil {
+			return nil, err
+		}
+		args = append([]string{"--shallow-file", f.ends()}, args...)
+	}
+	var ignore []string
+	for _, kv := range f.settings() {
+		if id, ok := strings.CutPrefix(kv[0], "fetch.fsck."); ok {
+			ignore = append(ignore, strings.ToLower(id)+"="+kv[1])
+		}
+	}
+	return append(args, "--strict="+strings.Join(ignore, ",")), nil
+}
+
+// connected sees to it that what came leads to what was here, with nothing missing.
+func (f fetch) connected(ctx context.Context, commit plumbing.OID) error {
+	cmd := f.repo.Command(ctx, "rev-list", "--objects", "--stdin", "--not", "--all", "--quiet", "--alternate-refs")
+	said := &said{}
+	cmd.Stdin, cmd.Stderr = strings.NewReader(string(commit)+"\n"), said
+	if err := cmd.Run(); err != nil {
+		return problem(ctx, f.at, said.text(), err)
+	}
+	return nil
+}
