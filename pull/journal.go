@@ -3,8 +3,6 @@ package pull
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -61,7 +59,7 @@ func (s *store) write(j *journal) error {
 	if err != nil {
 		return err
 	}
-	return replace(s.file(journalFile), data, true)
+	return replace(s.file(journalFile), seal(data), true)
 }
 
 // recover finishes what was cut short in this folder, or takes it back.
@@ -72,16 +70,17 @@ func (r *run) recover(ctx context.Context) error {
 	if err := r.dropAside(); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(r.st.file(journalFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if r.st.damaged {
+		if err := r.st.keepAway("state.json", r.p.Now()); err != nil {
+			return err
+		}
+		if err := r.st.save(); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	j, err := r.readJournal(ctx)
+	if err != nil || j == nil {
 		return err
-	}
-	var j journal
-	if err := json.Unmarshal(data, &j); err != nil {
-		return problemState(r.st.file(journalFile), err)
 	}
 	if !exists(r.folder) {
 		return os.Remove(r.st.file(journalFile)) // the user removed it all
@@ -90,9 +89,12 @@ func (r *run) recover(ctx context.Context) error {
 		return err
 	}
 	if !j.Writing {
-		return r.abandon(&j)
+		return r.abandon(j)
 	}
-	return r.carryOut(ctx, &j, nil)
+	if err := r.mend(ctx); err != nil {
+		return err
+	}
+	return r.carryOut(ctx, j, nil)
 }
 
 // dropAside removes what a fresh pull that was cut off had put together, or

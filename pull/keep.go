@@ -324,7 +324,7 @@ func (s *store) manifest(id string) (*manifest, error) {
 	return m, nil
 }
 
-// manifests returns all, the newest first.
+// manifests returns all that can be read, the newest first.
 func (s *store) manifests() ([]*manifest, error) {
 	entries, err := os.ReadDir(s.file("backups"))
 	if err != nil {
@@ -333,11 +333,9 @@ func (s *store) manifests() ([]*manifest, error) {
 	var out []*manifest
 	for _, e := range entries {
 		if id, ok := strings.CutSuffix(e.Name(), ".json"); ok {
-			m, err := s.manifest(id)
-			if err != nil {
-				return nil, err
+			if m, err := s.manifest(id); err == nil && m.ID == id {
+				out = append(out, m)
 			}
-			out = append(out, m)
 		}
 	}
 	slices.SortFunc(out, func(a, b *manifest) int { return strings.Compare(b.ID, a.ID) })

@@ -112,8 +112,8 @@ func problemMoving(folder string) error {
 
 func problemState(file string, err error) error {
 	return &daypass.Problem{
-		Code: "DP-342", What: "what daypass knows of this folder cannot be read", Why: file + ": " + reason(err),
-		Next: "Move that file away and try again: the folder is then taken up as it is. Nothing in it is lost.", Err: err,
+		Code: "DP-342", What: "what was kept of this folder cannot be read", Why: file + ": " + reason(err),
+		Next: "The other backups are as they were: \"daypass pull --backups\" lists them.", Err: err,
 	}
 }
 

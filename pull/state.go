@@ -49,9 +49,10 @@ type traits struct {
 
 // store is where one folder's state is kept.
 type store struct {
-	dir string
-	id  string
-	rec record
+	dir     string
+	id      string
+	rec     record
+	damaged bool // state.json could not be read; rec is empty
 }
 
 func (s *store) file(name string) string { return filepath.Join(s.dir, name) }
@@ -72,20 +73,36 @@ func (p *Puller) key(kind, folder string) string {
 	return filepath.Join(p.Home, kind, hex.EncodeToString(sum[:12]))
 }
 
-// load reads the state of an id; fs.ErrNotExist if there is none.
+// load reads the state of an id; fs.ErrNotExist if there is none. One that cannot be
+// read is an empty one: what was kept for it is there all the same.
 func (p *Puller) load(id string) (*store, error) {
 	if !idOK(id) {
 		return nil, fs.ErrNotExist
 	}
 	s := &store{dir: filepath.Join(p.Home, id), id: id}
 	data, err := os.ReadFile(s.file("state.json"))
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && exists(s.repo()):
+		s.damaged = true
+	case err != nil:
 		return nil, err
+	default:
+		s.damaged = json.Unmarshal(data, &s.rec) != nil || !s.rec.sound()
 	}
-	if err := json.Unmarshal(data, &s.rec); err != nil {
-		return nil, problemState(s.file("state.json"), err)
+	if s.damaged {
+		s.rec = record{Version: recordVersion}
 	}
 	return s, nil
+}
+
+// recordVersion is that of state.json. What a newer daypass has written is not ours
+// to guess at.
+const recordVersion = 1
+
+func (r record) sound() bool {
+	known := r.Format == "" || r.Format == "sha1" || r.Format == "sha256"
+	whole := r.Commit == "" && r.Tree == "" || plumbing.OID(r.Commit).Valid() && plumbing.OID(r.Tree).Valid() && r.Format != "" && r.Source != ""
+	return r.Version == recordVersion && filepath.IsAbs(r.Folder) && known && whole
 }
 
 // idOK reports whether an id may be one of ours; it becomes a path.
@@ -115,7 +132,7 @@ func (p *Puller) find(folder, id string, isClone bool) (*store, error) {
 	if err != nil {
 		return nil, ignoreMissing(err)
 	}
-	if s.rec.Folder != folder {
+	if s.rec.Folder != folder && !s.damaged {
 		return nil, nil // it was renamed away, and this is another one
 	}
 	return s, nil
@@ -124,7 +141,7 @@ func (p *Puller) find(folder, id string, isClone bool) (*store, error) {
 // belongs reports whether a state that a folder names is the folder's: it is not
 // where the folder is a copy, and the first one is still there.
 func (p *Puller) belongs(s *store, folder string) bool {
-	if s.rec.Folder == folder {
+	if s.rec.Folder == folder || s.damaged {
 		return true
 	}
 	id, err := os.ReadFile(filepath.Join(s.rec.Folder, ".git", "daypass"))
@@ -152,7 +169,7 @@ func (p *Puller) create(folder string) (*store, error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
-	s.rec = record{Version: 1, Folder: folder}
+	s.rec = record{Version: recordVersion, Folder: folder}
 	return s, nil
 }
 

@@ -22,7 +22,11 @@ func (p *Puller) known(ctx context.Context, folder string) (*run, error) {
 		return nil, problemUnknown(r.folder)
 	}
 	r.rep = Report{Folder: r.folder, Source: r.st.rec.Source, Ref: r.st.rec.Ref, Old: r.st.rec.Commit, New: r.st.rec.Commit}
-	if err := r.openRepo(); err != nil {
+	err = r.openRepo()
+	if err == nil {
+		err = r.mend(ctx)
+	}
+	if err != nil {
 		r.end()
 		return nil, err
 	}

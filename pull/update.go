@@ -62,7 +62,12 @@ func (r *run) survey(ctx context.Context) (base delivered, missing []string, err
 			return
 		}
 		var err error
-		if base, err = r.st.recall("delivered"); err == nil {
+		if base, err = r.st.recall("delivered"); err != nil {
+			if err = r.mend(ctx); err == nil && r.st.rec.Commit != "" {
+				base, err = r.st.recall("delivered")
+			}
+		}
+		if err == nil {
 			missing, err = r.missing(base)
 		}
 		done <- err
