@@ -69,7 +69,7 @@ func (h *hand) stageOne(o *op, durable bool) error {
 			return err
 		}
 	}
-	if _, err := place(d, o.Temp, h.o, o.New, h.r.st.rec.Disk); err != nil {
+	if _, err := place(d, o.Temp, h.o, o.New, o.stagePerm(), h.r.st.rec.Disk); err != nil {
 		d.Remove(o.Temp)
 		return err
 	}
@@ -192,15 +192,43 @@ func (h *hand) put(o *op) error {
 			return err
 		}
 	}
-	if fi == nil {
-		return h.putNew(o, d, base)
-	}
-	if o.New.Mode != merge.Symlink && fi.Mode().IsRegular() {
-		if err := d.Chmod(o.Temp, perm(fi.Mode(), o.New.Mode)); err != nil {
+	if p := o.placePerm(fi); p != 0 {
+		if err := d.Chmod(o.Temp, p); err != nil {
 			return err
 		}
 	}
+	if fi == nil {
+		return h.putNew(o, d, base)
+	}
 	return d.Rename(o.Temp, base)
+}
+
+// stagePerm is what the new file has until it is in its place: nobody else reads
+// there what they might not read in the end. 0: what any new file has.
+func (o *op) stagePerm() fs.FileMode {
+	if o.Perm != 0 || o.Old.Mode == merge.Regular || o.Old.Mode == merge.Executable {
+		return 0o600
+	}
+	return 0
+}
+
+// placePerm is what it has then: that of what it replaces (nil: nothing), and no
+// more than it had when it was there before. 0: as it was made.
+func (o *op) placePerm(old fs.FileInfo) fs.FileMode {
+	if o.New.Mode == merge.Symlink {
+		return 0
+	}
+	p := fs.FileMode(o.Perm)
+	if old != nil && old.Mode().IsRegular() {
+		if p == 0 {
+			p = 0o777
+		}
+		p &= old.Mode().Perm()
+	}
+	if p == 0 {
+		return 0
+	}
+	return perm(p, o.New.Mode)
 }
 
 // putNew brings a file to a place where none is, and never over one that is made

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,7 @@ type tree struct {
 	names []string
 	open  []*os.Root
 	plain bool // this disk has no executable bit
+	perms dirs // of folders that are made anew; others get what any new one has
 }
 
 // errBlocked is what a path below something that is no folder gives.
@@ -64,7 +66,11 @@ func (t *tree) dir(name string, create bool) (*os.Root, error) {
 	}
 	t.pop(same)
 	for _, part := range parts[same:] {
-		d, err := enter(t.top(), part, create)
+		perm := fs.FileMode(0o777)
+		if p, ok := t.perms[strings.Join(append(slices.Clone(t.names), part), "/")]; ok && create {
+			perm = fs.FileMode(p)
+		}
+		d, err := enter(t.top(), part, create, perm)
 		if err != nil {
 			return nil, err
 		}
@@ -81,13 +87,13 @@ func (t *tree) top() *os.Root {
 }
 
 // enter opens one folder of another, which must be a folder itself and no link.
-func enter(parent *os.Root, name string, create bool) (*os.Root, error) {
+func enter(parent *os.Root, name string, create bool, perm fs.FileMode) (*os.Root, error) {
 	if !plainName(name) {
 		return nil, errBlocked
 	}
 	fi, err := parent.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) && create {
-		if err = parent.Mkdir(name, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err = parent.Mkdir(name, perm); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 		fi, err = parent.Lstat(name)

@@ -348,15 +348,16 @@ func writeNew(t *tree, o *plumbing.Objects, f plumbing.File, disk traits) (plumb
 		_, err := t.dir(f.Path, true)
 		return plumbing.Stat{}, err
 	}
-	fi, err := place(d, base, o, entryOf(f), disk)
+	fi, err := place(d, base, o, entryOf(f), 0, disk)
 	if err != nil {
 		return plumbing.Stat{}, err
 	}
 	return plumbing.StatOf(fi), nil
 }
 
-// place makes a file or a link that is not there yet, and returns its stat.
-func place(d *os.Root, base string, o *plumbing.Objects, e merge.Entry, disk traits) (fs.FileInfo, error) {
+// place makes a file or a link that is not there yet, and returns its stat. A perm of
+// 0 is what any new file has.
+func place(d *os.Root, base string, o *plumbing.Objects, e merge.Entry, perm fs.FileMode, disk traits) (fs.FileInfo, error) {
 	if e.Mode == merge.Symlink && !disk.NoLinks {
 		var to bytes.Buffer
 		if _, err := o.Copy(plumbing.OID(e.OID), &to); err != nil {
@@ -367,9 +368,12 @@ func place(d *os.Root, base string, o *plumbing.Objects, e merge.Entry, disk tra
 		}
 		return d.Lstat(base)
 	}
-	perm := fs.FileMode(0o666)
-	if e.Mode == merge.Executable {
+	switch {
+	case perm != 0:
+	case e.Mode == merge.Executable:
 		perm = 0o777
+	default:
+		perm = 0o666
 	}
 	f, err := d.OpenFile(base, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, perm)
 	if err != nil {

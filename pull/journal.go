@@ -30,6 +30,7 @@ type op struct {
 	User bool        `json:"user,omitempty"` // what is moved is the user's, whatever it is by then
 	Temp string      `json:"temp,omitempty"` // name of the new file, beside Path, until it is in place
 	Made string      `json:"made,omitempty"` // first folder that had to be made for it
+	Perm uint32      `json:"perm,omitempty"` // what New had when it was there before; 0: not known
 
 	late bool // could not be done: the user was faster
 }
@@ -40,6 +41,7 @@ type journal struct {
 	ID      string `json:"id"` // of the backup
 	Writing bool   `json:"writing"`
 	Ops     []op   `json:"ops"`
+	Dirs    dirs   `json:"dirs,omitempty"` // of folders that may have to be made
 	Goal    *goal  `json:"goal,omitempty"` // nil: the files are all
 }
 

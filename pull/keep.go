@@ -38,6 +38,7 @@ type manifest struct {
 	At      time.Time `json:"at"`
 	Why     string    `json:"why"`
 	Touches []touch   `json:"touches"`
+	Dirs    dirs      `json:"dirs,omitempty"`   // of folders that a file was taken out of
 	Staged  []touch   `json:"staged,omitempty"` // what was in git's staging area and nowhere else
 	Record  *record   `json:"record,omitempty"` // our state before
 	Move    *move     `json:"move,omitempty"`   // of the repository
@@ -80,6 +81,25 @@ func (pl *plan) touches() ([]touch, error) {
 	return out, nil
 }
 
+// dirs is what folders grant, by path.
+type dirs map[string]uint32
+
+// dirsOf looks at the folders that may be gone when the files are.
+func dirsOf(t *tree, touches []touch) dirs {
+	out := dirs{}
+	for _, c := range touches {
+		if c.Before == (merge.Entry{}) || c.After != (merge.Entry{}) {
+			continue
+		}
+		for dir, _ := split(c.Path); dir != "" && out[dir] == 0; dir, _ = split(dir) {
+			if fi, err := t.lstat(dir); err == nil {
+				out[dir] = uint32(fi.Mode().Perm())
+			}
+		}
+	}
+	return out
+}
+
 func touchMove(t *tree, o op, at func(string) (*touch, error)) error {
 	pairs := [][2]string{{o.From, o.Path}}
 	if o.Dir {
@@ -109,7 +129,7 @@ func (r *run) backup(ctx context.Context, pl *plan, m *manifest) error {
 	if err != nil {
 		return err
 	}
-	m.Touches = touches
+	m.Touches, m.Dirs = touches, dirsOf(pl.t, touches)
 	k := &keeper{r: r, ctx: ctx, commit: map[string]plumbing.File{}}
 	defer k.end()
 	moved := movedTo(touches)

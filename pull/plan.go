@@ -30,6 +30,8 @@ type plan struct {
 	after  delivered              // what counts as delivered then; nil: theirs
 	head   map[string]merge.Entry // HEAD's files, for staged
 	kept   map[string]bool        // blobs of the snapshots, for has
+	perms  map[string]uint32      // what was there before had, where it comes back
+	dirs   dirs                   // the same of folders
 	err    error                  // of looking at the disk
 }
 
@@ -168,7 +170,7 @@ func (pl *plan) temp() string {
 }
 
 func (pl *plan) put(path string, old, new merge.Entry) {
-	pl.ops = append(pl.ops, op{Do: opPut, Path: path, Old: old, New: new, Temp: pl.temp(), Made: pl.t.firstMissing(path)})
+	pl.ops = append(pl.ops, op{Do: opPut, Path: path, Old: old, New: new, Temp: pl.temp(), Made: pl.t.firstMissing(path), Perm: pl.perms[path]})
 }
 
 func (pl *plan) note(c Change) { pl.notes = append(pl.notes, c) }

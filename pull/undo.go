@@ -88,6 +88,7 @@ func (r *run) undo(ctx context.Context, m *manifest) error {
 		}
 	}
 	pl := r.newPlan(t, o, base, theirs)
+	pl.perms, pl.dirs = permsOf(m.Touches), m.Dirs
 	if err := pl.make(ctx, nil, false); err != nil {
 		return err
 	}
@@ -107,6 +108,17 @@ func (r *run) undo(ctx context.Context, m *manifest) error {
 	r.rep.Changes, r.rep.New = pl.notes, m.Record.Commit
 	_, err = r.perform(ctx, pl, whyUndo, g)
 	return err
+}
+
+// permsOf is what the files had before.
+func permsOf(touches []touch) map[string]uint32 {
+	out := map[string]uint32{}
+	for _, c := range touches {
+		if c.Before != (merge.Entry{}) {
+			out[c.Path] = c.Perm
+		}
+	}
+	return out
 }
 
 // headBack moves HEAD to where it was, if it is still where the pull put it.
@@ -258,7 +270,7 @@ func (p *Puller) Restore(ctx context.Context, folder, id, file string) (Report, 
 	if err != nil {
 		return Report{}, err
 	}
-	err = r.bring(ctx, map[string]merge.Entry{file: c.Before}, againRestore)
+	err = r.bring(ctx, map[string]merge.Entry{file: c.Before}, permsOf([]touch{c}), againRestore)
 	return r.rep, tell(r.folder, err)
 }
 
@@ -285,12 +297,12 @@ func (p *Puller) Reset(ctx context.Context, folder, file string) (Report, error)
 	if len(want) == 0 {
 		return Report{}, problemNoFile(file, "the source's last version")
 	}
-	err = r.bring(ctx, want, againReset)
+	err = r.bring(ctx, want, nil, againReset)
 	return r.rep, tell(r.folder, err)
 }
 
 // bring writes files over what stands there. What is in their way is moved aside.
-func (r *run) bring(ctx context.Context, want map[string]merge.Entry, why string) error {
+func (r *run) bring(ctx context.Context, want map[string]merge.Entry, perms map[string]uint32, why string) error {
 	o, err := r.repo.Objects(ctx)
 	if err != nil {
 		return err
@@ -304,6 +316,7 @@ func (r *run) bring(ctx context.Context, want map[string]merge.Entry, why string
 	t.plain = r.st.rec.Disk.Plain
 	r.rep.Again = why
 	pl := r.newPlan(t, o, delivered{}, want)
+	pl.perms = perms
 	stamp := r.p.Now().Format("20060102150405")
 	moved := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(want)) {

@@ -284,7 +284,7 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 		return false, err
 	}
 	r.rep.Undo = m.ID
-	j := &journal{ID: m.ID, Ops: pl.ops, Goal: g}
+	j := &journal{ID: m.ID, Ops: pl.ops, Dirs: pl.dirs, Goal: g}
 	if g != nil {
 		last := r.rep
 		last.Diff = ""
@@ -325,7 +325,7 @@ func (r *run) carryOut(ctx context.Context, j *journal, pl *plan) error {
 		return err
 	}
 	defer t.close()
-	t.plain = r.st.rec.Disk.Plain
+	t.plain, t.perms = r.st.rec.Disk.Plain, j.Dirs
 	h := &hand{r: r, t: t, replay: pl == nil}
 	if pl != nil {
 		h.o, h.seen = pl.o, pl.seen
