@@ -126,7 +126,11 @@ func (a address) config() [][2]string {
 	if a.secret.IsZero() {
 		return nil
 	}
-	return [][2]string{{"http." + a.origin + ".extraHeader", "Authorization: " + a.secret.Reveal()}}
+	// git sends such a header to wherever a redirect has led it, with the requests that
+	// follow: so none is followed.
+	return [][2]string{
+		{"http." + a.origin + ".followRedirects", "false"}, {"http." + a.origin + ".extraHeader", "Authorization: " + a.secret.Reveal()},
+	}
 }
 
 // Redact takes out of a text what URLs in it hold that may be secret: user names and
