@@ -41,36 +41,6 @@ func (r *run) sameSource() error {
 	return problemOther(r.folder, origin, r.source)
 }
 
-// setAside renames the whole folder, as nbgitpuller does, for a fresh pull.
-func (r *run) setAside() error {
-	name := r.folder + "_backup_" + r.p.Now().Format("20060102150405")
-	to := name
-	for n := 0; exists(to); n++ {
-		to = fmt.Sprintf("%s.latest_%d", name, n)
-	}
-	r.rep.Aside = to
-	if r.ask.DryRun {
-		return nil
-	}
-	if r.clone != nil {
-		r.clone.Close()
-		r.clone = nil
-	}
-	r.broken = false
-	err := r.do("set aside", func() error { return os.Rename(r.folder, to) })
-	if err != nil || r.st == nil {
-		return err
-	}
-	// What is known of it goes with it: it can still be undone there.
-	r.st.rec.Folder = to
-	if err := r.st.save(); err != nil {
-		return err
-	}
-	err = r.p.remember(r.st)
-	r.st = nil
-	return err
-}
-
 // takeOver gives our repository what the folder's has, by hard links: from here on
 // neither a removed .git nor a git gc there takes anything away. It returns the
 // folder's commit.

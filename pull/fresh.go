@@ -122,6 +122,12 @@ func (r *run) build(ctx context.Context) error {
 	if err := r.do("record", r.st.save); err != nil {
 		return err
 	}
+	if r.old != nil && r.clone != nil { // by which a folder is found that has a repository
+		r.old.rec.Building = aside
+		if err := r.old.save(); err != nil {
+			return err
+		}
+	}
 	perm, err := r.makeAside(aside)
 	if err == nil {
 		err = r.furnish(ctx, aside)
@@ -255,13 +261,16 @@ func (r *run) moveIn(aside string, perm fs.FileMode) error {
 	if err := os.Chmod(aside, perm); err != nil {
 		return err
 	}
-	return r.do("rename", func() error {
-		err := os.Remove(r.folder)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if r.rep.Aside != "" {
+		if err := r.do("set aside", func() error { return os.Rename(r.folder, r.rep.Aside) }); err != nil {
 			return err
 		}
-		return os.Rename(aside, r.folder)
-	})
+	}
+	err := r.do("rename", func() error { return nameFolder(aside, r.folder) })
+	if err != nil && r.rep.Aside != "" {
+		return errors.Join(err, nameFolder(r.rep.Aside, r.folder))
+	}
+	return err
 }
 
 // writeAll writes the snapshot's files, and returns the stats they have then.

@@ -2,6 +2,7 @@ package pull
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -88,15 +89,18 @@ func (r *run) justDone() (Report, bool) {
 
 // pull does what the folder asks for.
 func (r *run) pull(ctx context.Context) error {
-	there := exists(r.folder)
-	if there && r.ask.Backup && !empty(r.folder) {
-		if err := r.setAside(); err != nil {
+	there := exists(r.folder) && !empty(r.folder)
+	if there && r.ask.Backup {
+		return r.freshInstead(ctx)
+	}
+	if !there {
+		err := r.fresh(ctx)
+		if !errors.Is(err, errAppeared) {
 			return err
 		}
-		there = false
-	}
-	if !there || empty(r.folder) {
-		return r.fresh(ctx)
+		if err := r.appeared(); err != nil {
+			return err
+		}
 	}
 	if err := r.sameSource(); err != nil {
 		return err

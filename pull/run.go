@@ -27,7 +27,8 @@ type run struct {
 	clone   *clone.Clone   // nil: the folder has no repository
 	broken  bool           // it has one that is none; it is set aside
 	st      *store
-	made    bool // st is new
+	made    bool   // st is new
+	old     *store // of the folder that is set aside for a fresh pull
 	repo    *plumbing.Repo
 	tip     snapshot.Tip
 	snap    snapshot.Snapshot
