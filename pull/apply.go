@@ -2,6 +2,7 @@ package pull
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -69,7 +70,8 @@ func (h *hand) stageOne(o *op, durable bool) error {
 			return err
 		}
 	}
-	if _, err := place(d, o.Temp, h.o, o.New, o.stagePerm(), h.r.st.rec.Disk); err != nil {
+	content := func(w io.Writer) error { _, err := h.o.Copy(plumbing.OID(o.New.OID), w); return err }
+	if _, err := place(d, o.Temp, content, o.New, o.stagePerm(), h.r.st.rec.Disk); err != nil {
 		d.Remove(o.Temp)
 		return err
 	}

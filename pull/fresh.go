@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/daypass-dev/daypass/internal/clone"
@@ -57,7 +56,7 @@ func (r *run) look(ctx context.Context) (snapshot.Tip, error) {
 		r.line = l.line
 		return l.tip, l.err
 	}
-	return r.p.source().Look(ctx, r.ask.URL, r.ask.Ref)
+	return r.p.source().Look(ctx, r.ask.address(), r.ask.Ref)
 }
 
 // makeStore makes a state for the folder, or takes that of a pull that was cut off.
@@ -275,101 +274,60 @@ func (r *run) moveIn(aside string, perm fs.FileMode) error {
 
 // writeAll writes the snapshot's files, and returns the stats they have then.
 func (r *run) writeAll(ctx context.Context, aside string) (map[string]plumbing.Stat, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	w := &writer{r: r, aside: aside, total: int64(len(r.snap.Files)), stats: make([]plumbing.Stat, len(r.snap.Files))}
-	workers := 2
-	size := (len(r.snap.Files) + workers - 1) / workers
-	var group sync.WaitGroup
-	for from := 0; from < len(r.snap.Files); from += size {
-		group.Go(func() {
-			if err := w.some(ctx, from, min(from+size, len(r.snap.Files))); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	group.Wait()
-	if err := context.Cause(ctx); err != nil {
+	t, err := openTree(aside)
+	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]plumbing.Stat, len(w.stats))
-	for i, f := range r.snap.Files {
-		out[f.Path] = w.stats[i]
-	}
-	return out, nil
-}
-
-// A writer writes the files of a fresh pull, several at once.
-type writer struct {
-	r     *run
-	aside string
-	done  atomic.Int64
-	total int64
-	stats []plumbing.Stat // by the file's place in the snapshot
-	mu    sync.Mutex      // for events
-}
-
-func (w *writer) some(ctx context.Context, from, to int) error {
-	t, err := openTree(w.aside)
-	if err != nil {
-		return err
-	}
 	defer t.close()
-	o, err := w.r.repo.Objects(ctx)
-	if err != nil {
-		return err
+	files := r.snap.Files
+	out := make(map[string]plumbing.Stat, len(files))
+	var oids []plumbing.OID
+	for _, f := range files {
+		if f.Mode != plumbing.Gitlink {
+			oids = append(oids, f.OID)
+			continue
+		}
+		if _, err := t.dir(f.Path, true); err != nil {
+			return nil, err
+		}
 	}
-	defer o.Close()
-	for i := from; i < to; i++ {
+	files = slices.DeleteFunc(slices.Clone(files), func(f plumbing.File) bool { return f.Mode == plumbing.Gitlink })
+	err = r.objects.Each(oids, func(i int, content *plumbing.Content) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		f := w.r.snap.Files[i]
-		if err := w.r.p.change("file"); err != nil {
+		if err := r.p.change("file"); err != nil {
 			return err
 		}
-		if w.stats[i], err = writeNew(t, o, f, w.r.st.rec.Disk); err != nil {
+		d, base, err := t.parent(files[i].Path, true)
+		if err != nil {
 			return err
 		}
-		if n := w.done.Add(1); n%64 == 0 || n == w.total {
-			w.tell(n)
+		fi, err := place(d, base, func(w io.Writer) error { _, err := content.WriteTo(w); return err }, entryOf(files[i]), 0, r.st.rec.Disk)
+		if err != nil {
+			return err
 		}
-	}
-	return nil
+		out[files[i].Path] = plumbing.StatOf(fi)
+		if n := i + 1; n%64 == 0 || n == len(files) {
+			r.tellWritten(n, len(files))
+		}
+		return nil
+	})
+	return out, err
 }
 
-func (w *writer) tell(n int64) {
-	if w.r.ask.Events == nil {
-		return
+func (r *run) tellWritten(n, of int) {
+	if r.ask.Events != nil {
+		r.ask.Events(Event{Phase: Writing, Files: int64(n), FilesTotal: int64(of), At: r.p.Now()})
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.r.ask.Events(Event{Phase: Writing, Files: n, FilesTotal: w.total, At: w.r.p.Now()})
-}
-
-// writeNew writes one file where there is none.
-func writeNew(t *tree, o *plumbing.Objects, f plumbing.File, disk traits) (plumbing.Stat, error) {
-	d, base, err := t.parent(f.Path, true)
-	if err != nil {
-		return plumbing.Stat{}, err
-	}
-	if f.Mode == plumbing.Gitlink {
-		_, err := t.dir(f.Path, true)
-		return plumbing.Stat{}, err
-	}
-	fi, err := place(d, base, o, entryOf(f), 0, disk)
-	if err != nil {
-		return plumbing.Stat{}, err
-	}
-	return plumbing.StatOf(fi), nil
 }
 
 // place makes a file or a link that is not there yet, and returns its stat. A perm of
 // 0 is what any new file has.
-func place(d *os.Root, base string, o *plumbing.Objects, e merge.Entry, perm fs.FileMode, disk traits) (fs.FileInfo, error) {
+func place(d *os.Root, base string, content func(io.Writer) error, e merge.Entry, perm fs.FileMode, disk traits) (fs.FileInfo, error) {
 	if e.Mode == merge.Symlink && !disk.NoLinks {
 		var to bytes.Buffer
-		if _, err := o.Copy(plumbing.OID(e.OID), &to); err != nil {
+		if err := content(&to); err != nil {
 			return nil, err
 		}
 		if err := d.Symlink(to.String(), base); err != nil {
@@ -388,7 +346,7 @@ func place(d *os.Root, base string, o *plumbing.Objects, e merge.Entry, perm fs.
 	if err != nil {
 		return nil, err
 	}
-	_, err = o.Copy(plumbing.OID(e.OID), f)
+	err = content(f)
 	var fi fs.FileInfo
 	if err == nil {
 		fi, err = f.Stat()
@@ -405,12 +363,8 @@ func entryOf(f plumbing.File) merge.Entry {
 func (r *run) freshIndex(ctx context.Context, stats map[string]plumbing.Stat) ([]plumbing.IndexEntry, error) {
 	files := r.snap.Files
 	if r.ask.Path != "" || len(r.snap.Rest) > 0 {
-		o, err := r.repo.Objects(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer o.Close()
-		if files, err = o.Files(r.snap.Tree); err != nil {
+		var err error
+		if files, err = r.objects.Files(r.snap.Tree); err != nil {
 			return nil, err
 		}
 	}

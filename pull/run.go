@@ -30,6 +30,7 @@ type run struct {
 	made    bool   // st is new
 	old     *store // of the folder that is set aside for a fresh pull
 	repo    *plumbing.Repo
+	objects *plumbing.Objects // of repo, once something was fetched
 	tip     snapshot.Tip
 	snap    snapshot.Snapshot
 	base    plumbing.OID // of a folder that is taken up: what it was delivered last
@@ -90,6 +91,9 @@ func (r *run) end() {
 	if r.line != nil {
 		r.line.Close()
 	}
+	if r.objects != nil {
+		r.objects.Close()
+	}
 	if r.clone != nil {
 		r.clone.Close()
 	}
@@ -110,8 +114,16 @@ func (p *Puller) source() snapshot.Git {
 // fetch brings the snapshot into our repository, and tells of it.
 func (r *run) fetch(ctx context.Context, repo *plumbing.Repo, depth int, have plumbing.OID) error {
 	r.event(Fetching, r.source)
+	if r.objects != nil {
+		r.objects.Close()
+	}
+	objects, err := repo.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	r.objects = objects
 	snap, err := r.p.source().Fetch(ctx, repo, snapshot.Ask{
-		URL: r.ask.URL, Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have, Line: r.line,
+		URL: r.ask.address(), Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have, Line: r.line, Objects: objects,
 		Progress: r.progress(),
 	})
 	r.snap, r.tip = snap, snap.Tip

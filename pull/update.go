@@ -36,11 +36,7 @@ func (r *run) update(ctx context.Context) error {
 	}
 	adopt := r.st.rec.Commit == ""
 	defer r.forgetDry()
-	o, err := r.repo.Objects(ctx)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
+	o := r.objects
 	var cache delivered
 	if adopt {
 		if base, cache, err = r.adopt(ctx, o); err != nil {

@@ -44,22 +44,24 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 		return Snapshot{}, &daypass.Problem{Code: "DP-329", What: at.hostful + " now keeps the repository in another object format (" + a.Tip.Format + ")",
 			Next: "Pull it into a new folder.", Kind: daypass.ErrRefused}
 	}
-	if a.Have == "" {
-		if err := g.Git.Check(ctx); err != nil {
-			return Snapshot{}, problem(ctx, at, "", err)
-		}
-	}
 	sweep(repo)
 	if err := offer(ctx, repo, a.Have); err != nil {
 		return Snapshot{}, err
 	}
-	objects, err := repo.Objects(ctx)
-	if err != nil {
-		return Snapshot{}, err
+	objects := a.Objects
+	if objects == nil {
+		var err error
+		if objects, err = repo.Objects(ctx); err != nil {
+			return Snapshot{}, err
+		}
+		defer objects.Close()
 	}
-	defer objects.Close()
-	if err := objects.Warm(); err != nil { // while git waits for the source
+	if modern, err := objects.Modern(); err != nil {
 		return Snapshot{}, err
+	} else if !modern && a.Have == "" {
+		if err := g.Git.Check(ctx); err != nil {
+			return Snapshot{}, problem(ctx, at, "", err)
+		}
 	}
 	f := fetch{g: g, repo: repo, at: at, depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}}
 	if err := f.all(ctx, a.Tip); err != nil {

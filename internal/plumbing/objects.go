@@ -14,21 +14,31 @@ import (
 )
 
 // Objects answers questions about a repository's objects. It is for one goroutine.
-// What a question starts (at most one git for contents and one for sizes) runs until
-// Close.
+// What a question starts (one git; two before git 2.36, for contents and for sizes)
+// runs until Close.
 type Objects struct {
-	repo     *Repo
-	ctx      context.Context
-	contents *batch
-	sizes    *batch
+	repo  *Repo
+	ctx   context.Context
+	open  map[verb]*batch // by what it answers; the one for "" answers all
+	plain bool            // git is too old for that one
 }
+
+// A verb is what is asked of an object (git-cat-file(1), --batch-command).
+type verb string
+
+const (
+	contents verb = "contents"
+	info     verb = "info"
+)
 
 // A batch is a git cat-file that answers one line with one object.
 type batch struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-	bad error // what broke the conversation
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	single bool  // it wants to hear the verb
+	proved bool  // it has answered
+	bad    error // what broke the conversation
 }
 
 // MaxRead is the largest object that is read whole into memory.
@@ -36,20 +46,24 @@ const MaxRead = 256 << 20
 
 // Objects starts nothing before the first question.
 func (r *Repo) Objects(ctx context.Context) (*Objects, error) {
-	return &Objects{repo: r, ctx: ctx}, nil
+	return &Objects{repo: r, ctx: ctx, open: map[verb]*batch{}}, nil
 }
 
 // Warm starts what the first questions would wait for. Objects that come later are
 // seen too.
 func (o *Objects) Warm() error {
-	_, err := o.start(&o.contents, "--batch")
-	_, err2 := o.start(&o.sizes, "--batch-check")
-	return errors.Join(err, err2)
+	_, err := o.start(contents)
+	return err
 }
 
-func (o *Objects) start(b **batch, mode string) (*batch, error) {
-	if *b != nil {
-		return *b, (*b).bad
+// start returns what answers a verb, and has answered before or may not be able to.
+func (o *Objects) start(v verb) (*batch, error) {
+	key, mode := verb(""), "--batch-command"
+	if o.plain {
+		key, mode = v, map[verb]string{contents: "--batch", info: "--batch-check"}[v]
+	}
+	if b := o.open[key]; b != nil {
+		return b, b.bad
 	}
 	cmd := o.repo.Command(o.ctx, "cat-file", mode)
 	in, err := cmd.StdinPipe()
@@ -63,20 +77,66 @@ func (o *Objects) start(b **batch, mode string) (*batch, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	*b = &batch{cmd: cmd, in: in, out: bufio.NewReaderSize(out, 64<<10)}
-	return *b, nil
+	b := &batch{cmd: cmd, in: in, out: bufio.NewReaderSize(out, 64<<10), single: !o.plain}
+	o.open[key] = b
+	return b, nil
 }
 
-// ask sends one name and reads the line before the content.
-func (b *batch) ask(oid OID) (Kind, int64, error) {
-	if !oid.Valid() {
-		return "", 0, fmt.Errorf("%w: %q", ErrMissing, oid)
+// ask sends one name and reads the line before the content. A git that ends at once
+// knows no single process for all.
+func (o *Objects) ask(v verb, oid OID) (*batch, Kind, int64, error) {
+	b, err := o.start(v)
+	if err != nil {
+		return b, "", 0, err
 	}
-	if _, err := io.WriteString(b.in, string(oid)+"\n"); err != nil {
+	if !oid.Valid() {
+		return b, "", 0, fmt.Errorf("%w: %q", ErrMissing, oid)
+	}
+	kind, size, err := b.ask(v, oid)
+	if b.bad == nil || b.proved || !b.single || o.ctx.Err() != nil {
+		return b, kind, size, err
+	}
+	o.Close()
+	o.plain, o.open = true, map[verb]*batch{}
+	return o.ask(v, oid)
+}
+
+// prove sees to it that what answers a verb is known to be able to.
+func (o *Objects) prove(v verb) (*batch, error) {
+	b, err := o.start(v)
+	if err != nil || b.proved {
+		return b, err
+	}
+	b, _, _, err = o.ask(v, o.repo.Empty())
+	if errors.Is(err, ErrMissing) {
+		err = nil
+	}
+	if err == nil && v == contents {
+		_, err = b.body(io.Discard, 0)
+	}
+	return b, err
+}
+
+// Modern reports whether git is 2.36 or newer, without another process.
+func (o *Objects) Modern() (bool, error) {
+	_, err := o.prove(info)
+	return !o.plain, err
+}
+
+func (b *batch) ask(v verb, oid OID) (Kind, int64, error) {
+	if _, err := io.WriteString(b.in, b.line(v, oid)); err != nil {
 		b.bad = fmt.Errorf("git cat-file: %w", err)
 		return "", 0, b.bad
 	}
 	return b.head(oid)
+}
+
+// line is what is sent.
+func (b *batch) line(v verb, oid OID) string {
+	if b.single {
+		return string(v) + " " + string(oid) + "\n"
+	}
+	return string(oid) + "\n"
 }
 
 // head reads the line "OID KIND SIZE", or "OID missing".
@@ -86,6 +146,7 @@ func (b *batch) head(oid OID) (Kind, int64, error) {
 		b.bad = fmt.Errorf("git cat-file: %w", err)
 		return "", 0, b.bad
 	}
+	b.proved = true
 	fields := strings.Fields(line)
 	if len(fields) == 2 && fields[1] == "missing" {
 		return "", 0, fmt.Errorf("%w: %s", ErrMissing, oid)
@@ -116,11 +177,7 @@ func (b *batch) body(w io.Writer, size int64) (int64, error) {
 
 // Read reads an object whole. Errors: [ErrMissing], [ErrTooLarge] over [MaxRead].
 func (o *Objects) Read(oid OID) (Kind, []byte, error) {
-	b, err := o.start(&o.contents, "--batch")
-	if err != nil {
-		return "", nil, err
-	}
-	kind, size, err := b.ask(oid)
+	b, kind, size, err := o.ask(contents, oid)
 	if err != nil {
 		return "", nil, err
 	}
@@ -139,11 +196,7 @@ func (o *Objects) Read(oid OID) (Kind, []byte, error) {
 
 // Copy writes a blob's content to w.
 func (o *Objects) Copy(oid OID, w io.Writer) (int64, error) {
-	b, err := o.start(&o.contents, "--batch")
-	if err != nil {
-		return 0, err
-	}
-	kind, size, err := b.ask(oid)
+	b, kind, size, err := o.ask(contents, oid)
 	if err != nil {
 		return 0, err
 	}
@@ -156,11 +209,7 @@ func (o *Objects) Copy(oid OID, w io.Writer) (int64, error) {
 
 // Size returns an object's size without reading it.
 func (o *Objects) Size(oid OID) (int64, error) {
-	b, err := o.start(&o.sizes, "--batch-check")
-	if err != nil {
-		return 0, err
-	}
-	_, size, err := b.ask(oid)
+	_, _, size, err := o.ask(info, oid)
 	return size, err
 }
 
@@ -172,33 +221,96 @@ type Head struct {
 
 // Heads asks for many objects in one go.
 func (o *Objects) Heads(oids []OID) ([]Head, error) {
-	b, err := o.start(&o.sizes, "--batch-check")
+	out := make([]Head, len(oids))
+	err := o.many(info, oids, func(_ *batch, i int, h Head) error {
+		out[i] = h
+		return nil
+	})
+	return out, err
+}
+
+// A Content is that of one blob, to be written somewhere or left.
+type Content struct {
+	Size int64
+	left int64
+	b    *batch
+}
+
+// WriteTo writes what is left of it, in pieces as large as can be.
+func (c *Content) WriteTo(w io.Writer) (int64, error) {
+	var n int64
+	for c.left > 0 {
+		piece, err := c.b.out.Peek(int(min(c.left, int64(c.b.out.Size()))))
+		if err != nil {
+			c.b.bad = fmt.Errorf("git cat-file: %w", io.ErrUnexpectedEOF)
+			return n, c.b.bad
+		}
+		done, err := w.Write(piece)
+		c.b.out.Discard(len(piece))
+		n, c.left = n+int64(done), c.left-int64(len(piece))
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// Each reads blobs one after the other, while git is ahead with the next. An error of
+// f's ends it all, and these Objects.
+func (o *Objects) Each(oids []OID, f func(i int, c *Content) error) error {
+	return o.many(contents, oids, func(b *batch, i int, h Head) error {
+		if h.Kind == "" {
+			return fmt.Errorf("%w: %s", ErrMissing, oids[i])
+		}
+		if h.Kind != BlobKind {
+			return fmt.Errorf("%w: %s is a %s, no file", ErrObject, oids[i], h.Kind)
+		}
+		c := &Content{Size: h.Size, left: h.Size, b: b}
+		if err := f(i, c); err != nil {
+			return err
+		}
+		if _, err := c.WriteTo(io.Discard); err != nil {
+			return err
+		}
+		_, err := b.body(io.Discard, 0)
+		return err
+	})
+}
+
+// many sends all names and hands on the answers as they come.
+func (o *Objects) many(v verb, oids []OID, f func(b *batch, i int, h Head) error) error {
+	b, err := o.prove(v)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, oid := range oids {
 		if !oid.Valid() {
-			return nil, fmt.Errorf("%w: %q", ErrMissing, oid)
+			return fmt.Errorf("%w: %q", ErrMissing, oid)
 		}
 	}
 	sent := make(chan error, 1)
 	go func() {
 		w := bufio.NewWriterSize(b.in, 32<<10)
 		for _, oid := range oids {
-			w.WriteString(string(oid))
-			w.WriteByte('\n')
+			w.WriteString(b.line(v, oid))
 		}
 		sent <- w.Flush()
 	}()
-	out := make([]Head, len(oids))
 	for i, oid := range oids {
 		kind, size, err := b.head(oid)
-		if err != nil && !errors.Is(err, ErrMissing) {
-			return nil, err
+		if err == nil || errors.Is(err, ErrMissing) {
+			err = f(b, i, Head{kind, size})
 		}
-		out[i] = Head{kind, size}
+		if err != nil {
+			if b.bad == nil {
+				b.bad = err // the other answers are in the way
+			}
+			kill(b.cmd.Process)
+			<-sent
+			return err
+		}
 	}
-	return out, <-sent
+	return <-sent
 }
 
 // Sizes is [Objects.Heads] for who knows what they are: -1 is missing.
@@ -217,10 +329,7 @@ func (o *Objects) Sizes(oids []OID) ([]int64, error) {
 // Close ends what runs. Objects are not asked any more.
 func (o *Objects) Close() error {
 	var errs []error
-	for _, b := range []*batch{o.contents, o.sizes} {
-		if b == nil {
-			continue
-		}
+	for _, b := range o.open {
 		b.in.Close()
 		if b.bad != nil {
 			kill(b.cmd.Process)
