@@ -2,6 +2,8 @@ package pull
 
 import (
 	"time"
+
+	"github.com/daypass-dev/daypass"
 )
 
 // An Ask is one pull: which source, into which folder.
@@ -9,6 +11,9 @@ type Ask struct {
 	URL  string // what git clone takes: https, ssh, git@host:path, file, a local path
 	Ref  string // branch, tag, full ref or commit; "": the source's default branch
 	Path string // only this folder of the source is delivered; "": all of it
+	// Login is "https://USER:PASSWORD@HOST:PORT", of a link that held one: it goes to
+	// that server alone, and is kept nowhere. One in URL is taken for it.
+	Login daypass.Secret
 
 	Folder string // absolute
 	// Root is what the folder must be strictly below, with no hidden component and

@@ -29,6 +29,9 @@ type Puller struct {
 // Pull brings a source's content into a folder, and joins it with what the user
 // has there. Problems: those of the chapter on pulling content in doc/errors.md.
 func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
+	if without, login := SplitLogin(a.URL); !login.IsZero() {
+		a.URL, a.Login = without, login
+	}
 	source, err := clean(a.URL)
 	if err != nil {
 		return Report{}, err
@@ -54,6 +57,7 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	if err != nil {
 		return r.rep, tell(r.folder, err)
 	}
+	r.warnOfLogin()
 	r.event(Done, r.rep.Sentence())
 	return r.rep, nil
 }
@@ -69,7 +73,7 @@ type look struct {
 func (p *Puller) lookEarly(ctx context.Context, a Ask) <-chan look {
 	out := make(chan look, 1)
 	go func() {
-		tip, line, err := p.source().Call(ctx, a.URL, a.Ref)
+		tip, line, err := p.source().Call(ctx, a.address(), a.Ref)
 		out <- look{tip, line, err}
 	}()
 	return out
