@@ -94,27 +94,6 @@ func objectFiles(repo string) ([]string, error) {
 	return out, nil
 }
 
-// objectsSince lists those that are not older than a time, in nanoseconds.
-func objectsSince(repo string, since int64) ([]string, error) {
-	files, err := objectFiles(repo)
-	return slices.DeleteFunc(files, func(file string) bool {
-		fi, err := os.Lstat(file)
-		return err == nil && fi.ModTime().UnixNano() < since
-	}), err
-}
-
-// newest is how new the newest object is.
-func newest(repo string) int64 {
-	files, _ := objectFiles(repo)
-	var out int64
-	for _, file := range files {
-		if fi, err := os.Lstat(file); err == nil {
-			out = max(out, fi.ModTime().UnixNano())
-		}
-	}
-	return out
-}
-
 // traits looks how a folder's disk differs from what git expects of one. The
 // folder is one of ours that nobody else writes to.
 func (p *Puller) traits(folder string) traits {

@@ -171,7 +171,7 @@ func (r *run) furnish(ctx context.Context, aside string) error {
 	if err != nil {
 		return err
 	}
-	packs, err := objectFiles(r.repo.Dir())
+	packs, err := r.shared()
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
 		return err
 	}
 	rec := &r.st.rec
-	rec.Stamp, rec.Linked = fi.ModTime().UnixNano(), newest(r.st.repo())
+	rec.Stamp = fi.ModTime().UnixNano()
 	r.recordTip()
 	if err := r.do("delivered", func() error { return r.st.keep("delivered", known, rec.Format) }); err != nil {
 		return err

@@ -58,7 +58,7 @@ func (r *run) headMove(ctx context.Context, pl *plan) (move, error) {
 	if err := r.branch(ctx, head, &m); err != nil {
 		return move{}, err
 	}
-	m.Packs, err = objectsSince(r.st.repo(), r.st.rec.Linked)
+	m.Packs, err = r.lacking()
 	return m, err
 }
 

@@ -211,6 +211,7 @@ type keeper struct {
 	r      *run
 	ctx    context.Context
 	im     *plumbing.Import
+	before []string // our object files
 	commit map[string]plumbing.File
 }
 
@@ -220,6 +221,9 @@ func (k *keeper) open() error {
 	}
 	repo, err := k.r.p.git(k.r.st)
 	if err != nil {
+		return err
+	}
+	if k.before, err = objectFiles(k.r.st.repo()); err != nil {
 		return err
 	}
 	k.im, err = repo.Import(k.ctx)
@@ -312,7 +316,10 @@ func (k *keeper) finish(m *manifest) error {
 	}
 	im := k.im
 	k.im = nil
-	return im.Close()
+	if err := im.Close(); err != nil {
+		return err
+	}
+	return k.r.st.keepPrivate(k.before)
 }
 
 func backupRef(id string) string { return "refs/daypass/backups/" + id }

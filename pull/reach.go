@@ -45,7 +45,7 @@ func (r *run) reach(h *hand, j *journal, pl *plan) error {
 	}
 	rec := j.Goal.Record
 	rec.Pending = pending
-	rec.Stamp, rec.Linked = r.clock(), newest(r.st.repo())
+	rec.Stamp = r.clock()
 	if err := r.do("delivered", func() error { return r.promote(j, next, rec.Format) }); err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (r *run) buildClone(g *goal, index []plumbing.IndexEntry) error {
 		r.clone = c
 		return nil // made before we were cut short
 	}
-	packs, err := objectFiles(r.st.repo())
+	packs, err := r.shared()
 	if err != nil {
 		return err
 	}

@@ -31,8 +31,6 @@ type record struct {
 	// Stamp is the clock of the folder's disk, in nanoseconds, when the files'
 	// stats were taken: what is as young as that is read again.
 	Stamp int64 `json:"stamp,omitempty"`
-	// Linked is how new our newest object was when the folder's repository had all.
-	Linked int64 `json:"linked,omitempty"`
 	// Pending: some file was left for the next pull, so that one is no no-op.
 	Pending bool   `json:"pending,omitempty"`
 	Disk    traits `json:"disk"`

@@ -143,6 +143,9 @@ func (r *run) headBack(o *plumbing.Objects, m *manifest) (move, error) {
 			}
 		}
 	}
+	if out.Packs, err = r.lacking(); err != nil {
+		return move{}, err
+	}
 	c, err := o.Commit(out.New)
 	out.Tree = c.Tree
 	return out, err

@@ -29,7 +29,7 @@ func (r *run) update(ctx context.Context) error {
 	}
 	if r.upToDate(missing) {
 		r.rep.Same = true
-		return nil
+		return r.relink()
 	}
 	if err := r.fetchInto(ctx); err != nil {
 		return err
