@@ -103,60 +103,52 @@ func linkObject(from, to string) error {
 }
 
 // adopt finds what a folder was delivered that another tool, or git itself, has
-// pulled into; and what git's own index knows of its files.
-func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (base, cache delivered, err error) {
+// pulled into.
+func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (delivered, error) {
 	r.st.rec.Disk = r.traitsHere()
 	if r.clone == nil {
-		return delivered{}, nil, nil
+		return delivered{}, nil
 	}
 	commit, err := r.lastDelivered(ctx)
 	if err != nil || commit == "" {
-		return delivered{}, nil, err
+		return delivered{}, err
 	}
 	c, err := o.Commit(commit)
 	if err != nil {
-		return delivered{}, nil, nil // shallow, or broken: what is on the disk counts
+		return delivered{}, nil // shallow, or broken: what is on the disk counts
 	}
 	files, err := o.Files(c.Tree)
 	if errors.Is(err, plumbing.ErrMissing) {
-		return delivered{}, nil, nil
+		return delivered{}, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r.base = commit
 	r.rep.Old = string(commit)
-	cache, skip, err := r.indexFacts()
-	if err != nil {
-		return nil, nil, err
-	}
-	base = delivered{}
+	skip := r.skipped()
+	base := delivered{}
 	for _, f := range files {
 		if f.Mode != plumbing.Gitlink && !skip[f.Path] {
 			base[f.Path] = fact{Entry: entryOf(f)}
 		}
 	}
-	return base, cache, nil
+	return base, nil
 }
 
-// indexFacts reads the index of git's as a cache of what is on the disk.
-func (r *run) indexFacts() (delivered, map[string]bool, error) {
+// skipped lists what git's index does not expect on the disk.
+func (r *run) skipped() map[string]bool {
 	skip := map[string]bool{}
 	entries, err := r.clone.Index()
 	if err != nil {
-		return delivered{}, skip, nil // every file is read, then
+		return skip
 	}
-	out := make(delivered, len(entries))
 	for _, e := range entries {
-		if e.Stage == 0 && !e.Skip && !e.Intent && e.Mode != plumbing.Gitlink {
-			out[e.Path] = fact{entryOf(e.File), e.Stat}
-		}
 		if e.Skip {
 			skip[e.Path] = true
 		}
 	}
-	r.st.rec.Stamp = r.clock()
-	return out, skip, nil
+	return skip
 }
 
 // lastDelivered is the newest value that the source's branch had here and that the

@@ -20,7 +20,6 @@ type plan struct {
 	o      *plumbing.Objects
 	base   delivered
 	theirs map[string]merge.Entry
-	cache  delivered                // what git's own index knows of the disk; nil: nothing
 	disk   map[string]merge.Entry   // what was found on the disk, by path
 	infos  map[string]fs.FileInfo   // and how it looked
 	seen   map[string]plumbing.Stat // the same for the hand
@@ -105,11 +104,10 @@ func (pl *plan) look(path string) (merge.Entry, fs.FileInfo, error) {
 		return merge.Entry{}, nil, err
 	}
 	mode := pl.t.mode(fi)
-	for _, known := range []delivered{pl.base, pl.cache} {
-		f, ok := known[path]
-		if ok && f.stat != (plumbing.Stat{}) && f.stat.Same(fi) && !racy(fi, pl.r.st.rec.Stamp) && mode == pl.r.disk(merge.Entry{Mode: mode, OID: f.OID}, f.Entry).Mode {
-			return f.Entry, fi, nil
-		}
+	// Git's index is no witness: it names what a filter made of a file.
+	f := pl.base[path]
+	if f.stat != (plumbing.Stat{}) && f.stat.Same(fi) && !racy(fi, pl.r.st.rec.Stamp) && mode == pl.r.disk(merge.Entry{Mode: mode, OID: f.OID}, f.Entry).Mode {
+		return f.Entry, fi, nil
 	}
 	e, fi, err := pl.t.hash(path, pl.r.st.rec.Format)
 	return pl.r.disk(e, pl.base[path].Entry), fi, err

@@ -37,16 +37,15 @@ func (r *run) update(ctx context.Context) error {
 	adopt := r.st.rec.Commit == ""
 	defer r.forgetDry()
 	o := r.objects
-	var cache delivered
 	if adopt {
-		if base, cache, err = r.adopt(ctx, o); err != nil {
+		if base, err = r.adopt(ctx, o); err != nil {
 			return err
 		}
 		if missing, err = r.missing(base); err != nil {
 			return err
 		}
 	}
-	return r.join(ctx, o, base, cache, missing)
+	return r.join(ctx, o, base, missing)
 }
 
 // survey looks at the source and, in the meantime, for files that are gone.
@@ -150,12 +149,12 @@ func (r *run) openRepo() (err error) {
 }
 
 // join plans and carries out, until the user is not faster any more.
-func (r *run) join(ctx context.Context, o *plumbing.Objects, base, cache delivered, missing []string) error {
+func (r *run) join(ctx context.Context, o *plumbing.Objects, base delivered, missing []string) error {
 	if err := r.endUnfinished(ctx, o); err != nil {
 		return err
 	}
 	for n := 0; ; n++ {
-		late, err := r.round(ctx, o, base, cache, missing)
+		late, err := r.round(ctx, o, base, missing)
 		if errors.Is(err, errMoving) && n < rounds {
 			continue
 		}
@@ -180,12 +179,11 @@ func (r *run) join(ctx context.Context, o *plumbing.Objects, base, cache deliver
 		if missing, err = r.missing(base); err != nil {
 			return err
 		}
-		cache = nil
 	}
 }
 
 // round is one plan, carried out; late says that some file was left for another.
-func (r *run) round(ctx context.Context, o *plumbing.Objects, base, cache delivered, missing []string) (late bool, err error) {
+func (r *run) round(ctx context.Context, o *plumbing.Objects, base delivered, missing []string) (late bool, err error) {
 	r.event(Merging, "")
 	t, err := openTree(r.folder)
 	if err != nil {
@@ -194,7 +192,6 @@ func (r *run) round(ctx context.Context, o *plumbing.Objects, base, cache delive
 	defer t.close()
 	t.plain = r.st.rec.Disk.Plain
 	pl := r.newPlan(t, o, base, r.theirs())
-	pl.cache = cache
 	if err := pl.make(ctx, missing, r.st.rec.Commit == "" && r.base == ""); err != nil {
 		return false, err
 	}
@@ -241,8 +238,6 @@ func (pl *plan) next() delivered {
 			out[path] = f
 		} else if fi := pl.infos[path]; fi != nil && pl.disk[path] == e {
 			out[path] = fact{e, plumbing.StatOf(fi)}
-		} else if f := pl.cache[path]; f.Entry == e {
-			out[path] = f
 		}
 	}
 	for _, c := range pl.notes {
