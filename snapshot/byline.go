@@ -46,7 +46,16 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 	if err != nil {
 		return err
 	}
-	pack, cut, err := f.line.fetch(w)
+	if err := f.line.send(w); err != nil {
+		return err
+	}
+	if err := f.modern(ctx); err != nil {
+		return err
+	}
+	if there, err := f.there(w); err != nil || there {
+		return errors.Join(err, errOther)
+	}
+	pack, cut, err := f.line.receive(w)
 	if err != nil {
 		return err
 	}
@@ -78,13 +87,22 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 // ends is a file that says where histories end while a pack is looked through.
 func (f fetch) ends() string { return filepath.Join(f.repo.Dir(), "shallow.lock") }
 
-// want says what is asked for and what is here. What is here already, such as in the
-// folder's own repository, git looks through itself.
+// there reports whether a commit is here already, such as in the folder's own repository:
+// git looks through what leads to it. Where nothing is, nobody needs to look.
+func (f fetch) there(w want) (bool, error) {
+	if len(w.haves) == 0 {
+		return false, nil
+	}
+	_, err := f.objects.Size(w.commit)
+	if errors.Is(err, plumbing.ErrMissing) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// want says what is asked for and what is here.
 func (f fetch) want(t Tip) (want, error) {
 	w := want{commit: t.Commit, depth: f.depth, filter: f.filter()}
-	if _, err := f.objects.Size(t.Commit); err == nil || !errors.Is(err, plumbing.ErrMissing) {
-		return w, errors.Join(err, errOther)
-	}
 	refs, err := f.repo.ListRefs("refs/")
 	if err != nil {
 		return w, err

@@ -56,14 +56,10 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 		}
 		defer objects.Close()
 	}
-	if modern, err := objects.Modern(); err != nil {
+	if err := objects.Warm(); err != nil { // while git waits for the source
 		return Snapshot{}, err
-	} else if !modern && a.Have == "" {
-		if err := g.Git.Check(ctx); err != nil {
-			return Snapshot{}, problem(ctx, at, "", err)
-		}
 	}
-	f := fetch{g: g, repo: repo, at: at, depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}}
+	f := fetch{g: g, repo: repo, at: at, first: a.Have == "", depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}}
 	if err := f.all(ctx, a.Tip); err != nil {
 		return Snapshot{}, err
 	}
@@ -149,6 +145,7 @@ type fetch struct {
 	line     *Line  // open to the source; nil: none
 	objects  *plumbing.Objects
 	came     *arrival // by the line
+	first    bool     // nothing was ever fetched here
 }
 
 // tip fetches a commit by its id; where the source gives commits by ref only, or no
@@ -220,8 +217,27 @@ func (f fetch) run(ctx context.Context, what string) error {
 	return f.git(ctx, "", append(args, "--", remoteName, "+"+what+":"+f.ref)...)
 }
 
+// modern sees to it that git is not too old. It was looked at when anything was fetched
+// before.
+func (f fetch) modern(ctx context.Context) error {
+	if !f.first {
+		return nil
+	}
+	modern, err := f.objects.Modern()
+	if err == nil && !modern {
+		err = f.g.Git.Check(ctx)
+	}
+	if err != nil {
+		return problem(ctx, f.at, "", err)
+	}
+	return nil
+}
+
 // git runs git fetch under a watch.
 func (f fetch) git(ctx context.Context, in string, more ...string) error {
+	if err := f.modern(ctx); err != nil {
+		return err
+	}
 	trusted, done, err := f.g.trust(f.at)
 	if err != nil {
 		return err

@@ -211,15 +211,19 @@ type want struct {
 	filter  string
 }
 
-// fetch asks for a commit and returns its pack, to be read to its end, and the commits at
-// which the history was cut. Where that takes more than one question it is for git: errOther.
-func (l *Line) fetch(w want) (pack io.Reader, cut []plumbing.OID, err error) {
+// send asks for a commit; receive gets the answer. What takes more than one question is
+// for git: errOther.
+func (l *Line) send(w want) error {
 	if _, ok := l.caps["fetch"]; !ok || (w.depth > 0 || len(w.shallow) > 0) && !l.can("shallow") {
-		return nil, nil, errOther
+		return errOther
 	}
-	if _, err := io.WriteString(l.in, l.question(w)); err != nil {
-		return nil, nil, err
-	}
+	_, err := io.WriteString(l.in, l.question(w))
+	return err
+}
+
+// receive returns the pack, to be read to its end, and the commits at which the history
+// was cut.
+func (l *Line) receive(w want) (pack io.Reader, cut []plumbing.OID, err error) {
 	ready := len(w.haves) == 0
 	for section := ""; ; {
 		text, kind, err := l.p.line()

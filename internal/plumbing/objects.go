@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -34,7 +36,8 @@ const (
 // A batch is a git cat-file that answers one line with one object.
 type batch struct {
 	cmd    *exec.Cmd
-	in     io.WriteCloser
+	in     *os.File
+	pipe   *os.File
 	out    *bufio.Reader
 	single bool  // it wants to hear the verb
 	proved bool  // it has answered
@@ -66,20 +69,46 @@ func (o *Objects) start(v verb) (*batch, error) {
 		return b, b.bad
 	}
 	cmd := o.repo.Command(o.ctx, "cat-file", mode)
-	in, err := cmd.StdinPipe()
+	in, out, err := talk(cmd)
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	b := &batch{cmd: cmd, in: in, out: bufio.NewReaderSize(out, 64<<10), single: !o.plain}
+	b := &batch{cmd: cmd, in: in, pipe: out, out: bufio.NewReaderSize(out, pipeSize), single: !o.plain}
 	o.open[key] = b
 	return b, nil
+}
+
+// pipeSize is how far git may be ahead.
+const pipeSize = 256 << 10
+
+// talk starts a program with a pipe either way. Reads and writes block: what the
+// runtime does for many connections is in the way of two programs that pass small
+// things to and fro.
+func talk(cmd *exec.Cmd) (in, out *os.File, err error) {
+	var ends [4]*os.File
+	if ends[0], ends[1], err = os.Pipe(); err != nil {
+		return nil, nil, err
+	}
+	if ends[2], ends[3], err = os.Pipe(); err != nil {
+		ends[0].Close()
+		ends[1].Close()
+		return nil, nil, err
+	}
+	for _, f := range ends {
+		if err := syscall.SetNonblock(int(f.Fd()), false); err != nil {
+			return nil, nil, err
+		}
+	}
+	cmd.Stdin, cmd.Stdout = ends[0], ends[3]
+	widen(ends[2])
+	err = cmd.Start()
+	ends[0].Close()
+	ends[3].Close()
+	if err != nil {
+		ends[1].Close()
+		ends[2].Close()
+	}
+	return ends[1], ends[2], err
 }
 
 // ask sends one name and reads the line before the content. A git that ends at once
@@ -335,6 +364,7 @@ func (o *Objects) Close() error {
 			kill(b.cmd.Process)
 		}
 		io.Copy(io.Discard, b.out)
+		b.pipe.Close()
 		if err := b.cmd.Wait(); b.bad == nil && o.ctx.Err() == nil {
 			errs = append(errs, err)
 		}

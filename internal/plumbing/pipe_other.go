@@ -1,0 +1,7 @@
+//go:build !linux
+
+package plumbing
+
+import "os"
+
+func widen(*os.File) {}
