@@ -9,16 +9,23 @@ import (
 	"github.com/daypass-dev/daypass/internal/clone"
 )
 
+// LoginVariable is the environment variable in which the page hands an [Ask.Login] to
+// the one process that pulls.
+const LoginVariable = "DAYPASS_PULL_LOGIN"
+
+// longName is from how many bytes on a user's name may be a token.
+const longName = 20
+
 // SplitLogin takes a password or a token out of the address of a repository. login
 // is "https://USER:PASSWORD@HOST:PORT", as [Ask.Login] wants it; zero where there is
 // none, or where it cannot be told apart for sure.
 func SplitLogin(address string) (without string, login daypass.Secret) {
 	scheme, _, _ := strings.Cut(address, "://")
-	if s := strings.ToLower(scheme); s != "https" && s != "http" || !clone.HoldsSecret(address) {
+	if s := strings.ToLower(scheme); s != "https" && s != "http" {
 		return address, login
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.User == nil || u.Host == "" {
+	if err != nil || u.User == nil || u.Host == "" || !clone.HoldsSecret(address) && len(u.User.Username()) < longName {
 		return address, login
 	}
 	held := url.URL{Scheme: u.Scheme, Host: u.Host, User: u.User}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,43 +41,134 @@ func (p Program) Pull(ctx context.Context, r Request, told func(pull.Event)) (pu
 	if err := privateDir(p.Dir); err != nil {
 		return pull.Report{}, badState(err)
 	}
+	for range 500 { // each time another pull has just ended
+		report, again, err := p.pullOnce(ctx, r, told)
+		if !again {
+			return report, err
+		}
+		select {
+		case <-ctx.Done():
+			return pull.Report{}, ctx.Err()
+		case <-time.After(tick / 6):
+		}
+	}
+	return pull.Report{}, otherPull(filepath.Base(r.Folder))
+}
+
+// pullOnce begins a pull or follows the one that runs; again says that what it met
+// was over already, so that its report is not the one that is waited for.
+func (p Program) pullOnce(ctx context.Context, r Request, told func(pull.Event)) (_ pull.Report, again bool, _ error) {
 	name := p.file(r.Folder)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return pull.Report{}, badState(err)
+		return pull.Report{}, false, badState(err)
 	}
-	defer func() { _ = f.Close() }() // the child has its own
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return pull.Report{}, badState(err)
-		}
-		if running, ok := p.Running(r.Folder); ok && running != r {
-			return pull.Report{}, otherPull(filepath.Base(r.Folder))
-		}
-		return p.follow(ctx, name, nil, told)
+	defer func() { _ = f.Close() }() // what follows has its own
+	switch free, err := lock(f); {
+	case err != nil:
+		return pull.Report{}, false, badState(err)
+	case !free:
+		return p.join(ctx, f, r, told)
+	case !current(f, name):
+		return pull.Report{}, true, nil // another began in between
+	case r.Only:
+		return pull.Report{}, false, tooOld()
 	}
-	ended, err := p.start(f, r)
+	next, ended, err := p.start(name, r)
 	if err != nil {
-		return pull.Report{}, err
+		return pull.Report{}, false, err
 	}
-	if err := f.Close(); err != nil { // from here on the lock is the child's alone
-		return pull.Report{}, badState(err)
-	}
-	return p.follow(ctx, name, ended, told)
+	defer func() { _ = next.Close() }() // it was read only
+	report, err := follow(ctx, next, ended, told)
+	return report, false, err
 }
 
-// start writes what is asked for into the file, and starts the process.
-func (p Program) start(f *os.File, r Request) (<-chan struct{}, error) {
-	head, err := json.Marshal(map[string]Request{"ask": r})
+// lock takes the lock of a file, or reports that a pull holds it. Who only looks
+// shares it for a moment, and then it is taken after that.
+func lock(f *os.File) (bool, error) {
+	for range 1000 {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err == nil, err
+		}
+		if held(f) {
+			return false, nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return false, errors.New("others look at its files all the time")
+}
+
+// current reports whether the file is still the one of that name: each pull writes
+// into a new one.
+func current(f *os.File, name string) bool {
+	a, err := f.Stat()
 	if err != nil {
-		return nil, badState(err)
+		return false
 	}
-	if err := f.Truncate(0); err != nil {
-		return nil, badState(err)
+	b, err := os.Lstat(name)
+	return err == nil && os.SameFile(a, b)
+}
+
+// join follows the pull that holds the file. One that had ended before somebody asked
+// is none to follow: its report is of what was there then.
+func (p Program) join(ctx context.Context, f *os.File, r Request, told func(pull.Event)) (_ pull.Report, again bool, _ error) {
+	before := &tail{file: f}
+	over, ask := false, (*Request)(nil)
+	if err := before.read(func(l line) {
+		over = over || l.Report != nil || l.Problem != nil
+		if l.Ask != nil {
+			ask = l.Ask
+		}
+	}); err != nil {
+		return pull.Report{}, false, err
 	}
-	if _, err := f.Write(append(head, '\n')); err != nil {
-		return nil, badState(err)
+	if over || ask == nil {
+		return pull.Report{}, true, nil
 	}
+	if !ask.same(r) {
+		return pull.Report{}, false, otherPull(filepath.Base(r.Folder))
+	}
+	report, err := follow(ctx, f, nil, told)
+	return report, false, err
+}
+
+// start makes the file of a new pull, which its process holds from the start, puts it
+// in the place of the one before, and starts the process.
+func (p Program) start(name string, r Request) (_ *os.File, _ <-chan struct{}, err error) {
+	f, err := os.CreateTemp(p.Dir, ".new-*")
+	if err != nil {
+		return nil, nil, badState(err)
+	}
+	defer func() {
+		err = errors.Join(err, f.Close()) // from here on the lock is the child's alone
+	}()
+	head, err := json.Marshal(line{Ask: &r})
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err == nil {
+		_, err = f.Write(append(head, '\n'))
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(badState(err), os.Remove(f.Name()))
+	}
+	out, err := os.Open(name) // whoever has the lock of the one before is alone here
+	if err != nil {
+		return nil, nil, badState(err)
+	}
+	ended, err := p.run(f, r)
+	if err != nil {
+		return nil, nil, errors.Join(err, out.Close())
+	}
+	return out, ended, nil
+}
+
+// run starts the process.
+func (p Program) run(f *os.File, r Request) (<-chan struct{}, error) {
 	args := []string{"pull", "--json", "--root=" + r.Root, "--depth=" + strconv.Itoa(r.Depth)}
 	if r.Ref != "" {
 		args = append(args, "--branch="+r.Ref)
@@ -86,6 +178,9 @@ func (p Program) start(f *os.File, r Request) (<-chan struct{}, error) {
 	}
 	c := p.command(context.Background(), r.Root, append(args, "--", r.Repo, r.Folder)...)
 	c.Stdout = f
+	if !r.Login.IsZero() {
+		c.Env = append(slices.Clone(c.Env), pull.LoginVariable+"="+r.Login.Reveal())
+	}
 	if err := c.Start(); err != nil {
 		return nil, noProgram(err)
 	}
@@ -124,9 +219,7 @@ func (p Program) Running(folder string) (Request, bool) {
 	if err != nil {
 		return Request{}, false
 	}
-	var head struct {
-		Ask *Request `json:"ask"`
-	}
+	var head line
 	if json.Unmarshal(first, &head) != nil || head.Ask == nil {
 		return Request{}, false
 	}
@@ -142,12 +235,14 @@ func held(f *os.File) bool {
 	return errors.Is(err, syscall.EWOULDBLOCK)
 }
 
-// A line is one that "daypass pull --json" prints.
+// A line is one that "daypass pull --json" prints. The first of a file is what was
+// asked for.
 type line struct {
-	Event   *pull.Event   `json:"event"`
-	Report  *pull.Report  `json:"report"`
-	Problem *problemLine  `json:"problem"`
-	Backups []pull.Backup `json:"backups"`
+	Ask     *Request      `json:"ask,omitempty"`
+	Event   *pull.Event   `json:"event,omitempty"`
+	Report  *pull.Report  `json:"report,omitempty"`
+	Problem *problemLine  `json:"problem,omitempty"`
+	Backups []pull.Backup `json:"backups,omitempty"`
 }
 
 type problemLine struct {
@@ -162,18 +257,24 @@ func (p *problemLine) problem() error {
 	return &daypass.Problem{Code: p.Code, What: p.What, Why: p.Why, Next: p.Next, Who: p.Who}
 }
 
-// follow reads the file until the process has ended.
-func (p Program) follow(ctx context.Context, name string, ended <-chan struct{}, told func(pull.Event)) (pull.Report, error) {
-	f, err := os.Open(name)
-	if err != nil {
+// follow reads the file from its start until the process has ended.
+func follow(ctx context.Context, f *os.File, ended <-chan struct{}, told func(pull.Event)) (pull.Report, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return pull.Report{}, badState(err)
 	}
-	defer func() { _ = f.Close() }() // it was read only
 	t := &tail{file: f}
+	var last line
+	each := func(l line) {
+		switch {
+		case l.Event != nil:
+			told(*l.Event)
+		case l.Report != nil || l.Problem != nil:
+			last = l
+		}
+	}
 	every := time.NewTicker(tick)
 	defer every.Stop()
-	for {
-		over := false
+	for over := false; !over; {
 		select {
 		case <-ended:
 			over = true
@@ -182,21 +283,17 @@ func (p Program) follow(ctx context.Context, name string, ended <-chan struct{},
 		case <-ctx.Done():
 			return pull.Report{}, ctx.Err()
 		}
-		if over {
-			// What was read so far may be of the pull before: its file is written over.
-			if _, err := f.Seek(0, io.SeekStart); err != nil {
-				return pull.Report{}, badState(err)
-			}
-			return (&tail{file: f}).end()
-		}
-		if err := t.read(func(l line) {
-			if l.Event != nil {
-				told(*l.Event)
-			}
-		}); err != nil {
+		if err := t.read(each); err != nil {
 			return pull.Report{}, err
 		}
 	}
+	switch {
+	case last.Report != nil:
+		return *last.Report, nil
+	case last.Problem != nil:
+		return pull.Report{}, last.Problem.problem()
+	}
+	return pull.Report{}, brokenOff(nil)
 }
 
 // A tail reads what was added to a file, by lines.
@@ -205,18 +302,38 @@ type tail struct {
 	rest []byte
 }
 
+// maxTold bounds a line that a pull tells: the report of 20,000 files with the
+// longest paths fits.
+const maxTold = 256 << 20
+
+// read reads to the end of the file.
 func (t *tail) read(each func(line)) error {
-	b, err := io.ReadAll(io.LimitReader(t.file, maxTold))
-	if err != nil {
-		return badState(err)
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := t.file.Read(buf)
+		t.rest = append(t.rest, buf[:n]...)
+		if n > 0 && bytes.IndexByte(buf[:n], '\n') >= 0 {
+			if err := t.lines(each); err != nil {
+				return err
+			}
+		}
+		switch {
+		case len(t.rest) > maxTold:
+			return brokenOff(errTooLarge)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return badState(err)
+		}
 	}
-	t.rest = append(t.rest, b...)
+}
+
+// lines hands the whole lines on.
+func (t *tail) lines(each func(line)) error {
 	for {
 		i := bytes.IndexByte(t.rest, '\n')
 		if i < 0 {
-			if len(t.rest) > maxTold {
-				return brokenOff(nil)
-			}
+			t.rest = bytes.Clone(t.rest)
 			return nil
 		}
 		var l line
@@ -226,28 +343,6 @@ func (t *tail) read(each func(line)) error {
 		t.rest = t.rest[i+1:]
 		each(l)
 	}
-}
-
-// maxTold bounds a line that a pull tells: the report of 20,000 files fits.
-const maxTold = 32 << 20
-
-// end reads what came of a pull whose process has ended.
-func (t *tail) end() (pull.Report, error) {
-	var last line
-	if err := t.read(func(l line) {
-		if l.Report != nil || l.Problem != nil {
-			last = l
-		}
-	}); err != nil {
-		return pull.Report{}, err
-	}
-	switch {
-	case last.Report != nil:
-		return *last.Report, nil
-	case last.Problem != nil:
-		return pull.Report{}, last.Problem.problem()
-	}
-	return pull.Report{}, brokenOff(nil)
 }
 
 // actFor bounds what is done to files that are here already.

@@ -37,18 +37,18 @@ type job struct {
 }
 
 // begin starts the pull of a link, or finds the one that runs.
-func (s *Server) begin(query string, l Link, asked bool) (*job, error) {
+func (s *Server) begin(query string, l Link, login daypass.Secret, asked bool) (*job, error) {
 	id, err := s.random(32)
 	if err != nil {
 		return nil, err
 	}
-	r := Request{Repo: l.Repo, Ref: l.Ref, Folder: s.folder(l.Folder), Root: s.c.Root, Depth: l.Depth, Backup: l.Backup}
+	r := Request{Repo: l.Repo, Ref: l.Ref, Folder: s.folder(l.Folder), Root: s.c.Root, Depth: l.Depth, Backup: l.Backup, Login: login}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget()
 	for _, j := range s.jobs {
 		if j.request.Folder == r.Folder && !j.over() {
-			if j.request != r {
+			if !j.request.same(r) {
 				return nil, otherPull(l.Folder)
 			}
 			return j, nil

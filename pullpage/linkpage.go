@@ -32,6 +32,12 @@ func (v *visit) linkPage() error {
 	if v.r.URL.RawQuery == "" {
 		return v.homePage()
 	}
+	// A password or token leaves the address before anything is shown.
+	if query, held, err := v.s.withoutLogin(v.r.URL.RawQuery, v.query); err != nil {
+		return err
+	} else if held {
+		return v.redirect("./?" + query)
+	}
 	if framed(v.r) {
 		return v.show(http.StatusOK, "framed", "Open in a new tab", "./?"+v.r.URL.RawQuery)
 	}
@@ -112,7 +118,11 @@ func (v *visit) begin() error {
 	if _, runs := v.s.running(v.s.folder(l.Folder)); !runs && v.form["asked"] == "" && v.form["fresh"] == "" && (v.s.asides(l) || v.s.mustAsk(l)) {
 		return tooOld() // what made the question needless is over
 	}
-	j, err := v.s.begin(v.form["link"], l, v.form["asked"] == "yes")
+	login, err := v.s.openLogin(values[sealedLogin])
+	if err != nil {
+		return err
+	}
+	j, err := v.s.begin(v.form["link"], l, login, v.form["asked"] == "yes")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/pull"
 )
 
 // Socket listens on a unix socket that only the user reaches: 0600, in a folder
@@ -103,7 +104,7 @@ func Drop(environ []string) []string {
 				break
 			}
 		}
-		if name != SettingsVariable && name != SecretVariable {
+		if name != SettingsVariable && name != SecretVariable && name != pull.LoginVariable {
 			out = append(out, e)
 		}
 	}

@@ -23,7 +23,7 @@ func badTarget(why string) error {
 }
 
 func secretLink() error {
-	return &daypass.Problem{Code: "DP-378", What: "this link has a password or a token in it", Why: "everybody who sees the link can use that",
+	return &daypass.Problem{Code: "DP-378", What: "this link has a password or a token in a place where it cannot be used", Why: "everybody who sees the link has it",
 		Next: "Nothing was changed. Ask for a link without one.", Who: "Whoever made the link should end that token today.", Kind: daypass.ErrRefused}
 }
 

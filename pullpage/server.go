@@ -26,6 +26,17 @@ type Request struct {
 	Root   string `json:"root"`   // the server's root
 	Depth  int    `json:"depth"`  // of a first pull; 0: all
 	Backup bool   `json:"backup,omitempty"`
+	// Login is that of [pull.Ask]: of a link that held one.
+	Login daypass.Secret `json:"-"`
+	// Only says to follow such a pull that runs, and to begin none: nobody was asked.
+	Only bool `json:"-"`
+}
+
+// same reports whether both ask for the same: with which login is not told.
+func (r Request) same(other Request) bool {
+	r.Login, other.Login = daypass.Secret{}, daypass.Secret{}
+	r.Only, other.Only = false, false
+	return r == other
 }
 
 // A Config is what the page stands on.

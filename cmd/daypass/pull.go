@@ -223,7 +223,11 @@ func (a *app) pullAsk(ctx context.Context, p *pull.Puller, cfg config, args []st
 			Code: "DP-366", What: "nothing was pulled into this folder yet", Next: "Give the source: daypass pull SOURCE [DIR].", Kind: daypass.ErrUsage,
 		}
 	}
-	g, err := a.source(ctx, cfg, args[0], o.branch)
+	var text string
+	if text, ask.Login = pull.SplitLogin(args[0]); ask.Login.IsZero() {
+		ask.Login = daypass.NewSecret(a.getenv(pull.LoginVariable)) // from the page
+	}
+	g, err := a.source(ctx, cfg, text, o.branch)
 	if err != nil {
 		return ask, err
 	}
