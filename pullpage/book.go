@@ -1,7 +1,6 @@
 package pullpage
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,8 +24,8 @@ type Entry struct {
 
 const (
 	maxEntries = 30
-	maxChanges = 2000 // in an entry
-	maxLine    = 4 << 20
+	maxChanges = 2000    // in an entry
+	maxLine    = 1 << 20 // and its length
 )
 
 // A book keeps, for each folder, the reports to look up later and what was agreed
@@ -52,11 +51,9 @@ func readEntries(name string) ([]Entry, error) {
 		return nil, fmt.Errorf("read the reports: %w", err)
 	}
 	var out []Entry
-	lines := bufio.NewScanner(bytes.NewReader(raw))
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
+	for text := range bytes.Lines(raw) {
 		var e Entry
-		if json.Unmarshal(lines.Bytes(), &e) == nil {
+		if json.Unmarshal(text, &e) == nil {
 			out = append(out, e)
 		}
 	}
@@ -95,8 +92,11 @@ func (b book) keep(folder string, e Entry) error {
 	if len(e.Report.Changes) > maxChanges {
 		e.Report.Changes = e.Report.Changes[:maxChanges]
 	}
+	for len(e.Report.Changes) > 0 && lengthOf(e) > maxLine {
+		e.Report.Changes = e.Report.Changes[:len(e.Report.Changes)/2]
+	}
 	slices.Reverse(old)
-	if n := len(old); n > 0 && e.Report.Same && old[n-1].Report.Same && !old[n-1].Report.Undone {
+	if n := len(old); n > 0 && (e.Report.Same && old[n-1].Report.Same && !old[n-1].Report.Undone || one(e.Report, old[n-1].Report)) {
 		old = old[:n-1]
 	}
 	old = append(old, e)
@@ -111,6 +111,19 @@ func (b book) keep(folder string, e Entry) error {
 		}
 	}
 	return b.write(b.name(folder, "jsonl"), out.Bytes())
+}
+
+// one reports whether both are of one pull, which pages under two names followed.
+func one(a, b pull.Report) bool {
+	return a.Undo != "" && a.Undo == b.Undo && a.New == b.New && a.Undone == b.Undone
+}
+
+func lengthOf(e Entry) int {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return 0 // writing it says why
+	}
+	return len(text)
 }
 
 // opened are the commits that somebody agreed to open, by target.
