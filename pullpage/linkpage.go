@@ -7,6 +7,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/daypass-dev/daypass/pull"
 )
 
 // linkView is the page of a link before its pull.
@@ -81,10 +83,17 @@ func (v *visit) homePage() error {
 	return v.show(http.StatusOK, "home", "Bring course files", struct{ Folders []known }{list})
 }
 
-// mustAsk reports whether a person has to agree before anything is fetched:
-// neither the site lists the owner, nor is the folder already theirs.
+// mustAsk reports whether a person has to agree before anything is fetched. Where the
+// site lists the owner, or the folder is already theirs, nobody has to, but for what is
+// not the owner's word or can be changed on the way.
 func (s *Server) mustAsk(l Link) bool {
-	if s.c.Settings.trusts(l.Origin) {
+	listed := s.c.Settings.trusts(l.Origin)
+	switch {
+	case l.Origin.Open() && !listed:
+		return true
+	case l.Proposed && !s.agreedTo(l):
+		return true
+	case listed:
 		return false
 	}
 	st, ok, err := s.c.State(s.folder(l.Folder))
@@ -92,8 +101,21 @@ func (s *Server) mustAsk(l Link) bool {
 		return true
 	}
 	from, err := readOrigin(st.Source)
-	return err != nil || !from.Same(l.Origin)
+	return err != nil || !l.Origin.Same(from)
 }
+
+// agreedTo reports whether the link names the very commit that somebody last agreed to
+// in its folder. What another ref stands for only its host knows.
+func (s *Server) agreedTo(l Link) bool {
+	ref := l.Ref
+	if ref == "" {
+		ref = l.Origin.Ref
+	}
+	return bareCommit(ref) && s.book.opened(s.folder(l.Folder))[proposedKey] == strings.ToLower(ref)
+}
+
+// proposedKey is where the book has that commit: no target has such a name.
+const proposedKey = "//proposed"
 
 // asides reports whether a link would put a folder aside: any page can lead to such
 // a link, so that nobody's folder is moved without their yes.

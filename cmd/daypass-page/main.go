@@ -98,7 +98,7 @@ func stateOf(p *pull.Puller) func(string) (pull.State, bool, error) {
 	return func(folder string) (pull.State, bool, error) {
 		st, ok, err := p.State(folder)
 		if err == nil && !ok {
-			st.Source = pull.Origin(folder)
+			st.Source, st.Ref = pull.Origin(folder)
 		}
 		return st, ok, err
 	}

@@ -259,6 +259,9 @@ func (a *app) again(p *pull.Puller, args []string) (pull.State, bool, error) {
 	switch {
 	case len(args) == 0:
 		_, st, ok, err := pulledAbove(p, ".")
+		if err == nil && !ok {
+			return cloneAbove(p, ".")
+		}
 		return st, ok, err
 	case len(args) == 1 && args[0] != "" && !strings.Contains(args[0], ":"):
 		dir, err := filepath.Abs(args[0])
@@ -268,9 +271,34 @@ func (a *app) again(p *pull.Puller, args []string) (pull.State, bool, error) {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return pull.State{}, false, nil
 		}
-		return stateOf(p, dir)
+		st, ok, err := stateOf(p, dir)
+		if here, herr := filepath.Abs("."); err == nil && !ok && herr == nil && filepath.Dir(dir) == here {
+			st, ok = cloneAt(p, dir) // as a source it would be pulled into itself
+		}
+		return st, ok, err
 	}
 	return pull.State{}, false, nil
+}
+
+// cloneAbove is the clone that another tool made, such as nbgitpuller, at dir or above.
+func cloneAbove(p *pull.Puller, dir string) (pull.State, bool, error) {
+	at, err := filepath.Abs(dir)
+	for ; err == nil && at != filepath.Dir(at) && at != p.UserHome; at = filepath.Dir(at) {
+		if _, serr := os.Lstat(filepath.Join(at, ".git")); serr == nil {
+			st, ok := cloneAt(p, at)
+			return st, ok, nil
+		}
+	}
+	return pull.State{}, false, err
+}
+
+func cloneAt(p *pull.Puller, dir string) (pull.State, bool) {
+	if dir == p.UserHome {
+		return pull.State{}, false
+	}
+	st := pull.State{Folder: dir}
+	st.Source, st.Ref = pull.Origin(dir)
+	return st, st.Source != ""
 }
 
 // stateOf is what is known of a folder; of one that may not be pulled into, such
