@@ -51,7 +51,7 @@ func (h *hand) stage(ops []op) error {
 func blocked(before []op, name string) bool {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		for _, o := range before {
-			if o.From == dir || o.Do == opDelete && o.Path == dir {
+			if o.From == dir || (o.Do == opDelete || o.Do == opMove) && o.Path == dir {
 				return true
 			}
 		}

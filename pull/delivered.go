@@ -127,7 +127,7 @@ func racy(fi fs.FileInfo, stamp int64) bool { return fi.ModTime().UnixNano() >= 
 func (r *run) room(dir string, bytes int64) error {
 	free, ok := freeSpace(dir)
 	if ok && free < bytes+bytes/16 {
-		return problemFull(r.folder, fmt.Errorf("%d bytes are free, %d are needed", free, bytes))
+		return problemFull(dir, fmt.Errorf("%d bytes are free, %d are needed", free, bytes))
 	}
 	return nil
 }

@@ -34,16 +34,17 @@ type touch struct {
 // manifest is what is kept of a change: enough to give every file back, and to
 // undo it.
 type manifest struct {
-	ID      string    `json:"id"`
-	At      time.Time `json:"at"`
-	Why     string    `json:"why"`
-	Touches []touch   `json:"touches"`
-	Dirs    dirs      `json:"dirs,omitempty"`   // of folders that a file was taken out of
-	Staged  []touch   `json:"staged,omitempty"` // what was in git's staging area and nowhere else
-	Record  *record   `json:"record,omitempty"` // our state before
-	Move    *move     `json:"move,omitempty"`   // of the repository
-	Commit  string    `json:"commit,omitempty"` // HEAD after
-	Undone  bool      `json:"undone,omitempty"`
+	ID      string       `json:"id"`
+	At      time.Time    `json:"at"`
+	Why     string       `json:"why"`
+	Touches []touch      `json:"touches"`
+	Dirs    dirs         `json:"dirs,omitempty"`   // of folders that a file was taken out of
+	Staged  []touch      `json:"staged,omitempty"` // what was in git's staging area and nowhere else
+	Record  *record      `json:"record,omitempty"` // our state before
+	Move    *move        `json:"move,omitempty"`   // of the repository
+	Moves   []relocation `json:"moves,omitempty"`  // what of Touches is not stored
+	Commit  string       `json:"commit,omitempty"` // HEAD after
+	Undone  bool         `json:"undone,omitempty"`
 }
 
 // touches goes through the ops and says what each path is before and after them.
@@ -129,12 +130,18 @@ func (r *run) backup(ctx context.Context, pl *plan, m *manifest) error {
 	if err != nil {
 		return err
 	}
-	m.Touches, m.Dirs = touches, dirsOf(pl.t, touches)
+	m.Touches, m.Dirs, m.Moves = touches, dirsOf(pl.t, touches), pl.relocations()
 	k := &keeper{r: r, ctx: ctx, commit: map[string]plumbing.File{}}
 	defer k.end()
-	moved := movedTo(touches)
+	all := byPath(touches)
+	stored := func(t touch) bool {
+		return t.Before != (merge.Entry{}) && !pl.has(t.Before.OID) && stays(m.Moves, all, t.Path) == ""
+	}
+	if err := r.roomFor(touches, stored); err != nil {
+		return err
+	}
 	for _, t := range touches {
-		if t.Before == (merge.Entry{}) || pl.has(t.Before.OID) || t.Size > bigMove && moved[t.Before] != "" {
+		if !stored(t) {
 			continue
 		}
 		if err := k.file(pl.t, t); err != nil {
@@ -155,40 +162,6 @@ func (r *run) backup(ctx context.Context, pl *plan, m *manifest) error {
 		return err
 	}
 	return r.st.saveManifest(m)
-}
-
-// bigMove is from how many bytes on a file that only gets another name is not
-// stored a second time: a folder of data that makes room must not fill the disk.
-const bigMove = 64 << 20
-
-// movedTo says where what was at one path is afterwards.
-func movedTo(touches []touch) map[merge.Entry]string {
-	out := map[merge.Entry]string{}
-	for _, t := range touches {
-		if t.After != t.Before && t.After != (merge.Entry{}) {
-			out[t.After] = t.Path
-		}
-	}
-	return out
-}
-
-// fetchMoved stores what was not stored because it was only moved, and is to go
-// back now.
-func (r *run) fetchMoved(ctx context.Context, pl *plan, touches []touch) error {
-	k := &keeper{r: r, ctx: ctx, commit: map[string]plumbing.File{}}
-	defer k.end()
-	moved := movedTo(touches)
-	for _, t := range touches {
-		at := moved[t.Before]
-		if t.Size <= bigMove || at == "" || pl.ours(at) != t.Before {
-			continue
-		}
-		if err := k.file(pl.t, touch{Path: at, Before: t.Before}); err != nil {
-			return err
-		}
-	}
-	k.commit = nil
-	return k.finish(&manifest{})
 }
 
 // has reports whether a snapshot that we keep has a blob.
@@ -248,13 +221,26 @@ func (k *keeper) file(t *tree, c touch) error {
 	}
 	oid, err := k.im.Blob(fi.Size(), in)
 	if err != nil {
-		return err
+		return k.broken(err)
 	}
 	if string(oid) != c.Before.OID {
 		return errMovingAt(c.Path, true)
 	}
 	k.add("files/", c, oid)
 	return nil
+}
+
+// broken adds to a failure what git said of it: that the disk is full. What came so
+// far goes, so that the disk is not fuller than before.
+func (k *keeper) broken(err error) error {
+	im := k.im
+	k.im = nil
+	err = errors.Join(err, im.Close())
+	parts, _ := filepath.Glob(filepath.Join(k.r.st.repo(), "objects/pack/tmp_pack_*"))
+	for _, part := range parts {
+		os.Remove(part)
+	}
+	return err
 }
 
 func errMovingAt(path string, is bool) error {

@@ -78,23 +78,24 @@ func TestUndoTakenOver(t *testing.T) {
 // TestBigFolderMoves holds that a large folder which makes room is not stored twice,
 // and comes back.
 func TestBigFolderMoves(t *testing.T) {
+	const bigger = 70 << 20
 	d := newDesk(t)
 	d.src.Commit("main", "one", gittest.Files{"a": "a"})
 	d.pull()
 	d.write("data/small", "s")
 	d.write("data/big", "")
-	if err := os.Truncate(filepath.Join(d.folder, "data/big"), bigMove+1); err != nil {
+	if err := os.Truncate(filepath.Join(d.folder, "data/big"), bigger); err != nil {
 		t.Fatal(err)
 	}
 	d.src.Commit("main", "two", gittest.Files{"data": "a file"})
 	d.pull()
-	if got := named(d.files()); got["data"] != "a file" || len(got["data__TIME/big"]) != bigMove+1 || got["data__TIME/small"] != "s" {
+	if got := named(d.files()); got["data"] != "a file" || len(got["data__TIME/big"]) != bigger || got["data__TIME/small"] != "s" {
 		t.Error("the folder was not moved aside")
 	}
 	if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
 		t.Fatal(err)
 	}
-	if got := d.files(); len(got["data/big"]) != bigMove+1 || got["data/small"] != "s" || len(got) != 3 {
+	if got := d.files(); len(got["data/big"]) != bigger || got["data/small"] != "s" || len(got) != 3 {
 		t.Errorf("%d files", len(got))
 	}
 }

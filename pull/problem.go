@@ -139,7 +139,7 @@ func tell(folder string, err error) error {
 	switch {
 	case err == nil || errors.As(err, &problem):
 		return err
-	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), "No space left on device"):
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), "No space left on device") || strings.Contains(err.Error(), "isk quota exceeded"):
 		return problemFull(folder, err)
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
 		return problemWrite(folder, err)

@@ -78,21 +78,11 @@ func (r *run) undo(ctx context.Context, m *manifest) error {
 	}
 	defer t.close()
 	t.plain = r.st.rec.Disk.Plain
-	base, theirs := delivered{}, map[string]merge.Entry{}
-	for _, c := range m.Touches {
-		if c.After != (merge.Entry{}) {
-			base[c.Path] = fact{Entry: c.After}
-		}
-		if c.Before != (merge.Entry{}) {
-			theirs[c.Path] = c.Before
-		}
-	}
-	pl := r.newPlan(t, o, base, theirs)
-	pl.perms, pl.dirs = permsOf(m.Touches), m.Dirs
-	if err := pl.make(ctx, nil, false); err != nil {
+	pl, err := r.planBack(ctx, t, o, m)
+	if err != nil {
 		return err
 	}
-	if err := r.fetchMoved(ctx, pl, m.Touches); err != nil {
+	if err := r.storeMoved(ctx, pl, m); err != nil {
 		return err
 	}
 	pl.after, err = r.st.recall(filepath.Join("backups", m.ID+".delivered"))
@@ -221,7 +211,7 @@ func (p *Puller) State(folder string) (State, bool, error) {
 }
 
 // kept finds one file of a backup.
-func (r *run) kept(id, file string) (touch, error) {
+func (r *run) kept(ctx context.Context, id, file string) (touch, error) {
 	m, err := r.st.manifest(id)
 	if err != nil {
 		if ignoreMissing(err) == nil {
@@ -231,7 +221,7 @@ func (r *run) kept(id, file string) (touch, error) {
 	}
 	for _, c := range append(slices.Clone(m.Touches), m.Staged...) {
 		if c.Path == file && c.Before != (merge.Entry{}) {
-			return c, nil
+			return c, r.fromDisk(ctx, m, c)
 		}
 	}
 	return touch{}, problemNoFile(file, "the backup "+id)
@@ -244,7 +234,7 @@ func (p *Puller) Recover(ctx context.Context, folder, id, file string, w io.Writ
 		return err
 	}
 	defer r.end()
-	c, err := r.kept(id, file)
+	c, err := r.kept(ctx, id, file)
 	if err != nil {
 		return err
 	}
@@ -269,7 +259,7 @@ func (p *Puller) Restore(ctx context.Context, folder, id, file string) (Report, 
 		return Report{}, err
 	}
 	defer r.end()
-	c, err := r.kept(id, file)
+	c, err := r.kept(ctx, id, file)
 	if err != nil {
 		return Report{}, err
 	}

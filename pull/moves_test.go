@@ -1,0 +1,121 @@
+package pull
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/daypass-dev/daypass/internal/gittest"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+)
+
+// inOurs reports whether our own repository has a blob.
+func (d *desk) inOurs(data string) bool {
+	d.t.Helper()
+	st, _, err := d.p.peek(d.folder)
+	if err != nil || st == nil {
+		d.t.Fatal(st, err)
+	}
+	repo, err := d.p.git(st)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	o, err := repo.Objects(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer o.Close()
+	oid, _ := plumbing.HashBlob("sha1", int64(len(data)), bytes.NewReader([]byte(data)))
+	_, err = o.Size(oid)
+	return err == nil
+}
+
+// TestMovedIsNotCopied: what only makes room keeps its bytes on the disk, and nowhere
+// else; an undo gives it its name back, whatever it is.
+func TestMovedIsNotCopied(t *testing.T) {
+	setup := func(t *testing.T) *desk {
+		d := newDesk(t)
+		d.src.Commit("main", "one", gittest.Files{"a": "a", "sub/tracked": "t"})
+		d.pull()
+		d.write("file", "precious")
+		d.write("nest/deep/x", "within")
+		d.write("sub/mine", "beside")
+		os.MkdirAll(filepath.Join(d.folder, "nest/empty/refs"), 0o755)
+		os.Chmod(filepath.Join(d.folder, "nest/deep/x"), 0o640)
+		d.src.Commit("main", "two", gittest.Files{"file": "theirs", "nest": "theirs", "sub/tracked": gittest.Deleted, "sub": "theirs"})
+		d.pull()
+		return d
+	}
+	before := map[string]string{"a": "a", "sub/tracked": "t", "file": "precious", "nest/deep/x": "within", "sub/mine": "beside"}
+	t.Run("undone", func(t *testing.T) {
+		d := setup(t)
+		for _, data := range []string{"precious", "within", "beside"} {
+			if d.inOurs(data) {
+				t.Errorf("%q was copied", data)
+			}
+		}
+		list, err := d.p.Backups(d.folder)
+		if err != nil || len(list) == 0 {
+			t.Fatal(list, err)
+		}
+		var b strings.Builder
+		if err := d.p.Recover(t.Context(), d.folder, list[0].ID, "nest/deep/x", &b); err != nil || b.String() != "within" {
+			t.Errorf("recovered %q, %v", b.String(), err)
+		}
+		if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+			t.Fatal(err)
+		}
+		d.want(before)
+		if fi, err := os.Stat(filepath.Join(d.folder, "nest/empty/refs")); err != nil || !fi.IsDir() {
+			t.Error("an empty folder is gone", err)
+		}
+		if fi, err := os.Stat(filepath.Join(d.folder, "nest/deep/x")); err != nil || fi.Mode().Perm() != 0o640 {
+			t.Error("its mode is", fi.Mode(), err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(d.folder, "*__*")); len(left) > 0 {
+			t.Error("left:", left)
+		}
+		d.pull()
+		if got := named(d.files()); got["file"] != "theirs" || got["file__TIME"] != "precious" || got["nest__TIME/deep/x"] != "within" {
+			t.Errorf("pulled again: %q", got)
+		}
+		d.sound()
+	})
+	t.Run("worked on since", func(t *testing.T) {
+		d := setup(t)
+		at := func(name string) string {
+			found, _ := filepath.Glob(filepath.Join(d.folder, name))
+			if len(found) != 1 {
+				t.Fatal(name, found)
+			}
+			return found[0]
+		}
+		os.Remove(at("file__*"))
+		os.WriteFile(filepath.Join(at("nest__*"), "deep/new"), []byte("since"), 0o666)
+		d.write("sub", "theirs and mine")
+		r, err := d.p.Undo(t.Context(), d.folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := d.files()
+		if got["nest/deep/x"] != "within" || got["nest/deep/new"] != "since" || got["file"] != "" {
+			t.Errorf("%q", got)
+		}
+		all := strings.Join(filesOf(got), "|")
+		if !strings.Contains(all, "beside") || !strings.Contains(all, "theirs and mine") {
+			t.Errorf("lost: %q", got)
+		}
+		if len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "file") {
+			t.Errorf("nothing is said of the file: %q", r.Notes)
+		}
+	})
+}
+
+func filesOf(files map[string]string) (out []string) {
+	for _, data := range files {
+		out = append(out, data)
+	}
+	return out
+}
