@@ -230,7 +230,7 @@ func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
 		return err
 	}
 	rec := &r.st.rec
-	rec.Stamp = fi.ModTime().UnixNano()
+	rec.Stamp, rec.Inode = fi.ModTime().UnixNano(), inodeOf(aside)
 	r.recordTip()
 	if err := r.do("delivered", func() error { return r.st.keep("delivered", known, rec.Format) }); err != nil {
 		return err

@@ -45,7 +45,7 @@ func (r *run) reach(h *hand, j *journal, pl *plan) error {
 	}
 	rec := j.Goal.Record
 	rec.Pending = pending
-	rec.Stamp = r.clock()
+	rec.Stamp, rec.Inode, rec.Past = r.clock(), inodeOf(r.folder), r.st.rec.Past
 	if err := r.do("delivered", func() error { return r.promote(j, next, rec.Format) }); err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (r *run) open() error {
 	default:
 		return err
 	}
-	st, err := r.p.find(r.folder, id, r.clone != nil)
+	st, err := r.p.find(r.folder, id, r.clone)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,8 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
+	"github.com/daypass-dev/daypass/internal/clone"
 	"github.com/daypass-dev/daypass/internal/plumbing"
 )
 
@@ -34,6 +39,11 @@ type record struct {
 	// Pending: some file was left for the next pull, so that one is no no-op.
 	Pending bool   `json:"pending,omitempty"`
 	Disk    traits `json:"disk"`
+	// Inode is of the folder's .git when it had what was delivered last: a copy of the
+	// folder has another.
+	Inode uint64 `json:"inode,omitempty"`
+	// Past is the state of a folder that was here before: its backups are in reach.
+	Past string `json:"past,omitempty"`
 	// Building is the folder in which a fresh pull is being put together.
 	Building string `json:"building,omitempty"`
 }
@@ -114,10 +124,10 @@ func idOK(id string) bool {
 
 // find returns what is known of a folder, nil for nothing: by the id in its
 // repository, so that it may be renamed, or by its path, where that is gone.
-func (p *Puller) find(folder, id string, isClone bool) (*store, error) {
-	if isClone {
+func (p *Puller) find(folder, id string, c *clone.Clone) (*store, error) {
+	if c != nil {
 		s, err := p.load(id)
-		if err != nil || !p.belongs(s, folder) {
+		if err != nil || !p.belongs(s, folder, c) {
 			return nil, ignoreMissing(err)
 		}
 		return s, nil
@@ -137,13 +147,57 @@ func (p *Puller) find(folder, id string, isClone bool) (*store, error) {
 }
 
 // belongs reports whether a state that a folder names is the folder's: it is not
-// where the folder is a copy, and the first one is still there.
-func (p *Puller) belongs(s *store, folder string) bool {
-	if s.rec.Folder == folder || s.damaged {
+// where the folder is a copy, and the first one is still there; nor where the copy is
+// older than what was delivered last, which then never came to it.
+func (p *Puller) belongs(s *store, folder string, c *clone.Clone) bool {
+	if s.damaged {
 		return true
 	}
-	id, err := os.ReadFile(filepath.Join(s.rec.Folder, ".git", "daypass"))
-	return err != nil || string(trimSpace(id)) != s.id
+	if s.rec.Folder != folder {
+		id, err := os.ReadFile(filepath.Join(s.rec.Folder, ".git", "daypass"))
+		if err == nil && string(trimSpace(id)) == s.id {
+			return false
+		}
+	}
+	return s.rec.Commit == "" || s.rec.Inode == 0 || s.rec.Inode == inodeOf(folder) || s.came(c)
+}
+
+// came reports whether what was delivered last came to a clone, by its refs and
+// their logs.
+func (s *store) came(c *clone.Clone) bool {
+	refs := []string{"HEAD"}
+	if b, ok := strings.CutPrefix(s.rec.TipRef, "refs/heads/"); ok {
+		refs = append(refs, "refs/remotes/origin/"+b)
+	}
+	if head, err := c.Head(); err == nil && string(head.Commit) == s.rec.Commit {
+		return true
+	}
+	for _, ref := range refs {
+		seen, err := c.Log(ref)
+		if err != nil {
+			return true // nothing can be said
+		}
+		if now, ok, err := c.Ref(ref); err == nil && ok {
+			seen = append(seen, now)
+		}
+		if slices.Contains(seen, plumbing.OID(s.rec.Commit)) {
+			return true
+		}
+	}
+	return false
+}
+
+// inodeOf is that of a folder's .git; 0 where there is none.
+func inodeOf(folder string) uint64 {
+	fi, err := os.Lstat(filepath.Join(folder, ".git"))
+	if err != nil {
+		return 0
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return uint64(st.Ino)
 }
 
 func trimSpace(b []byte) []byte {
@@ -160,7 +214,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// create makes the state of a folder that has none.
+// create makes the state of a folder that has none. Of one that was here before, the
+// backups stay within reach; if it was only renamed, it keeps its own state.
 func (p *Puller) create(folder string) (*store, error) {
 	s := &store{id: p.random(8)}
 	s.dir = filepath.Join(p.Home, s.id)
@@ -168,7 +223,28 @@ func (p *Puller) create(folder string) (*store, error) {
 		return nil, err
 	}
 	s.rec = record{Version: recordVersion, Folder: folder}
+	if id, err := os.ReadFile(p.key("folders", folder)); err == nil {
+		if old, err := p.load(string(id)); err == nil && (old.damaged || old.rec.Folder == folder) {
+			s.rec.Past = old.id
+		}
+	}
 	return s, nil
+}
+
+// maxPast is how many folders that were at one place are looked back to.
+const maxPast = 50
+
+// past returns the states of the folders that were here before, the last one first.
+func (p *Puller) past(s *store) []*store {
+	var out []*store
+	for id := s.rec.Past; id != "" && len(out) < maxPast; {
+		old, err := p.load(id)
+		if err != nil {
+			break
+		}
+		out, id = append(out, old), old.rec.Past
+	}
+	return out
 }
 
 // remember makes a folder's path lead to its state.
@@ -189,7 +265,11 @@ func (s *store) save() error {
 	if err != nil {
 		return err
 	}
-	return replace(s.file("state.json"), data, true)
+	file := s.file("state.json")
+	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	return replace(file, data, true)
 }
 
 // saveLast writes the last report, which is long, and which a pull that finds
@@ -214,6 +294,14 @@ func (s *store) last() (Report, bool) {
 
 // replace writes a file of our own whole, beside itself first.
 func replace(file string, data []byte, durable bool) error {
+	if err := prepare(file, data, durable); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+// prepare is replace without its last step.
+func prepare(file string, data []byte, durable bool) error {
 	f, err := os.OpenFile(file+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -224,9 +312,8 @@ func replace(file string, data []byte, durable bool) error {
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		os.Remove(file + ".new")
-		return err
 	}
-	return os.Rename(file+".new", file)
+	return err
 }
 
 // git opens the repository of ours behind a folder, with the folder's own objects

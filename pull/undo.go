@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/daypass-dev/daypass/internal/plumbing"
 	"github.com/daypass-dev/daypass/merge"
@@ -147,10 +148,15 @@ func (p *Puller) Backups(folder string) ([]Backup, error) {
 	if err != nil || st == nil {
 		return nil, orUnknown(err, folder)
 	}
-	all, err := st.manifests()
-	if err != nil {
-		return nil, err
+	var all []*manifest
+	for _, s := range append([]*store{st}, p.past(st)...) {
+		some, err := s.manifests()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
 	}
+	slices.SortStableFunc(all, func(a, b *manifest) int { return strings.Compare(b.ID, a.ID) })
 	var out []Backup
 	for _, m := range all {
 		b := Backup{ID: m.ID, At: m.At, Why: m.Why}
@@ -195,7 +201,7 @@ func (p *Puller) peek(folder string) (*store, string, error) {
 // used reports whether anything was ever delivered: if it was all taken back, the
 // backups are still there.
 func (s *store) used() bool {
-	return s != nil && (s.rec.Commit != "" || exists(s.file("backups")))
+	return s != nil && (s.rec.Commit != "" || s.rec.Past != "" || exists(s.file("backups")))
 }
 
 // State tells what is known of a folder, without changing anything; false if it
@@ -213,6 +219,14 @@ func (p *Puller) State(folder string) (State, bool, error) {
 // kept finds one file of a backup.
 func (r *run) kept(ctx context.Context, id, file string) (touch, error) {
 	m, err := r.st.manifest(id)
+	for _, old := range r.p.past(r.st) {
+		if err == nil {
+			break
+		}
+		if m, err = old.manifest(id); err == nil {
+			r.repo = r.repo.With(filepath.Join(old.repo(), "objects"))
+		}
+	}
 	if err != nil {
 		if ignoreMissing(err) == nil {
 			err = problemNoBackup(r.folder, id)
