@@ -75,7 +75,10 @@ func (s *Server) work(j *job) {
 			s.c.Log.Warn("the report of a pull was not kept", "error", e)
 		}
 		if j.asked && report.New != "" {
-			s.agree(j.request.Folder, j.link.Target, report.New)
+			s.agree(j.request.Folder, j.link.Target.Path, report.New)
+			if j.link.Proposed {
+				s.agree(j.request.Folder, proposedKey, report.New)
+			}
 		}
 	} else {
 		s.c.Log.Info("a pull failed", "error", err)

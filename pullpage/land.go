@@ -49,9 +49,9 @@ func (s *Server) agreed(folder string, t Target, commit string) bool {
 	return commit != "" && s.book.opened(folder)[t.Path] == commit
 }
 
-// agree remembers that yes.
-func (s *Server) agree(folder string, t Target, commit string) {
-	if err := s.book.open(folder, t.Path, commit); err != nil {
+// agree remembers a yes.
+func (s *Server) agree(folder, to, what string) {
+	if err := s.book.open(folder, to, what); err != nil {
 		s.c.Log.Warn("a yes was not kept and will be asked for again", "error", err)
 	}
 }

@@ -1,14 +1,11 @@
 package pullpage
 
 import (
-	"net/url"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/daypass-dev/daypass/resolve"
 )
 
 // maxQuery bounds a link; servers and proxies pass no more than 8 KiB on.
@@ -24,6 +21,10 @@ type Link struct {
 	Depth  int    // of a first pull; 0: all
 	Backup bool   // set the folder aside first
 	Target Target // where the browser goes afterwards
+	// Proposed says that it names a pull or merge request, a bare commit, or another
+	// ref than a branch or a tag. Hosts show such of every fork at the address of the
+	// repository, so that it is no word of the owner's.
+	Proposed bool
 }
 
 // Names under which the page is served, each with its own reading of a query.
@@ -127,6 +128,7 @@ func ReadLink(name string, v Values, s Settings) (Link, error) {
 	if l.Origin, err = readOrigin(repo); err != nil {
 		return Link{}, err
 	}
+	l.Proposed = l.Origin.proposed || proposed(l.Ref)
 	if d := v["depth"]; d != "" {
 		if l.Depth, err = strconv.Atoi(d); err != nil || l.Depth < 0 {
 			return Link{}, badLink("its depth is no number")
@@ -196,108 +198,4 @@ func (l *Link) into(parent, target string) error {
 	}
 	l.Folder = path.Join(parent, clean)
 	return nil
-}
-
-// An Origin is where content comes from, for people and for the list of owners.
-type Origin struct {
-	Host  string // "github.com", "git.example.edu:8443"; "" for a folder of this computer
-	Owner string // "ORG", "group/sub"; may be empty
-	Name  string // of the repository, without ".git"
-	Ref   string // that the address itself names: .../tree/main
-
-	folder string // that nbgitpuller would make
-}
-
-// String is how the origin is called: "github.com/ORG/lab-3".
-func (o Origin) String() string {
-	if o.Host == "" {
-		return o.Name
-	}
-	return path.Join(o.Host, o.Owner, o.Name)
-}
-
-// Whose is the origin's owner: "github.com/ORG".
-func (o Origin) Whose() string {
-	if o.Host == "" {
-		return "this computer"
-	}
-	return path.Join(o.Host, o.Owner)
-}
-
-// Same reports whether both belong to the same owner.
-func (o Origin) Same(p Origin) bool {
-	if o.Host == "" || p.Host == "" {
-		return o.Host == p.Host && o.Name == p.Name
-	}
-	return strings.EqualFold(o.Host, p.Host) && strings.EqualFold(o.Owner, p.Owner)
-}
-
-// readOrigin reads where a repository is: as git would read the address, or, of a
-// page of a git host, as [resolve.Parse] does.
-func readOrigin(repo string) (Origin, error) {
-	trimmed := strings.TrimRight(repo, "/")
-	o := Origin{folder: trimmed[strings.LastIndexByte(trimmed, '/')+1:]}
-	if _, _, err := splitAddress(repo); err != nil {
-		return Origin{}, err
-	}
-	address := repo
-	if pasted, err := resolve.Parse(repo); err == nil && len(pasted) > 0 && pasted[0].URL != "" {
-		g := pasted[0]
-		address = g.URL
-		if g.Ref != "" || g.Path != "" || g.Pull != 0 {
-			o.Ref, o.folder = g.Ref, resolve.Name(g.URL)
-		}
-	}
-	host, where, err := splitAddress(address)
-	if err != nil {
-		return Origin{}, err
-	}
-	o.Host = host
-	if host == "" {
-		o.Name = where
-		return o, nil
-	}
-	where = strings.TrimSuffix(strings.Trim(where, "/"), ".git")
-	o.Owner, o.Name = path.Split(where)
-	o.Owner = strings.Trim(o.Owner, "/")
-	return o, nil
-}
-
-// splitAddress cuts what git clone takes into host and path. A password in it is an
-// error: a link that is handed to a class is no place for one.
-func splitAddress(address string) (host, where string, err error) {
-	scheme, rest, ok := strings.Cut(address, "://")
-	switch {
-	case !ok && strings.Contains(address, "::"):
-		return "", "", badLink("what it names as repository is a command of git's, not an address")
-	case !ok:
-		// "git@host:path", or a path
-		h, p, colon := strings.Cut(address, ":")
-		if !colon || strings.Contains(h, "/") {
-			return "", address, nil
-		}
-		return strings.ToLower(h[strings.LastIndexByte(h, '@')+1:]), p, nil
-	case strings.EqualFold(scheme, "file"):
-		return "", rest, nil
-	}
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return "", "", badLink("what it names as repository is no address")
-	}
-	if u.User != nil {
-		if _, has := u.User.Password(); has || secretLooking(u.User.Username()) {
-			return "", "", secretLink()
-		}
-	}
-	return strings.ToLower(u.Host), u.Path, nil
-}
-
-// secretLooking reports whether a user name in an address is a token of a git host.
-func secretLooking(name string) bool {
-	for _, p := range []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gloas-", "gldt-", "x-access-token", "x-oauth-basic"} {
-		if strings.HasPrefix(strings.ToLower(name), p) {
-			return true
-		}
-	}
-	return len(name) >= 32
 }

@@ -122,7 +122,7 @@ func TestHostileLinks(t *testing.T) {
 		ok + "&targetpath=a%5C..%5Cb":                       "DP-376",
 		ok + "&targetPath=.ipython/profile":                 "DP-376",
 		"repo=https://h/o/.git":                             "DP-376",
-		"repo=https://h/o/..":                               "DP-376",
+		"repo=https://h/o/..":                               "DP-375",
 		ok + "&urlpath=//evil.example":                      "DP-377",
 		ok + "&urlpath=///evil.example":                     "DP-377",
 		ok + "&urlpath=/%2Fevil.example":                    "DP-377",

@@ -100,6 +100,9 @@ func (s *Server) mustAsk(l Link) bool {
 	if err != nil || !ok && st.Source == "" {
 		return true
 	}
+	if !ok { // only its .git/config says so, which somebody else may have made
+		return !pull.SameSource(st.Source, l.Origin.url)
+	}
 	from, err := readOrigin(st.Source)
 	return err != nil || !l.Origin.Same(from)
 }
@@ -319,7 +322,7 @@ func (v *visit) open() error {
 		return noSuchPull()
 	}
 	if j.report.New != "" {
-		v.s.agree(j.request.Folder, j.link.Target, j.report.New)
+		v.s.agree(j.request.Folder, j.link.Target.Path, j.report.New)
 	}
 	return v.redirect("../" + j.link.Target.Path)
 }

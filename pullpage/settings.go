@@ -5,7 +5,10 @@ import (
 	"errors"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/daypass-dev/daypass"
 )
 
 // SettingsVariable is the environment variable in which "daypass page" hands
@@ -35,7 +38,9 @@ type Settings struct {
 	// of them, absent is 1.
 	Depth *int `json:"depth,omitempty"`
 	// Owners are those whose content comes without a question: "github.com/ORG",
-	// "git.example.edu" for all of a host, "git.example.edu/group/sub".
+	// "github.com/ORG/NAME",
+	// "git.example.edu" for all of a host, "git.example.edu/group/sub". What is not
+	// encrypted has to be listed with its scheme: "http://git.example.edu/ORG".
 	Owners []string `json:"owners,omitempty"`
 	// Home is where pull keeps what it knows of folders (".../daypass/pulls").
 	Home string `json:"home"`
@@ -98,19 +103,26 @@ func (s Settings) depth() int {
 	return *s.Depth
 }
 
-// trusts reports whether the site lists whose content this is.
+// trusts reports whether the site lists whose content this is, in all that its
+// address may mean. An address that is not encrypted has to be listed as such.
 func (s Settings) trusts(o Origin) bool {
+	return s.lists(o) && !slices.ContainsFunc(o.also, func(o Origin) bool { return !s.lists(o) })
+}
+
+func (s Settings) lists(o Origin) bool {
 	if o.Host == "" {
 		return false
 	}
-	for _, t := range s.Owners {
-		host, owner, some := strings.Cut(strings.Trim(t, "/"), "/")
-		if !strings.EqualFold(host, o.Host) {
-			continue
+	whole := daypass.FoldASCII(strings.TrimPrefix(o.String(), o.Host+"/")) + "/"
+	return slices.ContainsFunc(s.Owners, func(entry string) bool {
+		scheme, rest, named := strings.Cut(entry, "://")
+		if !named {
+			rest = entry
 		}
-		if !some || strings.EqualFold(owner, o.Owner) || len(o.Owner) > len(owner) && strings.EqualFold(owner+"/", o.Owner[:len(owner)+1]) {
-			return true
+		if named && scheme != o.Scheme || !named && o.Open() {
+			return false
 		}
-	}
-	return false
+		host, listed, some := strings.Cut(strings.Trim(rest, "/"), "/")
+		return strings.EqualFold(host, o.Host) && (!some || strings.HasPrefix(whole, daypass.FoldASCII(listed)+"/"))
+	})
 }

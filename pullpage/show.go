@@ -133,7 +133,7 @@ func (s *Server) send(p *daypass.Problem, l Link, repo string) string {
 	if l.Repo != "" {
 		repo = l.Repo
 	}
-	if _, _, err := splitAddress(repo); err == nil {
+	if checkAddress(repo) == nil {
 		line("Repository", repo)
 	}
 	line("Branch", l.Ref)

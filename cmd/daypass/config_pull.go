@@ -67,7 +67,11 @@ func (f configFile) checkPull(tree *yaml.Node, p pullConfig) error {
 		}
 	}
 	for _, v := range p.Owners {
-		host, owner, _ := strings.Cut(v, "/")
+		_, rest, named := strings.Cut(v, "://") // https, ssh, http or git: only that
+		if !named {
+			rest = v
+		}
+		host, owner, _ := strings.Cut(rest, "/")
 		if !daypass.CleanHost(host) || strings.ContainsAny(owner, " \\?#") || strings.Contains(owner, "//") {
 			return configProblem(f.path, lines["owners"], "pull.owners", "it lists github.com/ORG, github.com/ORG/NAME or a host", nil)
 		}
