@@ -158,13 +158,32 @@ func (r *run) lastDelivered(ctx context.Context) (plumbing.OID, error) {
 	if err != nil || head.Commit == "" {
 		return "", err
 	}
+	oid, err := r.sourceIn(ctx, head.Commit, head.Branch)
+	if err != nil || oid != "" {
+		return oid, err
+	}
+	// Upstream's history was written anew before anything else was fetched: what was
+	// cloned is the oldest that HEAD ever was.
+	seen, err := r.clone.Log("HEAD")
+	if err != nil || len(seen) == 0 || !r.contains(ctx, head.Commit, seen[len(seen)-1]) {
+		return "", err
+	}
+	return seen[len(seen)-1], nil
+}
+
+// sourceIn is the newest commit of the source that HEAD contains.
+func (r *run) sourceIn(ctx context.Context, head plumbing.OID, branch string) (plumbing.OID, error) {
+	base := r.mergeBase(ctx, head, r.snap.Commit)
+	if base == head {
+		return base, nil
+	}
 	var refs []string
 	if b, ok := strings.CutPrefix(r.tip.Ref, "refs/heads/"); ok {
 		refs = append(refs, "refs/remotes/origin/"+b)
 	} else if r.tip.Ref != "" {
 		refs = append(refs, r.tip.Ref)
 	}
-	if up, ok := r.clone.Upstream(head.Branch); ok {
+	if up, ok := r.clone.Upstream(branch); ok {
 		refs = append(refs, "refs/remotes/origin/"+strings.TrimPrefix(up, "refs/heads/"))
 	}
 	for _, ref := range slices.Compact(refs) {
@@ -176,28 +195,23 @@ func (r *run) lastDelivered(ctx context.Context) (plumbing.OID, error) {
 			seen = append([]plumbing.OID{now}, seen...)
 		}
 		for _, oid := range slices.Compact(seen)[:min(len(slices.Compact(seen)), 50)] {
-			if oid == head.Commit || r.contains(ctx, head.Commit, oid) {
-				return oid, nil
+			if !r.contains(ctx, head, oid) {
+				continue
 			}
+			if base != "" && base != oid && r.contains(ctx, base, oid) {
+				return base, nil // brought by another way
+			}
+			return oid, nil
 		}
 	}
 	for _, ref := range refs {
 		if now, ok, err := r.clone.Ref(ref); err == nil && ok {
-			if oid := r.mergeBase(ctx, head.Commit, now); oid != "" {
+			if oid := r.mergeBase(ctx, head, now); oid != "" {
 				return oid, nil
 			}
 		}
 	}
-	if oid := r.mergeBase(ctx, head.Commit, r.snap.Commit); oid != "" {
-		return oid, nil
-	}
-	// Upstream's history was written anew before anything else was fetched: what was
-	// cloned is the oldest that HEAD ever was.
-	seen, err := r.clone.Log("HEAD")
-	if err != nil || len(seen) == 0 || !r.contains(ctx, head.Commit, seen[len(seen)-1]) {
-		return "", err
-	}
-	return seen[len(seen)-1], nil
+	return base, nil
 }
 
 // contains reports whether a commit has another among its ancestors.

@@ -19,6 +19,7 @@ import (
 type fact struct {
 	merge.Entry
 	stat plumbing.Stat
+	gone bool // the user has removed it, by a commit
 }
 
 // delivered is what a folder was given last: the base of the next merge.
@@ -30,7 +31,7 @@ func (s *store) keep(name string, d delivered, format string) error {
 	for _, path := range slices.Sorted(maps.Keys(d)) {
 		f := d[path]
 		entries = append(entries, plumbing.IndexEntry{
-			File: plumbing.File{Path: path, Mode: plumbing.Mode(f.Mode), OID: plumbing.OID(f.OID)}, Stat: f.stat,
+			File: plumbing.File{Path: path, Mode: plumbing.Mode(f.Mode), OID: plumbing.OID(f.OID)}, Stat: f.stat, Skip: f.gone,
 		})
 	}
 	var b bytes.Buffer
@@ -52,7 +53,7 @@ func (s *store) recall(name string) (delivered, error) {
 	}
 	d := make(delivered, len(entries))
 	for _, e := range entries {
-		d[e.Path] = fact{entryOf(e.File), e.Stat}
+		d[e.Path] = fact{entryOf(e.File), e.Stat, e.Skip}
 	}
 	return d, nil
 }

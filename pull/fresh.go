@@ -222,7 +222,7 @@ func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
 	known := make(delivered, len(r.snap.Files))
 	for _, f := range r.snap.Files {
 		if f.Mode != plumbing.Gitlink {
-			known[f.Path] = fact{entryOf(f), stats[f.Path]}
+			known[f.Path] = fact{Entry: entryOf(f), stat: stats[f.Path]}
 		}
 	}
 	fi, err := os.Lstat(filepath.Join(aside, ".git", "index"))
@@ -232,6 +232,7 @@ func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
 	rec := &r.st.rec
 	rec.Stamp, rec.Inode = fi.ModTime().UnixNano(), inodeOf(aside)
 	r.recordTip()
+	rec.Head = r.snap.Commit
 	if err := r.do("delivered", func() error { return r.st.keep("delivered", known, rec.Format) }); err != nil {
 		return err
 	}

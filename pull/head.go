@@ -212,7 +212,7 @@ func (j *joiner) trees(head plumbing.OID) ([]plumbing.File, error) {
 	in.Ours = func(path string) merge.Entry { return j.ours[path] }
 	in.Prefix, in.Under = j.kind, j.under
 	for path, e := range in.Base {
-		if j.ours[path] != e {
+		if ours := j.ours[path]; ours != e && (ours != merge.Entry{} || in.Theirs[path] != e) {
 			in.Changed = append(in.Changed, path)
 		}
 	}
@@ -361,18 +361,23 @@ func (r *run) staged(pl *plan) []touch {
 
 // committed reports whether HEAD has just this.
 func (r *run) committed(pl *plan, e plumbing.IndexEntry) bool {
+	return pl.inHead(e.Path).OID == string(e.OID)
+}
+
+// inHead is what HEAD has at a path.
+func (pl *plan) inHead(path string) merge.Entry {
 	if pl.head == nil {
 		pl.head = map[string]merge.Entry{}
-		if head, err := r.clone.Head(); err == nil && head.Commit != "" {
+		if head, err := pl.r.clone.Head(); err == nil && head.Commit != "" {
 			if c, err := pl.o.Commit(head.Commit); err == nil {
-				pl.head, err = (&joiner{r: r, o: pl.o}).files(c.Tree)
+				pl.head, err = (&joiner{r: pl.r, o: pl.o}).files(c.Tree)
 				if err != nil {
 					pl.head = map[string]merge.Entry{}
 				}
 			}
 		}
 	}
-	return pl.head[e.Path].OID == string(e.OID)
+	return pl.head[path]
 }
 
 // unmark puts the user's side back where git has left the marks of a conflict in

@@ -43,6 +43,10 @@ func (r *run) newPlan(t *tree, o *plumbing.Objects, base delivered, theirs map[s
 
 // make asks merge what to do, and turns its steps into ops.
 func (pl *plan) make(ctx context.Context, missing []string, adopt bool) error {
+	missing, err := pl.gone(ctx, missing)
+	if err != nil {
+		return err
+	}
 	steps, err := merge.Plan(merge.Input{
 		Base: pl.base.entries(), Theirs: pl.theirs, Ours: pl.ours, Changed: pl.changed(missing),
 		Prefix: pl.t.kind, Under: pl.t.under, Renames: pl.r.snap.Renames, Similar: pl.similar, Adopt: adopt,
@@ -138,18 +142,7 @@ func (pl *plan) similar(base, theirs merge.Entry) bool {
 	if err != nil || len(a) == 0 || len(b) == 0 || min(len(a), len(b))*2 < max(len(a), len(b)) {
 		return false
 	}
-	lines := map[string]int{}
-	for line := range bytes.Lines(a) {
-		lines[string(line)]++
-	}
-	common := 0
-	for line := range bytes.Lines(b) {
-		if lines[string(line)] > 0 {
-			lines[string(line)]--
-			common += len(line)
-		}
-	}
-	return common*2 >= max(len(a), len(b))
+	return commonLines(a, b)*2 >= max(len(a), len(b))
 }
 
 func (pl *plan) blob(oid string) ([]byte, error) {

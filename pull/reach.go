@@ -45,6 +45,7 @@ func (r *run) reach(h *hand, j *journal, pl *plan) error {
 	}
 	rec := j.Goal.Record
 	rec.Pending = pending
+	rec.Head = plumbing.OID(j.Goal.Commit)
 	rec.Stamp, rec.Inode, rec.Past = r.clock(), inodeOf(r.folder), r.st.rec.Past
 	if err := r.do("delivered", func() error { return r.promote(j, next, rec.Format) }); err != nil {
 		return err
@@ -94,7 +95,7 @@ func (r *run) facts(h *hand, ops []op, pl *plan) (next delivered, pending bool, 
 			continue
 		}
 		if fi, err := h.t.lstat(o.Path); err == nil && h.t.mode(fi) != 0 {
-			next[o.Path] = fact{f.Entry, plumbing.StatOf(fi)}
+			next[o.Path] = fact{Entry: f.Entry, stat: plumbing.StatOf(fi)}
 		}
 	}
 	return next, pending, nil

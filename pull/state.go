@@ -33,6 +33,10 @@ type record struct {
 	Tree       string    `json:"tree,omitempty"`
 	TipRef     string    `json:"tip_ref,omitempty"`
 	At         time.Time `json:"at"`
+	// Head is where the last pull left HEAD; Seen is where it was found later, with
+	// what was delivered among its ancestors.
+	Head plumbing.OID `json:"head,omitempty"`
+	Seen plumbing.OID `json:"seen,omitempty"`
 	// Stamp is the clock of the folder's disk, in nanoseconds, when the files'
 	// stats were taken: what is as young as that is read again.
 	Stamp int64 `json:"stamp,omitempty"`

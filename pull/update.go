@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +26,7 @@ func (r *run) update(ctx context.Context) error {
 	if r.st != nil {
 		r.rep.Old = r.st.rec.Commit
 	}
-	if r.upToDate(missing) {
+	if r.upToDate(ctx, missing) {
 		r.rep.Same = true
 		return r.relink()
 	}
@@ -38,9 +37,14 @@ func (r *run) update(ctx context.Context) error {
 	defer r.forgetDry()
 	o := r.objects
 	if adopt {
-		if base, err = r.adopt(ctx, o); err != nil {
-			return err
-		}
+		base, err = r.adopt(ctx, o)
+	} else {
+		base, err = r.since(ctx, o, base)
+	}
+	if err != nil {
+		return err
+	}
+	if adopt || r.base != "" {
 		if missing, err = r.missing(base); err != nil {
 			return err
 		}
@@ -81,17 +85,24 @@ func (r *run) missing(base delivered) ([]string, error) {
 		return nil, err
 	}
 	defer t.close()
-	return t.missing(slices.Sorted(maps.Keys(base))), nil
+	files := make([]string, 0, len(base))
+	for path, f := range base {
+		if !f.gone {
+			files = append(files, path)
+		}
+	}
+	slices.Sort(files)
+	return t.missing(files), nil
 }
 
 // upToDate reports whether there is nothing to do.
-func (r *run) upToDate(missing []string) bool {
+func (r *run) upToDate(ctx context.Context, missing []string) bool {
 	if r.st == nil {
 		return false
 	}
 	rec := r.st.rec
 	return rec.Commit != "" && rec.Commit == string(r.tip.Commit) && rec.Path == r.ask.Path && rec.Submodules == r.ask.Submodules &&
-		!rec.Pending && len(missing) == 0 && r.clone != nil
+		!rec.Pending && len(missing) == 0 && r.clone != nil && r.stayed(ctx)
 }
 
 // fetchInto brings the snapshot into our repository of this folder, which is made
@@ -237,7 +248,7 @@ func (pl *plan) next() delivered {
 		if f := pl.base[path]; f.Entry == e {
 			out[path] = f
 		} else if fi := pl.infos[path]; fi != nil && pl.disk[path] == e {
-			out[path] = fact{e, plumbing.StatOf(fi)}
+			out[path] = fact{Entry: e, stat: plumbing.StatOf(fi)}
 		}
 	}
 	for _, c := range pl.notes {
