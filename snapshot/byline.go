@@ -23,6 +23,7 @@ func final(err error) bool {
 // An arrival is what came by a line. No ref names it: that is for who has taken it over,
 // and it would make git take it for whole.
 type arrival struct {
+	lacks  bool // in the end: whether something on the way to what was here was left out
 	commit plumbing.OID
 	whole  chan error // whether it leads to what was here; nil: nothing to lead to
 }
@@ -120,7 +121,7 @@ func (f fetch) want(t Tip) (want, error) {
 // indexPack are the arguments with which git fetch would start it.
 func (f fetch) indexPack(w want, cut []plumbing.OID) ([]string, error) {
 	args := []string{"index-pack", "--stdin", "-v", "--fix-thin"}
-	if w.filter != "" && f.line.can("filter") {
+	if w.filter != "" && f.line.can("filter") || f.partial() {
 		return append(args, "--promisor", "--fsck-objects"), nil // what is left out is not missed
 	}
 	if len(cut) > 0 {
@@ -142,13 +143,33 @@ func (f fetch) indexPack(w want, cut []plumbing.OID) ([]string, error) {
 	return append(args, "--strict="+strings.Join(ignore, ",")), nil
 }
 
-// connected sees to it that what came leads to what was here, with nothing missing.
+// connected sees to it that what came leads to what was here, with nothing missing but
+// what was left out.
 func (f fetch) connected(ctx context.Context, commit plumbing.OID) error {
-	cmd := f.repo.Command(ctx, "rev-list", "--objects", "--stdin", "--not", "--all", "--quiet", "--alternate-refs")
-	said := &said{}
-	cmd.Stdin, cmd.Stderr = strings.NewReader(string(commit)+"\n"), said
-	if err := cmd.Run(); err != nil {
-		return problem(ctx, f.at, said.text(), err)
+	args := []string{"rev-list", "--objects", "--quiet", "--stdin"}
+	if f.partial() {
+		args = append(args, "--missing=print")
 	}
+	cmd := f.repo.Command(ctx, append(args, "--not", "--all", "--alternate-refs")...)
+	stdout, stderr := &limited{max: maxRefs}, &said{}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(commit)+"\n"), stdout, stderr
+	if err := cmd.Run(); err != nil {
+		return problem(ctx, f.at, stderr.text(), err)
+	}
+	f.came.lacks = strings.HasPrefix(stdout.String(), "?") || strings.Contains(stdout.String(), "\n?")
 	return nil
+}
+
+// partialFile says that some file of a history in this repository was left out. Whoever
+// is given its packs has to know, even where the newest commit lacks nothing.
+const partialFile = "daypass-partial"
+
+// lacks reports whether that is so, and keeps it in mind. tip: the newest lacks one.
+func (f fetch) lacks(tip bool) (bool, error) {
+	path := filepath.Join(f.repo.Dir(), partialFile)
+	if tip || f.came.lacks || f.partial() && f.came.commit == "" && f.depth != 1 {
+		return true, os.WriteFile(path, nil, 0o600)
+	}
+	_, err := os.Lstat(path)
+	return err == nil, nil
 }

@@ -187,7 +187,7 @@ func (c *content) whyNot(f plumbing.File, head plumbing.Head, taken map[string]b
 		}
 	}
 	switch {
-	case head.Kind == "" && c.fetch.filter() == "":
+	case head.Kind == "" && c.fetch.filter() == "" && !c.fetch.partial():
 		return "", broken(c.at, "a file did not come with the rest: "+shown(f.Path))
 	case head.Kind == "":
 		c.s.Partial = true

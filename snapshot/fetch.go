@@ -64,12 +64,17 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 		return Snapshot{}, err
 	}
 	s := Snapshot{Tip: a.Tip}
+	var err error
 	c := content{g: g, repo: repo, at: at, ask: a, fetch: f, s: &s, objects: objects}
 	if err := c.read(ctx); err != nil {
 		f.came.wait()
 		return Snapshot{}, err
 	}
-	return s, f.came.wait()
+	if err := f.came.wait(); err != nil {
+		return Snapshot{}, err
+	}
+	s.Partial, err = f.lacks(s.Partial)
+	return s, err
 }
 
 // offer makes git tell the source of a commit that only an alternate holds. Where the
@@ -176,9 +181,10 @@ func refused(err error) *daypass.Problem {
 }
 
 // settings are git's for one fetch. Of a single commit, a source that can leaves out
-// files over the limit; one that cannot says so and sends them. git needs to hear that
-// what is missing was left out on purpose, which is true of this command only: later
-// ones know of no remote, and do not fetch what they miss.
+// files over the limit; one that cannot says so and sends them. From then on it is so at
+// every fetch, as what follows builds upon what is missing. git needs to hear that it was
+// left out on purpose, which is true of this command only: others know of no remote, and
+// do not fetch what they miss.
 func (f fetch) settings() [][2]string {
 	remote := "remote." + remoteName + "."
 	out := [][2]string{
@@ -189,8 +195,12 @@ func (f fetch) settings() [][2]string {
 	for _, id := range []string{"zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail", "badEmail", "missingNameBeforeEmail"} {
 		out = append(out, [2]string{"fetch.fsck." + id, "ignore"})
 	}
-	if filter := f.filter(); filter != "" {
-		out = append(out, [2]string{remote + "promisor", "true"}, [2]string{remote + "partialCloneFilter", filter})
+	filter := f.filter()
+	if filter != "" || f.partial() {
+		out = append(out, [2]string{remote + "promisor", "true"})
+	}
+	if filter != "" {
+		out = append(out, [2]string{remote + "partialCloneFilter", filter})
 	}
 	if f.blind {
 		out = append(out, [2]string{"fetch.negotiationAlgorithm", "noop"})
@@ -198,11 +208,14 @@ func (f fetch) settings() [][2]string {
 	return append(out, f.at.config()...)
 }
 
+// partial reports whether here are packs already from which files were left out.
+func (f fetch) partial() bool { return f.repo.Promised() }
+
 func (f fetch) filter() string {
 	switch n := f.g.Limits.File; {
 	case f.bare:
 		return "blob:none"
-	case n >= 0 && f.depth == 1:
+	case n >= 0 && (f.depth == 1 || f.partial()):
 		return "blob:limit=" + strconv.FormatInt(n+1, 10)
 	}
 	return ""

@@ -109,6 +109,19 @@ func (r *Repo) CommandWith(ctx context.Context, config [][2]string, args ...stri
 	return r.git.command(ctx, r.dir, r.dir, r.alternates, config, args)
 }
 
+// Promised reports whether blobs may be missing on purpose: a pack, here or in an
+// alternate, came from a source that was told to leave some out. git marks such a pack
+// by a file beside it.
+func (r *Repo) Promised() bool {
+	for _, objects := range slices.Concat([]string{filepath.Join(r.dir, "objects")}, r.alternates) {
+		entries, _ := os.ReadDir(filepath.Join(objects, "pack"))
+		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), ".promisor") }) {
+			return true
+		}
+	}
+	return false
+}
+
 // Empty is the id of the tree without files, which every repository knows.
 func (r *Repo) Empty() OID {
 	if r.format == "sha256" {
