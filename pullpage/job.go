@@ -17,14 +17,19 @@ const (
 	maxJobs = 200
 )
 
-// A job is one pull, from the moment a browser began it.
+// A job is one link that a browser followed, from the moment it began. Links that ask
+// for the same content share a pull, and each leads to its own target.
 type job struct {
-	id      string // unguessable
-	query   string // of the link
-	link    Link
+	id    string // unguessable
+	query string // of the link
+	link  Link
+	asked bool // somebody has said yes to this source and this target
+	*run
+}
+
+// A run is one pull.
+type run struct {
 	request Request
-	asked   bool // somebody has said yes to this source and this target
-	before  string
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at each change
@@ -36,50 +41,53 @@ type job struct {
 	ended   time.Time
 }
 
-// begin starts the pull of a link, or finds the one that runs.
-func (s *Server) begin(query string, l Link, login daypass.Secret, asked bool) (*job, error) {
+// request is the pull of a link.
+func (s *Server) request(l Link) Request {
+	return Request{Repo: l.Repo, Ref: l.Ref, Folder: s.folder(l.Folder), Root: s.c.Root, Depth: l.Depth, Backup: l.Backup}
+}
+
+// begin starts the pull of a link, or finds the one that runs. With r.Only it starts
+// none.
+func (s *Server) begin(query string, l Link, r Request, asked bool) (*job, error) {
 	id, err := s.random(32)
 	if err != nil {
 		return nil, err
 	}
-	r := Request{Repo: l.Repo, Ref: l.Ref, Folder: s.folder(l.Folder), Root: s.c.Root, Depth: l.Depth, Backup: l.Backup, Login: login}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget()
-	for _, j := range s.jobs {
-		if j.request.Folder == r.Folder && !j.over() {
-			if !j.request.same(r) {
-				return nil, otherPull(l.Folder)
-			}
-			return j, nil
+	j := &job{id: id, query: query, link: l, asked: asked}
+	for _, other := range s.jobs {
+		switch {
+		case other.request.Folder != r.Folder || other.over():
+		case !other.request.same(r):
+			return nil, otherPull(l.Folder)
+		case other.query == query && other.asked == asked:
+			return other, nil
+		default:
+			j.run = other.run
 		}
 	}
 	if len(s.jobs) >= maxJobs {
 		return nil, tooMuch()
 	}
-	j := &job{id: id, query: query, link: l, request: r, asked: asked, changed: make(chan struct{}), event: pull.Event{Phase: pull.Looking, At: s.c.Now()}}
-	if st, ok, err := s.c.State(r.Folder); err == nil && ok {
-		j.before = st.Commit
-	}
 	s.jobs[id] = j
-	go s.work(j)
+	if j.run == nil {
+		j.run = &run{request: r, changed: make(chan struct{}), event: pull.Event{Phase: pull.Looking, At: s.c.Now()}}
+		go s.work(j.run)
+	}
 	return j, nil
 }
 
 // work waits for the pull and keeps its report.
-func (s *Server) work(j *job) {
+func (s *Server) work(j *run) {
 	report, err := s.c.Run(s.ctx, j.request, func(e pull.Event) { j.tell(e, s.c.Now()) })
 	now := s.c.Now()
 	if err == nil {
 		if e := s.book.keep(j.request.Folder, Entry{At: now, Report: report}); e != nil {
 			s.c.Log.Warn("the report of a pull was not kept", "error", e)
 		}
-		if j.asked && report.New != "" {
-			s.agree(j.request.Folder, j.link.Target.Path, report.New)
-			if j.link.Proposed {
-				s.agree(j.request.Folder, proposedKey, report.New)
-			}
-		}
+		s.agreeAll(j, report.New)
 	} else {
 		s.c.Log.Info("a pull failed", "error", err)
 	}
@@ -88,6 +96,21 @@ func (s *Server) work(j *job) {
 	close(j.changed)
 	j.changed = make(chan struct{})
 	j.mu.Unlock()
+}
+
+// agreeAll remembers what was said yes to before the pull began.
+func (s *Server) agreeAll(r *run, commit string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if j.run != r || !j.asked || commit == "" {
+			continue
+		}
+		s.agree(r.request.Folder, j.link.Target.Path, commit)
+		if j.link.Proposed {
+			s.agree(r.request.Folder, proposedKey, commit)
+		}
+	}
 }
 
 // forget drops jobs that ended long ago, and the oldest where there are too many.
@@ -137,13 +160,13 @@ func (s *Server) running(folder string) (Request, bool) {
 	return s.c.Running(folder)
 }
 
-func (j *job) over() bool {
+func (j *run) over() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.done
 }
 
-func (j *job) tell(e pull.Event, now time.Time) {
+func (j *run) tell(e pull.Event, now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e.Phase != j.event.Phase {
@@ -309,6 +332,9 @@ func problemOf(err error) *daypass.Problem {
 // plain takes the paths above the server's root out of a text, for what is shown
 // and sent: they name the user.
 func (s *Server) plain(text string) string {
+	if s.c.Root == "/" {
+		return text // nothing is above it
+	}
 	text = strings.ReplaceAll(text, s.c.Root+"/", "")
 	text = strings.ReplaceAll(text, s.c.Root, "your files")
 	return text

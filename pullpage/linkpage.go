@@ -50,7 +50,7 @@ func (v *visit) linkPage() error {
 	view := linkView{Link: l, Query: v.r.URL.RawQuery, Runs: l.Target.Runs, Progress: progressView{Hidden: true}}
 	var running Request
 	running, view.Again = v.s.running(v.s.folder(l.Folder))
-	view.Again = view.Again && running.Repo == l.Repo
+	view.Again = view.Again && running.same(v.s.request(l))
 	view.Aside = v.s.asides(l)
 	view.Question = !view.Again && (view.Aside || v.s.mustAsk(l))
 	asked := ""
@@ -140,14 +140,20 @@ func (v *visit) begin() error {
 		}
 		l.Backup = true
 	}
-	if _, runs := v.s.running(v.s.folder(l.Folder)); !runs && v.form["asked"] == "" && v.form["fresh"] == "" && (v.s.asides(l) || v.s.mustAsk(l)) {
-		return tooOld() // what made the question needless is over
+	r := v.s.request(l)
+	if v.form["asked"] == "" && v.form["fresh"] == "" && (v.s.asides(l) || v.s.mustAsk(l)) {
+		running, runs := v.s.running(r.Folder)
+		if r.Only = runs; !runs {
+			return tooOld() // what made the question needless is over
+		}
+		if !running.same(r) {
+			return otherPull(l.Folder)
+		}
 	}
-	login, err := v.s.openLogin(values[sealedLogin])
-	if err != nil {
+	if r.Login, err = v.s.openLogin(values[sealedLogin]); err != nil {
 		return err
 	}
-	j, err := v.s.begin(v.form["link"], l, login, v.form["asked"] == "yes")
+	j, err := v.s.begin(v.form["link"], l, r, v.form["asked"] == "yes")
 	if err != nil {
 		return err
 	}

@@ -134,8 +134,13 @@ func checkTarget(text string) (Target, error) {
 		}
 	}
 	clean := cleanPath(rest)
+	hidden, err := hides(clean)
+	if err != nil {
+		return Target{}, err
+	}
 	t := Target{Path: tidy(clean, "/%:@!$&'()*+,;=-._~")}
 	t.describe(unescapeOnce(clean), query)
+	t.Runs = t.Runs || hidden
 	if hasQuery {
 		t.Path += "?" + tidy(query, "/%:@!$&'()*+,;=-._~?")
 	}
@@ -180,6 +185,28 @@ func climbs(p string) string {
 		p = next
 	}
 	return "its address hides where it leads"
+}
+
+// hides reports whether a path has slashes or dots that are escaped: some proxies read
+// them, and then it leads to another place than it says. It is an error where that is
+// upwards.
+func hides(p string) (bool, error) {
+	for {
+		for part := range strings.SplitSeq(p, "/") {
+			if plain, _, _ := strings.Cut(part, ";"); strings.TrimRight(plain, " \u00a0") == ".." {
+				return true, badTarget("its address hides where it leads")
+			}
+		}
+		next := unescapeOnce(p)
+		if next == p {
+			return false, nil
+		}
+		if strings.Count(next, "/") != strings.Count(p, "/") || strings.Count(next, ".") != strings.Count(p, ".") {
+			_, err := hides(next)
+			return true, err
+		}
+		p = next // each time shorter
+	}
 }
 
 func control(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0xfffd }
@@ -242,7 +269,12 @@ var openers = []opener{
 }
 
 // plainQueries are the questions to those front ends that only arrange windows.
-var plainQueries = []string{"autodecode", "reset", "clone", "file-browser-path", "path", "mode", "kernel_name", "factory"}
+var plainQueries = []string{"autodecode", "reset", "clone", "file-browser-path", "path", "mode", "kernel_name"}
+
+// plainFactories are the viewers of JupyterLab that run nothing of a file they show
+// (the names of its own extensions' document factories). Extensions bring others:
+// Voilà's preview runs a notebook.
+var plainFactories = []string{"Notebook", "Editor", "Markdown Preview", "Image", "Image (Text)", "CSVTable", "TSVTable", "JSON", "PDF"}
 
 // describe says which program opens the path, what it opens, and whether that runs it.
 func (t *Target) describe(p, query string) {
@@ -281,8 +313,11 @@ func (t *Target) describe(p, query string) {
 
 func plainQuery(query string) bool {
 	for pair := range strings.SplitSeq(query, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if name != "" && !slices.Contains(plainQueries, name) {
+		name, value, _ := strings.Cut(pair, "=")
+		switch name, value = unescape(name), unescape(value); {
+		case name == "" || slices.Contains(plainQueries, name):
+		case name == "factory" && slices.Contains(plainFactories, value):
+		default:
 			return false
 		}
 	}
