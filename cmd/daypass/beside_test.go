@@ -245,7 +245,7 @@ func deliberate(theirs, ours, before leaves, upstream map[string][]string) (take
 		switch {
 		case before[path] == "" && theirs[path] == "" && ours[path] == "100644 "+strings.Join(lines, ""):
 			delete(ours, path)
-			taken = append(taken, "a deleted file comes back, though the deletion was staged or committed: "+path)
+			taken = append(taken, "a deleted file comes back, though the deletion was staged: "+path)
 		case before[path] != "" && theirs[path] != "" && ours[mine] == theirs[path]:
 			delete(theirs, path)
 			delete(ours, path)
