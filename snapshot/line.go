@@ -78,7 +78,7 @@ func (g Git) Call(ctx context.Context, url, ref string) (Tip, *Line, error) {
 func (g Git) dial(ctx context.Context, a address) (*Line, error) {
 	l := &Line{at: a, said: &said{}}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
-	l.cmd = g.Git.Command(l.ctx, a.config(), "remote-"+a.scheme, a.url, a.url)
+	l.cmd = g.Git.Homeless().Command(l.ctx, a.config(), "remote-"+a.scheme, a.url, a.url)
 	l.cmd.Stderr = l.said
 	in, err := l.cmd.StdinPipe()
 	if err != nil {
