@@ -13,8 +13,8 @@ import (
 func problemFolder(folder, why string) error {
 	return &daypass.Problem{
 		Code: "DP-330", What: "cannot pull into " + folder, Why: why,
-		Next: "Choose a folder of its own for this, below the one that the Jupyter server shows.",
-		Who:  "Who made the link can give it another folder.", Kind: daypass.ErrRefused,
+		Next: "Choose another folder, one of its own.",
+		Who:  "If a link named this folder, whoever made it can name another one.", Kind: daypass.ErrRefused,
 	}
 }
 
@@ -26,7 +26,7 @@ func problemOther(folder, have, want string) error {
 	return &daypass.Problem{
 		Code: "DP-331", What: fmt.Sprintf("cannot pull %s into %s", want, folder), Why: why,
 		Next: "Give another folder name, or rename that folder, and try again.",
-		Who:  "Who made the link can give it another folder.", Kind: daypass.ErrRefused,
+		Who:  "If a link named this folder, whoever made it can name another one.", Kind: daypass.ErrRefused,
 	}
 }
 
@@ -48,7 +48,7 @@ func problemPassword() error {
 	return &daypass.Problem{
 		Code: "DP-334", What: "the address of this repository has a password in it", Why: "it would stay in files that others may read",
 		Next: "Take it out of the address, and run \"daypass login\" once instead.",
-		Who:  "Who made the link should take the password back, and publish the link without it.", Kind: daypass.ErrUsage,
+		Who:  "Whoever gave it out should end that password, and give out the address without it.", Kind: daypass.ErrUsage,
 	}
 }
 
@@ -56,7 +56,7 @@ func problemSource() error {
 	return &daypass.Problem{
 		Code: "DP-344", What: "this is no address of a repository",
 		Next: "Take it from the repository's page, and try again.",
-		Who:  "Who made the link should mend it.", Kind: daypass.ErrUsage,
+		Who:  "If it is in a link, whoever made it should mend it.", Kind: daypass.ErrUsage,
 	}
 }
 

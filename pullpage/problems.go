@@ -14,7 +14,7 @@ func badLink(why string) error {
 
 func badFolder(folder, why string) error {
 	return &daypass.Problem{Code: "DP-376", What: "this link would put its files into " + quoted(folder), Why: why,
-		Next: "Nothing was changed. Use a link that names a folder of its own (targetpath=…).", Who: askInstructor, Kind: daypass.ErrRefused}
+		Next: "Nothing was changed.", Who: "Tell whoever gave you the link: it has to name a folder of its own (targetpath=…).", Kind: daypass.ErrRefused}
 }
 
 func badTarget(why string) error {

@@ -83,7 +83,7 @@ func (c *content) commit(oid plumbing.OID) error {
 func cleanFolder(folder string) (string, *daypass.Problem) {
 	clean := strings.Trim(path.Clean("/"+folder), "/")
 	if strings.ContainsAny(folder, "\x00\\") || slices.Contains(strings.Split(folder, "/"), "..") {
-		return "", &daypass.Problem{Code: "DP-324", What: fmt.Sprintf("%q is no folder of a repository", shown(folder)), Next: "Check the link.", Kind: daypass.ErrUsage}
+		return "", &daypass.Problem{Code: "DP-324", What: fmt.Sprintf("%q is no folder of a repository", shown(folder)), Next: "Check the folder's name.", Kind: daypass.ErrUsage}
 	}
 	return clean, nil
 }
@@ -122,7 +122,7 @@ func (c *content) choose(files []plumbing.File, folder string) error {
 		}
 	}
 	if folder != "" && !found {
-		return &daypass.Problem{Code: "DP-324", What: fmt.Sprintf("There is no %q in %s", shown(folder), shown(Redact(c.at.url))), Next: "Check the link.", Who: "Whoever gave it to you can say where the content went."}
+		return &daypass.Problem{Code: "DP-324", What: fmt.Sprintf("There is no %q in %s", shown(folder), shown(Redact(c.at.url))), Next: "Check the folder's name.", Who: "Whoever gave you the address can say where the content went."}
 	}
 	slices.SortFunc(c.s.Files, func(a, b plumbing.File) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(c.s.Rest, func(a, b plumbing.File) int { return strings.Compare(a.Path, b.Path) })

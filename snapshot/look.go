@@ -56,7 +56,7 @@ func (g Git) without(ctx context.Context, a address, ref string) error {
 	}
 	if len(refs.order) == 0 {
 		return &daypass.Problem{Code: "DP-326", What: shown(Redact(a.url)) + " is empty: nothing was ever pushed to it",
-			Next: "Try again when there is something in it.", Who: "Whoever gave you the link can push to it."}
+			Next: "Try again when there is something in it.", Who: "Whoever gave you the address can say when, or push to it."}
 	}
 	return noRef(a, ref, near(ref, refs.names()))
 }

@@ -60,7 +60,7 @@ func problem(ctx context.Context, a address, text string, err error) error {
 		}
 	}
 	return &daypass.Problem{Code: "DP-328", What: "git could not bring the content of " + a.hostful, Why: told(text, last(text)), Err: err,
-		Next: "Try again. If it stays, send this message to whoever gave you the link."}
+		Next: "Try again. If it stays, send this message to whoever gave you the address."}
 }
 
 // told is the line that people should read: a helper's with a code of ours, else line.
@@ -91,12 +91,12 @@ func last(text string) string {
 func noAccess(a address, line string) *daypass.Problem {
 	p := &daypass.Problem{Code: "DP-312", What: shown(Redact(a.url)) + " cannot be read", Why: "there is no such repository, or it is private and not yet yours to read",
 		Next: "Check the address. If the repository is private, run `daypass login`, or connect on the page of your hub, and try again.",
-		Who:  "Whoever gave you the link can say whether you have access.", Kind: daypass.ErrNoLogin}
+		Who:  "Whoever gave you the address can say whether you have access.", Kind: daypass.ErrNoLogin}
 	if strings.Contains(line, "[DP-") {
 		p.Why = line
 	}
 	if a.scheme == "file" {
-		p.Why, p.Next, p.Who = "there is no repository in that folder", "Check the path.", "Whoever gave you the link can say where it lies."
+		p.Why, p.Next, p.Who = "there is no repository in that folder", "Check the path.", "Whoever gave you the address can say where it lies."
 	}
 	return p
 }
@@ -118,7 +118,7 @@ func broken(a address, line string) *daypass.Problem {
 
 func dangerous(a address, line string) *daypass.Problem {
 	return &daypass.Problem{Code: "DP-320", What: "The repository at " + a.hostful + " holds what git takes for an attack or for damage", Why: line, Kind: daypass.ErrRefused,
-		Next: "Send this message to whoever gave you the link. What you have stays as it is.", Who: "Its owner can run git fsck and push a mended history."}
+		Next: "Send this message to whoever gave you the address. What you have stays as it is.", Who: "Its owner can run git fsck and push a mended history."}
 }
 
 func notAllowed(a address, line string) *daypass.Problem {
@@ -143,12 +143,12 @@ func full(address, string) *daypass.Problem {
 
 func notGiven(a address, line string) *daypass.Problem {
 	return &daypass.Problem{Code: "DP-318", What: a.hostful + " does not give out this commit", Why: line,
-		Next: "Ask for a branch or a tag in place of the commit.", Who: "Whoever gave you the link can say which."}
+		Next: "Ask for a branch or a tag in place of the commit.", Who: "Whoever gave you the address can say which."}
 }
 
 func tooLarge(a address, why string) *daypass.Problem {
 	return &daypass.Problem{Code: "DP-317", What: "The content of " + a.hostful + " is larger than may be pulled here", Why: why, Kind: daypass.ErrRefused,
-		Next: "Ask whoever gave you the link for a smaller repository or a folder of it.", Who: "Whoever runs this place can raise the limit."}
+		Next: "Ask whoever gave you the address for a smaller repository or a folder of it.", Who: "Whoever runs this place can raise the limit."}
 }
 
 // NoGit says for people that there is no git, or one too old, as plumbing.Find and
@@ -160,7 +160,7 @@ func NoGit(err error) *daypass.Problem {
 
 // noRef names refs that look like the one that is not there.
 func noRef(a address, ref string, near []string) *daypass.Problem {
-	p := &daypass.Problem{Code: "DP-315", What: fmt.Sprintf("%s has no branch or tag %q", shown(Redact(a.url)), shown(ref)), Next: "Check the name in the link."}
+	p := &daypass.Problem{Code: "DP-315", What: fmt.Sprintf("%s has no branch or tag %q", shown(Redact(a.url)), shown(ref)), Next: "Check the name."}
 	switch {
 	case len(near) > 0:
 		p.Why = "there are " + strings.Join(near, ", ")

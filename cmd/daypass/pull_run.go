@@ -111,7 +111,7 @@ func (a *app) access(err error, url string) error {
 	auth, aerr := a.presenting()
 	switch {
 	case !listed && h != cfg.host && h.Name != github.DotCom && !strings.HasSuffix(h.Name, ".ghe.com"):
-		more.Next = "Check the address. daypass logs in to GitHub hosts only; for " + h.Name + ", ask for an ssh address, or the admins."
+		more.Next = "Check the address. If it is right, the repository is private, and daypass has no log-in for " + h.Name + ": use its ssh address (git@" + h.Name + ":…), or ask your admins."
 	case werr == nil && holdsUsable(w, auth, h, a.now()):
 		more.Next = `Check the address. You are logged in: "daypass check ` + shellWord(url) + `" says what is missing.`
 	case werr == nil && aerr == nil:
