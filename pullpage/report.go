@@ -49,11 +49,20 @@ var kinds = []struct {
 	{pull.Adopted, "Already there", ""},
 }
 
+// undoneTitles are those of an undo, which the instructor has no part in.
+var undoneTitles = map[pull.What]string{
+	pull.Kept: "What you did since was kept", pull.Merged: "Put back, with what you did since", pull.Aside: "Your files, under a new name", pull.Restored: "Came back",
+	pull.Came: "Here again", pull.Changed: "Put back", pull.Moved: "Moved back", pull.Removed: "Gone again",
+}
+
 // changes puts a report into groups.
 func (s *Server) changes(folder string, r pull.Report) changesView {
 	view := changesView{Folder: folder}
 	for _, k := range kinds {
 		g := group{Title: k.title, Hint: k.hint}
+		if back := undoneTitles[k.what]; r.Undone && back != "" {
+			g = group{Title: back}
+		}
 		for _, c := range r.Changes {
 			if c.What != k.what {
 				continue

@@ -41,6 +41,9 @@ type app struct {
 func (a *app) run(ctx context.Context, args []string) int {
 	words := a.oldNames(args)
 	root := a.root(append([]string{}, words...))
+	if len(args) > 0 && filepath.Base(args[0]) == "gitpuller" {
+		root.SetHelpFunc(func(c *cobra.Command, _ []string) { c.Println(gitpullerHelp) })
+	}
 	root.SetArgs(words)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

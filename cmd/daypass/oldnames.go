@@ -39,18 +39,33 @@ func (a *app) oldNames(args []string) []string {
 	return out
 }
 
+const gitpullerHelp = `gitpuller GIT_URL [BRANCH] [REPO_DIR] [--backup]
+
+nbgitpuller's command, done by daypass: "daypass pull", with the old arguments. An empty
+BRANCH is the default one; REPO_DIR is the current folder where none is given; --backup
+sets the folder aside and starts fresh. Flags of "daypass pull" work here too.`
+
 // gitpuller turns "GIT_URL [BRANCH] [REPO_DIR] [--backup]" into a pull. An empty
 // branch is the default one; the folder is the current one, as it was there. A
 // bare name of a folder is an address to git clone, so it is one here.
 func gitpuller(args []string) []string {
 	out := []string{"pull"}
 	var words []string
+	value := false
 	for _, arg := range args {
-		if len(arg) > 1 && arg[0] == '-' {
+		switch {
+		case value:
+			out[len(out)-1] += "=" + arg
+			value = false
+		case len(arg) > 1 && arg[0] == '-':
 			out = append(out, arg)
-		} else {
+			value = slices.Contains([]string{"--branch", "--ref", "--path", "--depth"}, arg)
+		default:
 			words = append(words, arg)
 		}
+	}
+	if value {
+		return out // refused: the last flag has no value
 	}
 	if len(words) == 0 {
 		return append(out, "--", "") // refused: no address was given

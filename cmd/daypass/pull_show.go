@@ -19,13 +19,10 @@ const maxNames = 10
 // typed where the reader stands; "" is that very folder.
 func (s *screen) pulled(r pull.Report, here string) {
 	s.result("%s", r.Sentence())
-	for _, g := range []struct {
-		what  pull.What
-		title string
-	}{
-		{pull.Came, "new"}, {pull.Changed, "updated"}, {pull.Merged, "merged"}, {pull.Kept, "yours kept"}, {pull.Restored, "came back"},
-		{pull.Moved, "moved"}, {pull.Aside, "set aside"}, {pull.Removed, "removed"}, {pull.LeftOut, "left out"},
-	} {
+	if r.Undone && len(r.Changes) == 0 {
+		s.result("A first pull that made the folder is taken back by deleting the folder.")
+	}
+	for _, g := range titles(r.Undone) {
 		s.changes(g.title, r, g.what)
 	}
 	if r.Diff != "" {
@@ -52,6 +49,23 @@ func (s *screen) pulled(r pull.Report, here string) {
 	}
 	if r.Undo != "" && !r.Undone {
 		s.result("To take this back: daypass pull --undo%s", dir)
+	}
+}
+
+type title struct {
+	what  pull.What
+	title string
+}
+
+// titles are what a summary calls what became of a file, in its order.
+func titles(undone bool) []title {
+	came, changed, removed := "new", "updated", "removed"
+	if undone {
+		came, changed, removed = "here again", "put back", "gone again"
+	}
+	return []title{
+		{pull.Came, came}, {pull.Changed, changed}, {pull.Merged, "merged"}, {pull.Kept, "yours kept"}, {pull.Restored, "came back"},
+		{pull.Moved, "moved"}, {pull.Aside, "set aside"}, {pull.Removed, removed}, {pull.LeftOut, "left out"},
 	}
 }
 
@@ -257,6 +271,8 @@ func (s *screen) backups(p *pull.Puller, folder string) error {
 
 func whyBackup(why string) string {
 	switch why {
+	case "conflict":
+		return "an unfinished merge was ended"
 	case "undo":
 		return "an undo"
 	case "reset":

@@ -304,6 +304,8 @@ func TestGitpuller(t *testing.T) {
 		"--backup https://h/o/c main dir":  "pull --backup --branch=main -- https://h/o/c dir",
 		"bare.git":                         "pull -- ./bare.git .",
 		"--help":                           "pull --help -- ",
+		"--depth 3 https://h/o/c":          "pull --depth=3 -- https://h/o/c .",
+		"https://h/o/c --depth":            "pull --depth",
 		"":                                 "pull -- ",
 		"https://h/o/c main dir more than": "pull -- https://h/o/c main dir more than",
 	} {
