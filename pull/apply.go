@@ -82,7 +82,8 @@ func (h *hand) stageOne(o *op, durable bool) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	h.r.later.sync(f)
+	return nil
 }
 
 // unstage removes what stage wrote and what of it is not in place.
@@ -168,8 +169,10 @@ func (h *hand) stands(name string, e merge.Entry) (bool, fs.FileInfo, error) {
 // put brings the new file to its place.
 func (h *hand) put(o *op) error {
 	if h.replay {
-		if done, _, err := h.stands(o.Path, o.New); done || err != nil {
+		if done, _, err := h.stands(o.Path, o.New); err != nil {
 			return err
+		} else if done {
+			return h.swapped(o)
 		}
 	}
 	same, fi, err := h.stands(o.Path, o.Old)
@@ -190,7 +193,7 @@ func (h *hand) put(o *op) error {
 		return err
 	}
 	if _, err := d.Lstat(o.Temp); err != nil {
-		if err := h.stageOne(o, true); err != nil {
+		if err := errors.Join(h.stageOne(o, true), h.r.later.wait()); err != nil {
 			return err
 		}
 	}
@@ -202,7 +205,7 @@ func (h *hand) put(o *op) error {
 	if fi == nil {
 		return h.putNew(o, d, base)
 	}
-	return d.Rename(o.Temp, base)
+	return h.swap(o, d, base)
 }
 
 // stagePerm is what the new file has until it is in its place: nobody else reads

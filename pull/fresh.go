@@ -236,6 +236,9 @@ func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
 	if err := r.do("delivered", func() error { return r.st.keep("delivered", known, rec.Format) }); err != nil {
 		return err
 	}
+	if err := r.later.wait(); err != nil {
+		return err
+	}
 	if err := r.repo.WriteRef(snapshotRef(r.snap.Commit), r.snap.Commit, ""); err != nil {
 		return err
 	}

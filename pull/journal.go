@@ -56,12 +56,30 @@ type goal struct {
 
 const journalFile = "journal.json"
 
+// write writes the journal. Before it says so nothing of the user's has changed, and a
+// power cut may take it or a part of it, which its seal shows.
 func (s *store) write(j *journal) error {
 	data, err := json.Marshal(j)
 	if err != nil {
 		return err
 	}
-	return replace(s.file(journalFile), seal(data), true)
+	return replace(s.file(journalFile), seal(data), j.Writing)
+}
+
+// begin writes that files are changed from now on, when all that is needed to finish
+// that is durable.
+func (s *store) begin(j *journal, later *tasks) error {
+	j.Writing = true
+	data, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	file := s.file(journalFile)
+	later.start(func() error { return prepare(file, seal(data), true) })
+	if err := later.wait(); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }
 
 // recover finishes what was cut short in this folder, or takes it back.

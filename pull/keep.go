@@ -19,8 +19,12 @@ import (
 	"github.com/daypass-dev/daypass/snapshot"
 )
 
-// keptFor is how long backups are kept at least.
-const keptFor = 90 * 24 * time.Hour
+// keptFor is how long backups are kept at least, and keptLast how many of them however
+// old they are.
+const (
+	keptFor  = 90 * 24 * time.Hour
+	keptLast = 5
+)
 
 // A touch is what one path was before a change, and after it.
 type touch struct {
@@ -161,7 +165,8 @@ func (r *run) backup(ctx context.Context, pl *plan, m *manifest) error {
 	if err := k.finish(m); err != nil {
 		return err
 	}
-	return r.st.saveManifest(m)
+	r.later.start(func() error { return r.st.saveManifest(m) })
+	return nil
 }
 
 // has reports whether a snapshot that we keep has a blob.
@@ -382,10 +387,15 @@ func (r *run) prune() {
 		return
 	}
 	oldest := r.p.Now().UTC().Add(-keptFor).Format(idTime)
+	var ids []string // the oldest first
 	for _, e := range entries {
-		id, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || len(id) < len(idTime) || id[:len(idTime)] >= oldest {
-			continue
+		if id, ok := strings.CutSuffix(e.Name(), ".json"); ok && len(id) >= len(idTime) {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range ids[:max(0, len(ids)-keptLast)] {
+		if id[:len(idTime)] >= oldest {
+			break
 		}
 		r.repo.DeleteRef(backupRef(id))
 		os.Remove(r.st.file(filepath.Join("backups", id+".delivered")))

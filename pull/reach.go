@@ -37,7 +37,11 @@ func (r *run) reach(h *hand, j *journal, pl *plan) error {
 	if err != nil {
 		return err
 	}
-	switch err := r.moveClone(h, j.Goal, next); {
+	r.later.start(func() error { return r.st.keep("delivered.next", next, j.Goal.Record.Format) })
+	if last := j.Goal.Last; last != nil {
+		r.later.start(func() error { return r.st.saveLast(*last) })
+	}
+	switch err := errors.Join(r.moveClone(h, j.Goal, next), r.later.wait()); {
 	case h.replay && errors.Is(err, clone.ErrMoved):
 		pending = true // the user went on meanwhile; the pull that begins now aims anew
 	case err != nil:
@@ -47,16 +51,11 @@ func (r *run) reach(h *hand, j *journal, pl *plan) error {
 	rec.Pending = pending
 	rec.Head = plumbing.OID(j.Goal.Commit)
 	rec.Stamp, rec.Inode, rec.Past = r.clock(), inodeOf(r.folder), r.st.rec.Past
-	if err := r.do("delivered", func() error { return r.promote(j, next, rec.Format) }); err != nil {
+	if err := r.do("delivered", func() error { return r.promote(j) }); err != nil {
 		return err
 	}
 	if j.Goal.Undoes != "" {
 		if err := r.st.markUndone(j.Goal.Undoes); err != nil {
-			return err
-		}
-	}
-	if j.Goal.Last != nil {
-		if err := r.st.saveLast(*j.Goal.Last); err != nil {
 			return err
 		}
 	}
@@ -118,15 +117,12 @@ func (r *run) twoFacts(pl *plan) (prev, next delivered, err error) {
 }
 
 // promote makes the new facts count, and puts the old ones to the backup.
-func (r *run) promote(j *journal, next delivered, format string) error {
+func (r *run) promote(j *journal) error {
 	old := r.st.file(filepath.Join("backups", j.ID+".delivered"))
 	if exists(r.st.file("delivered")) && !exists(old) {
 		if err := copyFile(r.st.file("delivered"), old); err != nil {
 			return err
 		}
-	}
-	if err := r.st.keep("delivered.next", next, format); err != nil {
-		return err
 	}
 	return os.Rename(r.st.file("delivered.next"), r.st.file("delivered"))
 }
@@ -160,7 +156,7 @@ func (r *run) moveClone(h *hand, g *goal, next delivered) error {
 		return r.do("clone", func() error { return r.buildClone(g, index) })
 	}
 	for end := time.Now().Add(r.p.patience()); ; time.Sleep(100 * time.Millisecond) {
-		err := r.do("clone", func() error { return r.clone.Update(g.Move.update(index)) })
+		err := r.do("clone", func() error { return r.clone.Update(g.Move.update(index, r.last.start)) })
 		if errors.Is(err, clone.ErrLocked) && time.Now().Before(end) {
 			continue
 		}
@@ -168,10 +164,11 @@ func (r *run) moveClone(h *hand, g *goal, next delivered) error {
 	}
 }
 
-func (m move) update(index []plumbing.IndexEntry) clone.Update {
+func (m move) update(index []plumbing.IndexEntry, later func(func() error)) clone.Update {
 	return clone.Update{
 		Branch: m.Branch, Was: m.Was, Switch: m.Switch, Old: m.Old, New: m.New, Tracking: m.Tracking, Tags: m.Tags,
 		Shallow: m.Shallow, Packs: m.Packs, Index: index, Message: m.Message, Partial: m.Partial,
+		Later: later,
 	}
 }
 

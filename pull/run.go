@@ -31,6 +31,8 @@ type run struct {
 	old     *store // of the folder that is set aside for a fresh pull
 	repo    *plumbing.Repo
 	objects *plumbing.Objects // of repo, once something was fetched
+	later   tasks             // what has to be durable before the next step
+	last    tasks             // and before the journal goes
 	tip     snapshot.Tip
 	snap    snapshot.Snapshot
 	base    plumbing.OID // of a folder that is taken up: what it was delivered last
@@ -88,6 +90,8 @@ func (r *run) open() error {
 }
 
 func (r *run) end() {
+	r.later.wait()
+	r.last.wait()
 	if r.line != nil {
 		r.line.Close()
 	}
@@ -122,8 +126,12 @@ func (r *run) fetch(ctx context.Context, repo *plumbing.Repo, depth int, have pl
 		return err
 	}
 	r.objects = objects
+	var later func(func() error)
+	if have == "" {
+		later = r.later.start // no ref names it before that is over
+	}
 	snap, err := r.p.source().Fetch(ctx, repo, snapshot.Ask{
-		URL: r.ask.address(), Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have, Line: r.line, Objects: objects,
+		URL: r.ask.address(), Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have, Line: r.line, Objects: objects, Later: later,
 		Progress: r.progress(),
 	})
 	r.snap, r.tip = snap, snap.Tip

@@ -3,9 +3,7 @@ package pull
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/daypass-dev/daypass/internal/clone"
@@ -146,7 +144,12 @@ func (r *run) fetchInto(ctx context.Context) error {
 	if r.ask.DryRun {
 		return nil
 	}
-	return r.repo.WriteRef(snapshotRef(r.snap.Commit), r.snap.Commit, "")
+	repo, commit := r.repo, r.snap.Commit
+	if err := r.later.wait(); err != nil { // the pack, where this is the first
+		return err
+	}
+	r.later.start(func() error { return repo.WriteRef(snapshotRef(commit), commit, "") })
+	return nil
 }
 
 // openRepo opens our repository, which sees the folder's own objects.
@@ -282,6 +285,13 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 		before := r.st.rec
 		m.Record, m.Move, m.Commit, m.Staged = &before, &g.Move, g.Commit, r.staged(pl)
 	}
+	if g != nil {
+		if err := r.p.change("delivered"); err != nil {
+			return false, err
+		}
+		next := pl.next()
+		r.later.start(func() error { return r.st.keep("delivered.next", next, g.Record.Format) })
+	}
 	if err := r.do("backup", func() error { return r.backup(ctx, pl, m) }); err != nil {
 		return false, err
 	}
@@ -291,9 +301,6 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 		last := r.rep
 		last.Diff = ""
 		g.Last = &last
-		if err := r.do("delivered", func() error { return r.st.keep("delivered.next", pl.next(), g.Record.Format) }); err != nil {
-			return false, err
-		}
 	}
 	if err := r.do("journal", func() error { return r.st.write(j) }); err != nil {
 		return false, err
@@ -339,10 +346,9 @@ func (r *run) carryOut(ctx context.Context, j *journal, pl *plan) error {
 	}
 	if !j.Writing {
 		if err := h.stage(j.Ops); err != nil {
-			return errors.Join(err, r.abandon(j))
+			return errors.Join(err, r.later.wait(), r.abandon(j))
 		}
-		j.Writing = true
-		if err := r.do("journal", func() error { return r.st.write(j) }); err != nil {
+		if err := r.do("journal", func() error { return r.st.begin(j, &r.later) }); err != nil {
 			return err
 		}
 	}
@@ -357,10 +363,13 @@ func (r *run) carryOut(ctx context.Context, j *journal, pl *plan) error {
 			return err
 		}
 	}
+	if err := errors.Join(r.later.wait(), r.last.wait()); err != nil {
+		return err
+	}
 	return r.do("journal gone", func() error { return os.Remove(r.st.file(journalFile)) })
 }
 
-// settle makes names durable before our state says so.
+// settle begins to make names durable, which ends before our state says so.
 func (h *hand) settle(ops []op) error {
 	if len(ops) > fewFiles {
 		return syncDisk(h.r.folder)
@@ -381,11 +390,7 @@ func (h *hand) settle(ops []op) error {
 			if err != nil {
 				return err
 			}
-			err = f.Sync()
-			f.Close()
-			if err != nil {
-				return fmt.Errorf("%s: %w", filepath.Join(h.r.folder, dir), err)
-			}
+			h.r.later.sync(f)
 		}
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/plumbing"
@@ -25,15 +27,24 @@ func final(err error) bool {
 type arrival struct {
 	lacks  bool // in the end: whether something on the way to what was here was left out
 	commit plumbing.OID
-	whole  chan error // whether it leads to what was here; nil: nothing to lead to
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	err    error
 }
 
-// wait waits for what was found out beside.
+// beside does something while the trees are read.
+func (a *arrival) beside(f func() error) {
+	a.group.Go(func() {
+		err := f()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.err = errors.Join(a.err, err)
+	})
+}
+
 func (a *arrival) wait() error {
-	if a.whole == nil {
-		return nil
-	}
-	return <-a.whole
+	a.group.Wait()
+	return a.err
 }
 
 // byLine fetches a tip on the line that is open. Any error but a final one means that
@@ -66,8 +77,10 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 	}
 	ctx2, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd := f.repo.CommandWith(ctx2, nil, args...)
+	// What it would make durable step by step is made so in one go.
+	cmd := f.repo.CommandWith(ctx2, [][2]string{{"core.fsync", "none"}}, args...)
 	cmd.Stdin = pack
+	before := packFiles(f.repo)
 	text, err := f.watched(cmd, f.line.said, cancel)
 	if err != nil {
 		sweep(f.repo)
@@ -78,11 +91,58 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 	}
 	f.came.commit = t.Commit
 	if len(w.haves) > 0 {
-		f.came.whole = make(chan error, 1)
-		go func() { f.came.whole <- f.connected(ctx, t.Commit) }()
+		f.came.beside(func() error { return f.connected(ctx, t.Commit) })
+	}
+	flush := func() error { return flushed(f.repo, before) }
+	if f.later != nil {
+		f.later(flush)
+	} else {
+		f.came.beside(flush)
 	}
 	os.Remove(f.ends())
 	return f.repo.AddShallow(cut...)
+}
+
+// packFiles names all that is in a repository's folder of packs.
+func packFiles(repo *plumbing.Repo) map[string]bool {
+	entries, _ := os.ReadDir(filepath.Join(repo.Dir(), "objects/pack"))
+	out := map[string]bool{}
+	for _, e := range entries {
+		out[e.Name()] = true
+	}
+	return out
+}
+
+// flushed makes the packs durable that were not there before, and their names. Nothing
+// counts on one without the other.
+func flushed(repo *plumbing.Repo, before map[string]bool) error {
+	dir := filepath.Join(repo.Dir(), "objects/pack")
+	names := []string{dir}
+	for name := range packFiles(repo) {
+		if !before[name] {
+			names = append(names, filepath.Join(dir, name))
+		}
+	}
+	errs := make([]error, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() { errs[i] = flushFile(name) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// flushFile believes file systems that cannot say.
+func flushFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
 }
 
 // ends is a file that says where histories end while a pack is looked through.

@@ -61,10 +61,11 @@ type Ask struct {
 	Depth      int    // how many commits of history; 0: all
 	Path       string // only what lies below is to be delivered; the tree stays whole
 	Submodules bool
-	Line       *Line             // of [Git.Call], still open; nil: another conversation is begun
-	Objects    *plumbing.Objects // the repository's, open; nil: this fetch opens them for itself
-	Have       plumbing.OID      // a commit that the repository or its alternates hold, such as the last one delivered; "" for none
-	Progress   func(Progress)    // may be nil; called from one goroutine at a time
+	Later      func(func() error) // runs what may end after the fetch: making it durable; nil: it is waited for
+	Line       *Line              // of [Git.Call], still open; nil: another conversation is begun
+	Objects    *plumbing.Objects  // the repository's, open; nil: this fetch opens them for itself
+	Have       plumbing.OID       // a commit that the repository or its alternates hold, such as the last one delivered; "" for none
+	Progress   func(Progress)     // may be nil; called from one goroutine at a time
 }
 
 // Progress is how far a fetch is.

@@ -59,7 +59,7 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 	if err := objects.Warm(); err != nil { // while git waits for the source
 		return Snapshot{}, err
 	}
-	f := fetch{g: g, repo: repo, at: at, first: a.Have == "", depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}}
+	f := fetch{g: g, repo: repo, at: at, first: a.Have == "", depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}, later: a.Later}
 	if err := f.all(ctx, a.Tip); err != nil {
 		return Snapshot{}, err
 	}
@@ -150,7 +150,8 @@ type fetch struct {
 	line     *Line  // open to the source; nil: none
 	objects  *plumbing.Objects
 	came     *arrival // by the line
-	first    bool     // nothing was ever fetched here
+	later    func(func() error)
+	first    bool // nothing was ever fetched here
 }
 
 // tip fetches a commit by its id; where the source gives commits by ref only, or no

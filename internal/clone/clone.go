@@ -42,6 +42,8 @@ type Clone struct {
 	// ended is when a daypass began that died at work here, and whose lock was taken
 	// over: what else it held is dead too.
 	ended time.Time
+	// arriving tells when objects that were brought are on the disk; nil: nothing is.
+	arriving <-chan error
 }
 
 // Head is where HEAD points to.
@@ -88,6 +90,9 @@ type Update struct {
 	Packs []string
 	// Index is the whole new index; nil leaves the index as it is.
 	Index []plumbing.IndexEntry
+	// Later runs what may end after the update: making its new names durable. nil: it
+	// is waited for.
+	Later func(func() error)
 	// Message is what the reflogs say, one line: "daypass: pull".
 	Message string
 	// Partial says that some blobs were left out: origin becomes a promisor

@@ -134,11 +134,14 @@ func (d *disk) replace(name, temporary string, data []byte) error {
 // is to replace heals by itself: the next pull writes the remote's branches whatever they
 // hold, and git only warns of a broken one.
 func (d *disk) flush(file, name string) error {
-	if d.later || name == "ORIG_HEAD" || strings.HasPrefix(name, "refs/remotes/") {
+	if d.later || heals(name) {
 		return nil
 	}
 	return d.sync(file)
 }
+
+// heals reports whether it is no harm when a power cut spoils a file.
+func heals(name string) bool { return name == "ORIG_HEAD" || strings.HasPrefix(name, "refs/remotes/") }
 
 // settle sees to it that all these are on the disk, at once: file systems write several
 // for the price of one.

@@ -39,7 +39,11 @@ func (c *Clone) install(paths []string) error {
 	if c.common.later {
 		return nil
 	}
-	return c.common.settle(append(slices.Collect(maps.Keys(touched)), "objects")...)
+	folders := append(slices.Collect(maps.Keys(touched)), "objects")
+	arriving := make(chan error, 1)
+	c.arriving = arriving
+	go func() { arriving <- c.common.settle(folders...) }()
+	return nil
 }
 
 // parts names the files that come with a path, in order, and the folder they go to.

@@ -31,6 +31,11 @@ func (c *Clone) update(u Update) error {
 	if _, err := c.start(u); err != nil {
 		return err
 	}
+	index, err := c.prepareIndex(u.Index)
+	if err != nil {
+		return err
+	}
+	defer index.drop()
 	if err := c.install(u.Packs); err != nil {
 		return err
 	}
@@ -52,17 +57,38 @@ func (c *Clone) update(u Update) error {
 	if err := c.moveHead(u); err != nil {
 		return err
 	}
-	if u.Index != nil {
-		if err := c.writeIndex(u.Index); err != nil {
-			return err
-		}
+	if err := c.arrived(); err != nil {
+		return err
 	}
-	if u.Branch != "" {
-		if err := c.common.settle(path.Dir(u.Branch)); err != nil {
-			return err
-		}
+	if err := index.commit(); err != nil {
+		return err
 	}
-	return c.git.settle(".")
+	if u.Later != nil {
+		u.Later(func() error { return c.settle(u) })
+		return nil
+	}
+	return c.settle(u)
+}
+
+// settle sees to it that the new names are on the disk.
+func (c *Clone) settle(u Update) error {
+	switch {
+	case u.Branch == "":
+		return c.git.settle(".")
+	case c.git == c.common:
+		return c.git.settle(path.Dir(u.Branch), ".")
+	}
+	return errors.Join(c.common.settle(path.Dir(u.Branch)), c.git.settle("."))
+}
+
+// arrived waits until objects that were brought are on the disk.
+func (c *Clone) arrived() error {
+	if c.arriving == nil {
+		return nil
+	}
+	err := <-c.arriving
+	c.arriving = nil
+	return err
 }
 
 // check refuses what no clone could take.
@@ -205,6 +231,9 @@ func (c *Clone) moveHead(u Update) error {
 	if on || u.Branch != "" && !u.Switch || at == (place{oid: u.New}) && u.Branch == "" {
 		return nil
 	}
+	if err := c.arrived(); err != nil {
+		return err
+	}
 	return commit()
 }
 
@@ -242,6 +271,11 @@ func (c *Clone) move(name string, new plumbing.OID, message string, expect func(
 	}
 	if old == new {
 		return nil
+	}
+	if !heals(last) { // what it will name becomes durable in the meantime
+		if err := errors.Join(d.flush(last+".lock", last), c.arrived()); err != nil {
+			return err
+		}
 	}
 	if err := c.note(last, old, new, message, false); err != nil {
 		return err

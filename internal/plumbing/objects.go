@@ -23,6 +23,9 @@ type Objects struct {
 	ctx   context.Context
 	open  map[verb]*batch // by what it answers; the one for "" answers all
 	plain bool            // git is too old for that one
+	// The tree that was walked last, since it is wanted twice, and its files.
+	walked OID
+	files  []File
 }
 
 // A verb is what is asked of an object (git-cat-file(1), --batch-command).

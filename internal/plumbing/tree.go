@@ -84,6 +84,9 @@ func (o *Objects) Files(tree OID) ([]File, error) { return o.FilesUpTo(tree, Max
 
 // FilesUpTo is [Objects.Files] with another bound.
 func (o *Objects) FilesUpTo(tree OID, limit int) ([]File, error) {
+	if o.walked == tree && tree != "" && len(o.files) <= limit {
+		return slices.Clone(o.files), nil
+	}
 	w := walk{o: o, limit: limit}
 	if err := w.all("", tree, 0); err != nil {
 		return nil, err
@@ -91,7 +94,8 @@ func (o *Objects) FilesUpTo(tree OID, limit int) ([]File, error) {
 	if !slices.IsSortedFunc(w.files, byPath) {
 		slices.SortStableFunc(w.files, byPath)
 	}
-	return w.files, nil
+	o.walked, o.files = tree, w.files
+	return slices.Clone(w.files), nil
 }
 
 func byPath(a, b File) int { return strings.Compare(a.Path, b.Path) }
