@@ -216,29 +216,29 @@ func (p *Puller) State(folder string) (State, bool, error) {
 	return s, true, nil
 }
 
-// kept finds one file of a backup.
+// kept finds one file of a backup, which may be of a folder that was here before.
 func (r *run) kept(ctx context.Context, id, file string) (touch, error) {
-	m, err := r.st.manifest(id)
-	for _, old := range r.p.past(r.st) {
-		if err == nil {
-			break
+	problem := problemNoBackup(r.folder, id)
+	for i, st := range append([]*store{r.st}, r.p.past(r.st)...) {
+		m, err := st.manifest(id)
+		if ignoreMissing(err) != nil {
+			return touch{}, err
 		}
-		if m, err = old.manifest(id); err == nil {
-			r.repo = r.repo.With(filepath.Join(old.repo(), "objects"))
+		if err != nil {
+			continue
 		}
+		for _, c := range append(slices.Clone(m.Touches), m.Staged...) {
+			if c.Path == file && c.Before != (merge.Entry{}) {
+				if i == 0 {
+					return c, r.fromDisk(ctx, m, c)
+				}
+				r.repo = r.repo.With(filepath.Join(st.repo(), "objects"))
+				return c, nil
+			}
+		}
+		problem = problemNoFile(file, "the backup "+id)
 	}
-	if err != nil {
-		if ignoreMissing(err) == nil {
-			err = problemNoBackup(r.folder, id)
-		}
-		return touch{}, err
-	}
-	for _, c := range append(slices.Clone(m.Touches), m.Staged...) {
-		if c.Path == file && c.Before != (merge.Entry{}) {
-			return c, r.fromDisk(ctx, m, c)
-		}
-	}
-	return touch{}, problemNoFile(file, "the backup "+id)
+	return touch{}, problem
 }
 
 // Recover writes a file of a backup to a writer.

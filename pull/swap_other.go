@@ -1,0 +1,11 @@
+//go:build !linux
+
+package pull
+
+import (
+	"errors"
+	"os"
+)
+
+// exchange is not known here: a file is renamed over the other.
+func exchange(*os.Root, string, string) error { return errors.ErrUnsupported }
