@@ -38,7 +38,9 @@ func (h *hand) stage(ops []op) error {
 			return err
 		}
 		if err := h.stageOne(o, few); err != nil && !errors.Is(err, errBlocked) {
-			return err
+			if err := h.refused(o, err); err != nil {
+				return err
+			}
 		}
 	}
 	if few {
@@ -124,7 +126,7 @@ func (h *hand) carry(ops []op) error {
 		if err := h.r.p.change(ops[i].Do + " " + ops[i].Path); err != nil {
 			return err
 		}
-		if err := h.one(&ops[i]); err != nil {
+		if err := h.refused(&ops[i], h.one(&ops[i])); err != nil {
 			return err
 		}
 	}
@@ -132,6 +134,13 @@ func (h *hand) carry(ops []op) error {
 }
 
 func (h *hand) one(o *op) error {
+	switch {
+	case o.denied:
+		return nil
+	case o.Do == opLeave:
+		o.late, o.denied = true, true
+		return nil
+	}
 	switch o.Do {
 	case opPut:
 		return h.put(o)

@@ -32,7 +32,8 @@ type op struct {
 	Made string      `json:"made,omitempty"` // first folder that had to be made for it
 	Perm uint32      `json:"perm,omitempty"` // what New had when it was there before; 0: not known
 
-	late bool // could not be done: the user was faster
+	late   bool // could not be done: the user was faster
+	denied bool // or the system refused it
 }
 
 // journal is what a pull is about to do. It is there from before the first change

@@ -67,6 +67,9 @@ func (pl *plan) touches() ([]touch, error) {
 		return t, pl.err
 	}
 	for _, o := range pl.ops {
+		if o.Do == opLeave {
+			continue
+		}
 		if o.Do == opMove {
 			if err := touchMove(pl.t, o, at); err != nil {
 				return nil, err

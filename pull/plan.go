@@ -29,6 +29,7 @@ type plan struct {
 	after  delivered              // what counts as delivered then; nil: theirs
 	head   map[string]merge.Entry // HEAD's files, for staged
 	kept   map[string]bool        // blobs of the snapshots, for has
+	shut   map[string]bool        // may not be read
 	perms  map[string]uint32      // what was there before had, where it comes back
 	dirs   dirs                   // the same of folders
 	err    error                  // of looking at the disk
@@ -37,7 +38,7 @@ type plan struct {
 func (r *run) newPlan(t *tree, o *plumbing.Objects, base delivered, theirs map[string]merge.Entry) *plan {
 	return &plan{
 		r: r, t: t, o: o, base: base, theirs: theirs, disk: map[string]merge.Entry{}, infos: map[string]fs.FileInfo{},
-		seen: map[string]plumbing.Stat{}, merged: map[string][]byte{},
+		seen: map[string]plumbing.Stat{}, merged: map[string][]byte{}, shut: map[string]bool{},
 	}
 }
 
@@ -88,6 +89,10 @@ func (pl *plan) ours(path string) merge.Entry {
 		return e
 	}
 	e, fi, err := pl.look(path)
+	if shut(err) {
+		pl.shut[path], pl.disk[path] = true, pl.base[path].Entry
+		return pl.disk[path]
+	}
 	if err != nil {
 		pl.err = errors.Join(pl.err, err)
 		return merge.Entry{}
@@ -168,6 +173,10 @@ func (pl *plan) note(c Change) { pl.notes = append(pl.notes, c) }
 
 // step turns one step of a plan into ops, and into what is told of it.
 func (pl *plan) step(s merge.Step) error {
+	if pl.closed(s) {
+		pl.leave(s.Path)
+		return nil
+	}
 	c := Change{Path: s.Path, From: s.From, Kind: kindOf(s.Path, s.Theirs)}
 	switch s.Do {
 	case merge.Take:

@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,8 +78,8 @@ func problemFull(folder string, err error) error {
 
 func problemWrite(folder string, err error) error {
 	return &daypass.Problem{
-		Code: "DP-337", What: "cannot write in " + folder, Why: reason(err),
-		Next: "See that you may write there, and try again: what was begun is then finished.", Err: err,
+		Code: "DP-337", What: "cannot write in " + folder, Why: placeOf(folder, err) + ": " + reason(err),
+		Next: "See that you may read and write that, and try again: what was begun is then finished.", Err: err,
 	}
 }
 
@@ -124,6 +125,14 @@ func problemHead(folder string, err error) error {
 	}
 }
 
+func problemUnforeseen(folder string, err error) error {
+	return &daypass.Problem{
+		Code: "DP-355", What: "the pull into " + folder + " was not finished", Why: err.Error(),
+		Next: "Try again. If it says the same, pull with --backup: what is in the folder is set aside, whole, and the content comes fresh.",
+		Who:  "Whoever looks after this machine can tell more from this message.", Err: err,
+	}
+}
+
 // reason says an error without the paths that are in front of it.
 func reason(err error) string {
 	var path *fs.PathError
@@ -143,6 +152,8 @@ func tell(folder string, err error) error {
 		return problemFull(folder, err)
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
 		return problemWrite(folder, err)
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return err
 	}
-	return err
+	return problemUnforeseen(folder, err)
 }

@@ -21,7 +21,8 @@ type run struct {
 	source  string // ask.URL as it may be kept and shown
 	began   time.Time
 	staging []plumbing.IndexEntry // git's index, as this round saw it
-	lock    *lock
+	lock    *lock          // of the folder
+	inner   *lock          // of the state, which a copy of the folder may have too; nil: none
 	early   <-chan look    // the source's answer to the first question
 	line    *snapshot.Line // on which it came
 	clone   *clone.Clone   // nil: the folder has no repository
@@ -51,11 +52,15 @@ func (p *Puller) begin(ctx context.Context, folder, root string) (*run, error) {
 		return nil, tell(p.Home, err)
 	}
 	if r.lock, err = p.acquire(ctx, file, real); err != nil {
-		return nil, err
+		return nil, tell(p.Home, err)
 	}
 	if err := r.open(); err != nil {
 		r.end()
 		return nil, err
+	}
+	if err := r.lockState(ctx); err != nil {
+		r.end()
+		return nil, tell(p.Home, err)
 	}
 	if err := r.recover(ctx); err != nil {
 		r.end()
@@ -101,7 +106,34 @@ func (r *run) end() {
 	if r.clone != nil {
 		r.clone.Close()
 	}
+	if r.inner != nil {
+		r.inner.release()
+	}
 	r.lock.release()
+}
+
+// lockState waits for who works with this state in another folder. What that one
+// found out by then may be another's state.
+func (r *run) lockState(ctx context.Context) (err error) {
+	if r.st == nil {
+		return nil
+	}
+	if r.inner, err = r.p.acquire(ctx, r.st.file("lock"), r.folder); err != nil || !r.inner.waited {
+		return err
+	}
+	id := r.st.id
+	if r.clone != nil {
+		r.clone.Close()
+		r.clone = nil
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	if r.st == nil || r.st.id != id {
+		r.inner.release()
+		r.inner = nil
+	}
+	return nil
 }
 
 func (r *run) event(phase Phase, text string) {

@@ -338,7 +338,9 @@ func (r *run) bring(ctx context.Context, want map[string]merge.Entry, perms map[
 			pl.note(Change{Path: path, What: Restored})
 			continue
 		}
-		if have := pl.ours(path); have != want[path] {
+		if have := pl.ours(path); pl.shut[path] {
+			pl.leave(path)
+		} else if have != want[path] {
 			pl.put(path, have, want[path])
 			pl.note(Change{Path: path, What: Restored, Backup: have != merge.Entry{}})
 		}

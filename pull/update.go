@@ -310,7 +310,7 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 		return false, err
 	}
 	r.prune()
-	return r.st.rec.Pending, nil
+	return tooLate(j.Ops), nil
 }
 
 // claim writes our name into the folder's repository, and where it is into ours.
@@ -358,6 +358,7 @@ func (r *run) carryOut(ctx context.Context, j *journal, pl *plan) error {
 	if err := h.settle(j.Ops); err != nil {
 		return err
 	}
+	r.tellShut(j.Ops)
 	if j.Goal != nil {
 		if err := r.reach(h, j, pl); err != nil {
 			return err
@@ -387,6 +388,9 @@ func (h *hand) settle(ops []op) error {
 				continue
 			}
 			f, err := d.Open(".")
+			if shut(err) {
+				continue // we change nothing there
+			}
 			if err != nil {
 				return err
 			}
