@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -156,8 +157,12 @@ func (a *app) pull(c *cobra.Command, args []string, o pullOptions) error {
 	return a.runPull(ctx, p, ask, o)
 }
 
+// pullGC lets a pull's memory grow before any of it is collected: most are over by then.
+const pullGC = 300
+
 // runPull pulls, shows progress and says what came of it.
 func (a *app) runPull(ctx context.Context, p *pull.Puller, ask pull.Ask, o pullOptions) error {
+	debug.SetGCPercent(pullGC)
 	s := a.screen(o.asJSON)
 	s.rich = s.rich && !o.plain
 	bar := a.newProgress(s, o.quiet)
