@@ -44,7 +44,7 @@ func (r *run) sameSource() error {
 // takeOver gives our repository what the folder's has, by hard links: from here on
 // neither a removed .git nor a git gc there takes anything away. It returns the
 // folder's commit.
-func (r *run) takeOver() (plumbing.OID, error) {
+func (r *run) takeOver(ctx context.Context) (plumbing.OID, error) {
 	files, err := objectFiles(filepath.Dir(r.clone.Objects()))
 	if err != nil {
 		return "", err
@@ -68,7 +68,10 @@ func (r *run) takeOver() (plumbing.OID, error) {
 		}
 	}
 	head, err := r.clone.Head()
-	return head.Commit, err
+	if err != nil {
+		return "", err
+	}
+	return head.Commit, r.borrow(ctx, head.Commit)
 }
 
 // linkObject brings a loose object, or a pack with its index, to a repository. The
@@ -83,6 +86,8 @@ func linkObject(from, to string) error {
 			return nil // its download was cut short
 		}
 		pairs = append(pairs, [2]string{stem + ".idx", strings.TrimSuffix(to, ".pack") + ".idx"})
+	} else if !soundLoose(from) {
+		return nil
 	}
 	for _, p := range pairs {
 		if exists(p[1]) {
@@ -106,10 +111,13 @@ func linkObject(from, to string) error {
 // pulled into.
 func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (delivered, error) {
 	r.st.rec.Disk = r.traitsHere()
-	if r.clone == nil {
-		return delivered{}, nil
+	commit, err := r.seen, error(nil)
+	if r.clone != nil {
+		if head, err := r.clone.Head(); err != nil || r.cut(head.Commit) {
+			return nil, errors.Join(err, errHistory)
+		}
+		commit, err = r.lastDelivered(ctx)
 	}
-	commit, err := r.lastDelivered(ctx)
 	if err != nil || commit == "" {
 		return delivered{}, err
 	}
@@ -118,7 +126,7 @@ func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (delivered, error)
 		return delivered{}, nil // shallow, or broken: what is on the disk counts
 	}
 	files, err := o.Files(c.Tree)
-	if errors.Is(err, plumbing.ErrMissing) {
+	if damaged(err) {
 		return delivered{}, nil
 	}
 	if err != nil {
@@ -126,7 +134,10 @@ func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (delivered, error)
 	}
 	r.base = commit
 	r.rep.Old = string(commit)
-	skip := r.skipped()
+	skip := map[string]bool{}
+	if r.clone != nil {
+		skip = r.skipped()
+	}
 	base := delivered{}
 	for _, f := range files {
 		if f.Mode != plumbing.Gitlink && !skip[f.Path] {

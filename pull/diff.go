@@ -87,6 +87,9 @@ func (r *run) tellNotes() {
 	}
 	if r.broken {
 		r.rep.Notes = append(r.rep.Notes, "The folder's .git was damaged. It was set aside, and a new one was made.")
+		if r.hurt != "" {
+			r.rep.Notes = append(r.rep.Notes, "What you had committed there is kept in "+r.hurt+".")
+		}
 	}
 }
 

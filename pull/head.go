@@ -27,6 +27,9 @@ func (r *run) aim(ctx context.Context, pl *plan) (*goal, error) {
 		if r.broken {
 			g.Move.Broken = r.st.file("kept/git-" + r.p.Now().Format("20060102-150405"))
 		}
+		if r.hurt != "" {
+			g.Move.Broken, g.Move.Hurt = r.hurt, true
+		}
 	} else if g.Move, err = r.headMove(ctx, pl); err != nil {
 		return nil, err
 	}
@@ -51,8 +54,11 @@ func (r *run) headMove(ctx context.Context, pl *plan) (move, error) {
 	if own, err := r.ownCommits(ctx, head.Commit); err != nil {
 		return move{}, err
 	} else if own {
+		if !r.sound(ctx, head.Commit) {
+			return move{}, errors.Join(errHistory, ctx.Err())
+		}
 		if err := r.joinHead(ctx, pl, head, &m); err != nil {
-			return move{}, err
+			return move{}, errors.Join(errHistory, err)
 		}
 	}
 	if err := r.branch(ctx, head, &m); err != nil {
@@ -147,7 +153,7 @@ func (r *run) joinHead(ctx context.Context, pl *plan, head clone.Head, m *move) 
 	defer im.Close()
 	for _, oid := range slices.Sorted(maps.Keys(j.blobs)) {
 		if _, err := im.Blob(int64(len(j.blobs[oid])), bytes.NewReader(j.blobs[oid])); err != nil {
-			return err
+			return errors.Join(err, im.Close())
 		}
 	}
 	who := plumbing.Who{Name: "daypass", Email: "daypass@localhost", When: r.p.Now()}
@@ -156,7 +162,7 @@ func (r *run) joinHead(ctx context.Context, pl *plan, head clone.Head, m *move) 
 		Message: fmt.Sprintf("Merge %s of %s\n", r.tip.Name, r.source),
 	})
 	if err != nil {
-		return err
+		return errors.Join(err, im.Close())
 	}
 	if err := im.Close(); err != nil {
 		return err

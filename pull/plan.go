@@ -242,6 +242,11 @@ func (pl *plan) merge(s merge.Step, c Change) error {
 		return nil
 	}
 	base, err := pl.blob(s.Base.OID)
+	if errors.Is(err, plumbing.ErrMissing) {
+		c.What = Kept // what both began with is nowhere any more
+		pl.note(c)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

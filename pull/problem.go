@@ -142,13 +142,19 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// full reports whether a disk is, or a share of it, as the system or git says it.
+func full(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		strings.Contains(err.Error(), "No space left on device") || strings.Contains(err.Error(), "isk quota exceeded")
+}
+
 // tell gives a failure of the disk its message; others stay as they are.
 func tell(folder string, err error) error {
 	var problem *daypass.Problem
 	switch {
 	case err == nil || errors.As(err, &problem):
 		return err
-	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), "No space left on device") || strings.Contains(err.Error(), "isk quota exceeded"):
+	case full(err):
 		return problemFull(folder, err)
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
 		return problemWrite(folder, err)

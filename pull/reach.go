@@ -17,6 +17,7 @@ type move struct {
 	None     bool                    `json:"none,omitempty"` // the repository stays as it is
 	Build    bool                    `json:"build,omitempty"`
 	Broken   string                  `json:"broken,omitempty"` // where what was at .git goes first
+	Hurt     bool                    `json:"hurt,omitempty"`   // even if it can be opened
 	Branch   string                  `json:"branch,omitempty"`
 	Was      clone.Head              `json:"was,omitzero"`
 	Switch   bool                    `json:"switch,omitempty"`
@@ -176,7 +177,9 @@ func (m move) update(index []plumbing.IndexEntry, later func(func() error)) clon
 func (r *run) buildClone(g *goal, index []plumbing.IndexEntry) error {
 	dir := filepath.Join(r.folder, ".git")
 	if g.Move.Broken != "" && exists(dir) {
-		if _, err := clone.Open(r.folder); errors.Is(err, clone.ErrBroken) {
+		_, err := clone.Open(r.folder)
+		gone := exists(g.Move.Broken) || exists(dir+"_"+filepath.Base(g.Move.Broken))
+		if errors.Is(err, clone.ErrBroken) || g.Move.Hurt && !gone {
 			if err := setAway(dir, g.Move.Broken); err != nil {
 				return err
 			}

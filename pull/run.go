@@ -27,6 +27,8 @@ type run struct {
 	line    *snapshot.Line // on which it came
 	clone   *clone.Clone   // nil: the folder has no repository
 	broken  bool           // it has one that is none; it is set aside
+	hurt    string         // where that goes, if it is one whose history is damaged
+	seen    plumbing.OID   // what the source had when that last heard of it
 	st      *store
 	made    bool   // st is new
 	old     *store // of the folder that is set aside for a fresh pull

@@ -28,6 +28,19 @@ func (r *run) update(ctx context.Context) error {
 		r.rep.Same = true
 		return r.relink()
 	}
+	err = r.converge(ctx, base, missing)
+	for step := 0; step < 2 && damaged(err); step++ {
+		if again, other := r.heal(ctx, step); other != nil {
+			return other
+		} else if again {
+			err = r.converge(ctx, base, missing)
+		}
+	}
+	return err
+}
+
+// converge fetches, and joins what came with what the folder has.
+func (r *run) converge(ctx context.Context, base delivered, missing []string) (err error) {
 	if err := r.fetchInto(ctx); err != nil {
 		return err
 	}
@@ -125,7 +138,7 @@ func (r *run) fetchInto(ctx context.Context) error {
 	}
 	have := plumbing.OID(r.st.rec.Commit)
 	if have == "" && r.clone != nil {
-		head, err := r.takeOver()
+		head, err := r.takeOver(ctx)
 		if err != nil {
 			return err
 		}
@@ -137,7 +150,7 @@ func (r *run) fetchInto(ctx context.Context) error {
 		// branches of their own would have nothing in common with it.
 		depth = 0
 	}
-	if err := r.fetch(ctx, r.repo, depth, have); err != nil {
+	if err := r.fetchWhole(ctx, depth, have); err != nil {
 		return err
 	}
 	r.rep.New, r.rep.Branch, r.rep.Pointer = string(r.snap.Commit), r.tip.Name, r.snap.Pointers

@@ -1,0 +1,222 @@
+package pull
+
+import (
+	"bytes"
+	"compress/zlib"
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+)
+
+// errHistory: an object is missing or damaged that a history needs.
+var errHistory = errors.New("a history is damaged")
+
+func damaged(err error) bool {
+	return (errors.Is(err, errHistory) || errors.Is(err, plumbing.ErrMissing) || errors.Is(err, plumbing.ErrObject)) && !full(err)
+}
+
+// heal gets a pull past a history that is damaged: first the folder's own counts as a
+// repository that is broken, and is put aside; then ours, if it is what is damaged. It
+// returns false where there is nothing to be done.
+func (r *run) heal(ctx context.Context, step int) (bool, error) {
+	r.rep.Changes, r.rep.Notes = nil, nil
+	r.later.wait() // what it says is of what is begun anew now
+	if r.line != nil {
+		r.line.Close()
+		r.line = nil
+	}
+	stamp := r.p.Now().Format(idTime)
+	if step == 0 {
+		if r.clone == nil {
+			return true, nil
+		}
+		if err := r.waitForGit(); err != nil {
+			return false, err
+		}
+		r.seen = r.lastSeen()
+		r.clone.Close()
+		r.clone, r.broken, r.hurt = nil, true, r.st.file(filepath.Join("kept", "git-"+stamp))
+		return true, nil
+	}
+	repo, err := r.p.git(r.st)
+	if err != nil {
+		return false, err
+	}
+	if r.ask.DryRun || repo.Command(ctx, "fsck", "--no-dangling", "--no-progress").Run() == nil || ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	return true, r.anew()
+}
+
+// lastSeen is what the source had when the folder last heard of it, by its own notes.
+func (r *run) lastSeen() plumbing.OID {
+	b, ok := strings.CutPrefix(r.tip.Ref, "refs/heads/")
+	if !ok {
+		return ""
+	}
+	oid, _, _ := r.clone.Ref("refs/remotes/origin/" + b)
+	return oid
+}
+
+// fetchWhole fetches. Where the source was told of something that is not all there,
+// what comes does not do: then it is told of nothing, and sends all.
+func (r *run) fetchWhole(ctx context.Context, depth int, have plumbing.OID) error {
+	tip := r.tip
+	first := r.fetch(ctx, r.repo, depth, have)
+	if first == nil {
+		return nil
+	}
+	r.tip = tip
+	if have == "" || ctx.Err() != nil || !suspicious(first) || r.complete(ctx, have) && r.repo.Command(ctx, "fsck", "--no-dangling", "--no-progress").Run() == nil {
+		return first
+	}
+	r.later.wait()
+	if err := r.forgetHistory(ctx); err != nil {
+		return err
+	}
+	if r.line != nil {
+		r.line.Close()
+		r.line = nil
+	}
+	repo, err := r.p.git(r.st)
+	if err != nil {
+		return err
+	}
+	if err := r.fetch(ctx, repo, r.ask.Depth, ""); err != nil {
+		r.tip = tip
+		return errors.Join(err, errHistory)
+	}
+	if err := r.openRepo(); err != nil {
+		return err
+	}
+	r.objects.Close()
+	r.objects, err = r.repo.Objects(ctx)
+	return err
+}
+
+// suspicious reports whether a fetch may have failed for what is here, and not for
+// the source or the way to it.
+func suspicious(err error) bool {
+	var p *daypass.Problem
+	return !errors.As(err, &p) || slices.Contains([]string{"DP-319", "DP-320", "DP-328"}, p.Code)
+}
+
+// forgetHistory makes our repository tell nobody what it has; where objects of it are
+// damaged, it is put aside for a new one.
+func (r *run) forgetHistory(ctx context.Context) error {
+	repo, err := r.p.git(r.st)
+	if err != nil {
+		return err
+	}
+	refs, err := repo.ListRefs("refs/daypass/")
+	if err != nil {
+		return err
+	}
+	for name := range refs {
+		if strings.HasPrefix(name, backupRef("")) {
+			continue
+		}
+		if err := repo.DeleteRef(name); err != nil {
+			return err
+		}
+	}
+	if err := repo.Command(ctx, "fsck", "--no-dangling", "--no-progress").Run(); err != nil && !r.ask.DryRun && ctx.Err() == nil {
+		return r.anew()
+	}
+	return nil
+}
+
+// anew puts our repository aside, and makes an empty one.
+func (r *run) anew() error {
+	if r.objects != nil {
+		r.objects.Close()
+		r.objects = nil
+	}
+	if err := r.st.keepAway("repo.git", r.p.Now()); err != nil {
+		return err
+	}
+	_, err := r.p.Git.Create(r.st.repo(), r.st.rec.Format)
+	return err
+}
+
+// complete reports whether a commit is there with all that it is made of.
+func (r *run) complete(ctx context.Context, commit plumbing.OID) bool {
+	return r.repo.Command(ctx, "rev-list", "--objects", "--quiet", string(commit)).Run() == nil
+}
+
+// sound reports whether what the user has committed since can be followed.
+func (r *run) sound(ctx context.Context, head plumbing.OID) bool {
+	args := []string{"rev-list", "--objects", "--quiet", string(head), "--not", string(r.snap.Commit)}
+	if known := plumbing.OID(r.st.rec.Commit); known != "" {
+		args = append(args, string(known))
+	}
+	if r.base != "" {
+		args = append(args, string(r.base))
+	}
+	return r.repo.Command(ctx, args...).Run() == nil
+}
+
+// cut reports whether a commit's parents are missing, although the folder's repository
+// does not say so.
+func (r *run) cut(head plumbing.OID) bool {
+	ends, err := r.repo.Shallow()
+	if err != nil || !slices.Contains(ends, head) {
+		return false
+	}
+	said, err := r.repo.Borrowed()
+	return err == nil && !slices.Contains(said, head)
+}
+
+// borrow brings what the folder's repository only borrows from others (git clone
+// --shared or --reference) into ours: those may go.
+func (r *run) borrow(ctx context.Context, head plumbing.OID) error {
+	if head == "" || !exists(filepath.Join(r.clone.Objects(), "info", "alternates")) {
+		return nil
+	}
+	ends, err := r.repo.Borrowed()
+	if err == nil && len(ends) > 0 {
+		err = r.repo.AddShallow(ends...)
+	}
+	if err != nil {
+		return err
+	}
+	cmd := r.repo.Command(ctx, "pack-objects", "--revs", "--quiet", "--delta-base-offset", filepath.Join(r.st.repo(), "objects", "pack", "pack"))
+	cmd.Stdin = strings.NewReader(string(head) + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil && strings.Contains(string(out), "No space left") {
+		return errors.Join(err, errors.New(string(bytes.TrimSpace(out))))
+	}
+	return ctx.Err() // what is not there cannot be brought: then it is no base
+}
+
+// soundLoose reports whether a loose object is what its name says: one that a power
+// cut left empty must not get into our repository.
+func soundLoose(file string) bool {
+	want := filepath.Base(filepath.Dir(file)) + filepath.Base(file)
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	in, err := zlib.NewReader(f)
+	if err != nil {
+		return false
+	}
+	sum := sha1.New()
+	if len(want) == 64 {
+		sum = sha256.New()
+	}
+	if _, err := io.Copy(sum, in); err != nil {
+		return false
+	}
+	return hex.EncodeToString(sum.Sum(nil)) == want
+}
