@@ -349,21 +349,29 @@ type landing struct {
 	Ask     bool   // it runs what has changed: only by a person's press
 	Missing string // what the link names and is not there
 	App     string
+	Starts  string // files that run when it is opened, though it is only a notebook
+	Sum     string // of those
+
+	to  Target
+	dir string // of those files
 }
 
 // landing judges where the browser goes after the pull. j.mu is held, or the job is over.
 func (s *Server) landing(j *job) landing {
-	t := j.link.Target
-	l := landing{App: t.App}
+	l := landing{App: j.link.Target.App}
 	if fixed, ok := s.found(j.link); ok {
-		t = fixed
+		l.to = fixed
 	} else {
-		l.Missing = t.File
-		t = j.link.FolderTarget(s.c.Settings)
+		l.Missing = j.link.Target.File
+		l.to = j.link.FolderTarget(s.c.Settings)
 	}
-	l.Href, l.Text = s.c.Base+t.Path, "Open "+opens(t)
-	if t.Runs && j.report.New != "" && !s.agreed(j.request.Folder, j.link.Target, j.report.New) {
+	l.Href, l.Text = s.c.Base+l.to.Path, "Open "+opens(l.to)
+	if l.to.Runs && j.report.New != "" && !s.agreed(j.request.Folder, j.link.Target, j.report.New) {
 		l.Ask = true
+		return l
+	}
+	if b := s.begins(j.link, l.to); !l.to.Runs && len(b.Files) > 0 && s.book.opened(j.request.Folder)[kernelKey(b.Dir)] != b.Sum {
+		l.Ask, l.Starts, l.Sum, l.dir = true, b.shown(), b.Sum, b.Dir
 		return l
 	}
 	kept := keptPlaces(j.report)

@@ -49,6 +49,18 @@ func ReadQuery(raw string) (Values, error) {
 	return v, err
 }
 
+// withoutToken takes Jupyter's own token out of a query: who has it is logged in, and
+// no page, form or address of ours has to pass it on.
+func withoutToken(raw string) string {
+	var out []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		if name, _, _ := strings.Cut(pair, "="); strings.TrimSpace(strings.Map(spaced, unescape(name))) != "token" {
+			out = append(out, pair)
+		}
+	}
+	return strings.Join(out, "&")
+}
+
 // readForm reads the values as they are: names of files may be of any shape.
 func readForm(raw string, most int) (Values, error) {
 	if len(raw) > most {

@@ -294,7 +294,7 @@ func (v *visit) pullPage() error {
 	if j.report.Aside != "" {
 		view.Aside = path.Base(j.report.Aside)
 	}
-	if view.Token, err = v.s.token(boundTo("open", "", "", "", "", "", j.id, "")); err != nil {
+	if view.Token, err = v.s.token(boundTo("open", "", "", "", view.Landing.Sum, "", j.id, "")); err != nil {
 		return err
 	}
 	return v.show(http.StatusOK, "done", view.Sentence, view)
@@ -327,10 +327,16 @@ func (v *visit) open() error {
 	if !j.over() || j.err != nil {
 		return noSuchPull()
 	}
-	if j.report.New != "" {
+	l := v.s.landing(j)
+	switch sum := v.form["file"]; {
+	case sum != l.Sum: // what was shown is not what is there
+		return tooOld()
+	case sum != "":
+		v.s.agree(j.request.Folder, kernelKey(l.dir), sum)
+	case j.report.New != "":
 		v.s.agree(j.request.Folder, j.link.Target.Path, j.report.New)
 	}
-	return v.redirect("../" + j.link.Target.Path)
+	return v.redirect("../" + l.to.Path)
 }
 
 // oldAPI is where nbgitpuller's own page asked for a pull, by a GET.

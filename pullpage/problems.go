@@ -31,6 +31,11 @@ func badSettings(why string, err error) error {
 	return &daypass.Problem{Code: "DP-379", What: "the page cannot start", Why: why, Next: "Run \"daypass doctor\".", Who: "Whoever runs this server can install daypass again.", Err: err}
 }
 
+func badParent(parent string) error {
+	return &daypass.Problem{Code: "DP-363", What: "the folder for course files " + quoted(parent) + " is not right", Why: "it does not lie below what this server shows, or is hidden",
+		Next: "Nothing was changed.", Who: "Whoever runs this server corrects NBGITPULLER_PARENTPATH or DAYPASS_PULL_PARENT: a folder such as courses."}
+}
+
 // quoted shows a text from outside within a sentence.
 func quoted(s string) string {
 	const most = 80

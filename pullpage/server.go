@@ -96,6 +96,12 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, badSettings("the server's root is not an absolute path", nil)
 	}
 	c.Root = filepath.Clean(c.Root)
+	if err := c.Settings.under(c.Root); err != nil && c.Settings.Wrong == nil {
+		c.Settings = WrongSettings(err)
+	}
+	if w := c.Settings.Wrong; w != nil {
+		c.Log.Error("the settings are wrong", "code", w["code"], "what", w["what"], "why", w["why"])
+	}
 	s := &Server{c: c, ctx: ctx, book: book{filepath.Join(c.Settings.State, "reports")}, jobs: map[string]*job{}, spent: map[string]time.Time{}}
 	s.key = make([]byte, sha256.Size)
 	if _, err := io.ReadFull(c.Random, s.key); err != nil {
@@ -192,9 +198,13 @@ func (v *visit) run(h handler) error {
 		return err
 	}
 	v.nonce = nonce
+	if v.s.c.Settings.Wrong != nil {
+		return v.s.c.Settings.wrong()
+	}
 	if err := v.navigated(); err != nil {
 		return err
 	}
+	v.r.URL.RawQuery = withoutToken(v.r.URL.RawQuery)
 	if v.query, err = ReadQuery(v.r.URL.RawQuery); err != nil {
 		return err
 	}

@@ -29,7 +29,8 @@ type Settings struct {
 	// Program is the absolute path of daypass, which the page runs for each pull.
 	Program string `json:"program"`
 	// Parent is the folder below the server's root that all content goes into,
-	// relative to it (NBGITPULLER_PARENTPATH); "" is the root itself.
+	// relative to it (NBGITPULLER_PARENTPATH); "" is the root itself. As with
+	// nbgitpuller it may be absolute: [New] makes it relative.
 	Parent string `json:"parent,omitempty"`
 	// App opens content where a link does not say: "notebook", "lab" or "retro"
 	// (NBGITPULLER_APP); "" is "notebook", as with nbgitpuller.
@@ -49,6 +50,20 @@ type Settings struct {
 	State string `json:"state"`
 	// Version of daypass, for what a student sends to an instructor.
 	Version string `json:"version,omitempty"`
+	// Wrong is what is wrong with the site's settings, a [daypass.Problem] by the names
+	// code, what, why, next and who. The page then tells that, and nothing else counts.
+	Wrong map[string]string `json:"wrong,omitempty"`
+}
+
+// WrongSettings are those of a page that tells nothing but an error.
+func WrongSettings(err error) Settings {
+	p := problemOf(err)
+	return Settings{Wrong: map[string]string{"code": p.Code, "what": p.What, "why": p.Why, "next": p.Next, "who": p.Who}}
+}
+
+func (s Settings) wrong() error {
+	w := s.Wrong
+	return &daypass.Problem{Code: w["code"], What: w["what"], Why: w["why"], Next: w["next"], Who: w["who"]}
 }
 
 // ReadSettings reads what [SettingsVariable] holds. An unknown field is an error:
@@ -59,6 +74,9 @@ func ReadSettings(text string) (Settings, error) {
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
 		return Settings{}, badSettings("its settings are not those of this version", err)
+	}
+	if s.Wrong != nil {
+		return Settings{Wrong: s.Wrong, Version: s.Version}, nil
 	}
 	return s, s.check()
 }
@@ -72,9 +90,27 @@ func (s Settings) check() error {
 	case s.Depth != nil && *s.Depth < 0:
 		return badSettings("the depth is below 0", nil)
 	}
-	if _, err := s.parent(); err != nil {
-		return badSettings("the parent folder "+quoted(s.Parent)+" is not below the server's root", err)
+	if !filepath.IsAbs(s.Parent) {
+		if _, err := s.parent(); err != nil {
+			return badParent(s.Parent)
+		}
 	}
+	return nil
+}
+
+// under makes the parent folder relative to the root that the server shows.
+func (s *Settings) under(root string) error {
+	if !filepath.IsAbs(s.Parent) {
+		return nil
+	}
+	rel, err := filepath.Rel(root, filepath.Clean(s.Parent))
+	if real, e := filepath.EvalSymlinks(root); (err != nil || !filepath.IsLocal(rel)) && e == nil {
+		rel, err = filepath.Rel(real, filepath.Clean(s.Parent))
+	}
+	if err != nil || !filepath.IsLocal(rel) {
+		return badParent(s.Parent)
+	}
+	s.Parent = filepath.ToSlash(rel)
 	return nil
 }
 
@@ -89,7 +125,7 @@ func (s Settings) parent() (string, error) {
 	switch {
 	case p == ".":
 		return "", nil
-	case !filepath.IsLocal(p) || strings.ContainsAny(p, "\\\x00"):
+	case !filepath.IsLocal(p) || strings.ContainsAny(p, "\\\x00") || strings.HasPrefix(p, ".") || strings.Contains(p, "/."):
 		return "", errOutside
 	}
 	return p, nil

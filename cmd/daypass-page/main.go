@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	settings, err := pullpage.ReadSettings(os.Getenv(pullpage.SettingsVariable))
 	if err != nil {
-		return err
+		settings = pullpage.WrongSettings(err) // whoever comes is told
 	}
 	var secret daypass.Secret
 	var l net.Listener
@@ -89,7 +89,28 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		orphaned(ctx, os.Getppid)
+		cancel()
+	}()
 	return pullpage.Serve(ctx, l, s)
+}
+
+// orphaned waits until the process that started this one has ended: a Jupyter server
+// that was killed ends nothing of its own.
+func orphaned(ctx context.Context, parent func() int) {
+	first := parent()
+	every := time.NewTicker(2 * time.Second)
+	defer every.Stop()
+	for parent() == first {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // stateOf tells what is known of a folder. Of a clone that was never pulled into,

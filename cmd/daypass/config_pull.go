@@ -67,12 +67,12 @@ func (f configFile) checkPull(tree *yaml.Node, p pullConfig) error {
 		}
 	}
 	for _, v := range p.Owners {
-		_, rest, named := strings.Cut(v, "://") // https, ssh, http or git: only that
+		scheme, rest, named := strings.Cut(v, "://") // then only that
 		if !named {
-			rest = v
+			scheme, rest = "https", v
 		}
 		host, owner, _ := strings.Cut(rest, "/")
-		if !daypass.CleanHost(host) || strings.ContainsAny(owner, " \\?#") || strings.Contains(owner, "//") {
+		if !slices.Contains([]string{"https", "ssh", "http", "git"}, scheme) || !daypass.CleanHost(host) || strings.ContainsAny(owner, " \\?#") || strings.Contains(owner, "//") {
 			return configProblem(f.path, lines["owners"], "pull.owners", "it lists github.com/ORG, github.com/ORG/NAME or a host", nil)
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -26,6 +27,9 @@ type pageSettings struct {
 	Home    string   `json:"home"`
 	State   string   `json:"state"`
 	Version string   `json:"version,omitempty"`
+	// Wrong is a problem of the settings: the page itself tells it, since a student
+	// would else see that nothing answers.
+	Wrong map[string]string `json:"wrong,omitempty"`
 }
 
 // pageCommand starts daypass-page, which lies beside daypass, for Jupyter
@@ -34,15 +38,23 @@ func (a *app) pageCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "page …", Short: "Serve the pull page, for jupyter-server-proxy", Hidden: true, DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			settings, err := a.pageSettings()
+			dir, err := ownDir()
 			if err != nil {
+				return err
+			}
+			settings, err := a.pageSettings()
+			var p *daypass.Problem
+			switch {
+			case errors.As(err, &p):
+				settings = pageSettings{Wrong: map[string]string{"code": p.Code, "what": p.What, "why": p.Why, "next": p.Next, "who": p.Who}, Version: daypass.Version}
+			case err != nil:
 				return err
 			}
 			text, err := json.Marshal(settings)
 			if err != nil {
 				return err
 			}
-			path := filepath.Join(filepath.Dir(settings.Program), "daypass-page")
+			path := filepath.Join(dir, "daypass-page")
 			env := append(environment(os.Environ(), settingsVariable), settingsVariable+"="+string(text))
 			err = syscall.Exec(path, append([]string{path}, args...), env)
 			return &daypass.Problem{
@@ -77,7 +89,7 @@ func (a *app) pageSettings() (pageSettings, error) {
 		Home: filepath.Join(home, "pulls"), State: filepath.Join(home, "page"), Version: daypass.Version,
 	}
 	out.Parent = first(a.getenv("DAYPASS_PULL_PARENT"), a.getenv("NBGITPULLER_PARENTPATH"), cfg.pull.Parent)
-	if why := parentMistake(out.Parent); why != "" {
+	if why := parentMistake(out.Parent); why != "" && !filepath.IsAbs(out.Parent) { // the page knows the root
 		return out, variableProblem("DAYPASS_PULL_PARENT or NBGITPULLER_PARENTPATH", why)
 	}
 	out.App = a.getenv("DAYPASS_PULL_APP")

@@ -101,7 +101,7 @@ func TestPullConfigMistakes(t *testing.T) {
 		{"no number", "pull: {max_files: -1}\n", "", "pull.max_files in"},
 		{"a protocol", "pull: {protocols: [ext]}\n", "", "pull.protocols in"},
 		{"a host with a path", "pull: {allowed_hosts: [github.com/x]}\n", "", "pull.allowed_hosts in"},
-		{"an owner by URL", "pull: {owners: [\"https://github.com/x\"]}\n", "", "pull.owners in"},
+		{"an owner by URL", "pull: {owners: [\"ftp://github.com/x\"]}\n", "", "pull.owners in"},
 	} {
 		b := newBench(t, fake.Switches{})
 		b.env["DAYPASS_CONFIG"] = filepath.Join(filepath.Dir(b.etcConfig), "user.yaml")
