@@ -36,8 +36,8 @@ var causes = []cause{
 
 // problem says for people what a failed git meant. text is what git said.
 func problem(ctx context.Context, a address, text string, err error) error {
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return context.Cause(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx) // whatever a git that was ended for it said
 	}
 	switch {
 	case errors.Is(err, errIdle), errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded):
