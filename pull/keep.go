@@ -370,6 +370,8 @@ const idTime = "20060102-150405"
 // one second, it is the newest one's and a second: they sort as they were made.
 func (s *store) newID(now time.Time) string {
 	entries, _ := os.ReadDir(s.file("backups")) // none yet
+	refs, _ := os.ReadDir(filepath.Join(s.repo(), backupRef("")))
+	entries = append(entries, refs...) // of a pull that was killed before it wrote the rest
 	at := now.UTC()
 	for _, e := range entries {
 		name := e.Name()

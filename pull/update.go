@@ -171,6 +171,11 @@ func (r *run) openRepo() (err error) {
 	if r.clone != nil {
 		beside = []string{r.clone.Objects()}
 	}
+	if format := r.st.rec.Format; format != "" { // what a power cut has emptied is written anew
+		if _, err := r.p.Git.Create(r.st.repo(), format); err != nil {
+			return err
+		}
+	}
 	r.repo, err = r.p.git(r.st, beside...)
 	return err
 }

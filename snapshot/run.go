@@ -221,4 +221,12 @@ func sweep(repo *plumbing.Repo) {
 			os.Remove(path)
 		}
 	}
+	for _, pattern := range []string{"refs/daypass/*", "refs/daypass/*/*"} {
+		found, _ := filepath.Glob(filepath.Join(repo.Dir(), pattern))
+		for _, path := range found {
+			if fi, err := os.Lstat(path); err == nil && fi.Mode().IsRegular() && fi.Size() == 0 {
+				os.Remove(path) // a power cut's: git stumbles over it
+			}
+		}
+	}
 }

@@ -35,6 +35,9 @@ func (r *Repo) ReadRef(name string) (OID, bool, error) {
 	text, err := os.ReadFile(filepath.Join(r.dir, filepath.FromSlash(name)))
 	if err == nil {
 		oid := OID(strings.TrimSpace(string(text)))
+		if len(text) == 0 {
+			return "", false, nil // emptied by a power cut
+		}
 		if !oid.Valid() {
 			return "", false, fmt.Errorf("%s holds no object's name", name)
 		}

@@ -47,9 +47,9 @@ func (g Git) Create(dir, format string) (*Repo, error) {
 	return g.Open(dir)
 }
 
-// keepFile writes a file where there is none, whole or not at all.
+// keepFile writes a file where there is none, or one that a power cut has emptied.
 func keepFile(path, text string) error {
-	if _, err := os.Lstat(path); err == nil {
+	if fi, err := os.Lstat(path); err == nil && fi.Size() > 0 {
 		return nil
 	}
 	tmp := path + ".new"
