@@ -2,8 +2,6 @@ package pullpage
 
 import (
 	"errors"
-	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -63,12 +61,7 @@ func (o Origin) Open() bool {
 	if o.Scheme != "http" && o.Scheme != "git" {
 		return false
 	}
-	host, _, err := net.SplitHostPort(o.Host)
-	if err != nil {
-		host = o.Host
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host != "localhost" && (err != nil || !ip.IsLoopback())
+	return !loopback(o.Host)
 }
 
 // proposed reports whether a ref is none that only the repository's owner makes.

@@ -189,7 +189,7 @@ func (v *visit) reportPage() error {
 		view.Entries = append(view.Entries, entryView{At: e.At, Sentence: e.Report.Sentence(), Changes: v.s.changes(rel, e.Report)})
 	}
 	if !ok {
-		return v.show(http.StatusOK, "report", "Updates of "+rel, view)
+		return v.show(http.StatusOK, "report", "Updates of "+strings.TrimSuffix(rel, ".git"), view)
 	}
 	if slices.ContainsFunc(entries, func(e Entry) bool { return e.Report.Undo != "" }) {
 		if view.UndoToken, err = v.s.token(boundTo("undo", "", "", rel, "", "", "", "")); err != nil {
@@ -199,7 +199,7 @@ func (v *visit) reportPage() error {
 	if view.Backups, err = v.backups(rel, folder); err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "report", "Updates of "+rel, view)
+	return v.show(http.StatusOK, "report", "Updates of "+strings.TrimSuffix(rel, ".git"), view)
 }
 
 // backups lists what is kept, each file with its button.

@@ -50,6 +50,9 @@ type Settings struct {
 	State string `json:"state"`
 	// Version of daypass, for what a student sends to an instructor.
 	Version string `json:"version,omitempty"`
+	// Service is the address of the access service, where a host is connected; "" is
+	// none.
+	Service string `json:"service,omitempty"`
 	// Wrong is what is wrong with the site's settings, a [daypass.Problem] by the names
 	// code, what, why, next and who. The page then tells that, and nothing else counts.
 	Wrong map[string]string `json:"wrong,omitempty"`

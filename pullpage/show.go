@@ -52,6 +52,8 @@ func (s *Server) funcs() template.FuncMap {
 		"file":     func(name string) (string, error) { return s.static.Path(name) },
 		"when":     when,
 		"sentence": sentence,
+		"linked":   s.linked,
+		"titled":   func(folder string) string { return strings.TrimSuffix(folder, ".git") },
 		"query": func(pairs ...string) (template.URL, error) {
 			v := url.Values{}
 			for i := 0; i+1 < len(pairs); i += 2 {

@@ -1,0 +1,41 @@
+package pullpage
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/pull"
+)
+
+// TestWhereToConnect: the address that a person has to open is a link, and no other.
+func TestWhereToConnect(t *testing.T) {
+	for _, c := range []struct {
+		code, next string
+		href       string // "" is no link
+	}{
+		{"DP-851", "Open https://hub.example.org/services/daypass/connect?host=github.com&x=1, then try again.", "https://hub.example.org/services/daypass/connect?host=github.com&amp;x=1"},
+		{"DP-851", "Open https://elsewhere.example/connect, then try again.", "https://elsewhere.example/connect"},
+		{"DP-851", "Open http://127.0.0.1:8000/connect, then try again.", "http://127.0.0.1:8000/connect"},
+		{"DP-851", "Open http://elsewhere.example/connect, then try again.", ""},
+		{"DP-851", "See https://elsewhere.example/connect.", ""},
+		{"DP-851", "Open https://u:p@elsewhere.example/, then try again.", ""},
+		{"DP-851", "Open javascript:alert(1), then https://hub.example.org.evil.example/.", ""},
+		{"DP-312", "Check the address: GitHub is not connected yet. Open https://hub.example.org/services/x, then try again. [DP-851]", "https://hub.example.org/services/x"},
+		{"DP-312", "remote: Open https://evil.example/connect now", ""},
+		{"DP-312", "Open http://hub.example.org/x, then try again.", ""},
+		{"DP-851", "Open https://hub.example.org/\"onclick=x, then try again.", "https://hub.example.org/"},
+	} {
+		w := newWorld(t, func(cf *Config) { cf.Settings.Service = "https://hub.example.org/services/daypass/" })
+		w.run = func(context.Context, Request, func(pull.Event)) (pull.Report, error) {
+			return pull.Report{}, &daypass.Problem{Code: c.code, What: "GitHub is not connected yet", Next: c.next}
+		}
+		b := w.click(lab3).Body.String()
+		_, main, _ := strings.Cut(b, "<h1>")
+		main, _, _ = strings.Cut(main, "</article>")
+		if got := strings.Contains(main, "<a "); got != (c.href != "") || c.href != "" && !strings.Contains(main, `href="`+c.href+`"`) {
+			t.Errorf("%s %s: %s", c.code, c.next, main)
+		}
+	}
+}
