@@ -22,7 +22,8 @@ DAYPASS_PAGE_LISTEN  "port" makes the page listen on a port of 127.0.0.1, for
 
 What the page is told of its place: Jupyter's base address, and the folder that
 Jupyter shows as its root, beyond which nothing is pulled. What it is not told is
-who is logged in: cookies and tokens of the Jupyter server end here.
+who is logged in: cookies and tokens of the Jupyter server end here. What nbgitpuller's
+GitPuller.depth says in the Jupyter server's configuration goes on holding.
 """
 
 import os
@@ -39,6 +40,9 @@ START_SECONDS = 30
 
 SECRET_HEADER = "X-Daypass-Page"
 SECRET_VARIABLE = "DAYPASS_PAGE_SECRET"
+
+# Of nbgitpuller. DAYPASS_PULL_DEPTH wins over it.
+DEPTH_VARIABLE = "NBGITPULLER_DEPTH"
 
 
 def daypass():
@@ -72,9 +76,12 @@ def _entry(name):
         # The page needs to know no one's session. An empty header is none to it.
         "request_headers_override": {"Cookie": "", "Authorization": ""},
     }
+    variables = {}
+    # It is called when the page is started, and then Jupyter has read its configuration.
+    entry["environment"] = lambda: {**variables, **_depth()}
     if os.environ.get("DAYPASS_PAGE_LISTEN") == "port":
         secret = secrets.token_hex(32)
-        entry["environment"] = {SECRET_VARIABLE: secret}
+        variables[SECRET_VARIABLE] = secret
         entry["request_headers_override"][SECRET_HEADER] = secret
     else:
         # In a folder of its own, which is 0700 as tempfile.mkdtemp makes it.
@@ -100,13 +107,28 @@ def _program():
     raise error
 
 
-def _root():
-    """The folder that Jupyter shows as its root."""
+def _server():
+    """The Jupyter server, where there is one: jupyter-server-proxy also runs alone."""
     try:
         from jupyter_server.serverapp import ServerApp
 
-        if ServerApp.initialized():
-            return os.path.abspath(os.path.expanduser(ServerApp.instance().root_dir))
+        return ServerApp.instance() if ServerApp.initialized() else None
     except ImportError:
-        pass
-    return os.getcwd()  # jupyter-server-proxy also runs alone
+        return None
+
+
+def _depth():
+    """nbgitpuller's trait GitPuller.depth, which wins over its variable there too."""
+    server = _server()
+    depth = server.config.get("GitPuller", {}).get("depth") if server else None
+    if hasattr(depth, "get_value"):  # from the command line: --GitPuller.depth=5
+        from traitlets import Integer
+
+        depth = depth.get_value(Integer())
+    return {} if depth is None else {DEPTH_VARIABLE: str(depth)}
+
+
+def _root():
+    """The folder that Jupyter shows as its root."""
+    server = _server()
+    return os.path.abspath(os.path.expanduser(server.root_dir)) if server else os.getcwd()

@@ -95,6 +95,27 @@ class Entry(unittest.TestCase):
         self.assertEqual(cmd[cmd.index("--root") + 1], app.root_dir)
         self.assertEqual(app.root_dir, odd)
 
+    def test_depth_of_nbgitpuller(self):
+        from traitlets.config import Config
+        from traitlets.config.loader import KVArgParseConfigLoader
+
+        line = KVArgParseConfigLoader(["--GitPuller.depth=7"]).load_config()
+        for config, want in (
+            (Config({"GitPuller": {"depth": 5}}), {"NBGITPULLER_DEPTH": "5"}),
+            (Config({"GitPuller": {"depth": 0}}), {"NBGITPULLER_DEPTH": "0"}),
+            (line, {"NBGITPULLER_DEPTH": "7"}),
+            (Config({"GitPuller": {"depth": "many"}}), {"NBGITPULLER_DEPTH": "many"}),  # the page says so
+            (Config({"GitPuller": {"repo_dir": "x"}}), {}),
+            (Config(), {}),
+        ):
+            h = handler()  # before the configuration is there
+            ServerApp.instance(root_dir=self.dir.name, config=config)
+            self.assertEqual(h.get_env(), want)
+            os.environ["DAYPASS_PAGE_LISTEN"] = "port"
+            self.assertEqual(sorted(handler().get_env()), sorted([*want, "DAYPASS_PAGE_SECRET"]))
+            del os.environ["DAYPASS_PAGE_LISTEN"]
+            ServerApp.clear_instance()
+
     def test_left_to_nbgitpuller(self):
         os.environ["DAYPASS_GIT_PULL"] = "nbgitpuller"
         handler("daypass")
