@@ -87,7 +87,7 @@ func (r Report) Sentence() string {
 	switch {
 	case r.Fresh:
 		s = fmt.Sprintf("%s is here: %s.", name, count(r.number(Came), "file"))
-	case r.Same:
+	case r.Same, r.Aside == "" && len(r.Changes) == r.number(Adopted): // a clone of git's may be taken over as it is
 		s = name + " is up to date."
 	}
 	if n := r.number(Restored); n > 0 {

@@ -23,6 +23,7 @@ func TestSentences(t *testing.T) {
 		{Report{Fresh: true}, "F is here: 0 files."},
 		{Report{Fresh: true, DryRun: true, Changes: changes(Came, 2)}, "F would be made: 2 files."},
 		{Report{Same: true}, "F is up to date."},
+		{Report{Changes: changes(Adopted, 2)}, "F is up to date."},
 		{Report{Changes: changes(Changed, 3)}, "F was updated."},
 		{Report{Changes: changes(Restored, 1)}, "F was updated. 1 file you had deleted came back."},
 		{Report{Changes: changes(Restored, 2)}, "F was updated. 2 files you had deleted came back."},
