@@ -213,7 +213,7 @@ func (f fetch) connected(ctx context.Context, commit plumbing.OID) error {
 	cmd := f.repo.Command(ctx, append(args, "--not", "--all", "--alternate-refs")...)
 	stdout, stderr := &limited{max: maxRefs}, &said{}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(commit)+"\n"), stdout, stderr
-	if err := cmd.Run(); err != nil {
+	if err := plumbing.Run(cmd, fetchMemory); err != nil {
 		return problem(ctx, f.at, stderr.text(), err)
 	}
 	f.came.lacks = strings.HasPrefix(stdout.String(), "?") || strings.Contains(stdout.String(), "\n?")

@@ -311,7 +311,7 @@ func (f fetch) watched(cmd *exec.Cmd, stderr *said, cancel context.CancelCauseFu
 		defer close(watched)
 		w.until(done, cancel)
 	}()
-	err := cmd.Run()
+	err := plumbing.Run(cmd, fetchMemory)
 	close(done)
 	<-watched
 	stderr.follow(nil)

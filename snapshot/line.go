@@ -89,7 +89,7 @@ func (g Git) dial(ctx context.Context, a address) (*Line, error) {
 		return nil, err
 	}
 	l.in, l.p = in, &packets{r: bufio.NewReaderSize(out, maxPacket)}
-	return l, l.cmd.Start()
+	return l, plumbing.Start(l.cmd, askMemory)
 }
 
 // Close ends the conversation. There is nothing that the transport would have to put in

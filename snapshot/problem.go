@@ -19,6 +19,7 @@ type cause struct {
 
 var causes = []cause{
 	{[]string{"No space left on device", "Disk quota exceeded", "disk quota exceeded"}, full},
+	{[]string{"Out of memory", "out of memory", "annot allocate memory"}, tooMuch},
 	{[]string{"dubious ownership"}, dubious},
 	{[]string{"error: object ", "fsck error", "error in object", "fsck failed", "badly formed tree"}, dangerous},
 	{[]string{"transport '", "protocol '"}, notAllowed},
@@ -149,6 +150,13 @@ func notGiven(a address, line string) *daypass.Problem {
 func tooLarge(a address, why string) *daypass.Problem {
 	return &daypass.Problem{Code: "DP-317", What: "The content of " + a.hostful + " is larger than may be pulled here", Why: why, Kind: daypass.ErrRefused,
 		Next: "Ask whoever gave you the address for a smaller repository or a folder of it.", Who: "Whoever runs this place can raise the limit."}
+}
+
+// tooMuch: git came to the end of the memory that it is given.
+func tooMuch(a address, _ string) *daypass.Problem {
+	p := tooLarge(a, "git would need more memory for it than it may have here")
+	p.Who = ""
+	return p
 }
 
 // NoGit says for people that there is no git, or one too old, as plumbing.Find and

@@ -21,6 +21,13 @@ var (
 	errLarge   = errors.New("more came than is allowed")
 )
 
+// What one process of git may have of memory. Who only asks needs little. A file that is
+// told as the difference to another one is made whole in memory, and several at a time.
+const (
+	askMemory   = 256 << 20
+	fetchMemory = 1 << 30
+)
+
 // maxRefs is how much of a list of refs is read.
 const maxRefs = 64 << 20
 
@@ -139,7 +146,7 @@ func (g Git) run(ctx context.Context, timeout time.Duration, make func(context.C
 	cmd := make(ctx)
 	stdout, stderr := &limited{max: maxRefs}, &said{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	err = cmd.Run()
+	err = plumbing.Run(cmd, askMemory)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,6 +93,9 @@ func lookPath(path string) string {
 // people's making: their refs are not asked for, since that runs git in them.
 var base = [][2]string{
 	{"core.hooksPath", os.DevNull}, {"core.fsmonitor", "false"}, {"core.alternateRefsCommand", ":"}, {"core.attributesFile", os.DevNull},
+	// Larger files go through piece by piece. What is made of others takes memory by the
+	// thread.
+	{"core.bigFileThreshold", "32m"}, {"core.deltaBaseCacheLimit", "64m"}, {"pack.threads", strconv.Itoa(min(4, runtime.NumCPU()))},
 	{"gc.auto", "0"}, {"maintenance.auto", "false"}, {"protocol.version", "2"}, {"advice.detachedHead", "false"},
 	// Renamed repositories answer with a redirect. A redirect within the first
 	// request is followed, and credentials are asked anew for where it leads; later

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package plumbing
+
+func bound(int, uint64, int) {}
