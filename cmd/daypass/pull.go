@@ -25,7 +25,7 @@ be brought back.
 
   daypass pull https://github.com/ORG/course           into ./course
   daypass pull https://github.com/ORG/course labs      into ./labs
-  daypass pull                                         in such a folder: bring it up to date
+  daypass pull                                         in such a folder, or any clone: bring it up to date
 
 SOURCE is what "git clone" takes, or the address of a page: a branch, a folder, a file,
 a pull request, a gist. "daypass resolve SOURCE" says what it means.
@@ -81,6 +81,7 @@ func (a *app) pullCommand() *cobra.Command {
 	f.BoolVar(&o.plain, "plain", false, "lines instead of a bar that is redrawn")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing unless it fails")
 	f.StringVar(&o.root, "root", "", "the folder must lie strictly below this one (for the page)")
+	f.Lookup("depth").DefValue = "0" // so that the help does not show what stands for "not given"
 	for _, name := range []string{"ref", "root"} {
 		f.Lookup(name).Hidden = true
 	}

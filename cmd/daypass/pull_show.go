@@ -162,16 +162,39 @@ func (a *app) pulled(ctx context.Context, p *pull.Puller, args []string, o pullO
 		r, err = p.Reset(ctx, st.Folder, inside(st.Folder, rest, o.reset))
 		return a.gaveBack(s, r, err, o, o.reset, "is as the source has it")
 	}
-	r, err = p.Undo(ctx, st.Folder)
+	since, err := resetSince(p, st)
 	if err != nil {
+		return err
+	}
+	if r, err = p.Undo(ctx, st.Folder); err != nil {
 		return err
 	}
 	if o.asJSON {
 		s.object(map[string]pull.Report{"report": r})
 	} else if !o.quiet {
 		s.pulled(r, a.fromHere(r.Folder))
+		for _, line := range since {
+			s.result("%s", line)
+		}
 	}
 	return nil
+}
+
+// resetSince says which files were reset after the last pull: an undo leaves them.
+func resetSince(p *pull.Puller, st pull.State) ([]string, error) {
+	list, err := p.Backups(st.Folder)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, b := range list {
+		for _, f := range b.Files {
+			if b.Why == "reset" && b.At.After(st.At) && len(out) < maxNames {
+				out = append(out, fmt.Sprintf("%s, which you reset since, stays. To have yours: daypass pull --recover %s %s", f.Path, b.ID, shellWord(f.Path)))
+			}
+		}
+	}
+	return out, nil
 }
 
 // inside is the name that a file has in a folder, for one who stands at rest in it.
