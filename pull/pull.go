@@ -49,6 +49,7 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	defer r.end()
 	r.ask, r.source, r.early = a, source, early
 	r.rep = Report{Folder: r.folder, Source: source, Ref: a.Ref, DryRun: a.DryRun}
+	r.widen()
 	if last, ok := r.justDone(); ok {
 		return last, nil
 	}
