@@ -134,32 +134,18 @@ func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (delivered, error)
 	}
 	r.base = commit
 	r.rep.Old = string(commit)
-	skip := map[string]bool{}
-	if r.clone != nil {
-		skip = r.skipped()
+	skip := hidden{}
+	if _, ours := r.cloneID(); ours { // what we left out then is not the user's choice
+		entries, _ := r.clone.Index()
+		skip = hiddenIn(entries)
 	}
 	base := delivered{}
 	for _, f := range files {
-		if f.Mode != plumbing.Gitlink && !skip[f.Path] {
+		if f.Mode != plumbing.Gitlink && !skip.has(f.Path) {
 			base[f.Path] = fact{Entry: entryOf(f)}
 		}
 	}
 	return base, nil
-}
-
-// skipped lists what git's index does not expect on the disk.
-func (r *run) skipped() map[string]bool {
-	skip := map[string]bool{}
-	entries, err := r.clone.Index()
-	if err != nil {
-		return skip
-	}
-	for _, e := range entries {
-		if e.Skip {
-			skip[e.Path] = true
-		}
-	}
-	return skip
 }
 
 // lastDelivered is the newest value that the source's branch had here and that the

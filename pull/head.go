@@ -33,7 +33,7 @@ func (r *run) aim(ctx context.Context, pl *plan) (*goal, error) {
 	} else if g.Move, err = r.headMove(ctx, pl); err != nil {
 		return nil, err
 	}
-	g.Commit = string(g.Move.New)
+	g.Commit, g.Sparse = string(g.Move.New), slices.Sorted(maps.Keys(pl.left))
 	return g, nil
 }
 

@@ -81,6 +81,7 @@ func (r *run) fetchWhole(ctx context.Context, depth int, have plumbing.OID) erro
 		return first
 	}
 	r.later.wait()
+	r.blind = true
 	if err := r.forgetHistory(ctx); err != nil {
 		return err
 	}

@@ -48,11 +48,12 @@ type journal struct {
 
 // goal is what becomes of the folder's repository and of our state in the end.
 type goal struct {
-	Record record  `json:"record"`
-	Move   move    `json:"move"`
-	Commit string  `json:"commit"` // HEAD in the end
-	Undoes string  `json:"undoes,omitempty"`
-	Last   *Report `json:"last,omitempty"`
+	Record record   `json:"record"`
+	Move   move     `json:"move"`
+	Commit string   `json:"commit"` // HEAD in the end
+	Undoes string   `json:"undoes,omitempty"`
+	Sparse []string `json:"sparse,omitempty"` // what the user's sparse checkout leaves out
+	Last   *Report  `json:"last,omitempty"`
 }
 
 const journalFile = "journal.json"

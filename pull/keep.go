@@ -183,7 +183,7 @@ func (pl *plan) has(oid string) bool {
 			pl.kept[e.OID] = true
 		}
 	}
-	return pl.kept[oid]
+	return pl.kept[oid] && !pl.r.absent[oid]
 }
 
 // A keeper writes into our repository; git is started for the first thing that is

@@ -26,6 +26,7 @@ type plan struct {
 	ops    []op
 	merged map[string][]byte // content that is new, by its id
 	notes  []Change
+	left   map[string]merge.Entry // of theirs, what the user's sparse checkout leaves out
 	after  delivered              // what counts as delivered then; nil: theirs
 	head   map[string]merge.Entry // HEAD's files, for staged
 	kept   map[string]bool        // blobs of the snapshots, for has

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/daypass-dev/daypass/internal/clone"
@@ -238,6 +239,7 @@ func (r *run) index(h *hand, g *goal, next delivered) ([]plumbing.IndexEntry, er
 	if err != nil {
 		return nil, err
 	}
+	keepHidden(h.t, g, files, have, skip)
 	out := make([]plumbing.IndexEntry, 0, len(files))
 	for _, f := range files {
 		e := plumbing.IndexEntry{File: f, Skip: skip[f.Path]}
@@ -250,6 +252,22 @@ func (r *run) index(h *hand, g *goal, next delivered) ([]plumbing.IndexEntry, er
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// keepHidden adds what the user's sparse checkout leaves out.
+func keepHidden(t *tree, g *goal, files []plumbing.File, have map[string]plumbing.IndexEntry, skip map[string]bool) {
+	old := hiddenIn(slices.Collect(maps.Values(have)))
+	for _, name := range g.Sparse {
+		old[name] = true
+	}
+	if len(old) == 0 {
+		return
+	}
+	for _, f := range files {
+		if !skip[f.Path] && old.has(f.Path) && t.kind(f.Path) == "" {
+			skip[f.Path] = true
+		}
+	}
 }
 
 // undelivered are those paths of HEAD's tree that the source has and that were not

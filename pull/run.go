@@ -40,6 +40,8 @@ type run struct {
 	snap    snapshot.Snapshot
 	base    plumbing.OID // of a folder that is taken up: what it was delivered last
 	rep     Report
+
+	held
 }
 
 // begin checks an ask, waits for its folder, and puts what was left there right.

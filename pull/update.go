@@ -60,6 +60,11 @@ func (r *run) converge(ctx context.Context, base delivered, missing []string) (e
 			return err
 		}
 	}
+	if adopt || r.blind {
+		if err := r.lost(ctx, base); err != nil {
+			return err
+		}
+	}
 	return r.join(ctx, o, base, missing)
 }
 
@@ -103,7 +108,7 @@ func (r *run) missing(base delivered) ([]string, error) {
 		}
 	}
 	slices.Sort(files)
-	return t.missing(files), nil
+	return r.ownSparse(t.missing(files)), nil
 }
 
 // upToDate reports whether there is nothing to do.
@@ -224,6 +229,7 @@ func (r *run) round(ctx context.Context, o *plumbing.Objects, base delivered, mi
 	defer t.close()
 	t.plain = r.st.rec.Disk.Plain
 	pl := r.newPlan(t, o, base, r.theirs())
+	pl.hold()
 	if err := pl.make(ctx, missing, r.st.rec.Commit == "" && r.base == ""); err != nil {
 		return false, err
 	}
@@ -276,6 +282,9 @@ func (pl *plan) next() delivered {
 		if c.What == LeftOut {
 			delete(out, c.Path)
 		}
+	}
+	for name, e := range pl.left { // as it is when the user wants it again
+		out[name] = fact{Entry: e}
 	}
 	return out
 }

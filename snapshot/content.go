@@ -141,8 +141,10 @@ func (c *content) heads(files []plumbing.File) ([]plumbing.Head, error) {
 
 func (c *content) leave(f plumbing.File, why string, head plumbing.Head) {
 	c.s.Rest = append(c.s.Rest, f)
-	c.s.Left = append(c.s.Left, Left{Path: f.Path, Why: why, Size: head.Size})
+	c.s.Left = append(c.s.Left, Left{Path: f.Path, Why: why, Size: head.Size, TooLarge: strings.HasPrefix(why, tooLargeFile)})
 }
+
+const tooLargeFile = "larger than "
 
 // take delivers a file, or says why not.
 func (c *content) take(f plumbing.File, head plumbing.Head, taken map[string]bool) error {
@@ -191,11 +193,11 @@ func (c *content) whyNot(f plumbing.File, head plumbing.Head, taken map[string]b
 		return "", broken(c.at, "a file did not come with the rest: "+shown(f.Path))
 	case head.Kind == "":
 		c.s.Partial = true
-		return "larger than " + bytesOf(limit), nil
+		return tooLargeFile + bytesOf(limit), nil
 	case head.Kind != plumbing.BlobKind:
 		return "neither a file nor a link", nil
 	case limit >= 0 && head.Size > limit:
-		return "larger than " + bytesOf(limit), nil
+		return tooLargeFile + bytesOf(limit), nil
 	}
 	if f.Mode != plumbing.Symlink {
 		return "", nil

@@ -96,4 +96,6 @@ type Left struct {
 	Why  string // "larger than 100 MB"; a part of a sentence
 	As   string // the name under which it is delivered all the same, or ""
 	Size int64  // 0 where it is not known
+	// TooLarge: it is over the limit for one file.
+	TooLarge bool
 }
