@@ -144,7 +144,10 @@ func (a *app) root(words []string) *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true, Version: daypass.Version,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageProblem(c, err.Error()) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		what, _, _ := strings.Cut(err.Error(), " flag: strconv.") // Go's own words follow
+		return usageProblem(c, what)
+	})
 	root.AddGroup(&cobra.Group{ID: "first", Title: "Every day:"}, &cobra.Group{ID: "more", Title: "More:"})
 	all := append(a.everyDay(), a.more()...)
 	named, whole := "", words == nil

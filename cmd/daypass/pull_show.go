@@ -47,7 +47,7 @@ func (s *screen) pulled(r pull.Report, here string) {
 			break
 		}
 	}
-	if r.Undo != "" && !r.Undone {
+	if r.Undo != "" && !r.Undone && len(r.Changes) > 0 {
 		s.result("To take this back: daypass pull --undo%s", dir)
 	}
 }
