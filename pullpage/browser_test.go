@@ -43,6 +43,10 @@ func openSite(t *testing.T, change func(*Config)) *site {
 	st := &site{world: newWorld(t, change)}
 	m := http.NewServeMux()
 	m.Handle("/user/ada/git-pull/", http.StripPrefix("/user/ada/git-pull", st.s))
+	m.Handle("/user/ada/framed/", http.StripPrefix("/user/ada/framed", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Sec-Fetch-Dest", "iframe") // as a browser says of a page within another
+		st.s.ServeHTTP(w, r)
+	})))
 	m.HandleFunc("/user/ada/", func(w http.ResponseWriter, r *http.Request) {
 		st.mu.Lock()
 		st.opened = append(st.opened, r.URL.RequestURI())
@@ -335,8 +339,55 @@ func (st *site) fails() func() {
 	return nil
 }
 
+// starts brings a file that runs with a kernel.
+func (st *site) starts() func() {
+	st.pulledBefore()
+	st.has(map[string]string{"lab-3/.Rprofile": "x"})
+	st.does(func(_ context.Context, r Request, _ func(pull.Event)) (pull.Report, error) {
+		return pull.Report{Folder: r.Folder, New: commitB, Changes: []pull.Change{{Path: ".Rprofile", What: pull.Came}}}, nil
+	})
+	return nil
+}
+
+// connects needs a host to be connected first.
+func (st *site) connects() func() {
+	st.pulledBefore()
+	st.does(func(context.Context, Request, func(pull.Event)) (pull.Report, error) {
+		return pull.Report{}, &daypass.Problem{Code: "DP-851", What: "GitHub is not connected yet", Next: "Open https://hub.example.org/services/daypass/connect/github.com, then try again."}
+	})
+	return nil
+}
+
+func (st *site) before() func() {
+	st.pulledBefore()
+	return nil
+}
+
+// several are folders that were pulled into.
+func (st *site) several() func() {
+	st.has(map[string]string{"lab-3/a": "", "courses/statistics.git/a": "", "week-1/a": ""})
+	for i, name := range []string{"lab-3", "courses/statistics.git", "week-1"} {
+		folder := filepath.Join(st.root, name)
+		r := updated(folder)
+		if i > 0 {
+			r = pull.Report{Folder: folder, Same: i == 1, Fresh: i == 2, New: commitA, Changes: r.Changes[3:4]}
+		}
+		if err := st.s.book.keep(folder, Entry{At: st.now.Add(-time.Duration(i) * 50 * time.Hour), Report: r}); err != nil {
+			st.t.Fatal(err)
+		}
+	}
+	return nil
+}
+
 var scenes = []aScene{
 	{"pull-home", "", "Bring course files into your folder", nil, nil},
+	{"pull-folders", "", "Your course folders", (*site).several, nil},
+	{"pull-framed", "../framed/?" + labQuery, "Open in a new tab", nil, nil},
+	{"pull-backup", labQuery + "&backup=true", "gets another name", (*site).before, nil},
+	{"pull-proposed", strings.Replace(labQuery, "branch=main", "branch=refs/pull/6/head", 1), "a proposed change, by anybody", (*site).before, nil},
+	{"pull-plain", strings.Replace(labQuery, "https%3A%2F%2Fgithub.com", "http%3A%2F%2Fgit.example.edu", 1), "not encrypted", nil, nil},
+	{"pull-starts", labQuery, "lab-3/.Rprofile at once", (*site).starts, nil},
+	{"pull-connect", labQuery, "is not connected yet", (*site).connects, nil},
 	{"pull-question", labQuery, "Continue?", nil, nil},
 	{"pull-question-runs", strings.Replace(labQuery, "lab%2Ftree%2Flab-3%2Flab-3.ipynb", "shiny%2Flab-3%2F", 1), "which runs them", nil, nil},
 	{"pull-running", labQuery, "12 of 40 files", (*site).half, nil},
@@ -360,6 +411,8 @@ func goTo(ctx context.Context, t *testing.T, st *site, s aScene) (end func()) {
 	switch {
 	case s.query == "":
 		address = st.base
+	case strings.HasPrefix(s.query, "../"):
+		address = st.base + s.query
 	case !strings.Contains(s.query, "repo="):
 		folder := filepath.Join(st.root, "lab-3")
 		if err := st.s.book.keep(folder, Entry{At: st.now, Report: updated(folder)}); err != nil {

@@ -263,7 +263,7 @@ func TestFramed(t *testing.T) {
 	for _, dest := range []string{"iframe", "frame", "embed", "object"} {
 		got := w.get("/?"+lab3, "Sec-Fetch-Dest", dest)
 		b := got.Body.String()
-		if got.Code != http.StatusOK || !strings.Contains(b, "Open in a new tab") || strings.Contains(b, "<form") || strings.Contains(b, "<script") {
+		if got.Code != http.StatusOK || !strings.Contains(b, "Open in a new tab") || strings.Contains(b, "<form") || strings.Contains(b, "<script") || strings.Contains(b, "Your files</a>") {
 			t.Errorf("%s: %d\n%s", dest, got.Code, b)
 		}
 		if csp := got.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors *") || strings.Contains(csp, "script-src") {

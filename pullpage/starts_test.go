@@ -63,7 +63,7 @@ func TestNotebooksThatRun(t *testing.T) {
 	asks := func() bool {
 		t.Helper()
 		b := w.click(lab3).Body.String()
-		if asks := strings.Contains(b, "runs <bdi>lab-3/ipykernel_launcher.py</bdi> at once"); asks == strings.Contains(b, `id="go" href="/user/ada/lab/tree`) {
+		if asks := strings.Contains(b, "can run <bdi>lab-3/ipykernel_launcher.py</bdi> at once"); asks == strings.Contains(b, `id="go" href="/user/ada/lab/tree`) {
 			t.Fatalf("it asks and leads there, or neither:\n%s", b)
 		}
 		return strings.Contains(b, "Open it?")

@@ -111,7 +111,7 @@ func TestStrangersChange(t *testing.T) {
 		t.Errorf("it asked the host %d times before anybody agreed", n-requests)
 	}
 	s.press("Continue")
-	s.sees("runs " + l.name + "/week4/ipykernel_launcher.py at once")
+	s.sees("can run " + l.name + "/week4/ipykernel_launcher.py at once")
 	if _, err := os.Stat(proof); err == nil {
 		t.Fatal("it ran before anybody agreed")
 	}
