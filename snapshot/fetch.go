@@ -158,6 +158,10 @@ type fetch struct {
 // longer this one, by its ref.
 func (f fetch) tip(ctx context.Context, t Tip) error {
 	err := f.run(ctx, string(t.Commit))
+	if f.depth > 0 && wholeOnly(err) {
+		f.depth = 0
+		err = f.run(ctx, string(t.Commit))
+	}
 	p := refused(err)
 	if p != nil && !strings.Contains(p.Why, string(t.Commit)) {
 		// It sent the difference to a file that was left out here, and does not give
@@ -170,6 +174,13 @@ func (f fetch) tip(ctx context.Context, t Tip) error {
 		return err
 	}
 	return f.run(ctx, t.Ref)
+}
+
+// wholeOnly reports whether a source cannot cut a history: a web server that only gives
+// files out, or a very old git.
+func wholeOnly(err error) bool {
+	var p *daypass.Problem
+	return errors.As(err, &p) && strings.Contains(p.Why, "not support shallow")
 }
 
 // refused returns err where it says that a source does not give an object out.

@@ -205,14 +205,25 @@ func (w *watch) bytes() int64 {
 	return n
 }
 
-// packs are the files in which objects come, those that are not finished too.
+// packs are the files in which objects come, those that are not finished too; from a web
+// server that only gives files out they may come one by one.
 func packs(repo *plumbing.Repo) map[string]int64 {
-	entries, _ := os.ReadDir(filepath.Join(repo.Dir(), "objects/pack"))
 	out := map[string]int64{}
-	for _, e := range entries {
-		if name := e.Name(); strings.HasPrefix(name, "tmp_pack_") || strings.HasSuffix(name, ".pack") {
+	objects := filepath.Join(repo.Dir(), "objects")
+	folders, _ := os.ReadDir(objects)
+	for _, folder := range folders {
+		alone := len(folder.Name()) == 2
+		if !alone && folder.Name() != "pack" {
+			continue
+		}
+		entries, _ := os.ReadDir(filepath.Join(objects, folder.Name()))
+		for _, e := range entries {
+			name := e.Name()
+			if !alone && !strings.HasPrefix(name, "tmp_pack_") && !strings.HasSuffix(name, ".pack") && !strings.HasSuffix(name, ".pack.temp") {
+				continue
+			}
 			if info, err := e.Info(); err == nil {
-				out[name] = info.Size()
+				out[folder.Name()+"/"+name] = info.Size()
 			}
 		}
 	}
@@ -222,7 +233,7 @@ func packs(repo *plumbing.Repo) map[string]int64 {
 // sweep takes away what a git left that was killed. Nobody else may be at work in the
 // repository.
 func sweep(repo *plumbing.Repo) {
-	for _, pattern := range []string{"objects/pack/tmp_*", "shallow.lock", "config.lock", "packed-refs.lock", "refs/daypass/*.lock", "refs/daypass/*/*.lock"} {
+	for _, pattern := range []string{"objects/pack/tmp_*", "objects/pack/*.temp", "objects/??/*.temp", "objects/??/tmp_obj_*", "shallow.lock", "config.lock", "packed-refs.lock", "refs/daypass/*.lock", "refs/daypass/*/*.lock"} {
 		found, _ := filepath.Glob(filepath.Join(repo.Dir(), pattern))
 		for _, path := range found {
 			os.Remove(path)
