@@ -171,6 +171,9 @@ func (r *run) furnish(ctx context.Context, aside string) error {
 	if err != nil {
 		return err
 	}
+	if err := r.keepDelivered(stats); err != nil {
+		return err
+	}
 	packs, err := r.shared()
 	if err != nil {
 		return err
@@ -192,7 +195,7 @@ func (r *run) furnish(ctx context.Context, aside string) error {
 	if err := makeLinks(aside, index); err != nil {
 		return err
 	}
-	return r.keepFresh(aside, stats)
+	return r.keepFresh(aside)
 }
 
 func (r *run) newClone(index []plumbing.IndexEntry, packs []string) clone.New {
@@ -217,14 +220,30 @@ func name(n *clone.New, tip, asked string, commit plumbing.OID) {
 	}
 }
 
-// keepFresh records what was delivered, before it is moved in.
-func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
+// keepDelivered begins to note what was delivered, while the folder gets its
+// repository. Our state, which comes after, is what makes it count.
+func (r *run) keepDelivered(stats map[string]plumbing.Stat) error {
+	if err := r.later.wait(); err != nil { // the packs, which a ref will name
+		return err
+	}
 	known := make(delivered, len(r.snap.Files))
 	for _, f := range r.snap.Files {
 		if f.Mode != plumbing.Gitlink {
 			known[f.Path] = fact{Entry: entryOf(f), stat: stats[f.Path]}
 		}
 	}
+	if err := r.p.change("delivered"); err != nil {
+		return err
+	}
+	format, repo, commit, last := r.tip.Format, r.repo, r.snap.Commit, r.rep
+	r.later.start(func() error { return r.st.keep("delivered", known, format) })
+	r.later.start(func() error { return repo.WriteRef(snapshotRef(commit), commit, "") })
+	r.later.start(func() error { return r.st.saveLast(last) })
+	return nil
+}
+
+// keepFresh records where the folder is now, before it is moved in.
+func (r *run) keepFresh(aside string) error {
 	fi, err := os.Lstat(filepath.Join(aside, ".git", "index"))
 	if err != nil {
 		return err
@@ -233,16 +252,7 @@ func (r *run) keepFresh(aside string, stats map[string]plumbing.Stat) error {
 	rec.Stamp, rec.Inode = fi.ModTime().UnixNano(), inodeOf(aside)
 	r.recordTip()
 	rec.Head = r.snap.Commit
-	if err := r.do("delivered", func() error { return r.st.keep("delivered", known, rec.Format) }); err != nil {
-		return err
-	}
 	if err := r.later.wait(); err != nil {
-		return err
-	}
-	if err := r.repo.WriteRef(snapshotRef(r.snap.Commit), r.snap.Commit, ""); err != nil {
-		return err
-	}
-	if err := r.st.saveLast(r.rep); err != nil {
 		return err
 	}
 	return r.do("state", r.st.save)

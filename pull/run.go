@@ -21,14 +21,14 @@ type run struct {
 	source  string // ask.URL as it may be kept and shown
 	began   time.Time
 	staging []plumbing.IndexEntry // git's index, as this round saw it
-	lock    *lock          // of the folder
-	inner   *lock          // of the state, which a copy of the folder may have too; nil: none
-	early   <-chan look    // the source's answer to the first question
-	line    *snapshot.Line // on which it came
-	clone   *clone.Clone   // nil: the folder has no repository
-	broken  bool           // it has one that is none; it is set aside
-	hurt    string         // where that goes, if it is one whose history is damaged
-	seen    plumbing.OID   // what the source had when that last heard of it
+	lock    *lock                 // of the folder
+	inner   *lock                 // of the state, which a copy of the folder may have too; nil: none
+	early   <-chan look           // the source's answer to the first question
+	line    *snapshot.Line        // on which it came
+	clone   *clone.Clone          // nil: the folder has no repository
+	broken  bool                  // it has one that is none; it is set aside
+	hurt    string                // where that goes, if it is one whose history is damaged
+	seen    plumbing.OID          // what the source had when that last heard of it
 	st      *store
 	made    bool   // st is new
 	old     *store // of the folder that is set aside for a fresh pull
