@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -46,6 +47,9 @@ func (r *run) heal(ctx context.Context, step int) (bool, error) {
 		r.seen = r.lastSeen()
 		r.clone.Close()
 		r.clone, r.broken, r.hurt = nil, true, r.st.file(filepath.Join("kept", "git-"+stamp))
+		for n := 1; exists(r.hurt); n++ {
+			r.hurt = r.st.file(filepath.Join("kept", fmt.Sprintf("git-%s-%d", stamp, n)))
+		}
 		return true, nil
 	}
 	repo, err := r.p.git(r.st)

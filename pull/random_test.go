@@ -24,6 +24,7 @@ type world struct {
 	up        map[string]string // upstream's files
 	token     int
 	delivered bool                // by a pull of ours
+	hurt      bool                // objects of the user's were damaged
 	cells     map[string][]string // the texts of cells that upstream added since the last pull, by path
 	log       []string
 }
@@ -50,7 +51,7 @@ func (w *world) content(path, old string, upstream bool) string {
 	case strings.HasSuffix(path, ".ipynb"):
 		return w.notebook(path, old, upstream)
 	case strings.HasSuffix(path, ".bin"):
-		return "\x00" + w.new()
+		return "\x00" + w.new() + strings.Repeat("x", w.IntN(4)/3*limit)
 	case old == "" || w.IntN(8) == 0:
 		lines := make([]string, 2+w.IntN(12))
 		for i := range lines {
@@ -177,6 +178,10 @@ func (w *world) clear(path string) {
 func (w *world) work() map[string]bool {
 	touched := map[string]bool{}
 	for range w.IntN(5) {
+		if w.IntN(4) == 0 {
+			w.ownGit()
+			continue
+		}
 		path := w.path()
 		if here := slices.Sorted(maps.Keys(w.files())); len(here) > 0 && w.IntN(3) > 0 {
 			path = strings.TrimSuffix(here[w.IntN(len(here))], "*")
@@ -248,6 +253,9 @@ func (w *world) held(before map[string]string, base map[string]string) {
 		}
 	}
 	for path, data := range w.up {
+		if len(data) > limit {
+			continue
+		}
 		if old, ok := base[path]; ok && before[path] == old && now[path] != data {
 			w.t.Errorf("%s was not touched, and is %q, not upstream's %q", path, now[path], data)
 		}
@@ -299,6 +307,7 @@ func life(t *testing.T, seed uint64) {
 			t.Logf("seed %d\n%s", seed, strings.Join(w.log, "\n"))
 		}
 	}()
+	w.p.Limits.File = limit
 	w.teach()
 	w.teach()
 	switch w.IntN(4) {
@@ -331,7 +340,9 @@ func life(t *testing.T, seed uint64) {
 		}
 		base = maps.Clone(w.up)
 	}
-	w.sound()
+	if !w.hurt {
+		w.sound()
+	}
 	if out, err := w.try("status"); err != nil {
 		t.Errorf("git status: %s", out)
 	}
