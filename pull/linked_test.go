@@ -47,8 +47,9 @@ func TestObjectsGone(t *testing.T) {
 	d.pull()
 	d.src.Commit("main", "two", gittest.Files{"a": "two"})
 	d.pull()
-	found, _ := filepath.Glob(filepath.Join(d.folder, ".git/objects/pack/*"))
-	for _, file := range found {
+	packs, _ := filepath.Glob(filepath.Join(d.folder, ".git/objects/pack/*"))
+	loose, _ := filepath.Glob(filepath.Join(d.folder, ".git/objects/??/*"))
+	for _, file := range append(packs, loose...) {
 		os.Remove(file)
 	}
 	if _, err := d.try("status"); err == nil {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/daypass-dev/daypass/internal/gittest"
 )
@@ -122,30 +121,6 @@ func TestUndoTwice(t *testing.T) {
 }
 
 // TestOldBackups holds that backups go after their time, and not before.
-func TestOldBackups(t *testing.T) {
-	d := newDesk(t)
-	d.src.Commit("main", "one", gittest.Files{"a": "1"})
-	d.pull()
-	now := time.Now()
-	count := func() int {
-		list, err := d.p.Backups(d.folder)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(list)
-	}
-	for i, days := range []int{0, 80, 95} {
-		d.p.Now = func() time.Time { return now.AddDate(0, 0, days) }
-		d.write("a", "mine "+strings.Repeat("x", i))
-		if _, err := d.p.Reset(t.Context(), d.folder, "a"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := count(); got != 2 {
-		t.Errorf("%d backups are left", got)
-	}
-}
-
 func TestSubmodule(t *testing.T) {
 	d := newDesk(t)
 	sub := gittest.New(t)
