@@ -124,16 +124,17 @@ func checkTarget(text string) (Target, error) {
 	if bad := climbs(rest); bad != "" {
 		return Target{}, badTarget(bad)
 	}
-	first, _, _ := strings.Cut(rest, "/")
-	if strings.ContainsRune(unescapeAll(first), ':') {
-		return Target{}, badTarget("it starts like the address of another place")
-	}
 	for _, part := range []string{query, fragment} {
 		if strings.ContainsFunc(part, control) {
 			return Target{}, badTarget("its address holds characters that no address has")
 		}
 	}
 	clean := cleanPath(rest)
+	for _, p := range []string{rest, clean} {
+		if first, _, _ := strings.Cut(p, "/"); strings.ContainsRune(unescapeAll(first), ':') {
+			return Target{}, badTarget("it starts like the address of another place")
+		}
+	}
 	hidden, err := hides(clean)
 	if err != nil {
 		return Target{}, err
@@ -146,6 +147,9 @@ func checkTarget(text string) (Target, error) {
 	}
 	if hasFragment {
 		t.Path += "#" + tidy(fragment, "/%:@!$&'()*+,;=-._~?")
+	}
+	if len(t.Path) > maxTarget {
+		return Target{}, badTarget("its address is too long")
 	}
 	return t, nil
 }

@@ -29,6 +29,7 @@ func TestWhatRuns(t *testing.T) {
 		"lab/tree/%2e%2e;x/8000":                           "DP-377",
 		"lab%2f..%2fvoila/render/x.ipynb":                  "DP-377",
 		"lab/tree/../../voila/render/x.ipynb":              "runs", // as browsers read it: voila/
+		"./javascript:x":                                   "DP-377",
 		"Voila/render/x":                                   "runs",
 		"lab;/tree/x":                                      "runs",
 	} {
