@@ -92,7 +92,7 @@ type Update struct {
 	Index []plumbing.IndexEntry
 	// Later runs what may end after the update: making its new names durable. nil: it
 	// is waited for.
-	Later func(func() error)
+	Later func(func() error) `json:"-"`
 	// Message is what the reflogs say, one line: "daypass: pull".
 	Message string
 	// Partial says that some blobs were left out: origin becomes a promisor
