@@ -42,6 +42,7 @@ func openSite(t *testing.T, change func(*Config)) *site {
 	t.Helper()
 	st := &site{world: newWorld(t, change)}
 	m := http.NewServeMux()
+	m.HandleFunc("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	m.Handle("/user/ada/git-pull/", http.StripPrefix("/user/ada/git-pull", st.s))
 	m.Handle("/user/ada/framed/", http.StripPrefix("/user/ada/framed", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Sec-Fetch-Dest", "iframe") // as a browser says of a page within another
