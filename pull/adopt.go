@@ -162,10 +162,17 @@ func (r *run) lastDelivered(ctx context.Context) (plumbing.OID, error) {
 	// Upstream's history was written anew before anything else was fetched: what was
 	// cloned is the oldest that HEAD ever was.
 	seen, err := r.clone.Log("HEAD")
-	if err != nil || len(seen) == 0 || !r.contains(ctx, head.Commit, seen[len(seen)-1]) {
+	if err != nil || len(seen) == 0 {
 		return "", err
 	}
-	return seen[len(seen)-1], nil
+	first := seen[len(seen)-1]
+	if now, ok, _ := r.clone.Ref("refs/remotes/origin/" + strings.TrimPrefix(r.tip.Ref, "refs/heads/")); ok && now == first {
+		return first, nil // the user amended the only commit that a shallow clone has
+	}
+	if !r.contains(ctx, head.Commit, first) {
+		return "", nil
+	}
+	return first, nil
 }
 
 // sourceIn is the newest commit of the source that HEAD contains.
