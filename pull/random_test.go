@@ -349,14 +349,14 @@ func life(t *testing.T, seed uint64) {
 	w.noLeftovers()
 }
 
-// TestRandomHistories plays 60 lives of five pulls each, the same every day, so that a
-// change is judged by what it changed; DAYPASS_SOAK plays 2,000 new ones. DAYPASS_SEED
+// TestRandomHistories plays 300 lives of five pulls each, the same every day, so that a
+// change is judged by what it changed; DAYPASS_SOAK plays 10,000 new ones. DAYPASS_SEED
 // plays one. 1601920312, whose user amends the only commit of a shallow clone before our
 // first pull, once failed.
 func TestRandomHistories(t *testing.T) {
-	lives, first := 60, uint64(1)
+	lives, first := 300, uint64(1)
 	if os.Getenv("DAYPASS_SOAK") != "" {
-		lives, first = 2000, rand.Uint64N(1<<32)
+		lives, first = 10_000, rand.Uint64N(1<<32)
 	}
 	if text := os.Getenv("DAYPASS_SEED"); text != "" {
 		fmt.Sscan(text, &first)
