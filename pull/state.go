@@ -164,9 +164,6 @@ func (p *Puller) belongs(s *store, folder string, c *clone.Clone) bool {
 		}
 	}
 	if s.rec.Folder == folder && exists(s.file(journalFile)) {
-		return true // a pull was cut short that had made the folder a repository
-	}
-	if s.rec.Folder == folder && exists(s.file(journalFile)) {
 		return true // a pull that was cut short may have made a new .git here
 	}
 	return s.rec.Commit == "" || s.rec.Inode == 0 || s.rec.Inode == inodeOf(folder) || s.came(c)
