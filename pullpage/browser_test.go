@@ -1,17 +1,11 @@
 package pullpage
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,10 +15,10 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/browsertest"
 	"github.com/daypass-dev/daypass/pull"
 )
 
@@ -67,189 +61,19 @@ func (st *site) visited() []string {
 	return slices.Clone(st.opened)
 }
 
-// chromium opens a browser. Without one the test is left out, but where all of
-// them are asked for.
-func chromium(t *testing.T, without ...bool) context.Context {
+// chromium opens a browser for a test, for four minutes.
+func chromium(t *testing.T) context.Context {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a browser")
-	}
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("no chromium: scripts/tools.sh chromium installs it")
-		}
-		t.Skip("no chromium")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("lang", "en-GB"), chromedp.Flag("force-color-profile", "srgb"), chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	do(ctx, t, chromedp.Navigate("about:blank")) // the context of the first call is the browser's life
-	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
+	ctx, cancel := context.WithTimeout(browsertest.Open(t), 4*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-type action = chromedp.Action[chromedp.Void]
-
-func do(ctx context.Context, t *testing.T, actions ...action) {
-	t.Helper()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func get[T any](ctx context.Context, t *testing.T, a chromedp.Action[T]) T {
-	t.Helper()
-	v, err := chromedp.Run(ctx, a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-func script[T any](ctx context.Context, t *testing.T, text string) T {
-	t.Helper()
-	yes := true
-	return get(ctx, t, chromedp.Evaluate[T](text, chromedp.EvalAwaitPromise, func(p *runtime.EvaluateParams) { p.UserGesture = &yes }))
-}
-
-func look(width int64, dark bool) action {
-	scheme := "light"
-	if dark {
-		scheme = "dark"
-	}
-	return chromedp.Steps(chromedp.EmulateViewport(width, 800), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
-		})
-		return err
-	}))
-}
-
-func withoutScript(off bool) action {
+func withoutScript(off bool) browsertest.Action {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: off})
 		return err
 	})
-}
-
-// complaintsOf collects what the browser writes to its console: refusals by the
-// content policy, above all.
-func complaintsOf(ctx context.Context) func() []string {
-	var mu sync.Mutex
-	var found []string
-	messages := chromedp.Console(ctx)
-	go func() {
-		for m, err := range messages {
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			found = append(found, string(m.Type)+" "+m.Text+" "+m.URL)
-			mu.Unlock()
-		}
-	}()
-	return func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(found)
-	}
-}
-
-func axeScript(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("DAYPASS_TEST_AXE")
-	if path == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		path = filepath.Join(cache, "daypass-test", "axe", "axe.min.js")
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("no axe-core: scripts/tools.sh chromium fetches it")
-		}
-		t.Skip("no axe-core")
-	}
-	return string(b)
-}
-
-func judgeByAxe(ctx context.Context, t *testing.T, name, axe string) {
-	t.Helper()
-	script[int](ctx, t, axe+"; 0")
-	found := script[string](ctx, t,
-		`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html.slice(0, 160) + " " + n.failureSummary).join(" | "))))`)
-	var list []string
-	if err := json.Unmarshal([]byte(found), &list); err != nil {
-		t.Fatalf("%s: %v: %s", name, err, found)
-	}
-	for _, v := range list {
-		t.Errorf("%s: %s", name, v)
-	}
-}
-
-// picture writes what the whole page looks like, with few colours so that it
-// stays small.
-func picture(ctx context.Context, t *testing.T, path string) {
-	t.Helper()
-	raw := get(ctx, t, chromedp.FullScreenshot(100))
-	img, err := png.Decode(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColours(img, 160)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func fewColours(img image.Image, n int) image.Image {
-	count := map[color.RGBA]int{}
-	b := img.Bounds()
-	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(img.At(x, y)).(color.RGBA) }
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			count[at(x, y)]++
-		}
-	}
-	var all []color.RGBA
-	for c := range count {
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b color.RGBA) int {
-		if count[a] != count[b] {
-			return count[b] - count[a]
-		}
-		return int(a.R) + int(a.G)<<8 + int(a.B)<<16 - int(b.R) - int(b.G)<<8 - int(b.B)<<16
-	})
-	var p color.Palette
-	for _, c := range all[:min(n, len(all))] {
-		p = append(p, c)
-	}
-	nearest := map[color.RGBA]uint8{}
-	out := image.NewPaletted(b, p)
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			c := at(x, y)
-			i, ok := nearest[c]
-			if !ok {
-				i = uint8(p.Index(c))
-				nearest[c] = i
-			}
-			out.SetColorIndex(x, y, i)
-		}
-	}
-	return out
 }
 
 // aScene is a page in a state, and how to come there.
@@ -421,9 +245,9 @@ func goTo(ctx context.Context, t *testing.T, st *site, s aScene) (end func()) {
 		}
 		address = st.base + s.query
 	}
-	do(ctx, t, chromedp.Navigate(address))
+	browsertest.Do(ctx, t, chromedp.Navigate(address))
 	for _, p := range s.press {
-		do(ctx, t, chromedp.Click(chromedp.CSS(p)))
+		browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS(p)))
 	}
 	shows(ctx, t, s.want)
 	return end
@@ -440,7 +264,7 @@ func shows(ctx context.Context, t *testing.T, text string) {
 			return
 		}
 		if wait.Err() != nil {
-			t.Fatalf("no %q: %v\n%s", text, err, script[string](ctx, t, `location.href+"\n"+document.body.innerText`))
+			t.Fatalf("no %q: %v\n%s", text, err, browsertest.Script[string](ctx, t, `location.href+"\n"+document.body.innerText`))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -451,25 +275,25 @@ func shows(ctx context.Context, t *testing.T, text string) {
 // With DAYPASS_SCREENS it also writes the pictures of doc/screens.
 func TestEveryPageInABrowser(t *testing.T) {
 	ctx := chromium(t)
-	axe := axeScript(t)
-	complaints := complaintsOf(ctx)
+	axe := browsertest.Axe(t)
+	complaints := browsertest.Complaints(ctx)
 	for _, s := range scenes {
 		for _, dark := range []bool{false, true} {
 			for _, width := range []int64{1280, 360} {
 				name := fmt.Sprintf("%s-%s-%s", s.name, map[bool]string{false: "light", true: "dark"}[dark], map[int64]string{1280: "wide", 360: "phone"}[width])
 				st := openSite(t, nil)
-				do(ctx, t, look(width, dark))
+				browsertest.Do(ctx, t, browsertest.Look(width, dark))
 				end := goTo(ctx, t, st, s)
-				if script[bool](ctx, t, `document.documentElement.scrollWidth > window.innerWidth`) {
+				if browsertest.Script[bool](ctx, t, `document.documentElement.scrollWidth > window.innerWidth`) {
 					t.Errorf("%s is wider than the window", name)
 				}
 				if dir := os.Getenv("DAYPASS_SCREENS"); dir != "" {
-					script[int](ctx, t, `document.activeElement.blur(); 0`)
-					picture(ctx, t, filepath.Join(dir, name+".png"))
+					browsertest.Script[int](ctx, t, `document.activeElement.blur(); 0`)
+					browsertest.Picture(ctx, t, filepath.Join(dir, name+".png"))
 				}
-				judgeByAxe(ctx, t, name, axe)
+				browsertest.Judge(ctx, t, name, axe)
 				if end != nil {
-					do(ctx, t, chromedp.Navigate("about:blank")) // or the page would go on by itself
+					browsertest.Do(ctx, t, chromedp.Navigate("about:blank")) // or the page would go on by itself
 					end()
 				}
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/browsertest"
 	"github.com/daypass-dev/daypass/pull"
 )
 
@@ -26,7 +27,7 @@ func (st *site) comesTo(ctx context.Context, t *testing.T, path string) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !slices.Contains(st.visited(), path); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("the browser never came to %s but to %q; it shows %s", path, st.visited(), script[string](ctx, t, `location.href + "\n" + document.body.innerText`))
+			t.Fatalf("the browser never came to %s but to %q; it shows %s", path, st.visited(), browsertest.Script[string](ctx, t, `location.href + "\n" + document.body.innerText`))
 		}
 	}
 }
@@ -36,21 +37,21 @@ func (st *site) comesTo(ctx context.Context, t *testing.T, path string) {
 func TestALinkInChromium(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, nil)
-	complaints := complaintsOf(ctx)
+	complaints := browsertest.Complaints(ctx)
 	const lab = "/user/ada/lab/tree/lab-3/index.ipynb"
-	do(ctx, t, look(1280, false), chromedp.Navigate(st.base+"?"+lab3))
+	browsertest.Do(ctx, t, browsertest.Look(1280, false), chromedp.Navigate(st.base+"?"+lab3))
 	shows(ctx, t, "Continue?")
 	time.Sleep(300 * time.Millisecond)
 	if len(st.pulled()) != 0 {
 		t.Fatal("it began without an answer")
 	}
-	do(ctx, t, chromedp.Click(chromedp.CSS("#yes")))
+	browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS("#yes")))
 	st.comesTo(ctx, t, lab)
 	st.does(func(_ context.Context, r Request, told func(pull.Event)) (pull.Report, error) {
 		told(pull.Event{Phase: pull.Merging})
 		return updated(r.Folder), nil
 	})
-	do(ctx, t, chromedp.Navigate(st.base+"?"+lab3))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"?"+lab3))
 	shows(ctx, t, "We kept your answers in 2 cells")
 	if n := len(st.visited()); n != 1 {
 		t.Errorf("left before it said what was kept: %q", st.visited())
@@ -60,7 +61,7 @@ func TestALinkInChromium(t *testing.T) {
 	if got := st.visited(); len(got) != 2 || got[1] != lab {
 		t.Fatalf("it does not land by itself: %q", got)
 	}
-	script[int](ctx, t, `setTimeout(() => history.back(), 0); 0`)
+	browsertest.Script[int](ctx, t, `setTimeout(() => history.back(), 0); 0`)
 	shows(ctx, t, "What changed")
 	time.Sleep(8 * time.Second)
 	if len(st.visited()) != 2 || len(st.pulled()) != 2 {
@@ -78,15 +79,15 @@ func TestTabs(t *testing.T) {
 	st := openSite(t, nil)
 	end := st.half()
 	address := st.base + "?" + labQuery
-	do(ctx, t, chromedp.Navigate(address))
+	browsertest.Do(ctx, t, chromedp.Navigate(address))
 	shows(ctx, t, "12 of 40 files")
-	do(ctx, t, chromedp.Navigate("about:blank"), chromedp.Navigate(address))
+	browsertest.Do(ctx, t, chromedp.Navigate("about:blank"), chromedp.Navigate(address))
 	shows(ctx, t, "12 of 40 files")
 	other, cancel := chromedp.NewContext(ctx)
 	defer cancel()
-	do(other, t, chromedp.Navigate(address))
+	browsertest.Do(other, t, chromedp.Navigate(address))
 	shows(other, t, "12 of 40 files")
-	if now := script[string](ctx, t, `document.querySelector("[role=progressbar]").getAttribute("aria-valuetext") + "|" + document.querySelector("[role=progressbar]").value`); now != "33 %, Fetching files from github.com, 12 of 40 files · 3.1 MB of 8.0 MB|33" {
+	if now := browsertest.Script[string](ctx, t, `document.querySelector("[role=progressbar]").getAttribute("aria-valuetext") + "|" + document.querySelector("[role=progressbar]").value`); now != "33 %, Fetching files from github.com, 12 of 40 files · 3.1 MB of 8.0 MB|33" {
 		t.Errorf("the bar says %q", now)
 	}
 	end()
@@ -95,9 +96,9 @@ func TestTabs(t *testing.T) {
 		t.Errorf("%d pulls", n)
 	}
 	fresh := openSite(t, nil)
-	do(ctx, t, chromedp.Navigate(fresh.base+"?"+lab3))
+	browsertest.Do(ctx, t, chromedp.Navigate(fresh.base+"?"+lab3))
 	shows(ctx, t, "Continue?")
-	script[int](ctx, t, `document.getElementById("yes").click(); document.getElementById("yes").click(); document.getElementById("begin").requestSubmit(); 0`)
+	browsertest.Script[int](ctx, t, `document.getElementById("yes").click(); document.getElementById("yes").click(); document.getElementById("begin").requestSubmit(); 0`)
 	fresh.comesTo(ctx, t, "/user/ada/lab/tree/lab-3/index.ipynb")
 	if n := len(fresh.pulled()); n != 1 {
 		t.Errorf("pressed twice: %d pulls", n)
@@ -108,9 +109,9 @@ func TestTabs(t *testing.T) {
 func TestWithoutScriptInChromium(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, nil)
-	do(ctx, t, withoutScript(true), chromedp.Navigate(st.base+"?"+lab3), chromedp.Click(chromedp.CSS("#yes")), chromedp.WaitVisible(chromedp.CSS("#go")), chromedp.Click(chromedp.CSS("#go")))
+	browsertest.Do(ctx, t, withoutScript(true), chromedp.Navigate(st.base+"?"+lab3), chromedp.Click(chromedp.CSS("#yes")), chromedp.WaitVisible(chromedp.CSS("#go")), chromedp.Click(chromedp.CSS("#go")))
 	st.comesTo(ctx, t, "/user/ada/lab/tree/lab-3/index.ipynb")
-	do(ctx, t, chromedp.Navigate(st.base+"?"+lab3), chromedp.Click(chromedp.CSS("#yes")), chromedp.WaitVisible(chromedp.CSS("#go")))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"?"+lab3), chromedp.Click(chromedp.CSS("#yes")), chromedp.WaitVisible(chromedp.CSS("#go")))
 	if n := len(st.pulled()); n != 2 {
 		t.Errorf("%d pulls", n)
 	}
@@ -119,7 +120,7 @@ func TestWithoutScriptInChromium(t *testing.T) {
 	if err := st.s.book.keep(folder, Entry{At: st.now, Report: updated(folder)}); err != nil {
 		t.Fatal(err)
 	}
-	do(ctx, t, chromedp.Navigate(st.base+"file?folder=lab-3&file=helpers.py"), chromedp.Click(chromedp.CSS("summary")), chromedp.Click(chromedp.CSS("#reset")), chromedp.WaitVisible(chromedp.Search(`//h1[contains(., "Updates of")]`)),
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"file?folder=lab-3&file=helpers.py"), chromedp.Click(chromedp.CSS("summary")), chromedp.Click(chromedp.CSS("#reset")), chromedp.WaitVisible(chromedp.Search(`//h1[contains(., "Updates of")]`)),
 		chromedp.Click(chromedp.Search(`//summary[contains(., "Take the last update back")]`)), chromedp.Click(chromedp.CSS("#undo")), chromedp.WaitVisible(chromedp.Search(`//h1[contains(., "Updates of")]`)))
 	for end := time.Now().Add(15 * time.Second); len(st.done()) < 2 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		continue // the page before has the same heading
@@ -141,8 +142,8 @@ func TestOtherPagesInChromium(t *testing.T) {
 <form id=p method=post action="%sbegin" target=_blank><input name=link value="%s"><input name=token value=x></form>`, html.EscapeString(st.base+"?"+lab3), html.EscapeString(st.base+"?"+lab3), html.EscapeString(st.base+"?"+lab3), st.base, html.EscapeString(lab3))
 	}))
 	t.Cleanup(evil.Close)
-	do(ctx, t, chromedp.Navigate(strings.Replace(evil.URL, "127.0.0.1", "localhost", 1)))
-	got := script[string](ctx, t, `(async () => {
+	browsertest.Do(ctx, t, chromedp.Navigate(strings.Replace(evil.URL, "127.0.0.1", "localhost", 1)))
+	got := browsertest.Script[string](ctx, t, `(async () => {
   const out = [];
   for (const [what, url, init] of [["page", "`+st.base+`?`+lab3+`", {credentials: "include"}], ["begin", "`+st.base+`begin", {method: "POST", mode: "no-cors", body: new URLSearchParams({link: "x", token: "x"})}], ["undo", "`+st.base+`undo", {method: "POST", mode: "no-cors", body: new URLSearchParams({folder: "lab-3", token: "x"})}]]) {
     try { const r = await fetch(url, init); out.push(what + ":" + r.type); } catch (e) { out.push(what + ":failed"); }
@@ -157,7 +158,7 @@ func TestOtherPagesInChromium(t *testing.T) {
 	if len(st.pulled()) != 0 || len(st.done()) != 0 {
 		t.Errorf("pulled %v did %q", st.pulled(), st.done())
 	}
-	framed := get(ctx, t, chromedp.Evaluate[bool](`document.getElementById("f").contentDocument === null`))
+	framed := browsertest.Get(ctx, t, chromedp.Evaluate[bool](`document.getElementById("f").contentDocument === null`))
 	if !framed {
 		t.Error("the other page reads the frame")
 	}
@@ -179,7 +180,7 @@ var hostileNames = []string{
 func TestHostileNamesInChromium(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, nil)
-	complaints := complaintsOf(ctx)
+	complaints := browsertest.Complaints(ctx)
 	var changes []pull.Change
 	folder := filepath.Join(st.root, "lab-3")
 	files := map[string]string{}
@@ -219,7 +220,7 @@ func TestHostileNamesInChromium(t *testing.T) {
 	elements := map[string]bool{}
 	judge := func(what string) {
 		t.Helper()
-		found := script[string](ctx, t, `(() => { const bad = [];
+		found := browsertest.Script[string](ctx, t, `(() => { const bad = [];
   if (window.owned !== undefined) bad.push("ran " + window.owned);
   for (const e of document.querySelectorAll("iframe,base,style,math,img,object,embed,meta[http-equiv],[onerror],[onload],[onmouseover],[onfocus],[ontoggle],[style]")) bad.push(e.outerHTML.slice(0, 80));
   for (const e of document.querySelectorAll("script,link")) if (!e.nonce && e.rel !== "icon") bad.push(e.outerHTML.slice(0, 80));
@@ -233,32 +234,32 @@ func TestHostileNamesInChromium(t *testing.T) {
 	}
 	q := func(s string) string { return url.QueryEscape(s) }
 	for i, n := range hostileNames {
-		do(ctx, t, chromedp.Navigate(st.base+"?repo="+q("https://github.com/o/"+n)+"&branch="+q("b"+n)+"&targetpath="+q(n)+"&urlpath="+q("lab/tree/"+n)))
+		browsertest.Do(ctx, t, chromedp.Navigate(st.base+"?repo="+q("https://github.com/o/"+n)+"&branch="+q("b"+n)+"&targetpath="+q(n)+"&urlpath="+q("lab/tree/"+n)))
 		judge(fmt.Sprintf("link %d", i))
-		do(ctx, t, chromedp.Navigate(st.base+"?repo="+q(n)))
+		browsertest.Do(ctx, t, chromedp.Navigate(st.base+"?repo="+q(n)))
 		judge(fmt.Sprintf("repository %d", i))
 		if c := changes[i]; both(c) {
-			do(ctx, t, chromedp.Navigate(st.base+"file?folder=lab-3&file="+q(c.Path)))
-			if !strings.Contains(script[string](ctx, t, `document.querySelector("h1").innerText`), "both versions") {
-				t.Errorf("%q is not shown: %s", c.Path, script[string](ctx, t, `document.body.innerText.slice(0, 300)`))
+			browsertest.Do(ctx, t, chromedp.Navigate(st.base+"file?folder=lab-3&file="+q(c.Path)))
+			if !strings.Contains(browsertest.Script[string](ctx, t, `document.querySelector("h1").innerText`), "both versions") {
+				t.Errorf("%q is not shown: %s", c.Path, browsertest.Script[string](ctx, t, `document.body.innerText.slice(0, 300)`))
 			}
 			judge(fmt.Sprintf("file %d", i))
 		}
 	}
-	do(ctx, t, chromedp.Navigate(st.base+"file?folder=lab-3&file=a.ipynb"))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"file?folder=lab-3&file=a.ipynb"))
 	judge("notebook")
-	do(ctx, t, chromedp.Navigate(st.base+"report?folder=lab-3"))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"report?folder=lab-3"))
 	judge("report")
 	st.does(func(context.Context, Request, func(pull.Event)) (pull.Report, error) { return report, nil })
-	do(ctx, t, chromedp.Navigate(st.base+"?"+labQuery))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"?"+labQuery))
 	shows(ctx, t, "What changed")
-	do(ctx, t, chromedp.Click(chromedp.CSS("#stay")))
+	browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS("#stay")))
 	judge("done")
 	st.does(func(context.Context, Request, func(pull.Event)) (pull.Report, error) {
 		all := strings.Join(hostileNames, " ")
 		return pull.Report{}, &daypass.Problem{Code: "DP-399", What: all, Why: all, Next: all, Who: all}
 	})
-	do(ctx, t, chromedp.Navigate(st.base+"?"+labQuery))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"?"+labQuery))
 	shows(ctx, t, "That did not work")
 	judge("failed")
 	for _, c := range complaints() {
@@ -277,14 +278,14 @@ func reach(ctx context.Context, t *testing.T, text string, keys ...string) {
 	t.Helper()
 	var seen []string
 	for range 60 {
-		do(ctx, t, chromedp.KeyEvent(kb.Tab))
-		at := script[string](ctx, t, focused)
+		browsertest.Do(ctx, t, chromedp.KeyEvent(kb.Tab))
+		at := browsertest.Script[string](ctx, t, focused)
 		if strings.HasPrefix(at, "UNSEEN") {
 			t.Errorf("the focus cannot be seen on %q", at)
 		}
 		if at == text {
 			for _, k := range keys {
-				do(ctx, t, chromedp.KeyEvent(k))
+				browsertest.Do(ctx, t, chromedp.KeyEvent(k))
 			}
 			return
 		}
@@ -297,7 +298,7 @@ func reach(ctx context.Context, t *testing.T, text string, keys ...string) {
 func TestKeyboardInChromium(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, nil)
-	do(ctx, t, look(1280, false), chromedp.Navigate(st.base))
+	browsertest.Do(ctx, t, browsertest.Look(1280, false), chromedp.Navigate(st.base))
 	reach(ctx, t, "Skip to the content")
 	reach(ctx, t, "repo", "https://github.com/org/lab-3")
 	reach(ctx, t, "look", kb.Enter)
@@ -305,7 +306,7 @@ func TestKeyboardInChromium(t *testing.T) {
 	reach(ctx, t, "yes", kb.Enter)
 	st.comesTo(ctx, t, "/user/ada/tree/lab-3")
 	st.updates()
-	do(ctx, t, chromedp.Navigate(st.base+"?"+labQuery))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"?"+labQuery))
 	shows(ctx, t, "It opens by itself in a few seconds")
 	reach(ctx, t, "stay", kb.Enter)
 	shows(ctx, t, "It stays here until you open it")
@@ -320,11 +321,11 @@ func TestKeyboardInChromium(t *testing.T) {
 	}
 	shows(ctx, t, "Updates of lab-3")
 	st.fails()
-	do(ctx, t, chromedp.Navigate(st.base+"?"+labQuery))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.base+"?"+labQuery))
 	shows(ctx, t, "That did not work")
 	reach(ctx, t, "copy", kb.Enter)
-	get(ctx, t, chromedp.Poll[bool](`document.getElementById("copied").textContent !== ""`))
-	do(ctx, t, chromedp.Navigate(script[string](ctx, t, `location.href`)))
+	browsertest.Get(ctx, t, chromedp.Poll[bool](`document.getElementById("copied").textContent !== ""`))
+	browsertest.Do(ctx, t, chromedp.Navigate(browsertest.Script[string](ctx, t, `location.href`)))
 	reach(ctx, t, "Start fresh, with my folder put aside", kb.Enter)
 	reach(ctx, t, "sure", " ")
 	reach(ctx, t, "fresh", kb.Enter)

@@ -1,32 +1,23 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/browsertest"
 )
 
 // site is the service with a hub, a git host and a neighbour, for a real browser.
@@ -94,74 +85,16 @@ func openSite(t *testing.T, shared bool) *site {
 	return st
 }
 
-// chromium opens a browser. Without one the test is left out, but where all of
-// them are asked for.
+// chromium opens a browser for a test, for four minutes.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a browser")
-	}
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("no chromium: scripts/tools.sh chromium installs it")
-		}
-		t.Skip("no chromium")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-popup-blocking", true),
-		chromedp.Flag("lang", "en-GB"), chromedp.Flag("force-color-profile", "srgb"), chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	do(ctx, t, chromedp.Navigate("about:blank")) // the context of the first call is the browser's life
-	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
+	ctx, cancel := context.WithTimeout(browsertest.Open(t, chromedp.Flag("disable-popup-blocking", true)), 4*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-type action = chromedp.Action[chromedp.Void]
-
-func do(ctx context.Context, t *testing.T, actions ...action) {
-	t.Helper()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func get[T any](ctx context.Context, t *testing.T, a chromedp.Action[T]) T {
-	t.Helper()
-	v, err := chromedp.Run(ctx, a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// script runs in the page, as if a person had pressed something, and waits for
-// what it promises.
-func script[T any](ctx context.Context, t *testing.T, text string) T {
-	t.Helper()
-	yes := true
-	return get(ctx, t, chromedp.Evaluate[T](text, chromedp.EvalAwaitPromise, func(p *runtime.EvaluateParams) { p.UserGesture = &yes }))
-}
-
-func heading(text string) action {
+func heading(text string) browsertest.Action {
 	return chromedp.WaitVisible(chromedp.Search(`//h1[contains(., "` + text + `")]`))
-}
-
-func look(width int64, dark bool) action {
-	scheme := "light"
-	if dark {
-		scheme = "dark"
-	}
-	return chromedp.Steps(chromedp.EmulateViewport(width, 800), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
-		})
-		return err
-	}))
 }
 
 // shots are the pages, by the name of their picture. The texts are what is on them.
@@ -183,22 +116,22 @@ const passLook = "passes/new?look=yes&label=night+job&repos=tidal-lab/ocean-mode
 func TestEveryPageInABrowser(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, false)
-	axe := axeScript(t)
-	complaints := complaintsOf(ctx)
+	axe := browsertest.Axe(t)
+	complaints := browsertest.Complaints(ctx)
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int64{1280, 360} {
 			for _, shot := range shots {
 				name := fmt.Sprintf("%s-%s-%s", shot.name, map[bool]string{false: "light", true: "dark"}[dark], map[int64]string{1280: "wide", 360: "phone"}[width])
 				path, press, _ := strings.Cut(shot.path, " ")
-				do(ctx, t, look(width, dark), chromedp.Navigate(st.address+path))
+				browsertest.Do(ctx, t, browsertest.Look(width, dark), chromedp.Navigate(st.address+path))
 				for _, button := range strings.Fields(press) {
-					do(ctx, t, chromedp.Click(chromedp.CSS(button)))
+					browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS(button)))
 				}
 				if press != "" {
-					do(ctx, t, heading(shot.want))
+					browsertest.Do(ctx, t, heading(shot.want))
 				}
-				body := get(ctx, t, chromedp.Text(chromedp.CSS("main")))
-				wide := script[bool](ctx, t, `document.documentElement.scrollWidth > window.innerWidth`)
+				body := browsertest.Get(ctx, t, chromedp.Text(chromedp.CSS("main")))
+				wide := browsertest.Script[bool](ctx, t, `document.documentElement.scrollWidth > window.innerWidth`)
 				if !strings.Contains(body, shot.want) {
 					t.Errorf("%s shows no %q:\n%s", name, shot.want, body)
 				}
@@ -208,7 +141,7 @@ func TestEveryPageInABrowser(t *testing.T) {
 				if dir := os.Getenv("DAYPASS_SCREENS"); dir != "" {
 					picture(ctx, t, filepath.Join(dir, name+".png"))
 				}
-				judgeByAxe(ctx, t, name, axe)
+				browsertest.Judge(ctx, t, name, axe)
 			}
 		}
 	}
@@ -219,119 +152,11 @@ func TestEveryPageInABrowser(t *testing.T) {
 	}
 }
 
-// complaintsOf collects what the browser writes to its console: refusals by the
-// content policy, above all.
-func complaintsOf(ctx context.Context) func() []string {
-	var mu sync.Mutex
-	var found []string
-	messages := chromedp.Console(ctx)
-	go func() {
-		for m, err := range messages {
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			found = append(found, string(m.Type)+" "+m.Text+" "+m.URL)
-			mu.Unlock()
-		}
-	}()
-	return func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(found)
-	}
-}
-
-func axeScript(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("DAYPASS_TEST_AXE")
-	if path == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		path = filepath.Join(cache, "daypass-test", "axe", "axe.min.js")
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("no axe-core: scripts/tools.sh chromium fetches it")
-		}
-		t.Skip("no axe-core")
-	}
-	return string(b)
-}
-
-func judgeByAxe(ctx context.Context, t *testing.T, name, axe string) {
-	t.Helper()
-	script[int](ctx, t, axe+"; 0")
-	found := script[string](ctx, t,
-		`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html.slice(0, 160) + " " + n.failureSummary).join(" | "))))`)
-	var list []string
-	if err := json.Unmarshal([]byte(found), &list); err != nil {
-		t.Fatalf("%s: %v: %s", name, err, found)
-	}
-	for _, v := range list {
-		t.Errorf("%s: %s", name, v)
-	}
-}
-
-// picture writes what the whole page looks like, with few colours so that it
-// stays small.
+// picture writes what the page looks like, without what differs from run to run.
 func picture(ctx context.Context, t *testing.T, path string) {
 	t.Helper()
-	script[chromedp.Void](ctx, t, `for (const e of document.querySelectorAll("textarea")) e.value = e.value.replaceAll(location.origin, "https://daypass.example.org"); for (const e of document.querySelectorAll("pre code")) e.textContent = e.textContent.replaceAll(location.origin, "https://daypass.example.org"); document.activeElement.blur()`)
-	raw := get(ctx, t, chromedp.FullScreenshot(100))
-	img, err := png.Decode(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColours(img, 160)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func fewColours(img image.Image, n int) image.Image {
-	count := map[color.RGBA]int{}
-	b := img.Bounds()
-	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(img.At(x, y)).(color.RGBA) }
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			count[at(x, y)]++
-		}
-	}
-	var all []color.RGBA
-	for c := range count {
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b color.RGBA) int {
-		if count[a] != count[b] {
-			return count[b] - count[a]
-		}
-		return int(a.R) + int(a.G)<<8 + int(a.B)<<16 - int(b.R) - int(b.G)<<8 - int(b.B)<<16
-	})
-	var p color.Palette
-	for _, c := range all[:min(n, len(all))] {
-		p = append(p, c)
-	}
-	nearest := map[color.RGBA]uint8{}
-	out := image.NewPaletted(b, p)
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			c := at(x, y)
-			i, ok := nearest[c]
-			if !ok {
-				i = uint8(p.Index(c))
-				nearest[c] = i
-			}
-			out.SetColorIndex(x, y, i)
-		}
-	}
-	return out
+	browsertest.Script[chromedp.Void](ctx, t, `for (const e of document.querySelectorAll("textarea")) e.value = e.value.replaceAll(location.origin, "https://daypass.example.org"); for (const e of document.querySelectorAll("pre code")) e.textContent = e.textContent.replaceAll(location.origin, "https://daypass.example.org"); document.activeElement.blur()`)
+	browsertest.Picture(ctx, t, path)
 }
 
 // TestKeyboardAlone connects, disconnects and shares without a mouse. Every
@@ -339,12 +164,12 @@ func fewColours(img image.Image, n int) image.Image {
 func TestKeyboardAlone(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, false)
-	do(ctx, t, look(1280, false), chromedp.Navigate(st.address))
+	browsertest.Do(ctx, t, browsertest.Look(1280, false), chromedp.Navigate(st.address))
 	walked := tabThrough(ctx, t)
 	if len(walked) == 0 || !strings.Contains(walked[0], "Skip to the content") {
 		t.Errorf("the first stop is not the link past the navigation: %q", walked)
 	}
-	all := script[int](ctx, t, `document.querySelectorAll("a[href],button,input:not([type=hidden]),select,textarea,summary").length`)
+	all := browsertest.Script[int](ctx, t, `document.querySelectorAll("a[href],button,input:not([type=hidden]),select,textarea,summary").length`)
 	if len(walked) != all {
 		t.Errorf("the keyboard reaches %d of %d: %q", len(walked), all, walked)
 	}
@@ -352,7 +177,7 @@ func TestKeyboardAlone(t *testing.T) {
 		t.Helper()
 		reach(ctx, t, text)
 		for _, k := range keys {
-			do(ctx, t, chromedp.KeyEvent(k))
+			browsertest.Do(ctx, t, chromedp.KeyEvent(k))
 		}
 	}
 	arrive := func(text string) {
@@ -389,23 +214,23 @@ func TestKeyboardAlone(t *testing.T) {
 	arrive("Is this the pass that you want?")
 	to("Make this pass", kb.Enter)
 	arrive("Your pass")
-	if got := script[string](ctx, t, `(e => e.id + " " + e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != "pass-text "+madeText {
+	if got := browsertest.Script[string](ctx, t, `(e => e.id + " " + e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != "pass-text "+madeText {
 		t.Errorf("the page's script has selected %q", got)
 	}
 	to("Copy", kb.Enter)
-	get(ctx, t, chromedp.Poll[bool](`document.getElementById("copied").textContent !== ""`))
+	browsertest.Get(ctx, t, chromedp.Poll[bool](`document.getElementById("copied").textContent !== ""`))
 	to("narrow-repos", "tidal-lab/ocean-models")
 	to("narrow-read", " ")
 	to("Make the narrower one", kb.Enter)
 	arrive("Your narrower pass")
-	if got := script[string](ctx, t, `(e => e.id + " " + e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != "pass-text "+madeText+"-narrower" {
+	if got := browsertest.Script[string](ctx, t, `(e => e.id + " " + e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != "pass-text "+madeText+"-narrower" {
 		t.Errorf("the page's script has selected %q", got)
 	}
 	to("To your passes", kb.Enter)
 	arrive("Passes")
 	to("End the pass night job", kb.Enter)
 	arrive("The pass has ended")
-	do(ctx, t, chromedp.Navigate(st.address+"device"))
+	browsertest.Do(ctx, t, chromedp.Navigate(st.address+"device"))
 	to("user_code", "wdjbmjht")
 	to("Go on", kb.Enter)
 	arrive("Confirm a code")
@@ -422,7 +247,9 @@ func TestKeyboardAlone(t *testing.T) {
 	}
 }
 
-const focused = `(() => { const e = document.activeElement, s = getComputedStyle(e); if (e === document.body) return "";
+// focused is what has the keyboard's focus: nothing on a page that is just being
+// replaced by the next.
+const focused = `(() => { const e = document.activeElement; if (!e || e === document.body) return ""; const s = getComputedStyle(e);
 	const shown = parseFloat(s.outlineWidth) > 0 && s.outlineStyle !== "none";
 	return (shown ? "" : "UNSEEN ") + (e.getAttribute("aria-label") || e.innerText || e.id || e.name || e.tagName).trim(); })()`
 
@@ -430,8 +257,8 @@ func tabThrough(ctx context.Context, t *testing.T) []string {
 	t.Helper()
 	var out []string
 	for range 80 {
-		do(ctx, t, chromedp.KeyEvent(kb.Tab))
-		at := script[string](ctx, t, focused)
+		browsertest.Do(ctx, t, chromedp.KeyEvent(kb.Tab))
+		at := browsertest.Script[string](ctx, t, focused)
 		if at == "" {
 			break
 		}
@@ -448,8 +275,8 @@ func reach(ctx context.Context, t *testing.T, text string) {
 	t.Helper()
 	var seen []string
 	for range 80 {
-		do(ctx, t, chromedp.KeyEvent(kb.Tab))
-		at := script[string](ctx, t, focused)
+		browsertest.Do(ctx, t, chromedp.KeyEvent(kb.Tab))
+		at := browsertest.Script[string](ctx, t, focused)
 		if at == text {
 			return
 		}
@@ -463,24 +290,24 @@ func reach(ctx context.Context, t *testing.T, text string) {
 func TestPageFollowsChanges(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, false)
-	do(ctx, t, look(1280, false), chromedp.Navigate(st.address), chromedp.WaitVisible(chromedp.CSS("#live-inner")), chromedp.Focus(chromedp.CSS("#disconnect-github\\.com")))
-	before := script[string](ctx, t, `document.querySelector("#live-inner").dataset.old = "yes"; document.querySelector("#live-inner input[name=form]").value`)
+	browsertest.Do(ctx, t, browsertest.Look(1280, false), chromedp.Navigate(st.address), chromedp.WaitVisible(chromedp.CSS("#live-inner")), chromedp.Focus(chromedp.CSS("#disconnect-github\\.com")))
+	before := browsertest.Script[string](ctx, t, `document.querySelector("#live-inner").dataset.old = "yes"; document.querySelector("#live-inner input[name=form]").value`)
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		select {
 		case st.changed <- struct{}{}:
 		default:
 		}
-		do(ctx, t, chromedp.Sleep(100*time.Millisecond))
-		if !script[bool](ctx, t, `document.querySelector("#live-inner").dataset.old === "yes"`) {
+		browsertest.Do(ctx, t, chromedp.Sleep(100*time.Millisecond))
+		if !browsertest.Script[bool](ctx, t, `document.querySelector("#live-inner").dataset.old === "yes"`) {
 			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the page does not follow changes")
 		}
 	}
-	after := script[string](ctx, t, `document.querySelector("#live-inner input[name=form]").value`)
-	focus := script[string](ctx, t, `document.activeElement.id`)
+	after := browsertest.Script[string](ctx, t, `document.querySelector("#live-inner input[name=form]").value`)
+	focus := browsertest.Script[string](ctx, t, `document.activeElement.id`)
 	if after == before || after == "" {
 		t.Error("the form has no code of its own")
 	}
@@ -495,13 +322,13 @@ func TestPageFollowsChanges(t *testing.T) {
 func TestNeighbour(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, true)
-	do(ctx, t, look(1280, false), chromedp.Navigate(st.address))
-	title := get(ctx, t, chromedp.Title())
+	browsertest.Do(ctx, t, browsertest.Look(1280, false), chromedp.Navigate(st.address))
+	title := browsertest.Get(ctx, t, chromedp.Title())
 	if !strings.HasPrefix(title, "Your access") {
 		t.Fatalf("the victim is not signed in: %q", title)
 	}
 	mallory := st.origin + "/user/mallory/lab"
-	do(ctx, t, chromedp.Navigate(mallory))
+	browsertest.Do(ctx, t, chromedp.Navigate(mallory))
 	for path := range pagesToSee {
 		at := "/services/daypass/" + path
 		for name, try := range map[string]string{
@@ -512,7 +339,7 @@ func TestNeighbour(t *testing.T) {
 			"window": `new Promise(done => { const w = window.open(%q); let n = 0; const look = () => { let t = ""; try { if (w.document.URL !== "about:blank") t = w.document.body.innerText } catch (e) { t = "none " + e }
 				if (t || ++n > 40) { w.close(); done(t || "none: closed " + w.closed) } else setTimeout(look, 50) }; look() })`,
 		} {
-			got := script[string](ctx, t, fmt.Sprintf(try, at))
+			got := browsertest.Script[string](ctx, t, fmt.Sprintf(try, at))
 			public := strings.HasPrefix(path, "app/") && name == "fetch"
 			if !public && !strings.HasPrefix(got, "none") && !strings.HasPrefix(got, "403") && !strings.HasPrefix(got, "405") && strings.TrimSpace(got) != "" || strings.Contains(got, "ada-l") {
 				t.Errorf("%s of %s gets %.300q", name, at, got)
@@ -521,17 +348,17 @@ func TestNeighbour(t *testing.T) {
 	}
 	for _, form := range []string{"disconnect/github.com", "connect/github.com", "approve", "confirm", "sharing", "sharing/end", "passes/new", "passes/narrow", "passes/end", "device", "signout", "people/1/cut-off"} {
 		for _, policy := range []string{"", "no-referrer"} {
-			do(ctx, t, chromedp.Navigate(mallory))
-			script[chromedp.Void](ctx, t, fmt.Sprintf(`(() => { if (%q) { const m = document.createElement("meta"); m.name = "referrer"; m.content = %q; document.head.append(m) }
+			browsertest.Do(ctx, t, chromedp.Navigate(mallory))
+			browsertest.Script[chromedp.Void](ctx, t, fmt.Sprintf(`(() => { if (%q) { const m = document.createElement("meta"); m.name = "referrer"; m.content = %q; document.head.append(m) }
 				const f = document.createElement("form"); f.method = "post"; f.action = %q; f.innerHTML = '<input name=form value=x><input name=pass value=daypass_x><input name=id value=3><input name=user_code value=GGGG-HHHH><input name=decision value=yes>'; document.body.append(f); f.submit() })()`,
 				policy, policy, "/services/daypass/"+form))
-			do(ctx, t, heading("That did not work"))
+			browsertest.Do(ctx, t, heading("That did not work"))
 		}
 	}
 	if did := st.deeds(); len(did) != 0 {
 		t.Errorf("done: %q", did)
 	}
-	do(ctx, t, chromedp.Navigate(st.address), chromedp.Click(chromedp.CSS(`#disconnect-github\.com`)), heading("GitHub is disconnected"),
+	browsertest.Do(ctx, t, chromedp.Navigate(st.address), chromedp.Click(chromedp.CSS(`#disconnect-github\.com`)), heading("GitHub is disconnected"),
 		chromedp.Navigate(st.address+"connect/github.com"), chromedp.Click(chromedp.CSS("#go")), heading("Connected. Push again."))
 	if did := st.deeds(); !slices.Equal(did, []string{"disconnect ada github.com", "start ada github.com", "finish ada github.com"}) {
 		t.Errorf("the victim's own clicks did %q", did)
@@ -545,35 +372,35 @@ func TestNeighbour(t *testing.T) {
 func TestPassesWithoutScripts(t *testing.T) {
 	ctx := chromium(t)
 	st := openSite(t, true)
-	complaints := complaintsOf(ctx)
-	do(ctx, t, look(1280, false), chromedp.Navigate(st.address+"passes"), chromedp.Click(chromedp.CSS("#make")), heading("Make a pass"),
+	complaints := browsertest.Complaints(ctx)
+	browsertest.Do(ctx, t, browsertest.Look(1280, false), chromedp.Navigate(st.address+"passes"), chromedp.Click(chromedp.CSS("#make")), heading("Make a pass"),
 		chromedp.SendKeys(chromedp.CSS("#repos"), "tidal-lab/buoy-data"), chromedp.Click(chromedp.CSS("#look")), heading("Is this the pass that you want?"),
 		chromedp.Click(chromedp.CSS("#make-it")), heading("Your pass"))
 	reach(ctx, t, "pass-text")
-	if got := script[string](ctx, t, `(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != madeText {
+	if got := browsertest.Script[string](ctx, t, `(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)`); got != madeText {
 		t.Errorf("the keyboard selects %q", got)
 	}
-	if script[int](ctx, t, `document.querySelectorAll("script").length`) != 0 || script[bool](ctx, t, `!document.querySelector("#copy").hidden`) {
+	if browsertest.Script[int](ctx, t, `document.querySelectorAll("script").length`) != 0 || browsertest.Script[bool](ctx, t, `!document.querySelector("#copy").hidden`) {
 		t.Error("a script, or a button that needs one, is on a shared origin")
 	}
-	do(ctx, t, chromedp.Click(chromedp.CSS("#narrow-it")), chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
-	if got := script[string](ctx, t, `document.querySelector("#pass-text").value`); got != madeText {
+	browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS("#narrow-it")), chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
+	if got := browsertest.Script[string](ctx, t, `document.querySelector("#pass-text").value`); got != madeText {
 		t.Errorf("after a mistake the page shows %q", got)
 	}
-	do(ctx, t, chromedp.Click(chromedp.CSS("#narrow-read")), chromedp.Click(chromedp.CSS("#narrow-it")), heading("Your narrower pass"))
-	if at := script[string](ctx, t, `location.href + " " + document.querySelector("#pass-text").value`); at != st.address+"passes/narrow "+madeText+"-narrower" {
+	browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS("#narrow-read")), chromedp.Click(chromedp.CSS("#narrow-it")), heading("Your narrower pass"))
+	if at := browsertest.Script[string](ctx, t, `location.href + " " + document.querySelector("#pass-text").value`); at != st.address+"passes/narrow "+madeText+"-narrower" {
 		t.Errorf("narrowed: %q", at)
 	}
-	do(ctx, t, chromedp.Navigate(st.address+"passes/new"), heading("Make a pass"))
-	if at := script[string](ctx, t, `location.href + document.documentElement.outerHTML`); strings.Contains(at, "AgEcanary") {
+	browsertest.Do(ctx, t, chromedp.Navigate(st.address+"passes/new"), heading("Make a pass"))
+	if at := browsertest.Script[string](ctx, t, `location.href + document.documentElement.outerHTML`); strings.Contains(at, "AgEcanary") {
 		t.Error("the pass is on the next page or in its address")
 	}
 	_ = chromedp.Do(ctx, chromedp.NavigateBack()) // the browser may say that it would have to send the form again
-	do(ctx, t, chromedp.Sleep(500*time.Millisecond))
-	if at := script[string](ctx, t, `document.documentElement.outerHTML + (document.querySelector("#pass-text") || {}).value`); strings.Contains(at, "AgEcanary") {
+	browsertest.Do(ctx, t, chromedp.Sleep(500*time.Millisecond))
+	if at := browsertest.Script[string](ctx, t, `document.documentElement.outerHTML + (document.querySelector("#pass-text") || {}).value`); strings.Contains(at, "AgEcanary") {
 		t.Error("going back shows the pass again")
 	}
-	do(ctx, t, chromedp.Navigate(st.address+"device"), chromedp.SendKeys(chromedp.CSS("#user_code"), "wdjb mjht"), chromedp.Click(chromedp.CSS("#look")), heading("Confirm a code"),
+	browsertest.Do(ctx, t, chromedp.Navigate(st.address+"device"), chromedp.SendKeys(chromedp.CSS("#user_code"), "wdjb mjht"), chromedp.Click(chromedp.CSS("#look")), heading("Confirm a code"),
 		chromedp.Click(chromedp.CSS("#yes")), heading("Done"))
 	if got := st.deeds(); !slices.Equal(got, []string{"mint ada browser true", "narrow read [] over", "decide ada WDJBMJHT yes"}) {
 		t.Errorf("done %q", got)

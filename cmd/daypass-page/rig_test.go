@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"github.com/daypass-dev/daypass/internal/browsertest"
 	"github.com/daypass-dev/daypass/internal/gittest"
 	"github.com/daypass-dev/daypass/internal/jupytertest"
 )
@@ -71,28 +72,10 @@ func newStudent(t *testing.T, c jupytertest.Config) *student {
 	return &student{t: t, server: jupytertest.Start(t, c), ctx: chromium(t)}
 }
 
-// chromium opens a browser. Without one the test is left out, but where all of
-// them are asked for.
+// chromium opens a browser.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("no chromium: scripts/tools.sh chromium installs it")
-		}
-		t.Skip("no chromium")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("lang", "en-GB"), chromedp.Flag("force-color-profile", "srgb"), chromedp.WindowSize(1280, 900), chromedp.UserDataDir(gittest.TempDir(t)))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the first call's context is the browser's life
-		t.Fatal(err)
-	}
-	return ctx
+	return browsertest.Open(t, chromedp.Flag("disable-background-networking", true), chromedp.WindowSize(1280, 900), chromedp.UserDataDir(gittest.TempDir(t)))
 }
 
 // patience is for what takes a server's start and a front end's.

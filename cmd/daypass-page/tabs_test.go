@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"html"
 	"net/http"
@@ -13,11 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/daypass-dev/daypass/internal/browsertest"
 	"github.com/daypass-dev/daypass/internal/gittest"
 	"github.com/daypass-dev/daypass/internal/jupytertest"
 )
@@ -150,7 +148,7 @@ func (s *student) keyboard(t *testing.T) {
 // writes pictures.
 func TestScreens(t *testing.T) {
 	s := newStudent(t, jupytertest.Config{})
-	axe := axeScript(t)
+	axe := browsertest.Axe(t)
 	l := newLab(t)
 	l.shots(s, axe, "pull-question", l.link("urlpath", "lab/tree/"+l.name+"/lab.ipynb"), "Continue?")
 	s.follow(l.link("urlpath", "tree/"+l.name))
@@ -182,70 +180,15 @@ func (l *lab) shots(s *student, axe, name, path, want string) {
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int64{1280, 360} {
 			shot := fmt.Sprintf("%s-%s-%s", name, map[bool]string{false: "light", true: "dark"}[dark], map[int64]string{1280: "wide", 360: "phone"}[width])
-			s.do("look", look(width, dark))
+			s.do("look", browsertest.Look(width, dark))
 			if script[bool](s, `document.documentElement.scrollWidth > window.innerWidth`) {
 				s.t.Errorf("%s is wider than the window", shot)
 			}
 			if dir := os.Getenv("DAYPASS_SCREENS"); dir != "" {
-				ctx, cancel := context.WithTimeout(s.ctx, patience)
-				png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-				cancel()
-				if err == nil {
-					err = os.WriteFile(filepath.Join(dir, shot+".png"), png, 0o644)
-				}
-				if err != nil {
-					s.t.Fatal(err)
-				}
+				browsertest.Picture(s.ctx, s.t, filepath.Join(dir, shot+".png"))
 			}
-			s.judge(shot, axe)
+			browsertest.Judge(s.ctx, s.t, shot, axe)
 		}
 	}
-	s.do("look as before", look(1280, false))
-}
-
-func look(width int64, dark bool) chromedp.Action[chromedp.Void] {
-	scheme := "light"
-	if dark {
-		scheme = "dark"
-	}
-	return chromedp.Steps(chromedp.EmulateViewport(width, 800), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
-		})
-		return err
-	}))
-}
-
-func axeScript(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("DAYPASS_TEST_AXE")
-	if path == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		path = filepath.Join(cache, "daypass-test", "axe", "axe.min.js")
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("no axe-core: scripts/tools.sh chromium fetches it")
-		}
-		t.Skip("no axe-core")
-	}
-	return string(b)
-}
-
-// judge asks axe about the page.
-func (s *student) judge(name, axe string) {
-	s.t.Helper()
-	script[int](s, axe+"; 0")
-	found := script[string](s, `axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html.slice(0, 160)).join(" | "))))`)
-	var list []string
-	if err := json.Unmarshal([]byte(found), &list); err != nil {
-		s.t.Fatalf("%s: %v: %s", name, err, found)
-	}
-	for _, v := range list {
-		s.t.Errorf("%s: %s", name, v)
-	}
+	s.do("look as before", browsertest.Look(1280, false))
 }
