@@ -152,7 +152,7 @@ func (s *student) press(text string) {
 // follow opens a link, as from a course's page.
 func (s *student) follow(link string) {
 	s.t.Helper()
-	s.do("open "+link, chromedp.Navigate(s.server.Link(link)))
+	s.do("open "+link, browsertest.Follow(s.server.Link(link)))
 }
 
 // lands waits until the browser is at a path of the server, whatever was on the way.

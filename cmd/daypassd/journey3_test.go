@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/internal/browsertest"
 	"github.com/daypass-dev/daypass/internal/hubtest"
 	"github.com/daypass-dev/daypass/internal/jupytertest"
 )
@@ -28,14 +29,14 @@ func TestJourney3(t *testing.T) {
 	s.intoImage(wrap)
 	s.hub.StartServer(t, "researcher", "")
 
-	p.do("click", chromedp.Navigate(link))
+	p.do("click", browsertest.Follow(link))
 	p.press("Continue")
 	p.sees(s.url + "connect/" + s.host())
 	p.do("follow the link", chromedp.Navigate(s.url+"connect/"+s.host()))
 	p.consent(fake.CampusUser)
 	p.sees("Connected")
 
-	p.do("click again", chromedp.Navigate(link))
+	p.do("click again", browsertest.Follow(link))
 	p.press("Continue")
 	p.lands("/user/researcher/lab/tree/data/README.md")
 	home := filepath.Join(s.hub.Dir, "home", "researcher")
@@ -44,7 +45,7 @@ func TestJourney3(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.publish("README.md", "# data\n\nWeek 4.\n")
-	p.do("click next week", chromedp.Navigate(link))
+	p.do("click next week", browsertest.Follow(link))
 	p.lands("/user/researcher/lab/tree/data/README.md")
 	for path, want := range map[string]string{gauges: "9.99", filepath.Join(home, "data", "README.md"): "Week 4."} {
 		if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), want) {

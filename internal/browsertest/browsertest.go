@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"image"
 	"image/color"
 	"image/png"
@@ -56,6 +57,18 @@ func Do(ctx context.Context, t *testing.T, actions ...Action) {
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Follow opens an address whose page may go on by itself before it has loaded: what the
+// browser says of that, an aborted load, is no failure.
+func Follow(address string) Action {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		err := chromedp.Do(ctx, chromedp.Navigate(address))
+		if load := (*chromedp.LoadError)(nil); errors.As(err, &load) && load.ErrorText == "net::ERR_ABORTED" {
+			return nil
+		}
+		return err
+	})
 }
 
 // Get asks the page for something.
