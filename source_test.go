@@ -1,0 +1,49 @@
+package daypass_test
+
+import (
+	"testing"
+
+	"github.com/daypass-dev/daypass"
+)
+
+func TestSourceText(t *testing.T) {
+	for text, want := range map[string]daypass.Source{
+		"git:github.com/ORG/lab@main#week 1": {},
+		"git:github.com/ORG/lab@main#week%201": {
+			Kind: "git", Host: "github.com", ID: "ORG/lab", Ref: "main", Path: "week 1"},
+		"drive:drive.google.com/1AbC":         {Kind: "drive", Host: "drive.google.com", ID: "1AbC"},
+		"canvas:canvas.example.edu/courses/4": {Kind: "canvas", Host: "canvas.example.edu", ID: "courses/4"},
+		"invenio:zenodo.org/12@3":             {Kind: "invenio", Host: "zenodo.org", ID: "12", Ref: "3"},
+		"dataverse:d.example/doi:10.7910/A":   {Kind: "dataverse", Host: "d.example", ID: "doi:10.7910/A"},
+		"git:h/a%40b@r%23x":                   {Kind: "git", Host: "h", ID: "a@b", Ref: "r#x"},
+		"":                                    {}, "git:": {}, "git:h": {}, "git:h/": {}, ":h/x": {}, "git:h/x@": {}, "git:h/x#": {},
+		"git:h/%41": {}, "git:h/%4": {}, "git:h/%zz": {}, "git:h/x%2a": {}, "git:/x": {},
+	} {
+		got, ok := daypass.ParseSource(text)
+		if ok != (want != daypass.Source{}) || ok && got != want {
+			t.Errorf("%q: %+v, %v", text, got, ok)
+		}
+		if ok && got.String() != text {
+			t.Errorf("%q is written as %q", text, got.String())
+		}
+	}
+}
+
+func FuzzSourceText(f *testing.F) {
+	f.Add("git", "github.com", "ORG/lab", "main", "week 1")
+	f.Add("drive", "h", "a@b#c%", "\x00", "é/\u202e")
+	f.Fuzz(func(t *testing.T, kind, host, id, ref, path string) {
+		s := daypass.Source{Kind: "git", Host: host, ID: id, Ref: ref, Path: path}
+		if host == "" || id == "" {
+			return
+		}
+		for _, c := range host {
+			if c == '/' {
+				return
+			}
+		}
+		if got, ok := daypass.ParseSource(s.String()); !ok || got != s {
+			t.Errorf("%+v is written as %q, read as %+v, %v", s, s.String(), got, ok)
+		}
+	})
+}
