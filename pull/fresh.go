@@ -251,8 +251,8 @@ func (r *run) keepFresh(aside string) error {
 	rec := &r.st.rec
 	rec.Stamp, rec.Inode = fi.ModTime().UnixNano(), inodeOf(aside)
 	r.recordTip()
-	rec.Head = r.snap.Commit
-	if err := r.later.wait(); err != nil {
+	rec.Head, rec.Identity = r.snap.Commit, identityOf(aside)
+	if err := errors.Join(r.p.remember(r.st), r.later.wait()); err != nil {
 		return err
 	}
 	return r.do("state", r.st.save)

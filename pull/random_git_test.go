@@ -81,9 +81,6 @@ func (w *world) damage() {
 func (w *world) elsewhere(what string) {
 	to := filepath.Join(w.home, "lab-"+strings.ReplaceAll(w.new(), " ", "-"))
 	if what == "rename" {
-		if _, err := os.Lstat(filepath.Join(w.folder, ".git")); err != nil {
-			return // without .git and without its place nothing tells whose folder it is
-		}
 		if os.Rename(w.folder, to) == nil {
 			w.folder = to
 		}

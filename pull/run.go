@@ -94,6 +94,7 @@ func (r *run) open() error {
 	if r.st = st; st == nil {
 		return nil
 	}
+	st.unnoted = st.rec.Folder != r.folder || st.rec.Identity == (identity{})
 	st.rec.Folder = r.folder
 	return nil
 }

@@ -46,6 +46,8 @@ type record struct {
 	// Inode is of the folder's .git when it had what was delivered last: a copy of the
 	// folder has another.
 	Inode uint64 `json:"inode,omitempty"`
+	// Identity is the folder's, by which it is found when it was renamed and has no .git.
+	Identity identity `json:"identity,omitzero"`
 	// Past is the state of a folder that was here before: its backups are in reach.
 	Past string `json:"past,omitempty"`
 	// Building is the folder in which a fresh pull is being put together.
@@ -65,6 +67,7 @@ type store struct {
 	id      string
 	rec     record
 	damaged bool // state.json could not be read; rec is empty
+	unnoted bool // the folder has another name than rec was kept with, or no identity
 }
 
 func (s *store) file(name string) string { return filepath.Join(s.dir, name) }
@@ -127,7 +130,8 @@ func idOK(id string) bool {
 }
 
 // find returns what is known of a folder, nil for nothing: by the id in its
-// repository, so that it may be renamed, or by its path, where that is gone.
+// repository, so that it may be renamed, or where that is gone by its path, or by what
+// it keeps under another name.
 func (p *Puller) find(folder, id string, c *clone.Clone) (*store, error) {
 	if c != nil {
 		s, err := p.load(id)
@@ -136,6 +140,15 @@ func (p *Puller) find(folder, id string, c *clone.Clone) (*store, error) {
 		}
 		return s, nil
 	}
+	s, err := p.named(folder)
+	if s != nil || err != nil {
+		return s, err
+	}
+	return p.renamed(folder)
+}
+
+// named returns the state of the folder that has a name; nil where there is none.
+func (p *Puller) named(folder string) (*store, error) {
 	data, err := os.ReadFile(p.key("folders", folder))
 	if err != nil {
 		return nil, ignoreMissing(err)
@@ -254,9 +267,18 @@ func (p *Puller) past(s *store) []*store {
 	return out
 }
 
-// remember makes a folder's path lead to its state.
+// remember makes a folder's path lead to its state, and what it keeps under another name.
 func (p *Puller) remember(s *store) error {
-	file := p.key("folders", s.rec.Folder)
+	if s.rec.Identity.Inode != 0 {
+		if err := p.lead(s.rec.Identity.name(), s); err != nil {
+			return err
+		}
+	}
+	return p.lead(s.rec.Folder, s)
+}
+
+func (p *Puller) lead(name string, s *store) error {
+	file := p.key("folders", name)
 	if data, err := os.ReadFile(file); err == nil && string(data) == s.id {
 		return nil
 	}

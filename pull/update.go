@@ -26,7 +26,7 @@ func (r *run) update(ctx context.Context) error {
 	}
 	if r.upToDate(ctx, missing) {
 		r.rep.Same = true
-		return r.relink()
+		return errors.Join(r.noteName(), r.relink())
 	}
 	err = r.converge(ctx, base, missing)
 	for step := 0; step < 2 && damaged(err); step++ {
@@ -347,6 +347,7 @@ func (r *run) claim() error {
 			return err
 		}
 	}
+	r.st.rec.Identity = identityOf(r.folder)
 	if err := r.p.remember(r.st); err != nil {
 		return err
 	}
