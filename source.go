@@ -80,12 +80,12 @@ func ParseSource(text string) (Source, bool) {
 
 const placeHex = "0123456789ABCDEF"
 
-// escapePlace leaves alone what is printable ASCII and no sign of ours, and what is
-// beyond ASCII.
+// escapePlace leaves alone what is visible ASCII and no sign of ours, nor the comma
+// between sources in a pass's limit.
 func escapePlace(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c == 0x7f || c == '%' || c == '@' || c == '#' {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '%' || c == '@' || c == '#' || c == ',' {
 			b.WriteByte('%')
 			b.WriteByte(placeHex[c>>4])
 			b.WriteByte(placeHex[c&15])
