@@ -38,6 +38,7 @@ var layers = map[string][]string{
 	"merge/notebook/notebooktest": {},
 	"merge":                       {"merge/notebook"},
 	"snapshot":                    {"", "internal/plumbing"},
+	"egress":                      {"", "internal/plumbing"},
 	"pull":                        {"", "internal/clone", "internal/plumbing", "merge", "snapshot"},
 	"pullpage":                    {"", "pull", "resolve", "web"},
 	"resolve":                     {""},

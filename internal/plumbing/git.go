@@ -23,6 +23,7 @@ type Git struct {
 	Environ   []string    // the children's: nothing of git's own but what [Find] adds
 	Config    [][2]string // such as {"credential.helper", "/opt/daypass/git-credential-daypass"}; later lines win
 	Protocols string      // what a fetch may speak, as GIT_ALLOW_PROTOCOL wants it: "https:ssh"; "": nothing
+	Through   []string    // a program and arguments of it that become git, given its path and arguments; none: git itself
 }
 
 // Find finds git on PATH and makes an environment of environ (as os.Environ gives
@@ -139,7 +140,8 @@ func (g Git) Command(ctx context.Context, config [][2]string, args ...string) *e
 }
 
 func (g Git) command(ctx context.Context, gitDir, cwd string, alternates []string, config [][2]string, args []string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, g.Program, args...)
+	argv := append(slices.Concat(g.Through, []string{g.Program}), args...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = g.environ(gitDir, alternates, config), cwd
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return kill(cmd.Process) }
