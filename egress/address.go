@@ -25,7 +25,7 @@ var special = []netip.Prefix{
 // Of IPv6 only what is given out to networks is public, without what in there leads
 // elsewhere: Teredo and other protocols' own, 6to4, and what books use.
 var (
-	unicast6 = netip.MustParsePrefix("2000::/3")
+	unicast6 = []netip.Prefix{netip.MustParsePrefix("2000::/3")}
 	special6 = []netip.Prefix{
 		netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("3fff::/20"),
 	}
@@ -44,7 +44,7 @@ func Public(a netip.Addr) bool {
 	case a.Is4():
 		return !slices.ContainsFunc(special, within)
 	case a.Is6():
-		return unicast6.Contains(a) && !slices.ContainsFunc(special6, within)
+		return slices.ContainsFunc(unicast6, within) && !slices.ContainsFunc(special6, within)
 	}
 	return false
 }
