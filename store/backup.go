@@ -47,14 +47,14 @@ type backupBytes struct {
 }
 
 // backupTable is what a backup takes over, in an order in which rows only refer
-// to earlier ones. Sessions, states, devices, changes and trails are not taken: they end
+// to earlier ones. Sessions, states, devices, leases, changes and trails are not taken: they end
 // with the epoch, or are made anew.
 type backupTable struct{ name, order string }
 
 var backupTables = []backupTable{
 	{"people", "id"}, {"connections", "id"}, {"children", "id"}, {"holders", "child, person, server"}, {"todos", "id"},
 	{"pins", "person, host, owner, name"}, {"visits", "person, server, day, host, repo"}, {"approvals", "person, server, day"},
-	{"shares", "id"}, {"passes", "id"}, {"pass_uses", "link"}, {"once", "kind, id"}, {"chains", "chain"}, {"links", "chain, g"}, {"events", "chain, n"},
+	{"shares", "id"}, {"content_links", "id"}, {"enrolments", "id"}, {"passes", "id"}, {"pass_uses", "link"}, {"once", "kind, id"}, {"chains", "chain"}, {"links", "chain, g"}, {"events", "chain, n"},
 }
 
 // Export writes a backup that either database can take: JSON lines, ended by a
@@ -211,7 +211,7 @@ func (im *importer) run() error {
 
 // empty refuses a store that something was ever written to.
 func (im *importer) empty() error {
-	for _, t := range []string{"people", "connections", "todos", "chains", "events", "pins", "passes", "pass_uses", "once"} {
+	for _, t := range []string{"people", "connections", "todos", "chains", "events", "pins", "passes", "pass_uses", "once", "content_links", "enrolments"} {
 		n, err := txOne(im.tx, scanInt, `SELECT count(*) FROM (SELECT 1 FROM `+t+` LIMIT 1) x`)
 		if err != nil {
 			return err
@@ -246,7 +246,7 @@ func (im *importer) header() error {
 	if line.Format != backupFormat || line.Schema < 1 || line.Instance == "" || line.Epoch < 1 {
 		return backupProblem("it is not a backup of this format")
 	}
-	if line.Schema != newest {
+	if line.Schema > newest { // an older one has fewer tables, and else the same
 		return backupProblem(fmt.Sprintf("its tables have version %d, this program knows %d", line.Schema, newest))
 	}
 	key, ok := im.tx.g.db.keys.Load().chainKey(line.Key)
@@ -355,7 +355,7 @@ func (im *importer) sequences() error {
 	if !im.tx.g.db.d.postgres {
 		return nil
 	}
-	for _, t := range []string{"people", "connections", "children", "todos", "shares", "passes"} {
+	for _, t := range []string{"people", "connections", "children", "todos", "shares", "passes", "content_links", "enrolments"} {
 		if _, err := txOne(im.tx, func(s scanner) (n sql.NullInt64, err error) { return n, s.Scan(&n) },
 			`SELECT setval(pg_get_serial_sequence('`+t+`', 'id'), (SELECT max(id) FROM `+t+`))`); err != nil {
 			return err

@@ -6,7 +6,7 @@ import "context"
 // cached has changed. N ascends in the order of commits.
 type Change struct {
 	N                         int64
-	Kind                      string // "person", "connection", "child", "hold", "allow", "keys", "share", "pin", "approve" or "pass"
+	Kind                      string // "person", "connection", "child", "hold", "allow", "keys", "share", "pin", "approve", "link", "enrol" or "pass"
 	Person, Connection, Child int64  // of a "pass" of an index: none
 }
 

@@ -49,7 +49,12 @@ const (
 	DeviceAsked     Kind = "device"
 	DeviceDecided   Kind = "device-decided"
 	Exchanged       Kind = "exchange" // a pass, by another's signed word
-	Upstream        Kind = "gateway"  // a write that a gateway sent on, or refused
+	Linked          Kind = "link"
+	LinkChanged     Kind = "link-change"
+	LinkEnded       Kind = "link-end"
+	Enrolled        Kind = "enrol"   // or taken off the list again
+	ReadContent     Kind = "read"    // content of a source
+	Upstream        Kind = "gateway" // a write that a gateway sent on, or refused
 )
 
 // The outcomes of events.

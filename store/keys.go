@@ -415,7 +415,7 @@ func (db *DB) checkKeys(ctx context.Context) error {
 	return nil
 }
 
-// KeyUse counts what needs each key: sealed rows, shares, devices, and chains of events.
+// KeyUse counts what needs each key: sealed rows, shares, devices, links, enrolments, and chains of events.
 func (db *DB) KeyUse(ctx context.Context) (map[string]int64, error) {
 	use := map[string]int64{}
 	count := func(text string) error {
@@ -436,7 +436,7 @@ func (db *DB) KeyUse(ctx context.Context) (map[string]int64, error) {
 			return nil, err
 		}
 	}
-	for _, table := range []string{"shares", "devices"} {
+	for _, table := range []string{"shares", "devices", "content_links", "enrolments"} {
 		if err := count(`SELECT key_id, count(*) FROM ` + table + ` GROUP BY key_id`); err != nil {
 			return nil, err
 		}

@@ -127,7 +127,7 @@ func (tx *Tx) changed(c Change, text string, args ...any) error {
 	return nil
 }
 
-// CutPerson cuts a person off, ends their sessions and, for good, their passes,
+// CutPerson cuts a person off, ends their sessions and, for good, their passes and links,
 // and tells the other processes ("person"). ErrNone: there is no such person.
 func (tx *Tx) CutPerson(id int64, at time.Time, by string) error {
 	// First, so that a pass that is being made is either found below or refused.
@@ -136,6 +136,9 @@ func (tx *Tx) CutPerson(id int64, at time.Time, by string) error {
 		return err
 	}
 	if _, err := tx.EndPasses(PassFilter{Person: id}, "cut off"); err != nil {
+		return err
+	}
+	if _, err := tx.EndSourceLinks(id, at, "its maker was cut off"); err != nil {
 		return err
 	}
 	if _, err := tx.exec(`DELETE FROM devices WHERE person = $1`, id); err != nil {
@@ -189,6 +192,9 @@ func (tx *Tx) ErasePerson(id int64) error {
 				return err
 			}
 		}
+	}
+	if err := tx.eraseLinks(id); err != nil {
+		return err
 	}
 	for _, table := range []string{"connections", "holders", "visits", "approvals", "shares", "sessions", "pins", "passes", "devices"} {
 		if _, err := tx.exec(`DELETE FROM `+table+` WHERE person = $1`, id); err != nil {

@@ -197,7 +197,7 @@ func (db *DB) Shares(ctx context.Context, f ShareFilter) ([]Share, error) {
 	return slices.DeleteFunc(all, func(s Share) bool {
 		ok := db.genuine(s)
 		if !ok {
-			if _, told := db.strange.LoadOrStore(s.ID, true); !told {
+			if _, told := db.strange.LoadOrStore("share "+strconv.FormatInt(s.ID, 10), true); !told {
 				db.c.Log.Error("a share in the store was written or changed by somebody else; it does not count", "share", s.ID, "repo", s.Repo.String(), "group", s.Group)
 			}
 		}

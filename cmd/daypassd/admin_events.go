@@ -94,6 +94,7 @@ func kinds() []store.Kind {
 		store.LoginHandedIn, store.Shared, store.ShareEnded, store.Approved, store.SignIn, store.Pinning, store.ServerStopped,
 		store.CutOff, store.Allowed, store.Restore, store.KeysChanged, store.AuditDifference, store.Erased,
 		store.PassMade, store.PassEnded, store.PassUse, store.DeviceAsked, store.DeviceDecided, store.Exchanged, store.Upstream,
+		store.Linked, store.LinkChanged, store.LinkEnded, store.Enrolled, store.ReadContent,
 	}
 }
 

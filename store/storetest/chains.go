@@ -453,19 +453,19 @@ func damagedBackup(t *testing.T, w *world) {
 	target := &world{url: SQLite(t), keys: w.keys, now: w.now}
 	db := target.open(t)
 	for name, bad := range map[string]string{
-		"empty":            "",
-		"cut":              whole[:len(whole)/2],
-		"no end":           strings.Join(lines[:len(lines)-2], ""),
-		"a row less":       strings.Join(append(append([]string{}, lines[:1]...), lines[2:]...), ""),
-		"a row twice":      lines[0] + lines[1] + strings.Join(lines[1:], ""),
-		"edited":           strings.Replace(whole, `"alice"`, `"mallo"`, 1),
-		"another table":    strings.Replace(whole, `"table":"people"`, `"table":"meta"`, 1),
-		"an SQL table":     strings.Replace(whole, `"table":"people"`, `"table":"people; DROP TABLE people"`, 1),
-		"an SQL column":    strings.Replace(whole, `"cut_by"`, `"cut_by) --"`, 1),
-		"no JSON":          "hello\n",
-		"another format":   strings.Replace(whole, "daypass-backup-1", "daypass-backup-2", 1),
-		"another key":      strings.Replace(whole, fmt.Sprint(head["key"]), "chain-00000000", 1),
-		"an older version": strings.Replace(whole, `"schema":1`, `"schema":99`, 1),
+		"empty":           "",
+		"cut":             whole[:len(whole)/2],
+		"no end":          strings.Join(lines[:len(lines)-2], ""),
+		"a row less":      strings.Join(append(append([]string{}, lines[:1]...), lines[2:]...), ""),
+		"a row twice":     lines[0] + lines[1] + strings.Join(lines[1:], ""),
+		"edited":          strings.Replace(whole, `"alice"`, `"mallo"`, 1),
+		"another table":   strings.Replace(whole, `"table":"people"`, `"table":"meta"`, 1),
+		"an SQL table":    strings.Replace(whole, `"table":"people"`, `"table":"people; DROP TABLE people"`, 1),
+		"an SQL column":   strings.Replace(whole, `"cut_by"`, `"cut_by) --"`, 1),
+		"no JSON":         "hello\n",
+		"another format":  strings.Replace(whole, "daypass-backup-1", "daypass-backup-2", 1),
+		"another key":     strings.Replace(whole, fmt.Sprint(head["key"]), "chain-00000000", 1),
+		"a newer version": strings.Replace(whole, fmt.Sprintf(`"schema":%v`, head["schema"]), `"schema":99`, 1),
 	} {
 		if bad == whole {
 			t.Fatalf("%s changes nothing", name)

@@ -31,7 +31,7 @@ func Run(t *testing.T, empty func(testing.TB) string) {
 		{"uses", uses}, {"once", once}, {"devices", devices}, {"devices once", devicesOnce}, {"forged devices", forgedDevices},
 		{"events of passes", passEvents}, {"backup of passes", passBackup}, {"keys of passes", passKeys},
 		{"changes", changes}, {"changes are seen in order", changesInOrder},
-		{"pins", pins}, {"visits", visits}, {"shares", shares}, {"forged shares", forgedShares}, {"sessions", sessions}, {"states", states}, {"sweep", sweep},
+		{"pins", pins}, {"visits", visits}, {"shares", shares}, {"forged shares", forgedShares}, {"links", links}, {"forged links", forgedLinks}, {"enrolments", enrolments}, {"leases", leases}, {"backup of links", linkBackup}, {"sessions", sessions}, {"states", states}, {"sweep", sweep},
 		{"write", write}, {"one fails alone", failsAlone}, {"flood", flood}, {"panic", panics}, {"cancelled", cancelled}, {"closed", closed},
 		{"events", events}, {"events of a person", personEvents}, {"hostile texts", hostileTexts},
 		{"two processes", twoProcesses}, {"sealed", sealed}, {"unknown key", unknownKey}, {"rotate", rotate},
