@@ -64,14 +64,14 @@ func (o *Objects) Warm() error {
 
 // start returns what answers a verb, and has answered before or may not be able to.
 func (o *Objects) start(v verb) (*batch, error) {
-	key, mode := verb(""), "--batch-command"
+	key, mode := verb(""), []string{"cat-file", "--batch-command", "--buffer"}
 	if o.plain {
-		key, mode = v, map[verb]string{contents: "--batch", info: "--batch-check"}[v]
+		key, mode = v, []string{"cat-file", map[verb]string{contents: "--batch", info: "--batch-check"}[v]}
 	}
 	if b := o.open[key]; b != nil {
 		return b, b.bad
 	}
-	cmd := o.repo.Command(o.ctx, "cat-file", mode)
+	cmd := o.repo.Command(o.ctx, mode...)
 	in, out, err := talk(cmd)
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (o *Objects) Modern() (bool, error) {
 }
 
 func (b *batch) ask(v verb, oid OID) (Kind, int64, error) {
-	if _, err := io.WriteString(b.in, b.line(v, oid)); err != nil {
+	if _, err := io.WriteString(b.in, b.line(v, oid)+b.flush()); err != nil {
 		b.bad = fmt.Errorf("git cat-file: %w", err)
 		return "", 0, b.bad
 	}
@@ -170,6 +170,18 @@ func (b *batch) line(v verb, oid OID) string {
 	}
 	return string(oid) + "\n"
 }
+
+// flush is what is sent when answers are waited for: git writes them in pieces as large as
+// can be until then.
+func (b *batch) flush() string {
+	if b.single {
+		return "flush\n"
+	}
+	return ""
+}
+
+// flushEvery is after how many questions answers are wanted where many are asked.
+const flushEvery = 32
 
 // head reads the line "OID KIND SIZE", or "OID missing".
 func (b *batch) head(oid OID) (Kind, int64, error) {
@@ -323,8 +335,11 @@ func (o *Objects) many(v verb, oids []OID, f func(b *batch, i int, h Head) error
 	sent := make(chan error, 1)
 	go func() {
 		w := bufio.NewWriterSize(b.in, 32<<10)
-		for _, oid := range oids {
+		for i, oid := range oids {
 			w.WriteString(b.line(v, oid))
+			if n := i + 1; n%flushEvery == 0 || n == len(oids) {
+				w.WriteString(b.flush())
+			}
 		}
 		sent <- w.Flush()
 	}()
