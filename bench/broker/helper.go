@@ -30,9 +30,9 @@ func (b *bench) helper(s *measure.Stage) {
 	ask := fmt.Sprintf("protocol=http\nhost=%s\npath=user0/repo0.git\n\n", st.host())
 	n := 0
 	get := func(wallet string) (float64, string) {
-		cmd := exec.Command(filepath.Join(b.bin, "git-credential-daypass"), "get")
+		cmd := exec.Command(filepath.Join(b.Bin, "git-credential-daypass"), "get")
 		cmd.Env = []string{
-			"PATH=" + b.bin + ":" + os.Getenv("PATH"), "HOME=" + st.dir, "DAYPASS_RUNTIME_DIR=" + wallet, "LANG=C.UTF-8",
+			"PATH=" + b.Bin + ":" + os.Getenv("PATH"), "HOME=" + st.dir, "DAYPASS_RUNTIME_DIR=" + wallet, "LANG=C.UTF-8",
 			"JUPYTERHUB_API_TOKEN=" + st.tokens[0], "DAYPASS_URL=http://" + v.addr + "/", "JUPYTERHUB_API_URL=http://" + v.addr + "/hub/api",
 			"GITHUB_URL=" + st.world.URL,
 		}

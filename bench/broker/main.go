@@ -16,34 +16,20 @@ package main
 
 import (
 	"flag"
-	"fmt"
-	"os"
 
 	"github.com/daypass-dev/daypass/internal/measure"
 )
 
 func main() {
-	only := flag.String("only", "", "sections to run, with commas between them; none: all")
-	runs := flag.Int("runs", 5, "the most runs for an absolute bound")
-	check := flag.Bool("check", false, "fail where a bound is missed")
-	profile := flag.String("profile", "", "a folder for profiles of the service under load")
-	flag.Parse()
-	b := &bench{Figures: measure.Figures{Out: os.Stdout, Runs: *runs}, profile: *profile}
-	if err := b.all(*only); err != nil {
-		fmt.Fprintln(os.Stderr, "bench/broker:", err)
-		os.Exit(1)
-	}
-	if missed := b.Print(); missed > 0 && *check {
-		fmt.Fprintf(os.Stderr, "bench/broker: %d bounds are missed\n", missed)
-		os.Exit(1)
-	}
+	b := &bench{}
+	flag.StringVar(&b.profile, "profile", "", "a folder for profiles of the service under load")
+	b.Main("bench/broker", 5, b.sections(), b.build)
 }
 
 // A bench is one run of this program.
 type bench struct {
-	measure.Figures
+	measure.Command
 	profile string // "": none are taken
-	bin     string // the folder of the programs, as shipped
 }
 
 func (b *bench) sections() []measure.Section {
@@ -55,17 +41,4 @@ func (b *bench) sections() []measure.Section {
 		{Name: "refresh", Run: b.refreshes},
 		{Name: "ready", Run: b.readiness},
 	}
-}
-
-func (b *bench) all(only string) error {
-	dir, err := os.MkdirTemp("", "daypass-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	b.bin = dir
-	if err := b.build(); err != nil {
-		return err
-	}
-	return b.Play(b.sections(), only)
 }

@@ -31,18 +31,11 @@ const (
 // build makes the programs as they are shipped; with -profile, the service with
 // its profiler.
 func (b *bench) build() error {
-	for _, name := range []string{"daypass", "daypassd", "git-credential-daypass"} {
-		args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", filepath.Join(b.bin, name)}
-		if b.profile != "" && name == "daypassd" {
-			args = append(args, "-tags", "profile")
-		}
-		cmd := exec.Command("go", append(args, "./cmd/"+name)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", name, err, out)
-		}
+	tags := ""
+	if b.profile != "" {
+		tags = "profile"
 	}
-	return nil
+	return measure.Build(b.Bin, tags, "daypass", "daypassd", "git-credential-daypass")
 }
 
 // A site is a hub and a GitHub that stand in for the real ones, and the people
@@ -262,7 +255,7 @@ func freePort(s *measure.Stage) string {
 // launch starts the process and waits for nothing.
 func (v *service) launch() {
 	v.done = make(chan struct{})
-	v.cmd = exec.Command(filepath.Join(v.st.b.bin, "daypassd"), "serve", "--config", v.config)
+	v.cmd = exec.Command(filepath.Join(v.st.b.Bin, "daypassd"), "serve", "--config", v.config)
 	v.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + v.st.dir}, v.env...)
 	v.cmd.Stdout, v.cmd.Stderr = v, v
 	v.st.s.Check(v.cmd.Start())

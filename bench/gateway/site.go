@@ -79,7 +79,7 @@ keys: file:%s/keys.json
 gateway: {listen: %s, url: %q, upstream: %q, key: "file:%s/key"}
 `, dir, dir, addr, st.gateway, st.devpi.URL, dir)), 0o600))
 	st.s.Check(os.Mkdir(filepath.Join(dir, "store"), 0o700))
-	daypassd := filepath.Join(b.bin, "daypassd")
+	daypassd := filepath.Join(b.Bin, "daypassd")
 	if out, err := exec.Command(daypassd, "admin", "keys", "init", filepath.Join(dir, "keys.json")).CombinedOutput(); err != nil {
 		st.s.Fatalf("make keys: %v\n%s", err, out)
 	}

@@ -13,37 +13,15 @@
 // "make bench-pull" sets them.
 package main
 
-import (
-	"flag"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-
-	"github.com/daypass-dev/daypass/internal/measure"
-)
+import "github.com/daypass-dev/daypass/internal/measure"
 
 func main() {
-	only := flag.String("only", "", "sections to run, with commas between them; none: all")
-	runs := flag.Int("runs", 3, "the most runs for a bound")
-	check := flag.Bool("check", false, "fail where a bound is missed")
-	flag.Parse()
-	b := &bench{Figures: measure.Figures{Out: os.Stdout, Runs: *runs}}
-	if err := b.all(*only); err != nil {
-		fmt.Fprintln(os.Stderr, "bench/pull:", err)
-		os.Exit(1)
-	}
-	if missed := b.Print(); missed > 0 && *check {
-		fmt.Fprintf(os.Stderr, "bench/pull: %d bounds are missed\n", missed)
-		os.Exit(1)
-	}
+	b := &bench{}
+	b.Main("bench/pull", 3, b.sections(), func() error { return measure.Build(b.Bin, "", "daypass", "git-credential-daypass") })
 }
 
 // A bench is one run of this program.
-type bench struct {
-	measure.Figures
-	bin string // the folder of the programs, as shipped
-}
+type bench struct{ measure.Command }
 
 func (b *bench) sections() []measure.Section {
 	return []measure.Section{
@@ -55,26 +33,4 @@ func (b *bench) sections() []measure.Section {
 		{Name: "notebook", Run: b.notebook},
 		{Name: "cells", Run: b.cells},
 	}
-}
-
-func (b *bench) all(only string) error {
-	dir, err := os.MkdirTemp("", "daypass-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	b.bin = dir
-	if err := b.build(); err != nil {
-		return err
-	}
-	return b.Play(b.sections(), only)
-}
-
-func (b *bench) build() error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", b.bin+string(filepath.Separator), "./cmd/daypass", "./cmd/git-credential-daypass")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build daypass: %w\n%s", err, out)
-	}
-	return nil
 }

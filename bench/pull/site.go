@@ -120,7 +120,7 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 
 // daypass is our program's command line.
 func (st *site) daypass(args ...string) []string {
-	return append([]string{filepath.Join(st.b.bin, "daypass")}, args...)
+	return append([]string{filepath.Join(st.b.Bin, "daypass")}, args...)
 }
 
 // puller is nbgitpuller's, and whether it is there.
