@@ -32,6 +32,7 @@ var layers = map[string][]string{
 	"internal/plumbing":           {""},
 	"internal/clone":              {"", "internal/plumbing"},
 	"internal/gittest":            {},
+	"internal/contenttest":        {""},
 	"internal/browsertest":        {},
 	"internal/jupytertest":        {"", "internal/process"},
 	"merge/notebook":              {},

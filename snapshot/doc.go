@@ -1,11 +1,13 @@
 // Package snapshot brings a source's content at one moment into a repository of
-// ours, as a commit, and says what of it may be delivered. It does not know where
-// that goes, nor who asks.
+// ours, as a commit, and says what of it may be delivered: what git fetches ([Git]),
+// what a [daypass.Contents] reads ([Content]), what an access service has made of
+// either ([ReadContent]). It does not know where that goes, nor who asks.
 package snapshot
 
 import (
 	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/plumbing"
 )
 
@@ -23,6 +25,23 @@ type Git struct {
 	Limits  Limits
 	Timeout time.Duration // of a fetch, whole; 0: an hour. Look has a minute at most
 	Idle    time.Duration // without anything coming; 0: two minutes
+}
+
+// A Content is the source of everything that a [daypass.Contents] reads.
+type Content struct {
+	Contents daypass.Contents
+	Limits   Limits
+	Timeout  time.Duration // of all downloads; 0: an hour
+	Idle     time.Duration // without a byte of a file; 0: two minutes
+	Now      func() time.Time
+}
+
+// A ContentAsk is what to read.
+type ContentAsk struct {
+	Source   daypass.Source
+	Have     plumbing.OID   // what was delivered last, a commit of content that the repository holds; "" for none
+	Include  []string       // what comes although it is over the limit for one file: see [Included]
+	Progress func(Progress) // may be nil; called from one goroutine at a time
 }
 
 // Limits are what may be delivered, in bytes and in files. Zero is what [Limits.Or]
@@ -88,6 +107,10 @@ type Snapshot struct {
 	Pointers     int               // files of Files that only say where git-lfs keeps their content
 	Partial      bool              // the repository lacks blobs of this history that the source could give
 	Renames      map[string]string // exact ones, by old path; nil for git, which knows none
+	Title        string            // as the source calls it; "" for git
+	Web          string            // the source's page for people; may be empty
+	Mark         string            // of what was read, for the next look; "" where the source is to be listed again
+	Notes        []string          // sentences for people
 }
 
 // A Left is an entry of the tree that was not delivered as it is.
