@@ -51,6 +51,7 @@ var layers = map[string][]string{
 	"policy/rulefile":             {"", "policy"},
 	"provider/github":             {""},
 	"provider/providertest":       {""},
+	"provider/readonly":           {""},
 	"broker":                      {"", "pass", "policy", "store"},
 	"devpi":                       {""},
 	"exchange":                    {""},

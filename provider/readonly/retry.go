@@ -1,0 +1,174 @@
+package readonly
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+)
+
+// A Retry is how often, and when, a request is made again. A GET changes nothing, so
+// it may be.
+type Retry struct {
+	Tries int // in all; 0 means 7
+	// Most is the longest wait, in all and as asked for by Retry-After: what would
+	// take longer is answered as it is; 0 means two minutes.
+	Most time.Duration
+	// Again reports whether an answer's status, header and body (of which at most 64 KiB
+	// are read) ask to try later, beside 429, 500, 502, 503 and 504, which always do.
+	Again func(status int, h http.Header, body []byte) bool
+	// Never reports that an answer of one of those is meant to last.
+	Never func(status int, h http.Header, body []byte) bool
+	// Jitter draws from 0 to d; nil draws by chance.
+	Jitter func(d time.Duration) time.Duration
+	Now    func() time.Time // for a Retry-After that is a date; nil means time.Now
+}
+
+func (r Retry) filled() Retry {
+	if r.Tries == 0 {
+		r.Tries = 7
+	}
+	if r.Most == 0 {
+		r.Most = 2 * time.Minute
+	}
+	if r.Jitter == nil {
+		r.Jitter = func(d time.Duration) time.Duration { return rand.N(d + 1) }
+	}
+	if r.Now == nil {
+		r.Now = time.Now
+	}
+	return r
+}
+
+// A retrier asks again what failed for the moment, and tells the pace of it.
+type retrier struct {
+	Retry
+	pace  daypass.Pace
+	units func(*http.Request) int
+	next  http.RoundTripper
+}
+
+func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
+	var spent time.Duration
+	for try := 1; ; try++ {
+		if err := r.wait(req); err != nil {
+			return nil, err
+		}
+		res, err := r.next.RoundTrip(req)
+		pause, again := r.judge(res, err, try)
+		if again && res != nil && r.pace != nil {
+			r.pace.Slow(pause) // for all who share the token, whether this one waits or not
+		}
+		if !again || try >= r.Tries || spent+pause > r.Most || ended(req.Context(), pause) {
+			return res, err
+		}
+		if res != nil {
+			res.Body.Close()
+		}
+		if err := sleep(req.Context(), pause); err != nil {
+			return nil, err
+		}
+		spent += pause
+	}
+}
+
+func (r *retrier) wait(req *http.Request) error {
+	if r.pace == nil {
+		return nil
+	}
+	units := 1
+	if r.units != nil {
+		units = r.units(req)
+	}
+	return r.pace.Wait(req.Context(), units)
+}
+
+// ended reports that a wait would outlast the context.
+func ended(ctx context.Context, pause time.Duration) bool {
+	end, ok := ctx.Deadline()
+	return ok && time.Until(end) < pause
+}
+
+// judge says whether to ask again, and after how long: twice as long each time,
+// from a second on, and no less than the host asks for.
+func (r *retrier) judge(res *http.Response, err error, try int) (time.Duration, bool) {
+	pause := min(time.Second<<(try-1), 64*time.Second)
+	pause += r.Jitter(time.Second)
+	var problem *daypass.Problem
+	switch {
+	case errors.Is(err, ErrForbidden), errors.Is(err, ErrTooLong), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &problem):
+		return 0, false
+	case err != nil:
+		// A network that is down is told soon, one that hiccups is helped.
+		return pause, try < 3
+	case !r.later(res):
+		return 0, false
+	}
+	return max(pause, After(res, r.Now())), true
+}
+
+func (r *retrier) later(res *http.Response) bool {
+	known := false
+	switch res.StatusCode {
+	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		known = true
+	}
+	if res.StatusCode < 400 || known && r.Never == nil || !known && r.Again == nil {
+		return known
+	}
+	head := peek(res)
+	if known {
+		return !r.Never(res.StatusCode, res.Header, head)
+	}
+	return r.Again(res.StatusCode, res.Header, head)
+}
+
+const maxPeek = 64 << 10
+
+// peek reads a body's beginning and leaves it to be read again.
+func peek(res *http.Response) []byte {
+	head, err := io.ReadAll(io.LimitReader(res.Body, maxPeek))
+	rest := io.Reader(res.Body)
+	if err != nil {
+		rest = failed{err}
+	}
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), rest), res.Body}
+	return head
+}
+
+type failed struct{ err error }
+
+func (f failed) Read([]byte) (int, error) { return 0, f.err }
+
+// After is what an answer's Retry-After asks for, at most a day; 0 where it says
+// nothing that can be read (RFC 9110, 10.2.3).
+func After(res *http.Response, now time.Time) time.Duration {
+	v := res.Header.Get("Retry-After")
+	if n, err := strconv.ParseInt(v, 10, 32); err == nil {
+		return min(max(0, time.Duration(n)*time.Second), 24*time.Hour)
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return min(max(0, at.Sub(now)), 24*time.Hour)
+	}
+	return 0
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
