@@ -136,6 +136,10 @@ type Traits struct {
 	AsHub bool
 	// Unnarrowed: the issuer cannot narrow, and hands out the whole token.
 	Unnarrowed bool
+	// Content: its tokens read content, in the broker and nowhere else. Nobody is
+	// given one, and of repositories it knows nothing: what asks for one is
+	// ErrRefused.
+	Content bool
 }
 
 // An Issuer makes credentials at one host of one provider. Its errors wrap
@@ -176,6 +180,10 @@ type Issuer interface {
 	IssueAsHub(ctx context.Context, scope Scope) (Child, error)
 	// LookAsHub says what number and name a repository has, by the content App.
 	LookAsHub(ctx context.Context, repo Repo) (Right, error)
+	// RightAsHub says what an account may do with a repository, as the content App
+	// sees it. ErrNoSuchRepo: the App is not installed there, or the account may
+	// not even read, or is there no more.
+	RightAsHub(ctx context.Context, repo Repo, account Account) (Right, error)
 	// Revoke ends one token: a child, an access token or one made as the hub.
 	// A token that is dead already is no error.
 	Revoke(ctx context.Context, token Secret) error

@@ -335,3 +335,44 @@ func (i *Issuer) LookAsHub(ctx context.Context, repo daypass.Repo) (daypass.Righ
 	}
 	return right, nil
 }
+
+// RightAsHub says what an account may do with a repository (REST: "Get repository
+// permissions for a user", for which an App needs the metadata alone). The account
+// is known by its number: a login may be another's today.
+func (i *Issuer) RightAsHub(ctx context.Context, repo daypass.Repo, account daypass.Account) (daypass.Right, error) {
+	if _, ok := daypass.ParseRepo(repo.String()); !ok || repo.ID < 0 || account.ID <= 0 || account.Login == "" {
+		return daypass.Right{}, i.noSuchRepo(repo)
+	}
+	said, one, err := i.mint(ctx, repo, map[string]string{"metadata": "read"})
+	if err != nil {
+		return daypass.Right{}, err
+	}
+	token := daypass.NewSecret(said.Token)
+	defer i.discard(ctx, token)
+	right, ok := one.right()
+	if !ok {
+		return daypass.Right{}, i.unusable("it names no repository", nil)
+	}
+	path, _ := repoPath(right.Repo)
+	a, err := i.asUser(ctx, token, path+"/collaborators/"+url.PathEscape(account.Login)+"/permission", 0)
+	if err != nil {
+		return daypass.Right{}, err
+	}
+	if a.status != http.StatusOK {
+		return daypass.Right{}, i.notShown(repo, a)
+	}
+	var may struct {
+		Permission string `json:"permission"`
+		User       struct {
+			ID int64 `json:"id"`
+		} `json:"user"`
+	}
+	if !a.into(&may) {
+		return daypass.Right{}, i.unusable("it does not say what the account may do", nil)
+	}
+	right.Access, right.Admin = map[string]daypass.Access{"admin": daypass.Write, "write": daypass.Write, "read": daypass.Read}[may.Permission], may.Permission == "admin"
+	if may.User.ID != account.ID || right.Access == daypass.NoAccess {
+		return daypass.Right{}, i.noSuchRepo(repo)
+	}
+	return right, nil
+}

@@ -137,6 +137,7 @@ func fixture(kind fake.HostKind, name string, sw fake.Switches, change func(*git
 			Write:   dataRepo, Read: repo(fake.CampusReadRepo, "river-lab/handbook"), Hidden: repo(fake.CampusOtherRepo, "ada/private"),
 			Public: repo(fake.CampusPageRepo, "octo-researcher/public-page"), Bare: repo(fake.CampusPaperRepo, "river-lab/paper"),
 			Content: homeworkRepo, NoContent: repo(fake.CampusSolutionsRepo, "uni-course/solutions"),
+			Teacher: daypass.Account{ID: 1004, Login: fake.CampusInstructor},
 			Consent: func(page string) (string, error) { return b.consent(page) },
 			Can:     b.can, Living: func() int { return len(b.LiveTokens()) }, Advance: b.pass, Break: b.breaks,
 		}

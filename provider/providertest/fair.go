@@ -198,12 +198,25 @@ func asHub(t *testing.T, w *world) {
 	if !w.Issuer.Traits().AsHub {
 		_, err := w.Issuer.IssueAsHub(t.Context(), w.scope(daypass.Read, w.Content))
 		is(t, "without an App for content", err, daypass.ErrRefused)
+		_, err = w.Issuer.RightAsHub(t.Context(), w.Content, w.Account)
+		is(t, "the right without an App for content", err, daypass.ErrRefused)
 		return
 	}
 	r, err := w.Issuer.LookAsHub(t.Context(), daypass.Repo{Owner: w.Content.Owner, Name: w.Content.Name})
 	if err != nil || r.Repo.ID != w.Content.ID || !r.Repo.SameName(w.Content) || r.Access != daypass.Read || r.Admin {
 		t.Errorf("looking: %+v, %v", r, err)
 	}
+	if r, err := w.Issuer.RightAsHub(t.Context(), daypass.Repo{Owner: w.Content.Owner, Name: w.Content.Name}, w.Teacher); err != nil || r.Repo.ID != w.Content.ID || !r.Admin || r.Access != daypass.Write {
+		t.Errorf("what the teacher may: %+v, %v", r, err)
+	}
+	another := w.Teacher
+	another.ID++ // the login is somebody else's today
+	for name, who := range map[string]daypass.Account{"a stranger": w.Account, "another who bears the login": another, "nobody": {}, "no login": {ID: w.Teacher.ID}} {
+		_, err := w.Issuer.RightAsHub(t.Context(), w.Content, who)
+		is(t, name, err, daypass.ErrNoSuchRepo)
+	}
+	_, err = w.Issuer.RightAsHub(t.Context(), w.NoContent, w.Teacher)
+	is(t, "the right where the App is not", err, daypass.ErrNoSuchRepo)
 	if n := w.Living(); n != 0 {
 		t.Errorf("looking left %d tokens", n)
 	}

@@ -51,6 +51,8 @@ type Fixture struct {
 	Write, Read, Hidden, Public, Bare daypass.Repo
 	// Content is where the content App is, NoContent where it is not.
 	Content, NoContent daypass.Repo
+	// Teacher administers Content, and Account may not even read it.
+	Teacher daypass.Account
 
 	// Consent says yes at a page as the person, and returns the address that
 	// the browser is sent to.

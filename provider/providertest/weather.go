@@ -60,6 +60,10 @@ func steps() map[string]step {
 			_, err := w.Issuer.LookAsHub(ctx, w.Content)
 			return err
 		}),
+		"RightAsHub": content(func(ctx context.Context, w *world) error {
+			_, err := w.Issuer.RightAsHub(ctx, w.Content, w.Teacher)
+			return err
+		}),
 	}
 }
 
@@ -122,7 +126,7 @@ func weather(t *testing.T, w *world, name string, f Failure, nth int) {
 	default:
 		is(t, name, err, daypass.ErrUnreachable)
 	}
-	made := name == "Narrow" || name == "IssueAsHub" || name == "LookAsHub"
+	made := name == "Narrow" || name == "IssueAsHub" || name == "LookAsHub" || name == "RightAsHub"
 	stray := w.Living() - before
 	if done := f == Lost || f == Truncated || f == Cut; made && err != nil && (stray > 1 || stray > 0 && !done && nth > 0) {
 		t.Errorf("request %d: %d tokens are alive that nobody has", nth, stray)
