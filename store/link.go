@@ -24,14 +24,15 @@ type Link struct {
 	Name     string // [a-z0-9-]{3,64}
 	Maker    int64  // 0: they were erased
 	Title    string
-	Source   daypass.Source // of a template it has {github} in it
-	As       string         // who reads: "hub:ACCOUNT", "public", or "person": whoever opens it
-	Repo     int64          // the number of a git repository that is read as the hub; else 0
-	Folder   string         // where it goes in a home; "": the puller's choice
-	Open     string         // the file to open, with "/"; may be empty
-	App      string         // the application to open it with; may be empty
-	Audience string         // a group of the hub, or Everybody
-	From     time.Time      // zero: from the beginning
+	Source   daypass.Source  // of a template it has {github} in it
+	As       string          // who reads: "hub:ACCOUNT", "public", or "person": whoever opens it
+	Repo     int64           // the number of a git repository that is read as the hub; else 0
+	Account  daypass.Account // of its maker at Source.Host, where Repo is given: ID and Login
+	Folder   string          // where it goes in a home; "": the puller's choice
+	Open     string          // the file to open, with "/"; may be empty
+	App      string          // the application to open it with; may be empty
+	Audience string          // a group of the hub, or Everybody
+	From     time.Time       // zero: from the beginning
 	Until    time.Time
 	Paused   bool
 	Template bool
@@ -80,19 +81,19 @@ func (l Link) State(now time.Time) LinkState {
 func (l Link) sum(key []byte) []byte {
 	n := func(n int64) string { return strconv.FormatInt(n, 10) }
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte(bound("daypass content link 1", n(l.ID), l.Hub, l.Name, n(l.Maker), l.Title, l.Source.String(), l.As, n(l.Repo), l.Folder, l.Open, l.App,
+	h.Write([]byte(bound("daypass content link 1", n(l.ID), l.Hub, l.Name, n(l.Maker), l.Title, l.Source.String(), l.As, n(l.Repo), n(l.Account.ID), l.Account.Login, l.Folder, l.Open, l.App,
 		l.Audience, n(micro(l.From)), n(micro(l.Until)), n(flag(l.Paused)), n(flag(l.Template)), n(micro(l.Created)), n(micro(l.Changed)), n(micro(l.Ended)), l.Why)))
 	return h.Sum(nil)
 }
 
-const linkColumns = `id, hub, name, maker, title, source, read_as, repo, folder, open, app, audience, starts, until, paused, template,
-	created, changed, ended, why, key_id, mac, pulls, failures, pulled, failed, failure`
+const linkColumns = `id, hub, name, maker, title, source, read_as, repo, account, login, folder, open, app, audience, starts, until, paused,
+	template, created, changed, ended, why, key_id, mac, pulls, failures, pulled, failed, failure`
 
 func scanContentLink(s scanner) (l Link, err error) {
 	var source string
 	var t [7]int64
 	var paused, template int64
-	err = s.Scan(&l.ID, &l.Hub, &l.Name, &l.Maker, &l.Title, &source, &l.As, &l.Repo, &l.Folder, &l.Open, &l.App, &l.Audience, &t[0], &t[1], &paused, &template,
+	err = s.Scan(&l.ID, &l.Hub, &l.Name, &l.Maker, &l.Title, &source, &l.As, &l.Repo, &l.Account.ID, &l.Account.Login, &l.Folder, &l.Open, &l.App, &l.Audience, &t[0], &t[1], &paused, &template,
 		&t[2], &t[3], &t[4], &l.Why, &l.keyID, &l.mac, &l.Pulls, &l.Failures, &t[5], &t[6], &l.Failure)
 	l.Source = spelled(source)
 	l.Paused, l.Template = paused != 0, template != 0
@@ -155,7 +156,7 @@ func (db *DB) trueLink(l Link) bool {
 }
 
 func (l Link) kept() bool {
-	texts := []string{l.Hub, l.Name, l.Title, l.Source.String(), l.As, l.Folder, l.Open, l.App, l.Audience, l.Why}
+	texts := []string{l.Hub, l.Name, l.Title, l.Source.String(), l.As, l.Account.Login, l.Folder, l.Open, l.App, l.Audience, l.Why}
 	return l.Hub != "" && l.Name != "" && l.Maker != 0 && !slices.ContainsFunc(texts, func(s string) bool { return !storable(s) || len(s) > 4096 })
 }
 
@@ -179,9 +180,9 @@ func (tx *Tx) PutLink(l Link) (Link, error) {
 	l.Changed, l.Ended, l.Why = l.Created, time.Time{}, ""
 	l.Pulls, l.Failures, l.Pulled, l.Failed, l.Failure = 0, 0, time.Time{}, time.Time{}, ""
 	var err error
-	l.ID, err = txOne(tx, scanInt, `INSERT INTO content_links (hub, name, maker, title, source, read_as, repo, folder, open, app, audience, starts, until,
+	l.ID, err = txOne(tx, scanInt, `INSERT INTO content_links (hub, name, maker, title, source, read_as, repo, account, login, folder, open, app, audience, starts, until,
 		paused, template, created, changed, ended, why, key_id, mac, pulls, failures, pulled, failed, failure)
-		VALUES ($1, $2, $3, '', '', '', 0, '', '', '', '', 0, 0, 0, 0, $4, $4, 0, '', '', $5, 0, 0, 0, 0, '') ON CONFLICT (hub, name) DO NOTHING RETURNING id`,
+		VALUES ($1, $2, $3, '', '', '', 0, 0, '', '', '', '', '', 0, 0, 0, 0, $4, $4, 0, '', '', $5, 0, 0, 0, 0, '') ON CONFLICT (hub, name) DO NOTHING RETURNING id`,
 		l.Hub, l.Name, l.Maker, micro(l.Created), []byte{})
 	if errors.Is(err, ErrNone) {
 		err = ErrTaken
@@ -232,9 +233,11 @@ func (tx *Tx) writeLink(l Link) (Link, error) {
 	key := tx.g.db.keys.Load().chain[0]
 	l.keyID, l.mac = key.ID, l.sum(key.Key)
 	_, err := tx.exec(`UPDATE content_links SET maker = $1, title = $2, source = $3, read_as = $4, repo = $5, folder = $6, open = $7, app = $8, audience = $9,
-		starts = $10, until = $11, paused = $12, template = $13, changed = $14, ended = $15, why = $16, key_id = $17, mac = $18 WHERE id = $19`,
+		starts = $10, until = $11, paused = $12, template = $13, changed = $14, ended = $15, why = $16, key_id = $17, mac = $18,
+		account = $19, login = $20 WHERE id = $21`,
 		l.Maker, l.Title, l.Source.String(), l.As, l.Repo, l.Folder, l.Open, l.App, l.Audience,
-		micro(l.From), micro(l.Until), flag(l.Paused), flag(l.Template), micro(l.Changed), micro(l.Ended), l.Why, l.keyID, l.mac, l.ID)
+		micro(l.From), micro(l.Until), flag(l.Paused), flag(l.Template), micro(l.Changed), micro(l.Ended), l.Why, l.keyID, l.mac,
+		l.Account.ID, l.Account.Login, l.ID)
 	tx.Change(Change{Kind: "link", Person: l.Maker})
 	return l, err
 }

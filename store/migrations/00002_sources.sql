@@ -12,6 +12,8 @@ CREATE TABLE content_links (
 	source   TEXT NOT NULL,
 	read_as  TEXT NOT NULL,
 	repo     BIGINT NOT NULL, -- number of a git repository
+	account  BIGINT NOT NULL, -- of its maker at that host
+	login    TEXT NOT NULL,
 	folder   TEXT NOT NULL,
 	open     TEXT NOT NULL,
 	app      TEXT NOT NULL,

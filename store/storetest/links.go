@@ -22,7 +22,7 @@ func (w *world) link(t testing.TB, maker int64, name string) store.Link {
 	t.Helper()
 	var l store.Link
 	w.write(t, func(tx *store.Tx) (err error) {
-		l, err = tx.PutLink(store.Link{Hub: "main", Name: name, Maker: maker, Title: "Lab 1", Source: folder("AbC"), As: "hub:ph142", Folder: "lab1",
+		l, err = tx.PutLink(store.Link{Hub: "main", Name: name, Maker: maker, Title: "Lab 1", Source: folder("AbC"), As: "hub:ph142", Repo: 4, Account: daypass.Account{ID: 7, Login: "octo"}, Folder: "lab1",
 			Open: "start here.ipynb", App: "lab", Audience: "ph142", Until: w.now().Add(time.Hour)})
 		return err
 	})
@@ -33,7 +33,7 @@ func links(t *testing.T, w *world) {
 	jo, bo := w.person(t, "jo"), w.person(t, "bo")
 	l := w.link(t, jo.ID, "ph142-lab1")
 	got := must(w.db.Links(t.Context(), store.LinkFilter{Hub: "main", Name: "ph142-lab1"}))(t)
-	if len(got) != 1 || got[0].Source != folder("AbC") || got[0].Title != "Lab 1" || got[0].Open != "start here.ipynb" || !got[0].Until.Equal(l.Until) || got[0].State(w.now()) != store.LinkLive {
+	if len(got) != 1 || got[0].Source != folder("AbC") || got[0].Title != "Lab 1" || got[0].Repo != 4 || got[0].Account.Login != "octo" || got[0].Account.ID != 7 || got[0].Open != "start here.ipynb" || !got[0].Until.Equal(l.Until) || got[0].State(w.now()) != store.LinkLive {
 		t.Fatalf("%+v", got)
 	}
 	for _, c := range []struct {
@@ -138,7 +138,7 @@ func forgedLinks(t *testing.T, w *world) {
 	jo := w.person(t, "jo")
 	for _, c := range []struct{ name, set string }{
 		{"source", `source = 'drive:drive.google.com/other'`}, {"as", `read_as = 'hub:other'`}, {"audience", `audience = '*'`}, {"until", `until = until + 1`},
-		{"maker", `maker = maker + 1`}, {"paused", `paused = 1`}, {"renamed", `name = 'other-name'`}, {"repo", `repo = 5`}, {"unended", `ended = 0`},
+		{"maker", `maker = maker + 1`}, {"paused", `paused = 1`}, {"renamed", `name = 'other-name'`}, {"repo", `repo = 5`}, {"account", `account = 9`}, {"login", `login = 'x'`}, {"unended", `ended = 0`},
 		{"spelled", `source = 'drive:drive.google.com/%41bC'`}, {"folder", `folder = '..'`}, {"template", `template = 1`},
 	} {
 		l := w.link(t, jo.ID, "link-"+c.name)
