@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,7 +52,7 @@ type Server struct {
 	t       testing.TB
 	prefix  string
 	address string
-	log     *os.File
+	log     process.Log
 	run     *process.Process
 }
 
@@ -62,7 +61,7 @@ type Server struct {
 // and differ in their users.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	s := &Server{Options: o, Dir: t.TempDir(), t: t, prefix: prefix(t, o.Plugin), address: freeAddress(t)}
+	s := &Server{Options: o, Dir: t.TempDir(), t: t, prefix: prefix(t, o.Plugin), address: process.FreeAddress(t)}
 	s.API = API{URL: "http://" + s.address + "/", Root: rand.Text()}
 	s.ServerDir, s.SecretFile = filepath.Join(s.Dir, "server"), filepath.Join(s.Dir, "secret")
 	if s.Options.Secret == "" {
@@ -76,16 +75,7 @@ func Start(t testing.TB, o Options) *Server {
 	if o.Identity {
 		s.writePlugin()
 	}
-	var err error
-	if s.log, err = os.Create(filepath.Join(s.Dir, "log")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the index's log ends with:\n%s", s.Log(4000))
-		}
-		s.log.Close()
-	})
+	s.log = process.NewLog(t, s.Dir, "the index")
 	s.Exec("devpi-init", "--serverdir", s.ServerDir, "--no-root-pypi", "--root-passwd", s.Root)
 	s.Restart()
 	return s
@@ -99,14 +89,7 @@ func prefix(t testing.TB, plugin bool) string {
 	if plugin {
 		name += "_TOKENS"
 	}
-	if dir := os.Getenv(name); dir != "" {
-		return dir
-	}
-	if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-		t.Fatal("make test installs devpi, and it is not there: " + name)
-	}
-	t.Skip(name + ` names no devpi; eval "$(scripts/tools.sh devpi-env)" does`)
-	return ""
+	return process.Installed(t, name, "devpi")
 }
 
 // authcheckPlugin asks who it is wherever /+authcheck is asked.
@@ -188,28 +171,8 @@ func (s *Server) Restart() {
 	if s.Options.RestrictModify != nil {
 		args = append(args, "--restrict-modify", strings.Join(s.Options.RestrictModify, ","))
 	}
-	run, err := process.Start(s.command(context.Background(), "devpi-server", append(args, s.Options.Args...)...), s.log)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.run = run
-	s.t.Cleanup(func() { run.Stop(10 * time.Second) })
-	end := time.Now().Add(time.Minute)
-	for !s.answers() {
-		if run.Ended() || time.Now().After(end) {
-			s.t.Fatalf("the index does not answer:\n%s", s.Log(4000))
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-func (s *Server) answers() bool {
-	res, err := http.Get(s.URL + "+api")
-	if err != nil {
-		return false
-	}
-	res.Body.Close()
-	return res.StatusCode == http.StatusOK
+	cmd := s.command(context.Background(), "devpi-server", append(args, s.Options.Args...)...)
+	s.run = process.Serve(s.t, cmd, s.log, 10*time.Second, func() bool { return process.Answers(s.URL + "+api") })
 }
 
 // Rekey gives the server another secret and restarts it: sessions and tokens made
@@ -231,13 +194,7 @@ func (s *Server) Kill() { s.run.Kill() }
 func (s *Server) PID() int { return s.run.PID() }
 
 // Log returns the end of what the server said.
-func (s *Server) Log(n int) string {
-	text, err := os.ReadFile(filepath.Join(s.Dir, "log"))
-	if err != nil {
-		return err.Error()
-	}
-	return string(text[max(0, len(text)-n):])
-}
+func (s *Server) Log(n int) string { return s.log.End(n) }
 
 // SessionKey is the key with which this server signs the sessions of those who log
 // in: 16 bytes, by devpi-server's get_derived_key for "devpi-server-auth".
@@ -246,17 +203,6 @@ func (s *Server) SessionKey() []byte { return SessionKey(s.Options.Secret) }
 // SessionKey is that of a server with this secret, and the costs above.
 func SessionKey(secret string) []byte {
 	return argon2.IDKey([]byte(secret), []byte("devpi-server-auth"), TimeCost, MemoryCost, Parallelism, 16)
-}
-
-// freeAddress finds a port of loopback where nobody listens just now.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // environment is that of a program which must find nobody's configuration.

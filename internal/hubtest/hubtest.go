@@ -88,16 +88,18 @@ type Hub struct {
 	hubURL     string
 	proxyAPI   string
 	proxyToken string
-	log        *os.File
+	log        process.Log
 }
 
 // Start starts a hub and its proxy, and waits until it answers. Both end with
 // the test.
 func Start(t testing.TB, c Config) *Hub {
 	t.Helper()
-	c.Prefix = prefix(t, c.Prefix)
+	if c.Prefix == "" {
+		c.Prefix = process.Installed(t, "DAYPASS_TEST_HUB", "hub")
+	}
 	if c.Broker == "" && c.ServiceURL == "" {
-		c.Broker = "http://" + freeAddress(t)
+		c.Broker = "http://" + process.FreeAddress(t)
 	}
 	if c.Base == "" {
 		c.Base = "/"
@@ -112,37 +114,20 @@ func Start(t testing.TB, c Config) *Hub {
 	if c.Before != nil {
 		c.Before(h)
 	}
-	h.startProxy(os.Getenv("DAYPASS_TEST_CHP"))
+	h.startProxy(process.Installed(t, "DAYPASS_TEST_CHP", "hub"))
 	h.StartHub()
 	return h
-}
-
-// prefix is the folder of the hub to run. Without one the test is skipped, and
-// fails where "make test" should have made one.
-func prefix(t testing.TB, given string) string {
-	t.Helper()
-	if given == "" {
-		given = os.Getenv("DAYPASS_TEST_HUB")
-	}
-	if given != "" && os.Getenv("DAYPASS_TEST_CHP") != "" {
-		return given
-	}
-	if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-		t.Fatal("make test installs a JupyterHub, and it is not there")
-	}
-	t.Skip(`DAYPASS_TEST_HUB and DAYPASS_TEST_CHP name no JupyterHub; eval "$(scripts/tools.sh hub-env)" does`)
-	return ""
 }
 
 // prepare chooses addresses and secrets, and writes the files.
 func (h *Hub) prepare() {
 	t, c := h.t, h.c
-	public := freeAddress(t)
+	public := process.FreeAddress(t)
 	h.Public = "http://" + public + c.Base
 	if c.Broker == "" {
 		h.c.Broker = h.Public + "services/daypass/"
 	}
-	h.hubURL, h.proxyAPI = "http://"+freeAddress(t), "http://"+freeAddress(t)
+	h.hubURL, h.proxyAPI = "http://"+process.FreeAddress(t), "http://"+process.FreeAddress(t)
 	h.API = h.hubURL + c.Base + "hub/api"
 	h.Token, h.Service, h.Hook, h.Other, h.proxyToken = secret(), secret(), secret(), secret(), secret()
 	h.Redirect, h.OtherRedirect = c.Redirect, c.Base+"services/managed/oauth_callback"
@@ -162,15 +147,7 @@ func (h *Hub) prepare() {
 	h.write("hook", []byte(h.Hook+"\n"))
 	h.write("service", []byte(h.Service+"\n"))
 	h.write("jupyterhub_config.py", []byte(h.config()))
-	if h.log, err = os.Create(filepath.Join(h.Dir, "log")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the hub's log ends with:\n%s", h.Log(6000))
-		}
-		h.log.Close()
-	})
+	h.log = process.NewLog(t, h.Dir, "the hub")
 	h.keepAlive()
 }
 
@@ -181,13 +158,7 @@ func (h *Hub) write(name string, text []byte) {
 }
 
 // Log returns the end of what the hub and its proxy said.
-func (h *Hub) Log(n int) string {
-	text, err := os.ReadFile(filepath.Join(h.Dir, "log"))
-	if err != nil {
-		return err.Error()
-	}
-	return string(text[max(0, len(text)-n):])
-}
+func (h *Hub) Log(n int) string { return h.log.End(n) }
 
 // keepAlive holds the connections that the stand-ins live by.
 func (h *Hub) keepAlive() {
@@ -220,24 +191,13 @@ func (h *Hub) startProxy(chp string) {
 		"--ip", listen.Hostname(), "--port", listen.Port(), "--api-ip", api.Hostname(), "--api-port", api.Port(),
 		"--error-target", h.hubURL+h.c.Base+"hub/error")
 	cmd.Env = append(h.environment(), "CONFIGPROXY_AUTH_TOKEN="+h.proxyToken)
-	h.proxy = h.start(cmd)
-	h.t.Cleanup(func() { h.proxy.Stop(5 * time.Second) })
-	wait(h.t, 20*time.Second, "the proxy listens", func() bool {
+	h.proxy = process.Serve(h.t, cmd, h.log, 5*time.Second, func() bool {
 		c, err := net.Dial("tcp", listen.Host)
 		if err == nil {
 			c.Close()
 		}
-		return err == nil || h.proxy.Ended()
+		return err == nil
 	})
-}
-
-func (h *Hub) start(cmd *exec.Cmd) *process.Process {
-	h.t.Helper()
-	p, err := process.Start(cmd, h.log)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return p
 }
 
 // StartHub starts the hub alone: after Stop or Kill, as its owner would.
@@ -246,14 +206,8 @@ func (h *Hub) StartHub() {
 	cmd := exec.Command(filepath.Join(h.c.Prefix, "bin", "jupyterhub"), "-f", filepath.Join(h.Dir, "jupyterhub_config.py"))
 	cmd.Dir = h.Dir
 	cmd.Env = append(h.environment(), "CONFIGPROXY_AUTH_TOKEN="+h.proxyToken)
-	h.hub = h.start(cmd)
-	hub := h.hub
-	h.t.Cleanup(func() { hub.Stop(20 * time.Second) })
 	var version struct{ Version string }
-	wait(h.t, 60*time.Second, "the hub answers", func() bool {
-		if hub.Ended() {
-			h.t.Fatalf("the hub ended:\n%s", h.Log(6000))
-		}
+	h.hub = process.Serve(h.t, cmd, h.log, 20*time.Second, func() bool {
 		res, err := http.Get(h.Public + "hub/api/")
 		if err != nil {
 			return false
@@ -348,17 +302,6 @@ func (h *Hub) CrashServer(user, name string) {
 }
 
 func secret() string { return rand.Text() + rand.Text() }
-
-// freeAddress finds a port of loopback where nobody listens just now.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func address(t testing.TB, text string) *url.URL {
 	t.Helper()

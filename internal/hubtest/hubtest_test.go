@@ -12,6 +12,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/hub"
+	"github.com/daypass-dev/daypass/internal/process"
 )
 
 func TestRealHub(t *testing.T) {
@@ -86,7 +87,7 @@ func TestServer(t *testing.T) {
 }
 
 // TestPython runs the tests of python/daypass_hub.py with the Pythons of hubs.
-func TestPython(t *testing.T) { testPython(t, prefix(t, "")) }
+func TestPython(t *testing.T) { testPython(t, process.Installed(t, "DAYPASS_TEST_HUB", "hub")) }
 
 func testPython(t *testing.T, prefix string) {
 	t.Helper()

@@ -8,28 +8,18 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/daypass-dev/daypass/internal/process"
 )
 
 // Prefix is the folder of the Jupyter Server to run. Without one the test is
 // skipped, and fails where "make test" should have made one.
 func Prefix(t testing.TB, given string) string {
 	t.Helper()
-	return installed(t, given, "DAYPASS_TEST_JUPYTER", "jupyter")
-}
-
-func installed(t testing.TB, given, variable, target string) string {
-	t.Helper()
-	if given == "" {
-		given = os.Getenv(variable)
-	}
 	if given != "" {
 		return given
 	}
-	if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-		t.Fatalf("make test installs what %s names, and it is not there", variable)
-	}
-	t.Skipf(`%s is not set; eval "$(scripts/tools.sh %s-env)" sets it`, variable, target)
-	return ""
+	return process.Installed(t, "DAYPASS_TEST_JUPYTER", "jupyter")
 }
 
 // Install installs python/ as a site does, with nothing from the network, into a
@@ -54,7 +44,7 @@ func Install(t testing.TB, prefix string) string {
 // "scripts/tools.sh pull" is, and one for JUPYTER_CONFIG_PATH that enables it.
 func Nbgitpuller(t testing.TB) (python, config string) {
 	t.Helper()
-	program := installed(t, "", "DAYPASS_TEST_NBGITPULLER", "pull")
+	program := process.Installed(t, "DAYPASS_TEST_NBGITPULLER", "pull")
 	prefix := filepath.Dir(filepath.Dir(program))
 	found, err := filepath.Glob(filepath.Join(prefix, "lib", "python3*", "site-packages", "nbgitpuller*"))
 	if err != nil || len(found) < 2 {

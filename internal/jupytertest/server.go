@@ -3,7 +3,6 @@ package jupytertest
 import (
 	"crypto/rand"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -40,7 +39,7 @@ type Server struct {
 	t   testing.TB
 	c   Config
 	p   *process.Process
-	log *os.File
+	log process.Log
 }
 
 // Start starts a Jupyter Server and waits until it answers. It ends with the
@@ -58,22 +57,13 @@ func Start(t testing.TB, c Config) *Server {
 	if s.Root == "" {
 		s.Root = s.Home
 	}
-	var err error
-	if s.log, err = os.Create(filepath.Join(s.Temp, "log")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the Jupyter Server's log ends with:\n%s", s.Log(6000))
-		}
-		s.log.Close()
-	})
+	s.log = process.NewLog(t, s.Temp, "the Jupyter Server")
 	s.start()
 	return s
 }
 
 func (s *Server) start() {
-	t, address := s.t, freeAddress(s.t)
+	t, address := s.t, process.FreeAddress(s.t)
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
@@ -85,27 +75,7 @@ func (s *Server) start() {
 	cmd.Dir = s.Home
 	cmd.Env = append([]string{"PATH=" + s.c.Programs + ":" + filepath.Join(s.c.Prefix, "bin") + ":" + os.Getenv("PATH"), "HOME=" + s.Home, "TMPDIR=" + s.Temp,
 		"LANG=C.UTF-8", "JUPYTER_TOKEN=" + s.Token, "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" + strings.Join(s.c.Python, ":")}, s.c.Environ...)
-	if s.p, err = process.Start(cmd, s.log); err != nil {
-		t.Fatal(err)
-	}
-	p := s.p
-	t.Cleanup(func() { p.Stop(20 * time.Second) })
-	end := time.Now().Add(60 * time.Second)
-	for !s.answers() {
-		if p.Ended() || time.Now().After(end) {
-			t.Fatalf("the Jupyter Server does not answer:\n%s", s.Log(6000))
-		}
-		time.Sleep(30 * time.Millisecond)
-	}
-}
-
-func (s *Server) answers() bool {
-	res, err := http.Get(s.URL + "api")
-	if err != nil {
-		return false
-	}
-	defer res.Body.Close()
-	return res.StatusCode == http.StatusOK
+	s.p = process.Serve(t, cmd, s.log, 20*time.Second, func() bool { return process.Answers(s.URL + "api") })
 }
 
 // Link returns an address on the server that logs its opener in. The path is
@@ -119,13 +89,7 @@ func (s *Server) Link(path string) string {
 }
 
 // Log returns the end of what the server, and what it started, said.
-func (s *Server) Log(n int) string {
-	text, err := os.ReadFile(s.log.Name())
-	if err != nil {
-		return err.Error()
-	}
-	return string(text[max(0, len(text)-n):])
-}
+func (s *Server) Log(n int) string { return s.log.End(n) }
 
 // PID is the server's process id.
 func (s *Server) PID() int { return s.p.PID() }
@@ -149,15 +113,4 @@ func shortDir(t testing.TB) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
-}
-
-// freeAddress finds a port of loopback where nobody listens just now.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

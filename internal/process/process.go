@@ -1,5 +1,5 @@
 // Package process runs the real programs that tests need beside them, such as a
-// hub or an index, and sees to it that they end. It knows none of them.
+// hub, an index or an oracle, and sees to it that they end. It knows none of them.
 package process
 
 import (
