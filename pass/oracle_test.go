@@ -1,17 +1,15 @@
 package pass
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/daypass-dev/daypass/internal/process"
 )
 
 // A sample is a macaroon that the oracles make anew from its parts.
@@ -34,46 +32,25 @@ type made struct {
 // TestOracles compares fresh random macaroons with pymacaroons, byte for byte,
 // and their signatures with libmacaroons.
 func TestOracles(t *testing.T) {
-	python := os.Getenv("DAYPASS_TEST_PASS_PYTHON")
-	if python == "" {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("DAYPASS_TEST_PASS_PYTHON is not set")
-		}
-		t.Skip("DAYPASS_TEST_PASS_PYTHON is not set: scripts/tools.sh pass installs pymacaroons")
-	}
+	python := process.Installed(t, "DAYPASS_TEST_PASS_PYTHON", "pass")
 	for _, library := range []string{"pymacaroons", "libmacaroons"} {
 		t.Run(library, func(t *testing.T) { compare(t, python, library) })
 	}
 }
 
 func compare(t *testing.T, python, library string) {
-	cmd := exec.CommandContext(t.Context(), python, "testdata/oracle.py", library)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Wait()
-	defer in.Close()
+	oracle := process.NewTalk(t, exec.Command(python, "testdata/oracle.py", library))
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 1))
-	from := bufio.NewReaderSize(out, 1<<20)
 	for i := range 400 {
-		ask(t, in, from, library, drawn(random, library == "libmacaroons"))
+		ask(t, oracle, library, drawn(random, library == "libmacaroons"))
 		if t.Failed() {
 			t.Fatalf("sample %d of seed %d", i, seed)
 		}
 	}
 }
 
-func ask(t *testing.T, in io.Writer, from *bufio.Reader, library string, s sample) {
+func ask(t *testing.T, oracle *process.Talk, library string, s sample) {
 	p, err := mint(NewKey(unhex(t, s.Root)), string(unhex(t, s.Identifier)), s.Location, true, Bare)
 	if err != nil {
 		t.Fatal(err)
@@ -88,13 +65,7 @@ func ask(t *testing.T, in io.Writer, from *bufio.Reader, library string, s sampl
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprintf(in, "%s\n", line); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := from.ReadBytes('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	answer := oracle.Ask(t, line)
 	var theirs made
 	if err := json.Unmarshal(answer, &theirs); err != nil {
 		t.Fatalf("%s: %v", answer, err)

@@ -1,12 +1,10 @@
 package notebook_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -16,63 +14,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/merge/notebook"
 	"github.com/daypass-dev/daypass/merge/notebook/notebooktest"
 )
 
-// python starts the Python that has nbformat and nbdime, with a program that answers
-// a line for a line.
-type python struct {
-	in  io.WriteCloser
-	out *bufio.Reader
-}
+// python is the one that has nbformat and nbdime, with a program that answers a line
+// for a line.
+type python struct{ *process.Talk }
 
-func startPython(t *testing.T, program string) *python {
+func startPython(t *testing.T, program string) python {
 	t.Helper()
-	path := os.Getenv("DAYPASS_TEST_NBPYTHON")
-	if path == "" && os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-		t.Fatal("DAYPASS_TEST_NBPYTHON is not set")
-	}
-	if path == "" {
-		t.Skip("DAYPASS_TEST_NBPYTHON names no Python with nbformat and nbdime (scripts/tools.sh pull)")
-	}
-	cmd := exec.Command(path, "-c", program)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("python: %v", err)
-		}
-	})
-	return &python{in, bufio.NewReaderSize(out, 1<<20)}
+	return python{process.NewTalk(t, exec.Command(process.Installed(t, "DAYPASS_TEST_NBPYTHON", "pull"), "-c", program))}
 }
 
 // ask sends texts in one line, and returns the line that comes.
-func (p *python) ask(t *testing.T, texts ...[]byte) string {
+func (p python) ask(t *testing.T, texts ...[]byte) string {
 	t.Helper()
 	words := make([]string, len(texts))
 	for i, text := range texts {
 		words[i] = base64.StdEncoding.EncodeToString(text)
 	}
-	if _, err := fmt.Fprintln(p.in, strings.Join(words, " ")); err != nil {
-		t.Fatal(err)
-	}
-	line, err := p.out.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSuffix(line, "\n")
+	return string(p.Ask(t, []byte(strings.Join(words, " "))))
 }
 
 const validator = `
