@@ -39,6 +39,7 @@ var layers = map[string][]string{
 	"merge/notebook/notebooktest": {},
 	"merge":                       {"merge/notebook"},
 	"snapshot":                    {"", "internal/plumbing"},
+	"depot":                       {"", "internal/plumbing", "snapshot"},
 	"egress":                      {"", "internal/plumbing"},
 	"pull":                        {"", "internal/clone", "internal/plumbing", "merge", "snapshot"},
 	"pullpage":                    {"", "pull", "resolve", "web"},

@@ -1,0 +1,125 @@
+package depot
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/daypass-dev/daypass/internal/plumbing"
+)
+
+// state is what a key's folder says of itself. It is replaced whole.
+type state struct {
+	Form     int       `json:"form"`
+	Source   string    `json:"source"`
+	As       string    `json:"as"`
+	Mark     string    `json:"mark"`
+	Checked  time.Time `json:"checked"`
+	Versions []Version `json:"versions"` // the newest last
+}
+
+// maxVersions is how many states of a source are kept: who has one of them gets what
+// changed, everybody else gets everything.
+const maxVersions = 20
+
+func (st *state) last() (Version, bool) {
+	if st == nil || len(st.Versions) == 0 {
+		return Version{}, false
+	}
+	v := st.Versions[len(st.Versions)-1]
+	v.Checked = st.Checked
+	return v, true
+}
+
+func (st *state) has(id string) bool {
+	return st != nil && slices.ContainsFunc(st.Versions, func(v Version) bool { return v.ID == id })
+}
+
+// add makes a version the newest, and returns those that have to go for it.
+func (st *state) add(v Version) (gone []Version) {
+	st.Versions = slices.DeleteFunc(st.Versions, func(o Version) bool { return o.ID == v.ID })
+	st.Versions = append(st.Versions, v)
+	if n := len(st.Versions) - maxVersions; n > 0 {
+		gone = slices.Clone(st.Versions[:n])
+		st.Versions = st.Versions[n:]
+	}
+	return gone
+}
+
+// load reads the state again where another process has written it. The caller holds
+// s.mu. What cannot be read is none.
+func (s *slot) load() *state {
+	path := filepath.Join(s.dir, "state.json")
+	fi, err := os.Stat(path)
+	if err != nil {
+		s.state, s.read = nil, nil
+		return nil
+	}
+	if s.read != nil && os.SameFile(fi, s.read) && fi.ModTime().Equal(s.read.ModTime()) && fi.Size() == s.read.Size() {
+		return s.state
+	}
+	s.state, s.read = nil, fi
+	data, err := os.ReadFile(path)
+	var st state
+	if err != nil || json.Unmarshal(data, &st) != nil || st.Form != 1 {
+		return nil
+	}
+	for _, v := range st.Versions {
+		if !plumbing.OID(v.ID).Valid() {
+			return nil
+		}
+	}
+	s.state = &st
+	return s.state
+}
+
+// save replaces the state, durably.
+func (s *slot) save(st *state) error {
+	st.Form = 1
+	data, err := json.Marshal(st)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(s.dir, ".state-"+word())
+	err = errors.Join(writeSynced(tmp, data))
+	if err == nil {
+		err = os.Rename(tmp, filepath.Join(s.dir, "state.json"))
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return syncDir(s.dir)
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// touch notes that somebody asked, for eviction: once in ten minutes.
+func (s *slot) touch(now time.Time) {
+	path := filepath.Join(s.dir, "used")
+	fi, err := os.Stat(path)
+	switch {
+	case err != nil:
+		_ = os.WriteFile(path, nil, 0o600) // it is a hint
+	case now.Sub(fi.ModTime()).Abs() > 10*time.Minute:
+		_ = os.Chtimes(path, now, now)
+	}
+}
