@@ -157,18 +157,19 @@ func (g *gather) sort() ([]piece, error) {
 	var total int64
 	for _, p := range g.pieces {
 		asked := Included(g.ask.Include, p.path)
+		d, here := known.find(p)
 		switch {
 		case p.Skip != "":
 			g.leave(p, p.Skip)
 			continue
-		case !asked && (g.over(p.Size) || g.wasOver(p)):
+		case !asked && (g.over(p.Size) || here && g.over(d.Size) || g.wasOver(p)):
 			g.point(p)
 			continue
 		}
 		if !asked {
 			total += max(p.Size, 0)
 		}
-		if d, ok := known.find(p); ok {
+		if here {
 			if p.Size < 0 && !asked {
 				total += d.Size
 			}

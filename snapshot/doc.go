@@ -80,6 +80,7 @@ type Ask struct {
 	Depth      int    // how many commits of history; 0: all
 	Path       string // only what lies below is to be delivered; the tree stays whole
 	Submodules bool
+	Again      bool               // the limit for one file was lower before: what that left out is fetched too
 	Later      func(func() error) // runs what may end after the fetch: making it durable; nil: it is waited for
 	Line       *Line              // of [Git.Call], still open; nil: another conversation is begun
 	Objects    *plumbing.Objects  // the repository's, open; nil: this fetch opens them for itself

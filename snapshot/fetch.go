@@ -60,11 +60,14 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 		return Snapshot{}, err
 	}
 	f := fetch{g: g, repo: repo, at: at, first: a.Have == "", depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}, later: a.Later}
-	if err := f.all(ctx, a.Tip); err != nil {
+	err := f.all(ctx, a.Tip)
+	if err == nil && a.Again && f.partial() {
+		err = f.again(ctx, a.Tip.Commit)
+	}
+	if err != nil {
 		return Snapshot{}, err
 	}
 	s := Snapshot{Tip: a.Tip}
-	var err error
 	c := content{g: g, repo: repo, at: at, ask: a, fetch: f, s: &s, objects: objects}
 	if err := c.read(ctx); err != nil {
 		f.came.wait()
@@ -231,6 +234,16 @@ func (f fetch) filter() string {
 		return "blob:limit=" + strconv.FormatInt(n+1, 10)
 	}
 	return ""
+}
+
+// again fetches all of a commit although it is here, for the files that were left out. A
+// source that names no single commits leaves them out for good.
+func (f fetch) again(ctx context.Context, commit plumbing.OID) error {
+	err := f.git(ctx, "", "--refetch", "--", remoteName, "+"+string(commit)+":"+f.ref)
+	if refused(err) != nil {
+		return nil
+	}
+	return err
 }
 
 // run fetches one thing and keeps it at f.ref.

@@ -215,16 +215,23 @@ func ReadContent(o *plumbing.Objects, commit, have plumbing.OID, l Limits) (Snap
 	if err != nil {
 		return Snapshot{}, m, orDamaged(err)
 	}
-	s := Snapshot{Commit: commit, Tree: root, Title: m.Title, Web: m.Web, Notes: m.Notes, Tip: Tip{Name: m.Title, Commit: commit, Format: formatOf(commit)}}
+	s := Snapshot{Commit: commit, Tree: root, Title: shown(m.Title), Web: shown(m.Web), Tip: Tip{Name: shown(m.Title), Commit: commit, Format: formatOf(commit)}}
+	for _, note := range m.Notes {
+		s.Notes = append(s.Notes, shown(note))
+	}
 	if err := s.deliver(o, m, l.Or()); err != nil {
 		return Snapshot{}, m, orDamaged(err)
 	}
 	for _, left := range m.Left {
-		s.Left = append(s.Left, Left{Path: cmp.Or(left.Was, left.Path), Why: left.Why, As: left.As, Size: max(left.Size, 0), TooLarge: left.Over > 0})
+		name := cmp.Or(left.Was, left.Path)
+		if left.Over > 0 {
+			name = left.Path // the one that was delivered before has it
+		}
+		s.Left = append(s.Left, Left{Path: name, Why: shown(left.Why), As: left.As, Size: max(left.Size, 0), TooLarge: left.Over > 0})
 	}
 	for _, f := range m.Files {
 		if f.Was != "" {
-			s.Left = append(s.Left, Left{Path: f.Was, Why: f.Why, As: f.Path, Size: f.Size})
+			s.Left = append(s.Left, Left{Path: f.Was, Why: shown(f.Why), As: f.Path, Size: f.Size})
 		}
 	}
 	if !m.ByID {

@@ -169,6 +169,10 @@ func NoGit(err error) *daypass.Problem {
 // noRef names refs that look like the one that is not there.
 func noRef(a address, ref string, near []string) *daypass.Problem {
 	p := &daypass.Problem{Code: "DP-315", What: fmt.Sprintf("%s has no branch or tag %q", shown(Redact(a.url)), shown(ref)), Next: "Check the name."}
+	if ref == "" { // the repository's HEAD names a branch that is not there
+		p.What, p.Next = shown(Redact(a.url))+" does not say which of its branches to take", "Name a branch."
+		p.Who = "Whoever looks after the repository can set its default branch."
+	}
 	switch {
 	case len(near) > 0:
 		p.Why = "there are " + strings.Join(near, ", ")
