@@ -26,6 +26,20 @@ const aside = ".git.daypass"
 func Build(folder string, n New) (*Clone, error) { return build(folder, n, nil) }
 
 func build(folder string, n New, step func(what, name string)) (*Clone, error) {
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, errors.Join(n.check(), err)
+	}
+	defer root.Close()
+	return buildIn(root, folder, n, step)
+}
+
+// BuildIn is Build in a folder that is open, wherever its path leads by now.
+func BuildIn(root *os.Root, folder string, n New) (*Clone, error) {
+	return buildIn(root, folder, n, nil)
+}
+
+func buildIn(root *os.Root, folder string, n New, step func(what, name string)) (*Clone, error) {
 	if err := n.check(); err != nil {
 		return nil, err
 	}
@@ -33,11 +47,7 @@ func build(folder string, n New, step func(what, name string)) (*Clone, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := openDisk(folder, step)
-	if err != nil {
-		return nil, err
-	}
-	defer at.root.Close()
+	at := &disk{root: root, path: folder, step: step}
 	if _, ok, err := at.kind(".git"); ok || err != nil {
 		return nil, errors.Join(err, &fs.PathError{Op: "build", Path: at.full(".git"), Err: fs.ErrExist})
 	}
@@ -51,7 +61,7 @@ func build(folder string, n New, step func(what, name string)) (*Clone, error) {
 	if err := errors.Join(at.rename(aside, ".git"), at.sync(".")); err != nil {
 		return nil, cannotWrite(folder, err)
 	}
-	return open(folder, step)
+	return open(root, folder, step)
 }
 
 // fill makes what is to be .git.
@@ -59,7 +69,7 @@ func (n New) fill(at *disk, step func(what, name string)) error {
 	if err := at.folder(aside); err != nil {
 		return err
 	}
-	d, err := openDisk(at.full(aside), step)
+	d, err := openIn(at.root, aside, at.full(aside), step)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (j job) do(step func(what, name string)) error {
 		}
 		return err
 	}
-	c, err := open(j.Folder, step)
+	c, err := open(nil, j.Folder, step)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,15 @@ func openDisk(dir string, step func(string, string)) (*disk, error) {
 	return &disk{root: root, path: dir, step: step}, nil
 }
 
+// openIn opens a folder of one that is open.
+func openIn(root *os.Root, name, path string, step func(string, string)) (*disk, error) {
+	in, err := root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	return &disk{root: in, path: path, step: step}, nil
+}
+
 func (d *disk) about(what, name string) {
 	if d.step != nil {
 		d.step(what, name)

@@ -12,19 +12,23 @@ import (
 
 // Open opens the clone in a folder, and reads only. The errors are ErrNone, ErrBroken and
 // ErrForeign, and what the system says.
-func Open(folder string) (*Clone, error) { return open(folder, nil) }
+func Open(folder string) (*Clone, error) { return open(nil, folder, nil) }
 
-func open(folder string, step func(what, name string)) (*Clone, error) {
+// OpenIn is Open of a folder that is open: a .git in it is opened from there, wherever
+// its path leads by now.
+func OpenIn(root *os.Root, folder string) (*Clone, error) { return open(root, folder, nil) }
+
+func open(root *os.Root, folder string, step func(what, name string)) (*Clone, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := locate(folder)
+	dir, err := locate(root, folder)
 	if err != nil {
 		return nil, err
 	}
 	c := &Clone{folder: folder, dir: dir, now: time.Now, patience: patient}
-	if err := c.enter(step); err != nil {
+	if err := c.enter(root, step); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -44,9 +48,9 @@ func (c *Clone) Close() error {
 }
 
 // locate finds the folder behind .git.
-func locate(folder string) (string, error) {
+func locate(root *os.Root, folder string) (string, error) {
 	at := filepath.Join(folder, ".git")
-	info, err := os.Lstat(at)
+	info, err := lstatGit(root, at)
 	switch {
 	case missing(err):
 		return "", ErrNone
@@ -63,6 +67,13 @@ func locate(folder string) (string, error) {
 		return "", broken(at, "it is a symbolic link that leads nowhere")
 	}
 	return "", foreign(at, "it is a symbolic link")
+}
+
+func lstatGit(root *os.Root, at string) (fs.FileInfo, error) {
+	if root == nil {
+		return os.Lstat(at)
+	}
+	return root.Lstat(".git")
 }
 
 // follow reads a .git that is a file, as worktrees and submodules have it, and goes only
@@ -119,9 +130,14 @@ func above(folder, dir string) bool {
 }
 
 // enter opens the folders and looks whether they are a repository that may be written to.
-func (c *Clone) enter(step func(what, name string)) error {
+func (c *Clone) enter(root *os.Root, step func(what, name string)) error {
 	var err error
-	if c.git, err = openDisk(c.dir, step); err != nil {
+	if root != nil && c.dir == filepath.Join(c.folder, ".git") {
+		c.git, err = openIn(root, ".git", c.dir, step)
+	} else {
+		c.git, err = openDisk(c.dir, step)
+	}
+	if err != nil {
 		return err
 	}
 	if err := c.openCommon(step); err != nil {
