@@ -146,14 +146,23 @@ func (c *Clone) keepCommits() error {
 			}
 		}
 	}
-	for _, name := range []string{"MERGE_AUTOSTASH", "rebase-merge/autostash", "rebase-apply/autostash"} {
-		for _, oid := range c.named(name) {
-			if err := c.stash(oid); err != nil {
-				return err
-			}
+	for _, oid := range c.putAway() {
+		if err := c.stash(oid); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// Autostash reports whether git put something away for the user before it began what is
+// unfinished.
+func (c *Clone) Autostash() bool { return len(c.putAway()) > 0 }
+
+func (c *Clone) putAway() (out []plumbing.OID) {
+	for _, name := range []string{"MERGE_AUTOSTASH", "rebase-merge/autostash", "rebase-apply/autostash"} {
+		out = append(out, c.named(name)...)
+	}
+	return out
 }
 
 // named returns the commits that a file of the state names, one a line.
