@@ -14,10 +14,23 @@ const maxName = 255
 func (p *planner) nameAsides() {
 	for i := range p.asides {
 		s := &p.asides[i]
-		dir, name := path.Split(s.From)
-		stem, ext := splitName(name)
-		s.Path = p.free(dir+stem, "__"+p.Stamp, ext)
+		stem, ext := splitPath(s.From)
+		s.Path = p.free(stem, "__"+p.Stamp, ext)
 	}
+}
+
+// AsideName is name__STAMP.ext in the folder of a path, for what makes room there:
+// shortened where a disk would not take it, and with a number where it is taken.
+func AsideName(from, stamp string, taken func(path string) bool) string {
+	stem, ext := splitPath(from)
+	return freeName(stem, "__"+stamp, ext, taken)
+}
+
+// splitPath is splitName of a path's last component.
+func splitPath(at string) (stem, ext string) {
+	dir, name := path.Split(at)
+	stem, ext = splitName(name)
+	return dir + stem, ext
 }
 
 // splitName cuts at the last dot, unless only dots are before it.
@@ -34,15 +47,18 @@ func (p *planner) free(stem, mark string, ext ...string) string {
 	if p.names == nil {
 		p.names = p.taken()
 	}
-	end := strings.Join(ext, "")
+	name := freeName(stem, mark, strings.Join(ext, ""), func(name string) bool { return p.names[p.key(name)] || p.Prefix(name) != "" })
+	p.names[p.key(name)] = true
+	return name
+}
+
+func freeName(stem, mark, end string, taken func(string) bool) string {
 	for n := 0; ; n++ {
 		tail := mark
 		if n > 0 {
 			tail += "_" + strconv.Itoa(n)
 		}
-		name := shorten(stem, len(tail)+len(end)) + tail + end
-		if k := p.key(name); !p.names[k] && p.Prefix(name) == "" {
-			p.names[k] = true
+		if name := shorten(stem, len(tail)+len(end)) + tail + end; !taken(name) {
 			return name
 		}
 	}
