@@ -238,11 +238,20 @@ func (r *run) mergeBase(ctx context.Context, a, b plumbing.OID) plumbing.OID {
 // traitsHere looks at the disk of a folder that is the user's, in a folder of our
 // own inside it.
 func (r *run) traitsHere() traits {
-	dir, err := os.MkdirTemp(r.folder, asidePrefix+"*")
+	t, err := r.openTree()
 	if err != nil {
 		return traits{}
 	}
-	defer os.RemoveAll(dir)
+	defer t.close()
+	name := asidePrefix + r.p.random(6)
+	if err := t.root.Mkdir(name, 0o700); err != nil {
+		return traits{}
+	}
+	defer t.root.RemoveAll(name)
+	dir, err := t.dir(name, false)
+	if err != nil {
+		return traits{}
+	}
 	return r.p.traits(dir)
 }
 
@@ -265,12 +274,16 @@ func (r *run) endUnfinished(ctx context.Context, o *plumbing.Objects) error {
 	if err := r.unmark(ctx, o); err != nil {
 		return err
 	}
-	stamp := r.p.Now().Format("20060102-150405")
+	put, stamp := r.clone.Autostash(), r.p.Now().Format("20060102-150405")
 	err = r.do("unfinished", func() error { return r.clone.EndUnfinished(r.st.file(filepath.Join("kept", stamp))) })
 	if err != nil {
 		return err
 	}
-	r.rep.Notes = append(r.rep.Notes, fmt.Sprintf("A %s that was not finished has been ended; what it had changed is in the backup.", kind))
+	note := fmt.Sprintf("A %s that was not finished has been ended; what it had changed is in the backup.", kind)
+	if put {
+		note += " What git had put away before it began is in git's stash: git stash pop"
+	}
+	r.rep.Notes = append(r.rep.Notes, note)
 	return r.reopen()
 }
 
@@ -289,12 +302,26 @@ func (r *run) waitForGit() error {
 		}
 		if lock.Known && !lock.Alive {
 			// Whoever made it is dead, and nothing was heard of it for as long as we wait.
-			return r.do("git's lock", func() error {
-				return setAway(lock.Path, r.st.file("kept/index.lock-"+r.p.Now().Format("20060102-150405")))
-			})
+			return r.do("git's lock", func() error { return r.dropLock(lock.Path) })
 		}
 		return problemGitLock(lock.Path)
 	}
+}
+
+// dropLock takes away a lock of git's that nobody holds.
+func (r *run) dropLock(file string) error {
+	name, err := filepath.Rel(r.folder, file)
+	open := r.openTree
+	if err != nil || !filepath.IsLocal(name) { // a work tree's, whose repository is elsewhere
+		name = filepath.Base(file)
+		open = func() (*tree, error) { return openTree(filepath.Dir(file)) }
+	}
+	t, err := open()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	return setAway(t, filepath.ToSlash(name), r.st.file("kept/index.lock-"+r.p.Now().Format(idTime)))
 }
 
 // reopen reads the repository anew.
@@ -303,7 +330,7 @@ func (r *run) reopen() error {
 		return nil
 	}
 	r.clone.Close()
-	c, err := clone.Open(r.folder)
+	c, err := r.openClone()
 	r.clone = c
 	if errors.Is(err, clone.ErrNone) {
 		r.clone = nil

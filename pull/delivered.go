@@ -97,27 +97,28 @@ func objectFiles(repo string) ([]string, error) {
 
 // traits looks how a folder's disk differs from what git expects of one. The
 // folder is one of ours that nobody else writes to.
-func (p *Puller) traits(folder string) traits {
+func (p *Puller) traits(folder *os.Root) traits {
 	if p.probe != nil {
-		return p.probe(folder)
+		return p.probe()
 	}
 	var t traits
-	name := filepath.Join(folder, ".daypass-Probe")
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	const name, link = ".daypass-Probe", ".daypass-Link"
+	f, err := folder.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return t
 	}
 	f.Close()
-	defer os.Remove(name)
-	t.Fold = exists(filepath.Join(folder, ".DAYPASS-pROBE"))
-	if fi, err := os.Lstat(name); err == nil {
+	defer folder.Remove(name)
+	if _, err := folder.Lstat(".DAYPASS-pROBE"); err == nil {
+		t.Fold = true
+	}
+	if fi, err := folder.Lstat(name); err == nil {
 		t.Plain = fi.Mode()&0o100 != 0
 	}
-	link := filepath.Join(folder, ".daypass-Link")
-	if os.Symlink("x", link) != nil {
+	if folder.Symlink("x", link) != nil {
 		t.NoLinks = true
 	}
-	os.Remove(link)
+	folder.Remove(link)
 	return t
 }
 

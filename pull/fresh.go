@@ -112,11 +112,13 @@ func (r *run) tellLeft() {
 
 // build puts the folder together beside its place, and moves it in.
 func (r *run) build(ctx context.Context) error {
-	parent := filepath.Dir(r.folder)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
+	up, err := r.above(true)
+	if err != nil {
 		return err
 	}
-	aside := filepath.Join(parent, asidePrefix+r.p.random(6))
+	defer up.Close()
+	name := asidePrefix + r.p.random(6)
+	aside := filepath.Join(filepath.Dir(r.folder), name)
 	r.st.rec.Building = aside
 	if err := r.do("record", r.st.save); err != nil {
 		return err
@@ -127,19 +129,29 @@ func (r *run) build(ctx context.Context) error {
 			return err
 		}
 	}
-	perm, err := r.makeAside(aside)
-	if err == nil {
-		err = r.furnish(ctx, aside)
-	}
-	if err == nil {
-		err = r.moveIn(aside, perm)
-	}
-	if err != nil {
-		os.RemoveAll(aside)
+	if err := r.buildIn(ctx, up, name); err != nil {
+		up.RemoveAll(name)
 		return err
 	}
 	r.st.rec.Building = ""
 	return r.do("state", r.st.save)
+}
+
+// buildIn does so in a folder that is open.
+func (r *run) buildIn(ctx context.Context, up *os.Root, name string) error {
+	perm, err := r.makeAside(up, name)
+	if err != nil {
+		return err
+	}
+	in, err := enter(up, name, false, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := r.furnish(ctx, in); err != nil {
+		return err
+	}
+	return r.moveIn(up, name, perm)
 }
 
 // do runs one change, after the hook.
@@ -151,23 +163,23 @@ func (r *run) do(what string, f func() error) error {
 }
 
 // makeAside makes the folder for its owner only, and returns what it is to have.
-func (r *run) makeAside(aside string) (fs.FileMode, error) {
-	if err := r.do("aside", func() error { return os.Mkdir(aside, 0o777) }); err != nil {
+func (r *run) makeAside(up *os.Root, name string) (fs.FileMode, error) {
+	if err := r.do("aside", func() error { return up.Mkdir(name, 0o777) }); err != nil {
 		return 0, err
 	}
-	fi, err := os.Lstat(aside)
+	fi, err := up.Lstat(name)
 	if err != nil {
 		return 0, err
 	}
 	keep := fi.Mode() & (fs.ModePerm | fs.ModeSetgid)
-	return keep, os.Chmod(aside, keep&^0o077)
+	return keep, up.Chmod(name, keep&^0o077)
 }
 
 // furnish writes the files, the repository and what we remember of them.
-func (r *run) furnish(ctx context.Context, aside string) error {
-	r.st.rec.Disk = r.p.traits(aside)
+func (r *run) furnish(ctx context.Context, in *os.Root) error {
+	r.st.rec.Disk = r.p.traits(in)
 	r.event(Writing, "")
-	stats, err := r.writeAll(ctx, aside)
+	stats, err := r.writeAll(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -183,7 +195,7 @@ func (r *run) furnish(ctx context.Context, aside string) error {
 		return err
 	}
 	err = r.do("clone", func() error {
-		c, err := clone.Build(aside, r.newClone(index, packs))
+		c, err := clone.BuildIn(in, r.st.rec.Building, r.newClone(index, packs))
 		if err == nil {
 			err = c.Close()
 		}
@@ -192,10 +204,10 @@ func (r *run) furnish(ctx context.Context, aside string) error {
 	if err != nil {
 		return err
 	}
-	if err := makeLinks(aside, index); err != nil {
+	if err := makeLinks(in, index); err != nil {
 		return err
 	}
-	return r.keepFresh(aside)
+	return r.keepFresh(in)
 }
 
 func (r *run) newClone(index []plumbing.IndexEntry, packs []string) clone.New {
@@ -243,12 +255,12 @@ func (r *run) keepDelivered(stats map[string]plumbing.Stat) error {
 }
 
 // keepFresh records where the folder is now, before it is moved in.
-func (r *run) keepFresh(aside string) error {
-	fi, err := os.Lstat(filepath.Join(aside, ".git", "index"))
+func (r *run) keepFresh(in *os.Root) error {
+	fi, err := in.Lstat(".git/index")
 	if err != nil {
 		return err
 	}
-	rec := &r.st.rec
+	rec, aside := &r.st.rec, r.st.rec.Building
 	rec.Stamp, rec.Inode = fi.ModTime().UnixNano(), inodeOf(aside)
 	r.recordTip()
 	rec.Head, rec.Identity = r.snap.Commit, identityOf(aside)
@@ -263,36 +275,37 @@ func (r *run) recordTip() {
 	rec := &r.st.rec
 	rec.Source, rec.Ref, rec.Path, rec.Depth, rec.Submodules = r.source, r.ask.Ref, r.ask.Path, r.ask.Depth, r.ask.Submodules
 	rec.Format, rec.Commit, rec.Tree, rec.TipRef = r.tip.Format, string(r.snap.Commit), string(r.snap.Tree), r.tip.Ref
-	rec.At = r.p.Now().UTC()
+	rec.At, rec.Over = r.p.Now().UTC(), 0
+	if slices.ContainsFunc(r.snap.Left, func(l snapshot.Left) bool { return l.TooLarge }) {
+		rec.Over = r.p.Limits.Or().File
+	}
 }
 
 // moveIn makes what was built durable and gives it its name.
-func (r *run) moveIn(aside string, perm fs.FileMode) error {
-	if err := syncDisk(aside); err != nil {
+func (r *run) moveIn(up *os.Root, name string, perm fs.FileMode) error {
+	if err := syncDisk(r.st.rec.Building); err != nil {
 		return err
 	}
-	if err := os.Chmod(aside, perm); err != nil {
+	if err := up.Chmod(name, perm); err != nil {
 		return err
 	}
+	to, away := filepath.Base(r.folder), filepath.Base(r.rep.Aside)
 	if r.rep.Aside != "" {
-		if err := r.do("set aside", func() error { return os.Rename(r.folder, r.rep.Aside) }); err != nil {
+		if err := r.do("set aside", func() error { return up.Rename(to, away) }); err != nil {
 			return err
 		}
 	}
-	err := r.do("rename", func() error { return nameFolder(aside, r.folder) })
+	err := r.do("rename", func() error { return nameFolder(up, name, to) })
 	if err != nil && r.rep.Aside != "" {
-		return errors.Join(err, nameFolder(r.rep.Aside, r.folder))
+		return errors.Join(err, nameFolder(up, away, to))
 	}
 	return err
 }
 
 // writeAll writes the snapshot's files, and returns the stats they have then.
-func (r *run) writeAll(ctx context.Context, aside string) (map[string]plumbing.Stat, error) {
-	t, err := openTree(aside)
-	if err != nil {
-		return nil, err
-	}
-	defer t.close()
+func (r *run) writeAll(ctx context.Context, in *os.Root) (map[string]plumbing.Stat, error) {
+	t := &tree{root: in}
+	defer t.forget()
 	files := r.snap.Files
 	out := make(map[string]plumbing.Stat, len(files))
 	var oids []plumbing.OID
@@ -306,7 +319,7 @@ func (r *run) writeAll(ctx context.Context, aside string) (map[string]plumbing.S
 		}
 	}
 	files = slices.DeleteFunc(slices.Clone(files), func(f plumbing.File) bool { return f.Mode == plumbing.Gitlink })
-	err = r.objects.Each(oids, func(i int, content *plumbing.Content) error {
+	err := r.objects.Each(oids, func(i int, content *plumbing.Content) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -397,16 +410,13 @@ func (r *run) freshIndex(ctx context.Context, stats map[string]plumbing.Stat) ([
 
 // makeLinks makes the empty folders that stand for submodules: without them git
 // would call these removed.
-func makeLinks(folder string, index []plumbing.IndexEntry) error {
+func makeLinks(in *os.Root, index []plumbing.IndexEntry) error {
 	links := slices.DeleteFunc(slices.Clone(index), func(e plumbing.IndexEntry) bool { return e.Mode != plumbing.Gitlink || e.Skip })
 	if len(links) == 0 {
 		return nil
 	}
-	t, err := openTree(folder)
-	if err != nil {
-		return err
-	}
-	defer t.close()
+	t := &tree{root: in}
+	defer t.forget()
 	for _, e := range links {
 		if _, err := t.dir(e.Path, true); err != nil && !errors.Is(err, errBlocked) {
 			return err

@@ -264,7 +264,7 @@ func TestBackup(t *testing.T) {
 // TestFold pulls as if the disk knew no case.
 func TestFold(t *testing.T) {
 	d := newDesk(t)
-	d.p.probe = func(string) traits { return traits{Fold: true} }
+	d.p.probe = func() traits { return traits{Fold: true} }
 	d.src.Commit("main", "one", gittest.Files{"A.txt": "1", "b": "b"})
 	d.pull()
 	d.src.Commit("main", "two", gittest.Files{"a.txt": "2", "c": "c"})
@@ -283,7 +283,7 @@ func TestFold(t *testing.T) {
 // TestPoorDisk pulls as if the disk had neither links nor an executable bit.
 func TestPoorDisk(t *testing.T) {
 	d := newDesk(t)
-	d.p.probe = func(string) traits { return traits{Plain: true, NoLinks: true} }
+	d.p.probe = func() traits { return traits{Plain: true, NoLinks: true} }
 	d.src.Commit("main", "one", gittest.Files{"100755:run": "1", "120000:l": "run"})
 	d.pull()
 	os.Chmod(filepath.Join(d.folder, "run"), 0o644)

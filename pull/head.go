@@ -393,7 +393,7 @@ func (r *run) unmark(ctx context.Context, o *plumbing.Objects) error {
 	if err != nil {
 		return nil
 	}
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return err
 	}

@@ -42,8 +42,8 @@ func (h hidden) has(name string) bool {
 }
 
 // ownSparse takes out of what is missing what the user's own sparse checkout leaves
-// out: that is not deleted.
-func (r *run) ownSparse(missing []string) []string {
+// out: that is not deleted. Where something else stands, they want it again.
+func (r *run) ownSparse(t *tree, missing []string) []string {
 	r.sparse = map[string]bool{}
 	if r.clone == nil || len(missing) == 0 {
 		return missing
@@ -54,7 +54,7 @@ func (r *run) ownSparse(missing []string) []string {
 	}
 	h := hiddenIn(entries)
 	return slices.DeleteFunc(missing, func(name string) bool {
-		r.sparse[name] = h.has(name)
+		r.sparse[name] = h.has(name) && t.kind(name) == ""
 		return r.sparse[name]
 	})
 }

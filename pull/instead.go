@@ -15,15 +15,12 @@ var errAppeared = errors.New("something was made there meanwhile")
 
 // nameFolder gives a folder its name, in one step that takes nothing away: the
 // system puts a folder over one that is empty, and over nothing else.
-func nameFolder(from, to string) error {
-	err := syscall.Rename(from, to)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST):
+func nameFolder(up *os.Root, from, to string) error {
+	err := renameIn(up, from, to)
+	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
 		return fmt.Errorf("%s: %w", to, errAppeared)
 	}
-	return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	return err
 }
 
 // appeared gets ready to join what was made at the folder's place while it was

@@ -127,7 +127,7 @@ func (r *run) dropAside() error {
 		return nil
 	}
 	if filepath.Dir(aside) == filepath.Dir(r.folder) && len(filepath.Base(aside)) > len(asidePrefix) && filepath.Base(aside)[:len(asidePrefix)] == asidePrefix {
-		if err := os.RemoveAll(aside); err != nil {
+		if err := r.dropBuilding(filepath.Base(aside)); err != nil {
 			return err
 		}
 	}
@@ -136,6 +136,16 @@ func (r *run) dropAside() error {
 		r.st.rec.Commit = "" // it was not moved in
 	}
 	return r.st.save()
+}
+
+// dropBuilding removes a folder beside the run's.
+func (r *run) dropBuilding(name string) error {
+	up, err := r.above(false)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	defer up.Close()
+	return up.RemoveAll(name)
 }
 
 func (r *run) cloneID() (string, bool) {
@@ -147,7 +157,7 @@ func (r *run) cloneID() (string, bool) {
 
 // abandon takes back a pull of which no file is in place.
 func (r *run) abandon(j *journal) error {
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return err
 	}

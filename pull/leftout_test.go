@@ -140,3 +140,63 @@ func student(d *desk, o gittest.Options) {
 		d.t.Error("git pull brought big")
 	}
 }
+
+// TestRaisedLimit: what was over the limit comes with the first pull after the limit was
+// raised, although the source has nothing new; and what the user made there meanwhile
+// stays beside it.
+func TestRaisedLimit(t *testing.T) {
+	big, huge := strings.Repeat("x", 2000), strings.Repeat("y", 5000)
+	for _, o := range []gittest.Options{{Filter: true}, {}} {
+		for _, depth := range []int{1, 0} {
+			for _, news := range []bool{false, true} {
+				t.Run(optionsName(o, depth)+map[bool]string{true: "+news"}[news], func(t *testing.T) {
+					t.Parallel()
+					d := newDesk(t)
+					d.p.Git.Protocols = "http:file"
+					d.src.Commit("main", "one", gittest.Files{"a": "a", "big": big, "mine": big + "!", "huge": huge})
+					a := d.ask()
+					a.URL, a.Depth = d.src.Serve(o).Of(d.src), depth
+					pull := func(limit int64) Report {
+						t.Helper()
+						d.p.Limits.File = limit
+						r, err := d.p.Pull(t.Context(), a)
+						if err != nil {
+							t.Fatal(err)
+						}
+						return r
+					}
+					pull(1000)
+					d.want(map[string]string{"a": "a"})
+					d.write("mine", "my own")
+					if r := pull(1000); !r.Same {
+						t.Errorf("%+v", r)
+					}
+					if news {
+						d.src.Commit("main", "two", gittest.Files{"a": "a2"})
+					}
+					r := pull(3000)
+					got := d.files()
+					if got["big"] != big || got["mine"] != big+"!" || len(got) != 4 || r.number(Came) != 2 || r.number(Aside) != 1 {
+						t.Errorf("%d files, %+v", len(got), r.Changes)
+					}
+					for _, c := range r.Changes {
+						if c.What == LeftOut && (c.Path != "huge" || !strings.Contains(c.Why, "3 kB")) {
+							t.Errorf("%+v", c)
+						}
+					}
+					if r := pull(3000); !r.Same {
+						t.Errorf("%+v", r)
+					}
+					d.sound()
+					pull(-1)
+					if d.files()["huge"] != huge {
+						t.Error("huge has not come")
+					}
+					if out := d.git("status", "--porcelain", "--untracked-files=no"); out != "" {
+						t.Errorf("status: %s", out)
+					}
+				})
+			}
+		}
+	}
+}

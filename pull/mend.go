@@ -74,7 +74,7 @@ func (r *run) sweep(ctx context.Context) error {
 	if !exists(r.folder) {
 		return ignoreMissing(os.Remove(r.st.file("delivered.next")))
 	}
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return err
 	}

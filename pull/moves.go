@@ -191,7 +191,7 @@ func (r *run) fromDisk(ctx context.Context, m *manifest, c touch) error {
 	if at == "" {
 		return nil
 	}
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return err
 	}

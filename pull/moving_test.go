@@ -298,3 +298,12 @@ func TestHostileClone(t *testing.T) {
 	}
 	d.want(map[string]string{"a": long("3 theirs", "9 mine"), ".gitattributes": "* filter=evil diff=evil merge=evil\n"})
 }
+
+// coded holds that a failure is a problem with a code.
+func (d *desk) coded(err error) {
+	d.t.Helper()
+	var problem *daypass.Problem
+	if err != nil && (!errors.As(err, &problem) || problem.Code == "") {
+		d.t.Errorf("no code: %v", err)
+	}
+}

@@ -22,8 +22,8 @@ type Puller struct {
 	Now      func() time.Time
 	Rand     io.Reader
 
-	step  func(what string) error    // before each change of a disk; for tests
-	probe func(folder string) traits // nil: looks; for tests
+	step  func(what string) error // before each change of a disk; for tests
+	probe func() traits           // nil: looks; for tests
 }
 
 // Pull brings a source's content into a folder, and joins it with what the user

@@ -352,7 +352,8 @@ func life(t *testing.T, seed uint64) {
 // TestRandomHistories plays 300 lives of five pulls each, the same every day, so that a
 // change is judged by what it changed; DAYPASS_SOAK plays 10,000 new ones. DAYPASS_SEED
 // plays one. Those named below once failed: the user amended the only commit of a shallow
-// clone before our first pull; renamed the folder, pulled nothing new, and removed .git.
+// clone before our first pull; renamed the folder, pulled nothing new, and removed .git;
+// made a folder where a sparse checkout leaves a file out.
 func TestRandomHistories(t *testing.T) {
 	lives, first := 300, uint64(1)
 	if os.Getenv("DAYPASS_SOAK") != "" {
@@ -364,7 +365,7 @@ func TestRandomHistories(t *testing.T) {
 	}
 	t.Logf("seeds from %d", first)
 	if lives > 1 {
-		for _, seed := range []uint64{1601920312, 2250458590} {
+		for _, seed := range []uint64{1601920312, 2250458590, 2250456319, 2250455702, 2250455285} {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) { life(t, seed) })
 		}
 	}

@@ -179,15 +179,15 @@ func (m move) update(index []plumbing.IndexEntry, later func(func() error)) clon
 func (r *run) buildClone(g *goal, index []plumbing.IndexEntry) error {
 	dir := filepath.Join(r.folder, ".git")
 	if g.Move.Broken != "" && exists(dir) {
-		_, err := clone.Open(r.folder)
+		_, err := r.openClone()
 		gone := exists(g.Move.Broken) || exists(dir+"_"+filepath.Base(g.Move.Broken))
 		if errors.Is(err, clone.ErrBroken) || g.Move.Hurt && !gone {
-			if err := setAway(dir, g.Move.Broken); err != nil {
+			if err := r.setGitAway(g.Move.Broken); err != nil {
 				return err
 			}
 		}
 	}
-	if c, err := clone.Open(r.folder); err == nil {
+	if c, err := r.openClone(); err == nil {
 		r.clone = c
 		return nil // made before we were cut short
 	}
@@ -201,20 +201,18 @@ func (r *run) buildClone(g *goal, index []plumbing.IndexEntry) error {
 		Sparse: rec.Path, Partial: g.Move.Partial, Format: rec.Format, ID: r.st.id,
 	}
 	name(&n, rec.TipRef, rec.Ref, plumbing.OID(rec.Commit))
-	r.clone, err = clone.Build(r.folder, n)
+	r.clone, err = r.makeClone(n)
 	return err
 }
 
-// setAway moves what stood at .git out of the way: to our own files, or where
-// that is another disk, beside it.
-func setAway(dir, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+// setGitAway moves what stood at .git out of the way.
+func (r *run) setGitAway(to string) error {
+	t, err := r.openTree()
+	if err != nil {
 		return err
 	}
-	if os.Rename(dir, to) == nil {
-		return nil
-	}
-	return os.Rename(dir, dir+"_"+filepath.Base(to))
+	defer t.close()
+	return setAway(t, ".git", to)
 }
 
 // index is what git's index is to hold: the tree of HEAD, with the stats of those

@@ -69,7 +69,7 @@ type Report struct {
 func (r Report) Sentence() string {
 	name := filepath.Base(r.Folder)
 	switch {
-	case r.Undone && len(r.Changes) == 0:
+	case r.Undone && len(r.Changes) == 0 && r.Old == r.New:
 		return fmt.Sprintf("There was nothing to undo in %s.", name)
 	case r.Undone:
 		return fmt.Sprintf("%s is as it was before the last update.", name)

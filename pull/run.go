@@ -22,6 +22,8 @@ type run struct {
 	began   time.Time
 	staging []plumbing.IndexEntry // git's index, as this round saw it
 	lock    *lock                 // of the folder
+	root    *tree                 // of the ask, if it has one
+	rel     string                // the folder, from there
 	inner   *lock                 // of the state, which a copy of the folder may have too; nil: none
 	early   <-chan look           // the source's answer to the first question
 	line    *snapshot.Line        // on which it came
@@ -51,16 +53,21 @@ func (p *Puller) begin(ctx context.Context, folder, root string) (*run, error) {
 		return nil, err
 	}
 	r := &run{p: p, folder: real, began: p.Now()}
-	file := p.key("locks", real)
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return nil, tell(p.Home, err)
+	if err := r.hold(root); err != nil {
+		return nil, err
 	}
-	if r.lock, err = p.acquire(ctx, file, real); err != nil {
+	file := p.key("locks", real)
+	err = os.MkdirAll(filepath.Dir(file), 0o700)
+	if err == nil {
+		r.lock, err = p.acquire(ctx, file, real)
+	}
+	if err != nil {
+		r.end()
 		return nil, tell(p.Home, err)
 	}
 	if err := r.open(); err != nil {
 		r.end()
-		return nil, err
+		return nil, tell(real, err)
 	}
 	if err := r.lockState(ctx); err != nil {
 		r.end()
@@ -75,7 +82,7 @@ func (p *Puller) begin(ctx context.Context, folder, root string) (*run, error) {
 
 // open finds the folder's repository, and what is known of the folder.
 func (r *run) open() error {
-	c, err := clone.Open(r.folder)
+	c, err := r.openClone()
 	id := ""
 	switch {
 	case err == nil:
@@ -111,10 +118,15 @@ func (r *run) end() {
 	if r.clone != nil {
 		r.clone.Close()
 	}
+	if r.root != nil {
+		r.root.close()
+	}
 	if r.inner != nil {
 		r.inner.release()
 	}
-	r.lock.release()
+	if r.lock != nil {
+		r.lock.release()
+	}
 }
 
 // lockState waits for who works with this state in another folder. What that one
@@ -169,7 +181,7 @@ func (r *run) fetch(ctx context.Context, repo *plumbing.Repo, depth int, have pl
 	}
 	snap, err := r.p.source().Fetch(ctx, repo, snapshot.Ask{
 		URL: r.ask.address(), Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have, Line: r.line, Objects: objects, Later: later,
-		Progress: r.progress(),
+		Progress: r.progress(), Again: r.raised(),
 	})
 	r.snap, r.tip = snap, snap.Tip
 	return err

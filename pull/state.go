@@ -40,6 +40,8 @@ type record struct {
 	// Stamp is the clock of the folder's disk, in nanoseconds, when the files'
 	// stats were taken: what is as young as that is read again.
 	Stamp int64 `json:"stamp,omitempty"`
+	// Over is the size above which files were left out; 0: none was.
+	Over int64 `json:"over,omitempty"`
 	// Pending: some file was left for the next pull, so that one is no no-op.
 	Pending bool   `json:"pending,omitempty"`
 	Disk    traits `json:"disk"`

@@ -16,7 +16,7 @@ import (
 func (p *Puller) known(ctx context.Context, folder string) (*run, error) {
 	r, err := p.begin(ctx, folder, "")
 	if err != nil {
-		return nil, err
+		return nil, tell(folder, err)
 	}
 	if !r.st.used() || !exists(r.folder) {
 		r.end()
@@ -29,7 +29,7 @@ func (p *Puller) known(ctx context.Context, folder string) (*run, error) {
 	}
 	if err != nil {
 		r.end()
-		return nil, err
+		return nil, tell(r.folder, err)
 	}
 	return r, nil
 }
@@ -73,7 +73,7 @@ func (r *run) undo(ctx context.Context, m *manifest) error {
 		return err
 	}
 	defer o.Close()
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (p *Puller) Backups(folder string) ([]Backup, error) {
 	for _, s := range append([]*store{st}, p.past(st)...) {
 		some, err := s.manifests()
 		if err != nil {
-			return nil, err
+			return nil, tell(folder, err)
 		}
 		all = append(all, some...)
 	}
@@ -187,7 +187,7 @@ func (p *Puller) peek(folder string) (*store, string, error) {
 	}
 	r := &run{p: p, folder: real}
 	if err := r.open(); err != nil {
-		return nil, "", err
+		return nil, "", tell(real, err)
 	}
 	if r.clone != nil {
 		r.clone.Close()
@@ -249,10 +249,10 @@ func (p *Puller) Recover(ctx context.Context, folder, id, file string, w io.Writ
 	}
 	defer r.end()
 	c, err := r.kept(ctx, id, file)
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.show(ctx, c.Before, w)
 	}
-	return r.show(ctx, c.Before, w)
+	return tell(r.folder, err)
 }
 
 func (r *run) show(ctx context.Context, e merge.Entry, w io.Writer) error {
@@ -275,7 +275,7 @@ func (p *Puller) Restore(ctx context.Context, folder, id, file string) (Report, 
 	defer r.end()
 	c, err := r.kept(ctx, id, file)
 	if err != nil {
-		return Report{}, err
+		return Report{}, tell(r.folder, err)
 	}
 	err = r.bring(ctx, map[string]merge.Entry{file: c.Before}, permsOf([]touch{c}), againRestore)
 	return r.rep, tell(r.folder, err)
@@ -292,7 +292,7 @@ func (p *Puller) Reset(ctx context.Context, folder, file string) (Report, error)
 	defer r.end()
 	known, err := r.st.recall("delivered")
 	if err != nil {
-		return Report{}, err
+		return Report{}, tell(r.folder, err)
 	}
 	file = filepath.ToSlash(filepath.Clean(file))
 	want := map[string]merge.Entry{}
@@ -315,13 +315,45 @@ func (r *run) bring(ctx context.Context, want map[string]merge.Entry, perms map[
 		return err
 	}
 	defer o.Close()
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return err
 	}
 	defer t.close()
 	t.plain = r.st.rec.Disk.Plain
 	r.rep.Again = why
+	var done []Change
+	for range rounds {
+		pl, err := r.planBring(t, o, want, perms)
+		if err != nil {
+			return err
+		}
+		r.rep.Changes = pl.notes
+		late := false
+		if len(pl.ops) > 0 {
+			if late, err = r.perform(ctx, pl, why, nil); err != nil {
+				return err
+			}
+		}
+		done = append(done, onTime(r.rep.Changes, pl.ops)...)
+		r.rep.Changes, r.rep.Same = done, len(done) == 0
+		if !late {
+			return nil
+		}
+		t.forget()
+	}
+	return problemMoving(r.folder)
+}
+
+// onTime are the changes that the user was not faster than.
+func onTime(changes []Change, ops []op) []Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c Change) bool {
+		return slices.ContainsFunc(ops, func(o op) bool { return o.late && !o.denied && o.Path == c.Path })
+	})
+}
+
+// planBring is what brings files over what stands there now.
+func (r *run) planBring(t *tree, o *plumbing.Objects, want map[string]merge.Entry, perms map[string]uint32) (*plan, error) {
 	pl := r.newPlan(t, o, delivered{}, want)
 	pl.perms = perms
 	stamp := r.p.Now().Format("20060102150405")
@@ -330,7 +362,7 @@ func (r *run) bring(ctx context.Context, want map[string]merge.Entry, perms map[
 		if at := t.obstacle(path); at != "" {
 			if !moved[at] {
 				moved[at] = true
-				to := at + "__" + stamp
+				to := merge.AsideName(at, stamp, func(name string) bool { return t.kind(name) != "" })
 				pl.ops = append(pl.ops, op{Do: opMove, Path: to, From: at, Old: pl.ours(at), User: true, Dir: t.kind(at) == "dir"})
 				pl.note(Change{Path: to, From: at, What: Aside})
 			}
@@ -345,12 +377,7 @@ func (r *run) bring(ctx context.Context, want map[string]merge.Entry, perms map[
 			pl.note(Change{Path: path, What: Restored, Backup: have != merge.Entry{}})
 		}
 	}
-	r.rep.Changes, r.rep.Same = pl.notes, len(pl.ops) == 0
-	if pl.err != nil || len(pl.ops) == 0 {
-		return pl.err
-	}
-	_, err = r.perform(ctx, pl, why, nil)
-	return err
+	return pl, pl.err
 }
 
 // obstacle is what stands where a file is to be, or where a folder above it is.
@@ -377,13 +404,13 @@ func (p *Puller) Upstream(ctx context.Context, folder, file string, w io.Writer)
 	defer r.end()
 	known, err := r.st.recall("delivered")
 	if err != nil {
-		return err
+		return tell(r.folder, err)
 	}
 	f, ok := known[filepath.ToSlash(filepath.Clean(file))]
 	if !ok {
 		return problemNoFile(file, "the source's last version")
 	}
-	return r.show(ctx, f.Entry, w)
+	return tell(r.folder, r.show(ctx, f.Entry, w))
 }
 
 func (s *store) markUndone(id string) error {

@@ -96,7 +96,7 @@ func (r *run) survey(ctx context.Context) (base delivered, missing []string, err
 }
 
 func (r *run) missing(base delivered) ([]string, error) {
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (r *run) missing(base delivered) ([]string, error) {
 		}
 	}
 	slices.Sort(files)
-	return r.ownSparse(t.missing(files)), nil
+	return r.ownSparse(t, t.missing(files)), nil
 }
 
 // upToDate reports whether there is nothing to do.
@@ -118,7 +118,16 @@ func (r *run) upToDate(ctx context.Context, missing []string) bool {
 	}
 	rec := r.st.rec
 	return rec.Commit != "" && rec.Commit == string(r.tip.Commit) && rec.Path == r.ask.Path && rec.Submodules == r.ask.Submodules &&
-		!rec.Pending && len(missing) == 0 && r.clone != nil && r.stayed(ctx)
+		!rec.Pending && !r.raised() && len(missing) == 0 && r.clone != nil && r.stayed(ctx)
+}
+
+// raised reports whether files may come now that were over the limit at the last pull.
+func (r *run) raised() bool {
+	if r.st == nil || r.st.rec.Over <= 0 {
+		return false
+	}
+	limit := r.p.Limits.Or().File
+	return limit < 0 || limit > r.st.rec.Over
 }
 
 // fetchInto brings the snapshot into our repository of this folder, which is made
@@ -222,7 +231,7 @@ func (r *run) join(ctx context.Context, o *plumbing.Objects, base delivered, mis
 // round is one plan, carried out; late says that some file was left for another.
 func (r *run) round(ctx context.Context, o *plumbing.Objects, base delivered, missing []string) (late bool, err error) {
 	r.event(Merging, "")
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return false, err
 	}
@@ -357,7 +366,7 @@ func (r *run) claim() error {
 // carryOut stages, applies, and reaches the goal. pl is nil where a journal is
 // taken up again.
 func (r *run) carryOut(ctx context.Context, j *journal, pl *plan) error {
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return err
 	}

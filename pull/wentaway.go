@@ -85,7 +85,7 @@ func (r *run) deliverable(files []plumbing.File) delivered {
 // HEAD has of the source. Where HEAD went on, that counts; where it went back, what
 // the disk has, or is closer to.
 func (r *run) nearest(o *plumbing.Objects, base, now delivered, forward bool) (delivered, error) {
-	t, err := openTree(r.folder)
+	t, err := r.openTree()
 	if err != nil {
 		return nil, err
 	}

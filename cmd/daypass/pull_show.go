@@ -19,7 +19,7 @@ const maxNames = 10
 // typed where the reader stands; "" is that very folder.
 func (s *screen) pulled(r pull.Report, here string) {
 	s.result("%s", r.Sentence())
-	if r.Undone && len(r.Changes) == 0 {
+	if r.Undone && len(r.Changes) == 0 && r.Old == r.New {
 		s.result("A first pull that made the folder is taken back by deleting the folder.")
 	}
 	for _, g := range titles(r.Undone) {
