@@ -64,7 +64,8 @@ screens:
 soak: build
 	@scripts/tools.sh test
 	@scripts/tools.sh pull
-	eval "$$(scripts/tools.sh pull-env)"; DAYPASS_SOAK=1 DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -timeout 60m -count=1 ./...
+	# -v shows which random seeds were played.
+	eval "$$(scripts/tools.sh pull-env)"; DAYPASS_SOAK=1 DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) bash -o pipefail -c "$(GO) test -v -timeout 60m -count=1 ./... | grep -vE '^ *(===|--- PASS|--- SKIP)'"
 	$(MAKE) fuzz FUZZTIME=2m
 
 FUZZTIME ?= 20s

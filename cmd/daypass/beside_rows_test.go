@@ -312,10 +312,11 @@ func TestBesideNbgitpuller(t *testing.T) {
 	if testing.Short() {
 		t.Skip("real pulls")
 	}
-	peer, program := startNbgitpuller(t), filepath.Join(programs(t), "daypass")
+	peers, program := startPeers(t), filepath.Join(programs(t), "daypass")
 	for _, s := range slices.Concat(ownTests(), notebooks(), asHoped(), failing()) {
 		t.Run(s.name, func(t *testing.T) {
-			p := newPair(t, peer, program)
+			t.Parallel()
+			p := newPair(t, peers, program)
 			files := gittest.Files{"a.txt": course}
 			for path, text := range s.first {
 				files[path] = text

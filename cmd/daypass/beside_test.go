@@ -1,14 +1,11 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,22 +15,23 @@ import (
 	"testing"
 
 	"github.com/daypass-dev/daypass/internal/gittest"
+	"github.com/daypass-dev/daypass/internal/process"
 )
 
 // nbgitpuller is nbgitpuller as its package has it, in one process for many pulls.
-type nbgitpuller struct {
-	in  io.WriteCloser
-	out *bufio.Reader
-}
+type nbgitpuller struct{ *process.Talk }
 
 const nbgitpullerLoop = `
-import json, sys
+import json, sys, nbformat
 from nbgitpuller import GitPuller
 for line in sys.stdin:
     ask, said, error = json.loads(line), [], ""
     try:
-        for text in GitPuller(ask["url"], ask["dir"], branch=ask["branch"] or None).pull():
-            said.append(text)
+        if "notebook" in ask:
+            nbformat.validate(nbformat.reads(ask["notebook"], as_version=nbformat.NO_CONVERT))
+        else:
+            for text in GitPuller(ask["url"], ask["dir"], branch=ask["branch"] or None).pull():
+                said.append(text)
     except BaseException as e:
         error = type(e).__name__ + ": " + str(e)
     print(json.dumps({"error": error, "said": "".join(said)}), flush=True)
@@ -41,49 +39,43 @@ for line in sys.stdin:
 
 func startNbgitpuller(t *testing.T) *nbgitpuller {
 	t.Helper()
-	program := os.Getenv("DAYPASS_TEST_NBGITPULLER")
-	if program == "" {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("make test installs nbgitpuller, and it is not there")
-		}
-		t.Skip(`DAYPASS_TEST_NBGITPULLER is not set; eval "$(scripts/tools.sh pull-env)" sets it`)
-	}
+	program := process.Installed(t, "DAYPASS_TEST_NBGITPULLER", "pull")
 	cmd := exec.Command(filepath.Join(filepath.Dir(program), "python"), "-c", nbgitpullerLoop)
 	cmd.Env = append(gittest.Environ(), "PYTHONDONTWRITEBYTECODE=1")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
+	return &nbgitpuller{process.NewTalk(t, cmd)}
+}
+
+// startPeers starts some, so that tests can play beside each other.
+func startPeers(t *testing.T) chan *nbgitpuller {
+	t.Helper()
+	peers := make(chan *nbgitpuller, 4)
+	for range cap(peers) {
+		peers <- startNbgitpuller(t)
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		cmd.Wait()
-	})
-	return &nbgitpuller{in, bufio.NewReader(out)}
+	return peers
 }
 
 // pull returns what it said, and its error as text.
 func (n *nbgitpuller) pull(t *testing.T, url, branch, dir string) (said, failed string) {
 	t.Helper()
-	ask, err := json.Marshal(map[string]string{"url": url, "branch": branch, "dir": dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := n.in.Write(append(ask, '\n')); err != nil {
-		t.Fatal(err)
-	}
-	line, err := n.out.ReadBytes('\n')
+	return n.ask(t, map[string]string{"url": url, "branch": branch, "dir": dir})
+}
+
+// invalid is what nbformat, which stands beside it, has against a notebook.
+func (n *nbgitpuller) invalid(t *testing.T, notebook string) string {
+	t.Helper()
+	_, problem := n.ask(t, map[string]string{"notebook": notebook})
+	return problem
+}
+
+func (n *nbgitpuller) ask(t *testing.T, question map[string]string) (said, failed string) {
+	t.Helper()
+	line, err := json.Marshal(question)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var reply struct{ Error, Said string }
-	if err := json.Unmarshal(line, &reply); err != nil {
+	if err := json.Unmarshal(n.Ask(t, line), &reply); err != nil {
 		t.Fatal(err)
 	}
 	return reply.Said, reply.Error
@@ -93,8 +85,8 @@ func (n *nbgitpuller) pull(t *testing.T, url, branch, dir string) (said, failed 
 // one with daypass.
 type pair struct {
 	t            *testing.T
-	peer         *nbgitpuller
-	program      string // daypass
+	peer         *nbgitpuller // nil: the student with daypass goes on alone
+	program      string       // daypass
 	up           *gittest.Repo
 	branch       string // that the link names; "" is none
 	theirs, ours string
@@ -102,7 +94,9 @@ type pair struct {
 	log          []string // what was done, for whoever reads a failure
 }
 
-func newPair(t *testing.T, peer *nbgitpuller, program string) *pair {
+func newPair(t *testing.T, peers chan *nbgitpuller, program string) *pair {
+	peer := <-peers
+	t.Cleanup(func() { peers <- peer })
 	dir := gittest.TempDir(t)
 	p := &pair{t: t, peer: peer, program: program, up: gittest.New(t), theirs: filepath.Join(dir, "theirs", "course"), ours: filepath.Join(dir, "ours", "course"), home: filepath.Join(dir, "home")}
 	for _, d := range []string{filepath.Dir(p.theirs), filepath.Dir(p.ours), p.home} {
@@ -126,11 +120,15 @@ func (p *pair) commit(files gittest.Files) {
 	p.up.Commit("main", "more", files)
 }
 
-// student does the same in both folders.
+// student does the same in both folders, or in the one that is left.
 func (p *pair) student(what string, do func(dir string) error) {
 	p.t.Helper()
 	p.note("the student: %s", what)
-	for _, dir := range []string{p.theirs, p.ours} {
+	dirs := []string{p.theirs, p.ours}
+	if p.peer == nil {
+		dirs = dirs[1:]
+	}
+	for _, dir := range dirs {
 		if err := do(dir); err != nil {
 			p.t.Fatalf("%s: %v", what, err)
 		}
@@ -229,23 +227,27 @@ func seen(text string, there bool) string {
 // deliberate takes out of both trees what doc/pull.md lists as done otherwise on
 // purpose, and returns what it took out. before is what the student had, and
 // upstream what the instructor has.
-func deliberate(theirs, ours, before leaves, upstream map[string][]string) (taken []string) {
+func deliberate(theirs, ours, before leaves, upstream map[string]string) (taken []string) {
 	for path := range theirs {
-		if upstream[path] == nil && before[path] == "" && ours[path] == "" && !strings.Contains(path, "__TIME") {
+		if upstream[path] == "" && before[path] == "" && ours[path] == "" && !strings.Contains(path, "__TIME") {
 			delete(theirs, path)
 			taken = append(taken, "a file that both deleted stays away, though the student had changed it once: "+path)
 		}
 	}
-	for path, lines := range upstream {
+	for path, text := range upstream {
 		if theirs[path] == ours[path] {
 			continue
 		}
 		ext := filepath.Ext(path)
 		mine := strings.TrimSuffix(path, ext) + "__TIME" + ext
 		switch {
-		case before[path] == "" && theirs[path] == "" && ours[path] == "100644 "+strings.Join(lines, ""):
+		case before[path] == "" && theirs[path] == "" && ours[path] == "100644 "+text:
 			delete(ours, path)
 			taken = append(taken, "a deleted file comes back, though the deletion was staged: "+path)
+		case theirs[path] == "" && ours[path] == before[path] && theirs[mine] == before[path]:
+			delete(theirs, mine)
+			delete(ours, path)
+			taken = append(taken, "a new file of the student's stays, where a committed deletion left room for it: "+path)
 		case before[path] != "" && theirs[path] != "" && ours[mine] == theirs[path]:
 			delete(theirs, path)
 			delete(ours, path)
@@ -267,229 +269,6 @@ func deliberate(theirs, ours, before leaves, upstream map[string][]string) (take
 		}
 	}
 	return taken
-}
-
-// TestBesideNbgitpullerAtRandom: on histories of all kinds, wherever nbgitpuller
-// succeeds and loses nothing, daypass leaves the same files.
-func TestBesideNbgitpullerAtRandom(t *testing.T) {
-	if testing.Short() {
-		t.Skip("real pulls")
-	}
-	n := 40
-	if os.Getenv("DAYPASS_SOAK") != "" {
-		n = 300
-	}
-	peer, first := startNbgitpuller(t), uint64(rand.Uint32())
-	program := filepath.Join(programs(t), "daypass")
-	if text := os.Getenv("DAYPASS_SEED"); text != "" {
-		if _, err := fmt.Sscan(text, &first); err != nil {
-			t.Fatal(err)
-		}
-		n = 1
-	}
-	count := map[string]int{}
-	for i := range n {
-		seed := first + uint64(i)
-		t.Run(fmt.Sprint("DAYPASS_SEED=", seed), func(t *testing.T) {
-			h := &history{pair: newPair(t, peer, program), rng: rand.New(rand.NewPCG(seed, 5)), files: map[string][]string{}}
-			for what, n := range h.run() {
-				count[what] += n
-			}
-		})
-	}
-	t.Logf("%d histories from seed %d: %v", n, first, count)
-	if n > 1 && count["pulls that left the same"] < n {
-		t.Errorf("too few pulls were compared: %v", count)
-	}
-}
-
-// A history is a course at random. Each line that anybody writes is unlike all
-// others, so that it can be told who wrote it and whether it is still there.
-type history struct {
-	*pair
-	rng   *rand.Rand
-	files map[string][]string // the instructor's
-	last  int                 // line
-}
-
-var pool = []string{"a.txt", "b.txt", "data/c.csv", "data/d.txt", "notes.md", "lab/e.py", "lab/deep/f.txt", "README", "é.txt", "two words.txt", "data"}
-
-func (h *history) line(who string) string {
-	h.last++
-	return fmt.Sprintf("%s%d.\n", who, h.last)
-}
-
-func (h *history) lines(who string, n int) []string {
-	var out []string
-	for range n {
-		out = append(out, h.line(who))
-	}
-	return out
-}
-
-// edited changes, takes out and puts in a few lines.
-func (h *history) edited(who string, lines []string) []string {
-	out := slices.Clone(lines)
-	for range 1 + h.rng.IntN(3) {
-		at := h.rng.IntN(len(out) + 1)
-		switch h.rng.IntN(4) {
-		case 0:
-			out = slices.Insert(out, at, h.lines(who, 1+h.rng.IntN(2))...)
-		case 1:
-			if at < len(out) && len(out) > 4 {
-				out = slices.Delete(out, at, at+1)
-			}
-		default:
-			if at < len(out) {
-				out[at] = h.line(who)
-			}
-		}
-	}
-	return out
-}
-
-func (h *history) run() map[string]int {
-	count := map[string]int{}
-	first := gittest.Files{}
-	for _, i := range h.rng.Perm(len(pool) - 1)[:4] {
-		h.files[pool[i]] = h.lines("T", 6+h.rng.IntN(20))
-		first[pool[i]] = strings.Join(h.files[pool[i]], "")
-	}
-	h.commit(first)
-	h.pull()
-	for range 3 {
-		h.instructor()
-		written := h.studies()
-		before := tree(h.t, h.ours)
-		failed := h.pull()
-		theirs, ours := tree(h.t, h.theirs), tree(h.t, h.ours)
-		if lost := missing(written, ours); lost != "" {
-			h.t.Fatalf("daypass lost %q of the student's", lost)
-		}
-		switch {
-		case failed != "":
-			count["failures of nbgitpuller"]++
-			return count
-		case missing(written, theirs) != "":
-			count["losses by nbgitpuller"]++
-			return count
-		}
-		if taken := deliberate(theirs, ours, before, h.files); len(taken) > 0 {
-			count["differences on purpose"]++
-			if d := differ(theirs, ours); d != "" {
-				h.t.Fatalf("beside %q:\n%s", taken, d)
-			}
-			return count
-		}
-		if d := differ(theirs, ours); d != "" {
-			h.t.Fatalf("the two differ:\n%s", d)
-		}
-		count["pulls that left the same"]++
-	}
-	return count
-}
-
-// missing is a line that is nowhere in a tree.
-func missing(lines []string, in leaves) string {
-	all := strings.Join(slices.Collect(maps.Values(in)), "\n")
-	for _, l := range lines {
-		if !strings.Contains(all, l) {
-			return l
-		}
-	}
-	return ""
-}
-
-// free reports whether a path may be written: no file stands above or below it.
-func free(path string, there []string) bool {
-	return !slices.ContainsFunc(there, func(p string) bool {
-		return p == path || strings.HasPrefix(p, path+"/") || strings.HasPrefix(path, p+"/")
-	})
-}
-
-func (h *history) instructor() {
-	changes := gittest.Files{}
-	for range 1 + h.rng.IntN(3) {
-		have := slices.Sorted(maps.Keys(h.files))
-		name, to := have[h.rng.IntN(len(have))], pool[h.rng.IntN(len(pool))]
-		switch h.rng.IntN(6) {
-		case 0:
-			if free(to, have) {
-				h.files[to] = h.lines("T", 6+h.rng.IntN(12))
-			}
-		case 1:
-			if len(have) > 2 {
-				delete(h.files, name)
-				changes[name] = gittest.Deleted
-			}
-		case 2:
-			if free(to, have) {
-				h.files[to] = h.files[name]
-				delete(h.files, name)
-				changes[name] = gittest.Deleted
-			}
-		default:
-			h.files[name] = h.edited("T", h.files[name])
-		}
-	}
-	for name, lines := range h.files {
-		changes[name] = strings.Join(lines, "")
-	}
-	h.commit(changes)
-}
-
-// studies is what the student does; it returns the lines of theirs that are there.
-func (h *history) studies() []string {
-	for range h.rng.IntN(4) {
-		have := slices.Sorted(maps.Keys(tree(h.t, h.ours)))
-		if len(have) == 0 {
-			break
-		}
-		name, to := have[h.rng.IntN(len(have))], pool[h.rng.IntN(len(pool))]
-		if strings.Contains(name, "__TIME") {
-			continue // the two have other times
-		}
-		h.studentDoes(name, to, have)
-	}
-	var written []string
-	for _, text := range tree(h.t, h.ours) {
-		for l := range strings.Lines(text) {
-			if _, after, ok := strings.Cut(l, "S"); ok {
-				written = append(written, "S"+after)
-			}
-		}
-	}
-	return written
-}
-
-func (h *history) studentDoes(name, to string, have []string) {
-	switch h.rng.IntN(8) {
-	case 0:
-		if free(to, have) {
-			text := strings.Join(h.lines("S", 5), "")
-			h.student("writes "+to, func(dir string) error { return put(dir, to, text) })
-		}
-	case 1:
-		h.student("deletes "+name, func(dir string) error { return os.Remove(filepath.Join(dir, name)) })
-	case 2:
-		if free(to, have) {
-			h.student("renames "+name+" to "+to, func(dir string) error {
-				os.MkdirAll(filepath.Dir(filepath.Join(dir, to)), 0o755)
-				return os.Rename(filepath.Join(dir, name), filepath.Join(dir, to))
-			})
-		}
-	case 3:
-		h.student("commits", func(dir string) error { return git(dir, "commit", "-qam", "mine", "--allow-empty") })
-	case 4:
-		h.student("stages "+name, func(dir string) error { return git(dir, "add", "-A", "--", name) })
-	default:
-		text, err := os.ReadFile(filepath.Join(h.ours, name))
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		changed := strings.Join(h.edited("S", slices.Collect(strings.Lines(string(text)))), "")
-		h.student("edits "+name, func(dir string) error { return put(dir, name, changed) })
-	}
 }
 
 func put(dir, name, text string) error {
