@@ -3,6 +3,8 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/plumbing"
@@ -27,6 +30,7 @@ func final(err error) bool {
 type arrival struct {
 	lacks  bool // in the end: whether something on the way to what was here was left out
 	commit plumbing.OID
+	before map[string]bool // the packs that were here
 	group  sync.WaitGroup
 	mu     sync.Mutex
 	err    error
@@ -58,16 +62,8 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 	if err != nil {
 		return err
 	}
-	if err := f.line.send(w); err != nil {
-		return err
-	}
-	if err := f.modern(ctx); err != nil {
-		return err
-	}
-	if there, err := f.there(w); err != nil || there {
-		return errors.Join(err, errOther)
-	}
-	pack, cut, err := f.line.receive(w)
+	start := time.Now()
+	pack, cut, err := f.answer(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -75,24 +71,21 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 	if err != nil {
 		return err
 	}
-	ctx2, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	// What it would make durable step by step is made so in one go.
-	cmd := f.repo.CommandWith(ctx2, [][2]string{{"core.fsync", "none"}}, args...)
-	cmd.Stdin = pack
-	before := packFiles(f.repo)
-	text, err := f.watched(cmd, f.line.said, cancel)
-	if err != nil {
-		sweep(f.repo)
-		if ctx2.Err() != nil {
-			err = context.Cause(ctx2)
-		}
-		return problem(ctx, f.at, text, err)
+	_, timeout := f.g.patience()
+	f.g.Timeout = max(timeout-time.Since(start), time.Millisecond)
+	f.came.before = packFiles(f.repo)
+	if err := f.index(ctx, pack, args); err != nil {
+		return err
+	}
+	if _, err := f.objects.Size(t.Commit); err != nil {
+		f.drop()
+		return errors.Join(err, errOther)
 	}
 	f.came.commit = t.Commit
 	if len(w.haves) > 0 {
 		f.came.beside(func() error { return f.connected(ctx, t.Commit) })
 	}
+	before := f.came.before
 	flush := func() error { return flushed(f.repo, before) }
 	if f.later != nil {
 		f.later(flush)
@@ -101,6 +94,77 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 	}
 	os.Remove(f.ends())
 	return f.repo.AddShallow(cut...)
+}
+
+// answer asks for a commit and returns the pack, to be read to its end, and where the
+// history was cut. The source may not make us wait for it longer than git would.
+func (f fetch) answer(ctx context.Context, w want) (pack io.Reader, cut []plumbing.OID, err error) {
+	if err := f.modern(ctx); err != nil {
+		return nil, nil, err
+	}
+	calm := f.line.bounded(f.g.patience())
+	defer calm()
+	if err := f.line.send(w); err != nil {
+		return nil, nil, f.late(ctx, err)
+	}
+	if there, err := f.there(w); err != nil || there {
+		return nil, nil, errors.Join(err, errOther)
+	}
+	if pack, cut, err = f.line.receive(w); err != nil {
+		return nil, nil, f.late(ctx, err)
+	}
+	return pack, cut, nil
+}
+
+// late is what an error on the line means where the line was ended for being slow, or
+// for bringing too much.
+func (f fetch) late(ctx context.Context, err error) error {
+	if cause := context.Cause(f.line.ctx); errors.Is(cause, errIdle) || errors.Is(cause, errTimeout) {
+		err = cause
+	}
+	if errors.Is(err, errIdle) || errors.Is(err, errTimeout) || errors.Is(err, errLarge) {
+		return problem(ctx, f.at, "", err)
+	}
+	return err
+}
+
+// index has git take a pack in.
+func (f fetch) index(ctx context.Context, pack io.Reader, args []string) error {
+	ctx2, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// What it would make durable step by step is made so in one go.
+	cmd := f.repo.CommandWith(ctx2, [][2]string{{"core.fsync", "none"}}, args...)
+	cmd.Stdin = pack
+	text, err := f.watched(cmd, f.line.said, cancel)
+	if err == nil {
+		return nil
+	}
+	sweep(f.repo)
+	if ctx2.Err() != nil {
+		err = context.Cause(ctx2)
+	}
+	return problem(ctx, f.at, text, err)
+}
+
+// drop takes away what came by the line: git is to fetch it, and is not to find half of
+// it here.
+func (f fetch) drop() {
+	for name := range packFiles(f.repo) {
+		if !f.came.before[name] {
+			os.Remove(filepath.Join(f.repo.Dir(), "objects/pack", name))
+		}
+	}
+	os.Remove(f.ends())
+}
+
+// doubtful reports whether what came by the line is not all that was asked for.
+func (a *arrival) doubtful(err error) bool {
+	return a.commit != "" && (errors.Is(err, errOther) || missing(err))
+}
+
+// missing reports whether an object is not here, or is not what it should be.
+func missing(err error) bool {
+	return errors.Is(err, plumbing.ErrMissing) || errors.Is(err, plumbing.ErrObject)
 }
 
 // packFiles names all that is in a repository's folder of packs.
@@ -132,9 +196,13 @@ func flushed(repo *plumbing.Repo, before map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-// flushFile believes file systems that cannot say.
+// flushFile believes file systems that cannot say. What was dropped meanwhile needs no
+// flush.
 func flushFile(name string) error {
 	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -214,7 +282,7 @@ func (f fetch) connected(ctx context.Context, commit plumbing.OID) error {
 	stdout, stderr := &limited{max: maxRefs}, &said{}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(commit)+"\n"), stdout, stderr
 	if err := plumbing.Run(cmd, fetchMemory); err != nil {
-		return problem(ctx, f.at, stderr.text(), err)
+		return errors.Join(problem(ctx, f.at, stderr.text(), err), errOther)
 	}
 	f.came.lacks = strings.HasPrefix(stdout.String(), "?") || strings.Contains(stdout.String(), "\n?")
 	return nil

@@ -60,6 +60,20 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 		return Snapshot{}, err
 	}
 	f := fetch{g: g, repo: repo, at: at, first: a.Have == "", depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}, later: a.Later}
+	s, err := f.snapshot(ctx, a)
+	if f.came.doubtful(err) && ctx.Err() == nil {
+		f.drop()
+		f.line, f.came = nil, &arrival{}
+		s, err = f.snapshot(ctx, a)
+	}
+	if err != nil {
+		return Snapshot{}, incomplete(at, err)
+	}
+	return s, nil
+}
+
+// snapshot fetches and reads once.
+func (f fetch) snapshot(ctx context.Context, a Ask) (Snapshot, error) {
 	err := f.all(ctx, a.Tip)
 	if err == nil && a.Again && f.partial() {
 		err = f.again(ctx, a.Tip.Commit)
@@ -68,12 +82,9 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 		return Snapshot{}, err
 	}
 	s := Snapshot{Tip: a.Tip}
-	c := content{g: g, repo: repo, at: at, ask: a, fetch: f, s: &s, objects: objects}
-	if err := c.read(ctx); err != nil {
-		f.came.wait()
-		return Snapshot{}, err
-	}
-	if err := f.came.wait(); err != nil {
+	c := content{g: f.g, repo: f.repo, at: f.at, ask: a, fetch: f, s: &s, objects: f.objects}
+	err = c.read(ctx)
+	if err = errors.Join(err, f.came.wait()); err != nil {
 		return Snapshot{}, err
 	}
 	s.Partial, err = f.lacks(s.Partial)
@@ -299,6 +310,18 @@ func (f fetch) git(ctx context.Context, in string, more ...string) error {
 	return problem(ctx, f.at, text, err)
 }
 
+// patience is how long nothing may come, and how long a fetch may take.
+func (g Git) patience() (idle, timeout time.Duration) {
+	idle, timeout = g.Idle, g.Timeout
+	if idle == 0 {
+		idle = 2 * time.Minute
+	}
+	if timeout == 0 {
+		timeout = time.Hour
+	}
+	return idle, timeout
+}
+
 // watched runs git under a watch and reports how far it is, by what it says.
 func (f fetch) watched(cmd *exec.Cmd, stderr *said, cancel context.CancelCauseFunc) (string, error) {
 	reports := make(chan func(*Progress), 64)
@@ -314,15 +337,10 @@ func (f fetch) watched(cmd *exec.Cmd, stderr *said, cancel context.CancelCauseFu
 		}
 	})
 	cmd.Stderr = stderr
-	w := watch{repo: f.repo, said: stderr, idle: f.g.Idle, timeout: f.g.Timeout, max: f.g.Limits.Total, before: map[string]bool{}}
+	idle, timeout := f.g.patience()
+	w := watch{repo: f.repo, said: stderr, idle: idle, timeout: timeout, max: f.g.Limits.Total, before: map[string]bool{}}
 	for name := range packs(f.repo) {
 		w.before[name] = true
-	}
-	if w.idle == 0 {
-		w.idle = 2 * time.Minute
-	}
-	if w.timeout == 0 {
-		w.timeout = time.Hour
 	}
 	w.report = func(n int64) {
 		if f.brought != nil {

@@ -38,6 +38,12 @@ var errOther = errors.New("it speaks another protocol")
 // maxHaves is how many commits the source is told of that are here.
 const maxHaves = 256
 
+// What an answer may have before its pack: the ends of a history that is cut are a few.
+const (
+	maxHead      = 4 << 20 // bytes
+	maxHeadLines = 50_000
+)
+
 // Call is [Git.Look] for who may fetch next: see Ask.Line. The line is nil where it is
 // not of use; else the caller closes it.
 func (g Git) Call(ctx context.Context, url, ref string) (Tip, *Line, error) {
@@ -49,7 +55,8 @@ func (g Git) Call(ctx context.Context, url, ref string) (Tip, *Line, error) {
 	}
 	l, err := g.dial(ctx, a)
 	if err != nil {
-		return Tip{}, nil, err
+		l.cancel(err)
+		return Tip{}, nil, problem(ctx, a, "fatal: "+err.Error(), err)
 	}
 	late := time.AfterFunc(lookTimeout, func() { l.cancel(errTimeout) })
 	found, err := l.refs(names)
@@ -82,14 +89,27 @@ func (g Git) dial(ctx context.Context, a address) (*Line, error) {
 	l.cmd.Stderr = l.said
 	in, err := l.cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	out, err := l.cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	l.in, l.p = in, &packets{r: bufio.NewReaderSize(out, maxPacket)}
 	return l, plumbing.Start(l.cmd, askMemory)
+}
+
+// bounded ends the conversation where nothing comes for so long, or where it takes too
+// long, until calm is called.
+func (l *Line) bounded(idle, timeout time.Duration) (calm func()) {
+	quiet := time.AfterFunc(idle, func() { l.cancel(errIdle) })
+	late := time.AfterFunc(timeout, func() { l.cancel(errTimeout) })
+	l.p.moved = func() { quiet.Reset(idle) }
+	return func() {
+		l.p.moved = nil
+		quiet.Stop()
+		late.Stop()
+	}
 }
 
 // Close ends the conversation. There is nothing that the transport would have to put in
@@ -133,8 +153,9 @@ func (l *Line) refs(names []string) (refs, error) {
 // hello reads what the server can do.
 func (l *Line) hello() error {
 	l.caps = map[string]string{}
-	for n := 0; ; n++ {
+	for n, size := 0, 0; ; n++ {
 		text, kind, err := l.p.line()
+		size += len(text)
 		switch {
 		case err != nil:
 			return err
@@ -143,7 +164,7 @@ func (l *Line) hello() error {
 				return errOther
 			}
 			return nil
-		case kind != isData || n > 1000 || n == 0 && text != "version 2":
+		case kind != isData || n > 1000 || size > maxHead || n == 0 && text != "version 2":
 			return errOther
 		}
 		key, value, _ := strings.Cut(text, "=")
@@ -225,11 +246,15 @@ func (l *Line) send(w want) error {
 // was cut.
 func (l *Line) receive(w want) (pack io.Reader, cut []plumbing.OID, err error) {
 	ready := len(w.haves) == 0
-	for section := ""; ; {
+	section, size := "", 0
+	for n := 0; ; n++ {
 		text, kind, err := l.p.line()
+		size += len(text)
 		switch {
 		case err != nil:
 			return nil, nil, err
+		case n > maxHeadLines || size > maxHead:
+			return nil, nil, errLarge
 		case kind == isDelim:
 			section = ""
 		case kind != isData:

@@ -23,8 +23,9 @@ const (
 
 // A packets reads packets: four hexadecimal digits of length, and the rest.
 type packets struct {
-	r   *bufio.Reader
-	buf [maxPacket]byte
+	r     *bufio.Reader
+	buf   [maxPacket]byte
+	moved func() // called at each packet; nil: nobody waits for them
 }
 
 // next returns a packet's content, which is good until the next call.
@@ -32,6 +33,9 @@ func (p *packets) next() ([]byte, special, error) {
 	head := p.buf[:4]
 	if _, err := io.ReadFull(p.r, head); err != nil {
 		return nil, isData, err
+	}
+	if p.moved != nil {
+		p.moved()
 	}
 	n, err := strconv.ParseUint(string(head), 16, 32)
 	switch {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/daypass-dev/daypass/internal/plumbing"
 )
 
 func reader(text string) *packets {
@@ -72,4 +74,51 @@ func FuzzPackets(f *testing.F) {
 		}
 		t.Errorf("%q has no end", text)
 	})
+}
+
+// FuzzAnswer wants an end or an error of everything that is sent in place of a pack, and
+// no more ends of a history than there are bytes for.
+func FuzzAnswer(f *testing.F) {
+	ends := "0011shallow-info\n" + "0035shallow " + strings.Repeat("2", 40) + "\n" + "0001"
+	pack := "000dpackfile\n" + "0008\x01PAC" + "0006\x01K" + "0000"
+	f.Add(ends+pack, 1, false)
+	f.Add("0014acknowledgments\n"+"000aready\n"+"0001"+pack, 0, true)
+	f.Add(pack, 0, false)
+	f.Fuzz(func(t *testing.T, text string, depth int, have bool) {
+		l := &Line{p: reader(text), said: &said{}}
+		w := want{depth: depth}
+		if have {
+			w.haves = []plumbing.OID{plumbing.OID(strings.Repeat("3", 40))}
+		}
+		in, cut, err := l.receive(w)
+		if err != nil {
+			return
+		}
+		if len(cut)*52 > len(text) || len(cut) > 0 && depth <= 0 {
+			t.Errorf("%q: %d ends", text, len(cut))
+		}
+		for _, oid := range cut {
+			if !oid.Valid() {
+				t.Errorf("%q: %q", text, oid)
+			}
+		}
+		if data, _ := io.ReadAll(in); len(data) > len(text) {
+			t.Errorf("%q: %d bytes", text, len(data))
+		}
+	})
+}
+
+// TestLongAnswer sends more words before the pack than there are ends of any history.
+func TestLongAnswer(t *testing.T) {
+	end := "0034shallow " + strings.Repeat("2", 40)
+	for text, fails := range map[string]error{
+		"0011shallow-info\n" + strings.Repeat(end, maxHeadLines+1):                    errLarge,
+		"0010shallow-info" + strings.Repeat("fff0"+strings.Repeat("x", 65516), 65):    errOther,
+		"0013acknowledgments" + strings.Repeat("fff0"+strings.Repeat("x", 65516), 65): errLarge,
+	} {
+		l := &Line{p: reader(text), said: &said{}}
+		if _, _, err := l.receive(want{depth: 1}); err != fails {
+			t.Errorf("%.40q: %v", text, err)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/daypass-dev/daypass"
@@ -30,9 +31,32 @@ var causes = []cause{
 	{[]string{"Could not resolve", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Couldn't connect", "Network is unreachable", "No route to host", "Operation timed out", "Empty reply", "unable to connect", "Could not connect", "SSL_connect", "SSL connect", "gnutls_handshake", "CONNECT tunnel", "proxy", "Proxy", "Timeout was reached", "Temporary failure", "Name or service not known"}, unreachable},
 	{[]string{"returned error: 5", "returned error: 429"}, unreachable},
 	{[]string{"not our ref", "unadvertised object", "no such remote ref", "couldn't find remote ref"}, notGiven},
+	{absent, notWhole},
 	{[]string{"early EOF", "unexpected disconnect", "RPC failed", "invalid index-pack output", "hung up", "curl 18", "curl 56", "curl 92", "bad pack header", "protocol error", "expected flush", "unexpected EOF"}, broken},
 	{[]string{"unable to access"}, unreachable},
 	{[]string{"Could not read from remote repository"}, sshKey},
+}
+
+// ErrObjects: git could not read an object, or missed one. It may be what came, or what
+// was here before.
+var ErrObjects = errors.New("git misses objects, or cannot read them")
+
+// absent is what git says of objects that are not there.
+var absent = []string{"bad object ", "did not send all necessary objects", "missing blob object", "missing tree object", "missing commit object", "bad tree object", "bad commit object", "unable to read tree", "unable to read "}
+
+// unreadable is what it says of those that are damaged, and of a pack that builds upon them.
+var unreadable = []string{"unresolved delta", "is corrupt", "object file ", "inflate", "garbage at end of loose", "invalid object", "cannot read existing object", "Could not read "}
+
+// lacking reports whether git stumbled over objects. What the source says of its own does
+// not count, nor that ssh could not read from it.
+func lacking(text string) bool {
+	for line := range strings.Lines(text) {
+		own := !strings.HasPrefix(line, "remote: ") && !strings.Contains(line, "remote error: ") && !strings.Contains(line, "Could not read from")
+		if own && slices.ContainsFunc(slices.Concat(absent, unreadable), func(word string) bool { return strings.Contains(line, word) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // problem says for people what a failed git meant. text is what git said.
@@ -54,7 +78,9 @@ func problem(ctx context.Context, a address, text string, err error) error {
 			for _, word := range c.words {
 				if strings.Contains(line, word) {
 					p := c.make(a, told(text, line))
-					p.Err = err
+					if p.Err = err; lacking(text) {
+						p.Err = errors.Join(err, ErrObjects)
+					}
 					return p
 				}
 			}
@@ -115,6 +141,22 @@ func certificate(a address, line string) *daypass.Problem {
 func broken(a address, line string) *daypass.Problem {
 	return &daypass.Problem{Code: "DP-319", What: "The content of " + a.hostful + " broke off on its way", Why: line, Kind: daypass.ErrUnreachable,
 		Next: "Try again. What you have stays as it is."}
+}
+
+// incomplete says for people that an object is not there that had to come.
+func incomplete(a address, err error) error {
+	var p *daypass.Problem
+	if !missing(err) || errors.As(err, &p) {
+		return err
+	}
+	p = notWhole(a, err.Error())
+	p.Err = err
+	return p
+}
+
+func notWhole(a address, line string) *daypass.Problem {
+	return &daypass.Problem{Code: "DP-319", What: "The content of " + a.hostful + " did not come whole", Why: line, Kind: daypass.ErrUnreachable,
+		Next: "Try again. What you have stays as it is.", Who: "If it stays, whoever gave you the address can push it anew."}
 }
 
 func dangerous(a address, line string) *daypass.Problem {
