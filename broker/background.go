@@ -20,6 +20,7 @@ func (b *Broker) forget() {
 	b.people.clear()
 	b.children.drop(func(childKey, *kept) bool { return true })
 	b.rights.clear()
+	b.linked.forget(0)
 }
 
 func (r *rights) clear() {
@@ -32,11 +33,13 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 	switch c.Kind {
 	case "allow":
 		b.people.drop(c.Person)
+		b.linked.forget(c.Person)
 	case "hold":
 		b.forgetHolder(c.Person)
 	case "person":
 		b.people.drop(c.Person)
 		b.holders.drop(c.Person)
+		b.linked.forget(c.Person)
 		b.children.drop(func(k childKey, v *kept) bool { return k.person == c.Person || k.person == 0 && v.holds(c.Person) })
 		if b.Limits.Session {
 			go b.endCutOff(context.WithoutCancel(ctx), c.Person)
@@ -52,6 +55,8 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 		b.children.drop(func(_ childKey, v *kept) bool { return v.ID == c.Child })
 	case "share":
 		b.shareds.drop()
+	case "link", "enrol":
+		b.linked.drop()
 	case "keys":
 		if err := b.Store.Reload(); err != nil {
 			b.Log.Error("the new keys cannot be read; the old ones are used on", "err", err)

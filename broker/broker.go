@@ -98,6 +98,7 @@ type Observe struct {
 	Credential func(host, outcome string, cached bool) // outcome: ok, refused, failed
 	Provider   func(host, call, outcome string, took time.Duration)
 	Breaker    func(host string, open bool)
+	Read       func(kind, as, outcome string) // of content; kind and as may be "": not known
 }
 
 // A Config is what New needs.
@@ -114,6 +115,7 @@ type Config struct {
 	Rules      *policy.Set
 	Audit      *policy.Set // evaluated beside the rules, never changes a verdict; nil: none
 	Sharing    []string    // hub groups whose members may share; empty: nobody
+	Sources    Sources     // content that may be read, and links to it
 	// AcceptForever lists the hosts where the admin takes tokens without an end.
 	AcceptForever []string
 	// Bridges are classic OAuth Apps that the hub logs in with.
@@ -136,6 +138,8 @@ type Broker struct {
 	rights   rights
 	audited  differences
 	shareds  shares
+	linked   linkBook
+	readers  readerTokens
 	reached  reaches
 	flights  flights
 	pace     pace
@@ -183,6 +187,7 @@ func New(c Config) (*Broker, error) {
 	if c.Rules == nil {
 		return nil, errors.New("no rules: an access service without rules gives nothing to anybody")
 	}
+	b.Sources = b.Sources.filled()
 	b.book = NewPassBook(PassConfig{Log: c.Log, Store: c.Store, Realm: pass.Realm{Kind: pass.Hub, Name: realmName(cmp.Or(c.Realm, c.Hub.ID))}, Now: c.Now, Rand: c.Rand})
 	return b, nil
 }

@@ -67,6 +67,9 @@ func (b *Broker) Credential(ctx context.Context, c daypass.Caller, ask Ask) (Ans
 	if !ok {
 		return Answer{}, b.refuse(ctx, c, p, ask, "", unknownHost(ask.Host))
 	}
+	if g.Traits().Content {
+		return Answer{}, b.refuse(ctx, c, p, ask, "", contentOnly(ask.Host))
+	}
 	if c.Via != daypass.ViaServer && c.Via != daypass.ViaUser && c.Via != daypass.ViaPass {
 		return Answer{}, b.refuse(ctx, c, p, ask, "", &daypass.Problem{
 			Code: "DP-818", What: "a browser is given no token", Next: "Ask from a server of yours.", Kind: daypass.ErrRefused,
@@ -296,6 +299,13 @@ func unknownHost(host string) error {
 	return &daypass.Problem{
 		Code: "DP-820", What: "this access service gives nothing for " + printableHost(host),
 		Next: `Use "daypass login" for that host.`, Kind: daypass.ErrRefused,
+	}
+}
+
+// contentOnly: what is connected there is read by the service itself.
+func contentOnly(host string) error {
+	return &daypass.Problem{
+		Code: "DP-741", What: "nobody is given a token for " + host + ": the access service reads content there itself", Next: `Use "daypass pull", or open a link.`, Kind: daypass.ErrRefused,
 	}
 }
 

@@ -45,6 +45,9 @@ func (b *Broker) Reach(ctx context.Context, c daypass.Caller, host string) (righ
 	if !ok {
 		return nil, false, unknownHost(host)
 	}
+	if g.Traits().Content {
+		return nil, false, contentOnly(host)
+	}
 	kind := policy.Own
 	if c.Via != daypass.ViaBrowser {
 		kind = b.kind(ctx, c)

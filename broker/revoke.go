@@ -338,10 +338,12 @@ func (b *Broker) cutOff(ctx context.Context, p store.Person, by string) ([]strin
 	}
 	b.people.drop(p.ID)
 	b.holders.drop(p.ID)
+	b.linked.forget(p.ID)
+	b.linked.drop()
 	b.book.drop(func(_ bookKey, e *bookEntry) bool { return e.row.Person == p.ID })
 	b.bridged.drop(p.ID, "")
 	b.children.drop(func(k childKey, v *kept) bool { return k.person == p.ID || k.person == 0 && v.holds(p.ID) })
-	done := []string{p.User.Name + ": cut off; sessions of the pages ended; passes ended; no further tokens"}
+	done := []string{p.User.Name + ": cut off; sessions of the pages ended; passes and links ended; no further tokens"}
 	conns, err := b.everywhere(ctx, p.ID)
 	if err != nil {
 		return done, err

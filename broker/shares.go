@@ -25,6 +25,7 @@ type shares struct {
 type standing struct {
 	problem error
 	at      time.Time
+	repo    daypass.Repo // what was seen there, of a repository
 }
 
 const (
@@ -111,7 +112,7 @@ func (b *Broker) stands(ctx context.Context, g *guarded, q asking, repo int64) e
 	if s.at == nil || len(s.at) > maxPeople {
 		s.at = map[int64]standing{}
 	}
-	s.at[q.share.ID] = standing{err, b.Now()}
+	s.at[q.share.ID] = standing{problem: err, at: b.Now()}
 	return err
 }
 

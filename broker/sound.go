@@ -1,0 +1,78 @@
+package broker
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/daypass-dev/daypass"
+)
+
+// login is what a template's source has in the place of the account's name.
+const login = "{github}"
+
+// soundIDs are the forms of ids, by kind; of other kinds they are text without
+// steps to elsewhere.
+var soundIDs = map[string]*regexp.Regexp{
+	daypass.KindDrive:  regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`),
+	daypass.KindCanvas: regexp.MustCompile(`^(?:(?:courses|groups|users)/(?:[0-9]{1,20}(?:~[0-9]{1,20})?|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)$`),
+}
+
+// publicKinds are those of which a listed host is read without a credential.
+var publicKinds = []string{
+	daypass.KindGit, daypass.KindInvenio, daypass.KindFigshare, daypass.KindDataverse, daypass.KindSWH, daypass.KindHydroShare, daypass.KindCKAN, daypass.KindDOI,
+}
+
+// sound reports whether a source is one that can be asked for: of a kind that there
+// is, in a form that means one thing only.
+func sound(s daypass.Source) bool {
+	if !daypass.CleanHost(s.Host) || len(s.ID) > 500 || len(s.Ref) > 255 || len(s.Path) > 1024 || strings.HasPrefix(s.Ref, "-") || !shown(s.ID+s.Ref+s.Path) {
+		return false
+	}
+	if s.Path != "" && slices.ContainsFunc(strings.Split(s.Path, "/"), step) {
+		return false
+	}
+	switch s.Kind {
+	case daypass.KindGit:
+		_, ok := daypass.ParseRepo(s.ID)
+		return ok && !strings.HasSuffix(daypass.FoldASCII(s.ID), ".git")
+	case daypass.KindDrive, daypass.KindCanvas:
+		return soundIDs[s.Kind].MatchString(s.ID) && s.Ref == ""
+	case daypass.KindArtifact, daypass.KindWebDAV:
+	default:
+		if !slices.Contains(publicKinds, s.Kind) {
+			return false
+		}
+	}
+	return s.ID != "" && !slices.ContainsFunc(strings.Split(s.ID, "/"), func(part string) bool { return part == "." || part == ".." })
+}
+
+// step reports whether a part of a path is none, or leads elsewhere.
+func step(part string) bool {
+	return part == "" || part == "." || part == ".." || strings.ContainsAny(part, "\\")
+}
+
+// shown reports whether a text can be shown as it is, on one line.
+func shown(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// within reports whether a folder is another, or in it.
+func within(path, folder string) bool {
+	return folder == "" || path == folder || strings.HasPrefix(path, folder+"/")
+}
+
+// forAccount is a template's source for one account.
+func forAccount(s daypass.Source, name string) daypass.Source {
+	s.ID = strings.ReplaceAll(s.ID, login, name)
+	return s
+}
+
+func isTemplate(s daypass.Source) bool { return strings.Contains(s.ID, login) }
+
+// overlap reports whether two lists of groups have one in common.
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(g string) bool { return g != "" && slices.Contains(b, g) })
+}
