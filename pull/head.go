@@ -51,6 +51,9 @@ func (r *run) headMove(ctx context.Context, pl *plan) (move, error) {
 	} else if strings.HasPrefix(r.tip.Ref, "refs/tags/") {
 		m.Tags[r.tip.Ref] = r.snap.Commit
 	}
+	if r.emptied() {
+		return move{}, errHistory
+	}
 	if own, err := r.ownCommits(ctx, head.Commit); err != nil {
 		return move{}, err
 	} else if own {

@@ -171,6 +171,30 @@ func (r *run) sound(ctx context.Context, head plumbing.OID) bool {
 	return r.repo.Command(ctx, args...).Run() == nil
 }
 
+// follows reports whether all is there that a commit is made of, but for what a known
+// one has.
+func (r *run) follows(ctx context.Context, commit, known plumbing.OID) bool {
+	return r.repo.Command(ctx, "rev-list", "--objects", "--quiet", string(commit), "--not", string(known)).Run() == nil
+}
+
+// emptied reports whether the commit that HEAD is at, or its files' names, is an empty
+// file in the folder's repository: so a power cut leaves what git wrote last. Where it is
+// what we brought, nothing else would look at it.
+func (r *run) emptied() bool {
+	head, err := r.clone.Head()
+	if err != nil || head.Commit == "" {
+		return false
+	}
+	oids := []plumbing.OID{head.Commit}
+	if string(head.Commit) == r.st.rec.Commit {
+		oids = append(oids, plumbing.OID(r.st.rec.Tree))
+	}
+	return slices.ContainsFunc(oids, func(oid plumbing.OID) bool {
+		fi, err := os.Lstat(filepath.Join(r.clone.Objects(), string(oid[:2]), string(oid[2:])))
+		return err == nil && fi.Size() == 0
+	})
+}
+
 // cut reports whether a commit's parents are missing, although the folder's repository
 // does not say so.
 func (r *run) cut(head plumbing.OID) bool {

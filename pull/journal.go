@@ -116,7 +116,13 @@ func (r *run) recover(ctx context.Context) error {
 	if err := r.mend(ctx); err != nil {
 		return err
 	}
-	return r.carryOut(ctx, j, nil)
+	err = r.carryOut(ctx, j, nil)
+	if damaged(err) { // what the rest of it needs is gone: the pull that begins now fetches it
+		r.later.wait()
+		r.last.wait()
+		return r.dropJournal(ctx)
+	}
+	return err
 }
 
 // dropAside removes what a fresh pull that was cut off had put together, or

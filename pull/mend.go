@@ -46,14 +46,19 @@ func (r *run) readJournal(ctx context.Context) (*journal, error) {
 	if bytes.Equal(seal(bytes.Clone(body)), data) && json.Unmarshal(body, j) == nil && (err == nil || errors.Is(err, fs.ErrNotExist)) {
 		return j, nil
 	}
+	return nil, r.dropJournal(ctx)
+}
+
+// dropJournal puts a journal aside that cannot be carried out.
+func (r *run) dropJournal(ctx context.Context) error {
 	if err := r.sweep(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	r.st.rec.Pending = true
 	if err := r.st.save(); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, r.st.keepAway(journalFile, r.p.Now())
+	return r.st.keepAway(journalFile, r.p.Now())
 }
 
 // keepAway moves a file of ours that cannot be read to where nothing reads it.

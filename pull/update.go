@@ -118,7 +118,7 @@ func (r *run) upToDate(ctx context.Context, missing []string) bool {
 	}
 	rec := r.st.rec
 	return rec.Commit != "" && rec.Commit == string(r.tip.Commit) && rec.Path == r.ask.Path && rec.Submodules == r.ask.Submodules &&
-		!rec.Pending && !r.raised() && len(missing) == 0 && r.clone != nil && r.stayed(ctx)
+		!rec.Pending && !r.raised() && len(missing) == 0 && r.clone != nil && !r.emptied() && r.stayed(ctx)
 }
 
 // raised reports whether files may come now that were over the limit at the last pull.

@@ -23,7 +23,7 @@ func (r *run) stayed(ctx context.Context) bool {
 	if kind, err := r.clone.Unfinished(); err != nil || kind != "" {
 		return true // where HEAD is now, it is on its way elsewhere
 	}
-	if r.openRepo() != nil || !r.contains(ctx, head.Commit, plumbing.OID(rec.Commit)) {
+	if r.openRepo() != nil || !r.contains(ctx, head.Commit, plumbing.OID(rec.Commit)) || !r.follows(ctx, head.Commit, plumbing.OID(rec.Commit)) {
 		return false
 	}
 	if rec.Seen = head.Commit; !r.ask.DryRun {
