@@ -35,12 +35,13 @@ func TestOpenAPI(t *testing.T) {
 	for _, path := range []string{
 		api.PathCredential, api.PathRejected, api.PathMe, api.PathConnection + "{host}", api.PathRepos + "{host}", api.PathHookLogin, api.PathHookStop, api.PathOpenAPI,
 		api.PathPasses, api.PathPass + "{id}", api.PathEndPass, api.PathDevice, api.PathDeviceToken, api.PathAudience, api.PathMintToken,
+		api.PathSnapshots, api.PathSnapshot + "{id}",
 	} {
 		if doc.Paths.Value(path) == nil {
 			t.Errorf("it does not describe %s", path)
 		}
 	}
-	if n := doc.Paths.Len(); n != 15 {
+	if n := doc.Paths.Len(); n != 17 {
 		t.Errorf("it describes %d paths", n)
 	}
 }
@@ -55,7 +56,7 @@ func TestOpenAPITypes(t *testing.T) {
 		"Right": api.Right{}, "HookLogin": api.HookLogin{}, "HookStopped": api.HookStopped{},
 		"Error": api.Error{}, "ErrorBody": api.ErrorBody{}, "PassLimits": api.PassLimits{}, "PassRequest": api.PassRequest{}, "PassReply": api.PassReply{},
 		"Passes": api.Passes{}, "Pass": api.Pass{}, "PassEnded": api.PassEnded{}, "ShownPass": api.ShownPass{}, "DeviceRequest": api.DeviceRequest{},
-		"DeviceCodes": api.DeviceCodes{}, "DeviceToken": api.DeviceToken{}, "Audience": api.Audience{}, "MintToken": api.MintToken{}, "MintRefused": api.MintRefused{}, "MintError": api.MintError{},
+		"DeviceCodes": api.DeviceCodes{}, "DeviceToken": api.DeviceToken{}, "Audience": api.Audience{}, "MintToken": api.MintToken{}, "MintRefused": api.MintRefused{}, "MintError": api.MintError{}, "Snapshot": api.Snapshot{}, "Making": api.Making{},
 	} {
 		s := schemas[name]
 		if s == nil {
@@ -165,7 +166,7 @@ func TestOpenAPIExamples(t *testing.T) {
 		default:
 			v := map[string]any{
 				"Me": new(api.Me), "Host": new(api.Host), "Disconnected": new(api.Disconnected), "Repos": new(api.Repos), "HookStopped": new(api.HookStopped),
-				"Passes": new(api.Passes), "PassEnded": new(api.PassEnded), "Audience": new(api.Audience), "MintRefused": new(api.MintRefused),
+				"Passes": new(api.Passes), "PassEnded": new(api.PassEnded), "Audience": new(api.Audience), "MintRefused": new(api.MintRefused), "Snapshot": new(api.Snapshot),
 			}[name]
 			d := json.NewDecoder(bytes.NewReader(b))
 			d.DisallowUnknownFields()

@@ -121,6 +121,8 @@ var operations = []struct{ name, method, path, token, body string }{
 	{"connection", "GET", "connections/github.com", "server-ada", ""},
 	{"disconnect", "DELETE", "connections/github.com", "server-ada", ""},
 	{"repos", "GET", "repos/github.com", "server-ada", ""},
+	{"snapshot", "GET", "snapshots?link=ph142-lab1", "server-ada", ""},
+	{"pack", "GET", "snapshots/" + labID + "?link=ph142-lab1", "server-ada", ""},
 	{"mintPass", "POST", "passes", "server-ada", wantPass},
 	{"passes", "GET", "passes", "server-ada", ""},
 	{"endPass", "DELETE", "passes/k3q7m2wz5t8v4x9n", "server-ada", ""},
@@ -141,6 +143,8 @@ func broken(b *Broker, err error) {
 	b.Connections = func(context.Context, daypass.Caller) ([]Connection, error) { return nil, err }
 	b.Reach = func(context.Context, daypass.Caller, string) (Reach, error) { return Reach{}, err }
 	b.Disconnect = func(context.Context, daypass.Caller, string) (Ended, error) { return Ended{}, err }
+	b.Snapshot = func(context.Context, daypass.Caller, SnapshotAsk) (Snapshot, error) { return Snapshot{}, err }
+	b.Pack = func(context.Context, daypass.Caller, SnapshotAsk, string) (Pack, error) { return Pack{}, err }
 	b.MintPass = func(context.Context, daypass.Caller, PassAsk) (api.PassReply, error) { return api.PassReply{}, err }
 	b.Passes = func(context.Context, daypass.Caller) ([]api.Pass, error) { return nil, err }
 	b.EndPass = func(context.Context, daypass.Caller, string) (string, bool, error) { return "", false, err }
@@ -175,7 +179,7 @@ func TestEveryAnswer(t *testing.T) {
 		fine, failing := world(nil), answers(errors.New("the disk is gone"))
 		refused := answers(&Refusal{Problem: &daypass.Problem{Code: "DP-811", What: "no", Kind: daypass.ErrRefused}, Event: "K3QF-7"})
 		unconnected := answers(&Refusal{Problem: &daypass.Problem{Code: "DP-813", What: "not connected", Kind: daypass.ErrNoLogin}, Link: "connect/github.com"})
-		none := world(func(c *Config) { c.Broker.PassParts = PassParts{} })
+		none := world(func(c *Config) { c.Broker.PassParts, c.Broker.SnapshotParts = PassParts{}, SnapshotParts{} })
 		full := world(nil)
 		for range cap(full.atOnce) {
 			full.atOnce <- struct{}{}
@@ -206,7 +210,10 @@ func TestEveryAnswer(t *testing.T) {
 				}
 				continue
 			}
-			if strings.HasPrefix(o.path, "passes") {
+			if strings.HasPrefix(o.path, "snapshots") {
+				want(refused, 403, o.method, o.path, o.token, o.body)
+			}
+			if strings.HasPrefix(o.path, "passes") || strings.HasPrefix(o.path, "snapshots") {
 				want(none, 404, o.method, o.path, o.token, o.body)
 			}
 			want(fine, 401, o.method, o.path, "", o.body)
@@ -231,7 +238,7 @@ func TestEveryAnswer(t *testing.T) {
 			if o.name == "credential" || o.name == "hookLogin" {
 				want(refused, 403, o.method, o.path, o.token, o.body)
 			}
-			if o.name == "credential" || o.name == "repos" || o.name == "disconnect" {
+			if o.name == "credential" || o.name == "repos" || o.name == "disconnect" || o.name == "snapshot" || o.name == "pack" {
 				want(unconnected, 409, o.method, o.path, o.token, o.body)
 			}
 		}

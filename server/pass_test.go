@@ -53,10 +53,13 @@ func TestPassesOpenWhatTheTableSays(t *testing.T) {
 					}
 				}
 				rt := routeOf(t, method, path)
-				if rt.pass != said || said != slices.Contains([]string{"credential", "me"}, op.OperationID) {
+				if rt.pass != said || said != slices.Contains([]string{"credential", "me", "snapshot", "pack"}, op.OperationID) {
 					t.Errorf("%s: the route takes passes: %v; the description says: %v", op.OperationID, rt.pass, said)
 				}
-				target := strings.TrimSuffix(address, "/") + strings.NewReplacer("{host}", "github.com", "{id}", passID1).Replace(path)
+				target := strings.TrimSuffix(address, "/") + strings.NewReplacer("snapshots/{id}", "snapshots/"+labID, "{host}", "github.com", "{id}", passID1).Replace(path)
+				if strings.HasPrefix(path, api.PathSnapshots) {
+					target += "?link=ph142-lab1"
+				}
 				for _, text := range []string{goodPass, "daypass_narrowed", "devpi-of-a-hub", "daypass_unknown", "pypi-AgEIcHlwaS5vcmc", "daypass_" + strings.Repeat("A", api.MaxPassText-8)} {
 					before := len(w.deeds())
 					res := apiDo(s, method, target, text, bodies[op.OperationID])

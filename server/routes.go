@@ -48,6 +48,8 @@ func routes() []route {
 		{name: "connection", method: "GET", once: true, path: trim(api.PathConnection) + "{host}", kind: bearer, call: (*Server).connection},
 		{name: "end-connection", method: "DELETE", path: trim(api.PathConnection) + "{host}", kind: bearer, fresh: true, call: (*Server).endConnection},
 		{name: "repos", method: "GET", path: trim(api.PathRepos) + "{host}", kind: bearer, call: (*Server).repos},
+		{name: "snapshot", method: "GET", once: true, path: trim(api.PathSnapshots), kind: bearer, pass: true, call: (*Server).snapshot},
+		{name: "pack", method: "GET", path: trim(api.PathSnapshot) + "{id}", kind: bearer, pass: true, call: (*Server).pack},
 		{name: "mint-pass", method: "POST", path: trim(api.PathPasses), kind: bearer, fresh: true, call: (*Server).mintPass},
 		{name: "list-passes", method: "GET", path: trim(api.PathPasses), kind: bearer, call: (*Server).listPasses},
 		{name: "end-pass", method: "DELETE", path: trim(api.PathPass) + "{id}", kind: bearer, fresh: true, call: (*Server).endPass},

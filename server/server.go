@@ -135,6 +135,8 @@ type Server struct {
 	reaches  reaches
 	seen     *sightings
 	ids      requestid.IDs
+
+	snapshotWait time.Duration // a constant, but for tests
 }
 
 // New checks the configuration and returns a server. Nothing runs in the
@@ -153,7 +155,7 @@ func New(c Config) (*Server, error) {
 		guesses: newLimiter(c.Limits.GuessIn, c.Limits.Guesses),
 		places:  newLimiter(5*c.Limits.GuessIn, 5*c.Limits.Guesses),
 		seen:    newSightings(c.Limits.Addresses),
-		spent:   newSpent(), resting: resting{n: map[daypass.User]int{}}, reaches: reaches{m: map[reachKey]reached{}},
+		spent:   newSpent(), snapshotWait: snapshotWait, resting: resting{n: map[daypass.User]int{}}, reaches: reaches{m: map[reachKey]reached{}},
 		atOnce: make(chan struct{}, c.Limits.AtOnce), waiting: make(chan struct{}, c.Limits.Waiting),
 	}
 	s.ids.Start(c.Rand)

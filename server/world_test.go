@@ -284,7 +284,7 @@ func (w *world) broker() Broker {
 		HookStopped: func(_ context.Context, l api.HookStopped) error { w.note("hook-stopped"); return nil },
 	}
 	w.lists(&b)
-	b.PassParts = w.passParts()
+	b.PassParts, b.SnapshotParts = w.passParts(), w.snapshots()
 	return b
 }
 
