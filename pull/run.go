@@ -161,7 +161,7 @@ func (r *run) event(phase Phase, text string) {
 
 // source is where git's content comes from.
 func (p *Puller) source() snapshot.Git {
-	return snapshot.Git{Git: p.Git, Limits: p.Limits, Timeout: p.Timeout, Idle: p.Idle}
+	return snapshot.Git{Git: p.Git, Limits: p.Limits, Timeout: p.Timeout, Idle: p.Idle, Own: filepath.Join(p.Home, "safe")}
 }
 
 // fetch brings the snapshot into our repository, and tells of it.

@@ -25,6 +25,9 @@ type Git struct {
 	Limits  Limits
 	Timeout time.Duration // of a fetch, whole; 0: an hour. Look has a minute at most
 	Idle    time.Duration // without anything coming; 0: two minutes
+	// Own is a folder of the user's own, for a file that says which of root's repositories
+	// git may read: one for each, which stays. "": one is made each time, and removed.
+	Own string
 }
 
 // A Content is the source of everything that a [daypass.Contents] reads.

@@ -2,6 +2,9 @@ package snapshot
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -207,7 +210,7 @@ func parseRefs(text string) refs {
 
 // trust lets git read a repository on this machine that belongs to root, who needs no
 // trick to harm anybody here. git asks the folder's owner before it serves one, and
-// listens to no configuration but a file's. done takes the file away.
+// listens to no configuration but a file's. done takes that away if it is not to stay.
 func (g Git) trust(a address) (trusted Git, done func(), err error) {
 	switch a.scheme {
 	case "http", "https":
@@ -236,18 +239,44 @@ func (g Git) trust(a address) (trusted Git, done func(), err error) {
 	for _, f := range folders {
 		b.WriteString("\tdirectory = \"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(f) + "\"\n")
 	}
-	file, err := os.CreateTemp("", "daypass-safe-")
+	name, done, err := g.written(b.String())
 	if err != nil {
 		return g, nil, err
 	}
-	done = func() { os.Remove(file.Name()) }
-	if _, err := file.WriteString(b.String()); err != nil {
-		file.Close()
-		done()
-		return g, nil, err
+	g.Git.Environ = append(slices.Clone(g.Git.Environ), "GIT_CONFIG_GLOBAL="+name)
+	return g, done, nil
+}
+
+// written puts a text into a file that only its owner may write to.
+func (g Git) written(text string) (name string, done func(), err error) {
+	stays := ""
+	if g.Own != "" {
+		sum := sha256.Sum256([]byte(text))
+		stays = filepath.Join(g.Own, "safe-"+hex.EncodeToString(sum[:12]))
+		if have, err := os.ReadFile(stays); err == nil && string(have) == text {
+			return stays, func() {}, nil
+		}
+		if err := os.MkdirAll(g.Own, 0o700); err != nil {
+			return "", nil, err
+		}
 	}
-	g.Git.Environ = append(slices.Clone(g.Git.Environ), "GIT_CONFIG_GLOBAL="+file.Name())
-	return g, done, file.Close()
+	file, err := os.CreateTemp(g.Own, "daypass-safe-")
+	if err != nil {
+		return "", nil, err
+	}
+	_, err = file.WriteString(text)
+	err = errors.Join(err, file.Close())
+	if err == nil && stays != "" {
+		err = os.Rename(file.Name(), stays)
+	}
+	if err != nil {
+		os.Remove(file.Name())
+		return "", nil, err
+	}
+	if stays != "" {
+		return stays, func() {}, nil
+	}
+	return file.Name(), func() { os.Remove(file.Name()) }, nil
 }
 
 // roots reports whether a folder and what git reads in it belong to root.
