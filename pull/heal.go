@@ -154,6 +154,15 @@ func (r *run) anew() error {
 	return err
 }
 
+// ownObjects opens what our repository has by itself, without the folder's.
+func (r *run) ownObjects(ctx context.Context) (*plumbing.Objects, error) {
+	repo, err := r.p.git(r.st)
+	if err != nil {
+		return nil, err
+	}
+	return repo.Objects(ctx)
+}
+
 // complete reports whether a commit is there with all that it is made of.
 func (r *run) complete(ctx context.Context, commit plumbing.OID) bool {
 	return r.repo.Command(ctx, "rev-list", "--objects", "--quiet", string(commit)).Run() == nil

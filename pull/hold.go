@@ -120,11 +120,7 @@ func beside(seen map[string]bool, name string) bool {
 
 // lost notes what of a base is in no repository of ours: it is backed up from the disk.
 func (r *run) lost(ctx context.Context, base delivered) error {
-	repo, err := r.p.git(r.st)
-	if err != nil {
-		return err
-	}
-	o, err := repo.Objects(ctx)
+	o, err := r.ownObjects(ctx)
 	if err != nil {
 		return err
 	}

@@ -181,11 +181,7 @@ func (r *run) mend(ctx context.Context) error {
 
 // deliveredThen is what the commit delivered last has.
 func (r *run) deliveredThen(ctx context.Context) (delivered, error) {
-	repo, err := r.p.git(r.st)
-	if err != nil {
-		return nil, err
-	}
-	o, err := repo.Objects(ctx)
+	o, err := r.ownObjects(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -200,11 +200,7 @@ func (r *run) fromDisk(ctx context.Context, m *manifest, c touch) error {
 	defer k.end()
 	err = k.file(t, touch{Path: at, Before: c.Before})
 	if errors.Is(err, errMoving) || errors.Is(err, fs.ErrNotExist) {
-		repo, err := r.p.git(r.st)
-		if err != nil {
-			return err
-		}
-		o, err := repo.Objects(ctx)
+		o, err := r.ownObjects(ctx)
 		if err != nil {
 			return err
 		}

@@ -68,17 +68,11 @@ func (r *run) lastDone() (*manifest, error) {
 // undo merges backwards: what the pull had made is the base, what was there before
 // is to come.
 func (r *run) undo(ctx context.Context, m *manifest) error {
-	o, err := r.repo.Objects(ctx)
+	t, o, done, err := r.openBoth(ctx)
 	if err != nil {
 		return err
 	}
-	defer o.Close()
-	t, err := r.openTree()
-	if err != nil {
-		return err
-	}
-	defer t.close()
-	t.plain = r.st.rec.Disk.Plain
+	defer done()
 	pl, err := r.planBack(ctx, t, o, m)
 	if err != nil {
 		return err
@@ -99,6 +93,19 @@ func (r *run) undo(ctx context.Context, m *manifest) error {
 	r.rep.Changes, r.rep.New = pl.notes, m.Record.Commit
 	_, err = r.perform(ctx, pl, whyUndo, g)
 	return err
+}
+
+// openBoth opens the folder, and the objects that there are for it.
+func (r *run) openBoth(ctx context.Context) (t *tree, o *plumbing.Objects, done func(), err error) {
+	if o, err = r.repo.Objects(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if t, err = r.openTree(); err != nil {
+		o.Close()
+		return nil, nil, nil, err
+	}
+	t.plain = r.st.rec.Disk.Plain
+	return t, o, func() { t.close(); o.Close() }, nil
 }
 
 // permsOf is what the files had before.
@@ -310,19 +317,13 @@ func (p *Puller) Reset(ctx context.Context, folder, file string) (Report, error)
 
 // bring writes files over what stands there. What is in their way is moved aside.
 func (r *run) bring(ctx context.Context, want map[string]merge.Entry, perms map[string]uint32, why string) error {
-	o, err := r.repo.Objects(ctx)
+	t, o, done, err := r.openBoth(ctx)
 	if err != nil {
 		return err
 	}
-	defer o.Close()
-	t, err := r.openTree()
-	if err != nil {
-		return err
-	}
-	defer t.close()
-	t.plain = r.st.rec.Disk.Plain
+	defer done()
 	r.rep.Again = why
-	var done []Change
+	var changes []Change
 	for range rounds {
 		pl, err := r.planBring(t, o, want, perms)
 		if err != nil {
@@ -335,8 +336,8 @@ func (r *run) bring(ctx context.Context, want map[string]merge.Entry, perms map[
 				return err
 			}
 		}
-		done = append(done, onTime(r.rep.Changes, pl.ops)...)
-		r.rep.Changes, r.rep.Same = done, len(done) == 0
+		changes = append(changes, onTime(r.rep.Changes, pl.ops)...)
+		r.rep.Changes, r.rep.Same = changes, len(changes) == 0
 		if !late {
 			return nil
 		}
