@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/policy"
@@ -65,7 +66,7 @@ func (b *Broker) groundFor(ctx context.Context, q *wanting, s daypass.Source) (g
 	if isTemplate(s) {
 		plain = forAccount(s, "login")
 	}
-	if !sound(plain) || isTemplate(s) && (s.Kind != daypass.KindGit || isTemplate(daypass.Source{ID: s.Ref + s.Path})) {
+	if !sound(plain) || isTemplate(s) && s.Kind != daypass.KindGit || strings.Contains(s.Ref+s.Path, login) {
 		q.source = daypass.Source{}
 		return ground{}, &daypass.Problem{
 			Code: "DP-736", What: "that is no source that this service reads", Next: `Paste the address of a repository, folder, course or record; "daypass resolve" shows how it is understood.`, Kind: daypass.ErrUsage,

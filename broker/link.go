@@ -188,14 +188,14 @@ func notYours() error {
 // MakeLink makes a link. Its maker's own right to the source is looked at first.
 func (b *Broker) MakeLink(ctx context.Context, c daypass.Caller, ask LinkAsk) (LinkView, error) {
 	l := store.Link{Hub: b.Hub.ID, Name: ask.Name, Until: b.Now().Add(b.Sources.Links.Max)}
-	return b.writeLink(ctx, c, ask, store.Linked, func(store.Person) (store.Link, error) { return l, nil })
+	return b.writeLink(ctx, c, &ask, store.Linked, func(store.Person) (store.Link, error) { return l, nil })
 }
 
 // EditLink changes what of a link the caller asks to: its source too, to which their
 // right is then looked at.
 func (b *Broker) EditLink(ctx context.Context, c daypass.Caller, name string, ask LinkAsk) (LinkView, error) {
 	ask.Name = name
-	return b.writeLink(ctx, c, ask, store.LinkChanged, func(p store.Person) (store.Link, error) {
+	return b.writeLink(ctx, c, &ask, store.LinkChanged, func(p store.Person) (store.Link, error) {
 		l, err := b.own(ctx, p, name)
 		if err == nil && !l.Ended.IsZero() {
 			err = stateProblem(l, b.Now())
@@ -207,7 +207,7 @@ func (b *Broker) EditLink(ctx context.Context, c daypass.Caller, name string, as
 // CopyLink makes a link like another of the caller's, such as for the next term. What
 // ask leaves out is as there, but for the dates and the pause.
 func (b *Broker) CopyLink(ctx context.Context, c daypass.Caller, name string, ask LinkAsk) (LinkView, error) {
-	return b.writeLink(ctx, c, ask, store.Linked, func(p store.Person) (store.Link, error) {
+	return b.writeLink(ctx, c, &ask, store.Linked, func(p store.Person) (store.Link, error) {
 		l, err := b.own(ctx, p, name)
 		if err == nil && ask.Source == nil {
 			ask.Source = &l.Source // the right to it is looked at anew
@@ -218,9 +218,9 @@ func (b *Broker) CopyLink(ctx context.Context, c daypass.Caller, name string, as
 }
 
 // writeLink changes what begin returns to what was asked, and keeps it.
-func (b *Broker) writeLink(ctx context.Context, c daypass.Caller, ask LinkAsk, kind store.Kind, begin func(store.Person) (store.Link, error)) (LinkView, error) {
+func (b *Broker) writeLink(ctx context.Context, c daypass.Caller, ask *LinkAsk, kind store.Kind, begin func(store.Person) (store.Link, error)) (LinkView, error) {
 	q := &wanting{c: c, request: ask.Request, kind: policy.Own}
-	l, err := b.asked(ctx, q, &ask, begin)
+	l, err := b.asked(ctx, q, ask, begin)
 	if err == nil {
 		l, err = b.keepLink(ctx, q, l, kind)
 	}

@@ -176,7 +176,7 @@ func (q *wanting) passMay(s daypass.Source) error {
 	}
 	f, repos := q.passFacts(s), q.pass.Opened.Rights.Repos
 	if s.Kind == daypass.KindGit && slices.ContainsFunc(repos.List, func(r daypass.Repo) bool { _, ok := r.Intersect(f.Repo); return ok }) {
-		f.Waive |= pass.KindRepo
+		f.Waive, f.Repo = f.Waive|pass.KindRepo, daypass.Repo{}
 	}
 	return q.passCheck(f)
 }

@@ -43,6 +43,7 @@ type rig struct {
 	hub    map[string]broker.HubUser
 	hubErr error
 	wire   atomic.Pointer[http.RoundTripper]
+	asked  atomic.Int64 // requests to the stand-in, or where a test wanted them
 }
 
 func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.skew.Load())) }
@@ -54,6 +55,7 @@ func (r *rig) later(d time.Duration) {
 
 // RoundTrip carries requests to the stand-in, or where a test wants them.
 func (r *rig) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.asked.Add(1)
 	if t := r.wire.Load(); t != nil {
 		return (*t).RoundTrip(req)
 	}
