@@ -1,7 +1,6 @@
 package clone
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -403,17 +402,11 @@ func (c *Clone) addShallow(add []plumbing.OID) error {
 	if err != nil {
 		return err
 	}
-	all := slices.Concat(have, add)
-	slices.Sort(all)
-	all = slices.Compact(all)
-	if len(all) == len(have) {
+	text := plumbing.JoinShallow(have, add)
+	if text == nil {
 		return nil
 	}
-	var text bytes.Buffer
-	for _, oid := range all {
-		text.WriteString(string(oid) + "\n")
-	}
-	commit, drop, err := c.lock(c.common, "shallow", text.Bytes())
+	commit, drop, err := c.lock(c.common, "shallow", text)
 	if err != nil {
 		return err
 	}

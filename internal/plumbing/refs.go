@@ -186,19 +186,29 @@ func (r *Repo) AddShallow(oids ...OID) error {
 	if err != nil {
 		return err
 	}
-	all := slices.Concat(have, oids)
+	text := JoinShallow(have, oids)
+	if text == nil {
+		return nil
+	}
+	tmp := filepath.Join(r.dir, "shallow.new")
+	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(r.dir, "shallow"))
+}
+
+// JoinShallow is what a file "shallow" is to hold when commits are added to it; nil where
+// all of them are in it.
+func JoinShallow(have, add []OID) []byte {
+	all := slices.Concat(have, add)
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if len(all) == len(have) {
 		return nil
 	}
-	var b strings.Builder
+	var text []byte
 	for _, oid := range all {
-		b.WriteString(string(oid) + "\n")
+		text = append(text, oid+"\n"...)
 	}
-	tmp := filepath.Join(r.dir, "shallow.new")
-	if err := os.WriteFile(tmp, []byte(b.String()), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, filepath.Join(r.dir, "shallow"))
+	return text
 }
