@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // A node is a file of a tree: its name as that tree spells it, and what it is.
@@ -16,8 +18,10 @@ type node struct {
 // A tree holds files by key: their path, or what a folding disk makes of it.
 type tree map[string]node
 
-// fold is what is alike for two names that a disk without case takes for one.
+// fold is what is alike for two names that a disk without case takes for one. Such
+// disks know one way to write é, too.
 func fold(path string) string {
+	path = norm.NFC.String(path)
 	return strings.Map(func(r rune) rune {
 		least := r
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {

@@ -17,6 +17,12 @@ import (
 // sameSource refuses a folder that is something else's. A folder that came from
 // this source once may have another origin by now: a fork to push to.
 func (r *run) sameSource() error {
+	if r.ask.Content != nil {
+		return r.sameContent()
+	}
+	if r.st != nil && r.st.rec.Content && r.st.rec.Commit != "" {
+		return problemCame(r.folder, r.st.rec.Source, r.source)
+	}
 	if r.st != nil && r.st.rec.Commit != "" && clone.SameRepository(r.st.rec.Source, r.source) {
 		return nil
 	}

@@ -8,6 +8,13 @@ import (
 
 // An Ask is one pull: which source, into which folder.
 type Ask struct {
+	// Content is a source that is not git's; then what concerns git alone is not
+	// looked at: URL, Ref, Path, Login, Depth, Submodules.
+	Content Content
+	// Include names what of a Content comes in spite of its size, as
+	// [snapshot.Included] reads it; it stays so for the folder.
+	Include []string
+
 	URL  string // what git clone takes: https, ssh, git@host:path, file, a local path
 	Ref  string // branch, tag, full ref or commit; "": the source's default branch
 	Path string // only this folder of the source is delivered; "": all of it

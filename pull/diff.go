@@ -82,6 +82,7 @@ func (r *run) tree(im *plumbing.Import, side string, files []plumbing.File) (plu
 
 // tellNotes adds what the user should read beside the list of files.
 func (r *run) tellNotes() {
+	r.rep.Notes = append(r.rep.Notes, r.snap.Notes...)
 	if n := r.snap.Pointers; n > 0 {
 		r.rep.Notes = append(r.rep.Notes, fmt.Sprintf("%s here. \"git lfs pull\" brings the content.", verb(n, "file is kept with Git LFS: only a pointer is", "files are kept with Git LFS: only their pointers are")))
 	}

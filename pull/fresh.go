@@ -24,6 +24,9 @@ const asidePrefix = ".daypass-"
 // fresh pulls into a folder that is not there, or empty: everything is put
 // together beside it and renamed in.
 func (r *run) fresh(ctx context.Context) error {
+	if r.ask.Content != nil {
+		return r.freshContent(ctx)
+	}
 	tip, err := r.look(ctx)
 	if err != nil {
 		return err
@@ -123,7 +126,7 @@ func (r *run) build(ctx context.Context) error {
 	if err := r.do("record", r.st.save); err != nil {
 		return err
 	}
-	if r.old != nil && r.clone != nil { // by which a folder is found that has a repository
+	if r.old != nil && (r.clone != nil || r.old.rec.Content) { // by which such a folder is found
 		r.old.rec.Building = aside
 		if err := r.old.save(); err != nil {
 			return err
@@ -178,6 +181,9 @@ func (r *run) makeAside(up *os.Root, name string) (fs.FileMode, error) {
 // furnish writes the files, the repository and what we remember of them.
 func (r *run) furnish(ctx context.Context, in *os.Root) error {
 	r.st.rec.Disk = r.p.traits(in)
+	if err := r.leaveClashes(); err != nil {
+		return err
+	}
 	r.event(Writing, "")
 	stats, err := r.writeAll(ctx, in)
 	if err != nil {
@@ -185,6 +191,9 @@ func (r *run) furnish(ctx context.Context, in *os.Root) error {
 	}
 	if err := r.keepDelivered(stats); err != nil {
 		return err
+	}
+	if r.ask.Content != nil {
+		return r.keepFresh(youngestOf(stats))
 	}
 	packs, err := r.shared()
 	if err != nil {
@@ -207,7 +216,11 @@ func (r *run) furnish(ctx context.Context, in *os.Root) error {
 	if err := makeLinks(in, index); err != nil {
 		return err
 	}
-	return r.keepFresh(in)
+	fi, err := in.Lstat(".git/index")
+	if err != nil {
+		return err
+	}
+	return r.keepFresh(fi.ModTime().UnixNano())
 }
 
 func (r *run) newClone(index []plumbing.IndexEntry, packs []string) clone.New {
@@ -255,13 +268,9 @@ func (r *run) keepDelivered(stats map[string]plumbing.Stat) error {
 }
 
 // keepFresh records where the folder is now, before it is moved in.
-func (r *run) keepFresh(in *os.Root) error {
-	fi, err := in.Lstat(".git/index")
-	if err != nil {
-		return err
-	}
+func (r *run) keepFresh(stamp int64) error {
 	rec, aside := &r.st.rec, r.st.rec.Building
-	rec.Stamp, rec.Inode = fi.ModTime().UnixNano(), inodeOf(aside)
+	rec.Stamp, rec.Inode = stamp, inodeOf(aside)
 	r.recordTip()
 	rec.Head, rec.Identity = r.snap.Commit, identityOf(aside)
 	if err := errors.Join(r.p.remember(r.st), r.later.wait()); err != nil {
@@ -273,12 +282,14 @@ func (r *run) keepFresh(in *os.Root) error {
 // recordTip notes what is delivered now.
 func (r *run) recordTip() {
 	rec := &r.st.rec
+	over := rec.Over
 	rec.Source, rec.Ref, rec.Path, rec.Depth, rec.Submodules = r.source, r.ask.Ref, r.ask.Path, r.ask.Depth, r.ask.Submodules
 	rec.Format, rec.Commit, rec.Tree, rec.TipRef = r.tip.Format, string(r.snap.Commit), string(r.snap.Tree), r.tip.Ref
 	rec.At, rec.Over = r.p.Now().UTC(), 0
 	if slices.ContainsFunc(r.snap.Left, func(l snapshot.Left) bool { return l.TooLarge }) {
 		rec.Over = r.p.Limits.Or().File
 	}
+	r.recordContent(over)
 }
 
 // moveIn makes what was built durable and gives it its name.

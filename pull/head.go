@@ -22,6 +22,10 @@ func (r *run) aim(ctx context.Context, pl *plan) (*goal, error) {
 	g := &goal{Record: r.st.rec}
 	r.st.rec = saved
 	var err error
+	if r.ask.Content != nil {
+		g.Move, g.Commit = move{None: true}, string(r.snap.Commit)
+		return g, nil
+	}
 	if r.clone == nil {
 		g.Move = move{Build: true, New: r.snap.Commit, Tree: r.snap.Tree, Shallow: r.snap.Shallow, Partial: r.snap.Partial, Message: "daypass: pull"}
 		if r.broken {

@@ -138,8 +138,8 @@ func (r *run) dropAside() error {
 		}
 	}
 	r.st.rec.Building = ""
-	if id, ok := r.cloneID(); !ok || id != r.st.id {
-		r.st.rec.Commit = "" // it was not moved in
+	if !r.movedIn() {
+		r.st.rec.Commit = ""
 	}
 	return r.st.save()
 }

@@ -51,7 +51,7 @@ func (pl *plan) make(ctx context.Context, missing []string, adopt bool) error {
 	}
 	steps, err := merge.Plan(merge.Input{
 		Base: pl.base.entries(), Theirs: pl.theirs, Ours: pl.ours, Changed: pl.changed(missing),
-		Prefix: pl.t.kind, Under: pl.t.under, Renames: pl.r.snap.Renames, Similar: pl.similar, Adopt: adopt,
+		Prefix: pl.t.kind, Under: pl.t.under, Renames: pl.r.snap.Renames, Similar: pl.likeness(), Adopt: adopt,
 		Fold: pl.r.st.rec.Disk.Fold, Stamp: pl.r.p.Now().Format("20060102150405"),
 	})
 	if err = errors.Join(err, pl.err); err != nil {
@@ -226,7 +226,7 @@ func (pl *plan) still(s merge.Step, c Change) error {
 	case merge.Adopt:
 		c.What = Adopted
 	case merge.Skip:
-		c.What, c.Why, c.From = LeftOut, "this disk cannot have it beside "+s.From, ""
+		c.What, c.Why, c.From = LeftOut, clash(s.From), ""
 	default:
 		return fmt.Errorf("pull: a plan asks for %q", s.Do)
 	}

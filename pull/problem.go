@@ -31,6 +31,21 @@ func problemOther(folder, have, want string) error {
 	}
 }
 
+func problemCame(folder, have, want string) error {
+	return &daypass.Problem{
+		Code: "DP-465", What: fmt.Sprintf("cannot pull %s into %s", want, folder), Why: "what is in it came from " + have,
+		Next: "Give another folder name, or rename that folder, and try again.",
+		Who:  "If a link named this folder, whoever made it can name another one.", Kind: daypass.ErrRefused,
+	}
+}
+
+func problemPattern(pattern string) error {
+	return &daypass.Problem{
+		Code: "DP-466", What: fmt.Sprintf("%q names no file", pattern), Why: "a pattern has *, ? and [a-z] as a shell has them",
+		Next: "Give the name as the pointer file says it, in quotes.", Kind: daypass.ErrUsage,
+	}
+}
+
 func problemBusy(folder, who string) error {
 	return &daypass.Problem{
 		Code: "DP-332", What: "another pull of " + folder + " is still running", Why: who,

@@ -32,7 +32,7 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	if without, login := SplitLogin(a.URL); !login.IsZero() {
 		a.URL, a.Login = without, login
 	}
-	source, err := clean(a.URL)
+	source, err := a.source()
 	if err != nil {
 		return Report{}, err
 	}
@@ -41,7 +41,10 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	early := p.lookEarly(ctx, a)
+	var early <-chan look
+	if a.Content == nil {
+		early = p.lookEarly(ctx, a)
+	}
 	r, err := p.begin(ctx, a.Folder, a.Root)
 	if err != nil {
 		return Report{}, err
@@ -63,6 +66,14 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	return r.rep, nil
 }
 
+// source is what is asked for as it may be kept and shown.
+func (a Ask) source() (string, error) {
+	if a.Content != nil {
+		return a.Content.Source(), nil
+	}
+	return clean(a.URL)
+}
+
 // A look is what the source said.
 type look struct {
 	tip  snapshot.Tip
@@ -82,7 +93,7 @@ func (p *Puller) lookEarly(ctx context.Context, a Ask) <-chan look {
 
 // justDone returns what another pull of the same has done while this one waited.
 func (r *run) justDone() (Report, bool) {
-	if !r.lock.waited || r.st == nil || r.ask.DryRun || r.ask.Backup {
+	if !r.lock.waited || r.st == nil || r.ask.DryRun || r.ask.Backup || len(r.ask.Include) > 0 {
 		return Report{}, false
 	}
 	rec := r.st.rec

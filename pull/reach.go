@@ -53,6 +53,9 @@ func (r *run) reach(h *hand, j *journal, pl *plan) error {
 	rec.Pending = pending
 	rec.Head = plumbing.OID(j.Goal.Commit)
 	rec.Stamp, rec.Inode, rec.Past = r.clock(), inodeOf(r.folder), r.st.rec.Past
+	if r.clone == nil {
+		rec.Stamp = youngest(r.st.rec.Stamp, j.Ops, next)
+	}
 	rec.Identity = r.st.rec.Identity
 	if err := r.do("delivered", func() error { return r.promote(j) }); err != nil {
 		return err

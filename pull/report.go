@@ -46,6 +46,7 @@ type Change struct {
 type Report struct {
 	Folder  string        `json:"folder"`
 	Source  string        `json:"source,omitempty"` // never with a password
+	Title   string        `json:"title,omitempty"`  // what a source that is not git's calls itself
 	Ref     string        `json:"ref,omitempty"`    // as it was asked for
 	Branch  string        `json:"branch,omitempty"` // what that is called at the source: "main"; "" for a commit
 	Old     string        `json:"old,omitempty"`    // commit delivered before

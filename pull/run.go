@@ -42,6 +42,8 @@ type run struct {
 	snap    snapshot.Snapshot
 	base    plumbing.OID // of a folder that is taken up: what it was delivered last
 	rep     Report
+	// recalled: snap is what was delivered last, and nothing was fetched.
+	recalled bool
 
 	held
 }
@@ -96,6 +98,9 @@ func (r *run) open() error {
 	}
 	st, err := r.p.find(r.folder, id, r.clone)
 	if err != nil {
+		return err
+	}
+	if st, err = r.useContent(st); err != nil {
 		return err
 	}
 	if r.st = st; st == nil {

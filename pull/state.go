@@ -33,6 +33,11 @@ type record struct {
 	Tree       string    `json:"tree,omitempty"`
 	TipRef     string    `json:"tip_ref,omitempty"`
 	At         time.Time `json:"at"`
+	// Content: the source is not git's. Mark is what its state was called, for the next
+	// look; Include what comes in spite of its size.
+	Content bool     `json:"content,omitempty"`
+	Mark    string   `json:"mark,omitempty"`
+	Include []string `json:"include,omitempty"`
 	// Head is where the last pull left HEAD; Seen is where it was found later, with
 	// what was delivered among its ancestors.
 	Head plumbing.OID `json:"head,omitempty"`

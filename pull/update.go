@@ -16,6 +16,9 @@ const rounds = 4
 
 // update brings a folder that has something in it to the source's newest.
 func (r *run) update(ctx context.Context) error {
+	if r.ask.Content != nil {
+		return r.updateContent(ctx)
+	}
 	base, missing, err := r.survey(ctx)
 	if err != nil {
 		return err
@@ -72,19 +75,8 @@ func (r *run) converge(ctx context.Context, base delivered, missing []string) (e
 func (r *run) survey(ctx context.Context) (base delivered, missing []string, err error) {
 	done := make(chan error, 1)
 	go func() {
-		if r.st == nil || r.st.rec.Commit == "" {
-			done <- nil
-			return
-		}
 		var err error
-		if base, err = r.st.recall("delivered"); err != nil {
-			if err = r.mend(ctx); err == nil && r.st.rec.Commit != "" {
-				base, err = r.st.recall("delivered")
-			}
-		}
-		if err == nil {
-			missing, err = r.missing(base)
-		}
+		base, missing, err = r.recallBase(ctx)
 		done <- err
 	}()
 	tip, err := r.look(ctx)
@@ -92,6 +84,22 @@ func (r *run) survey(ctx context.Context) (base delivered, missing []string, err
 		err = other
 	}
 	r.tip = tip
+	return base, missing, err
+}
+
+// recallBase is what was delivered last, and what of it is gone.
+func (r *run) recallBase(ctx context.Context) (base delivered, missing []string, err error) {
+	if r.st == nil || r.st.rec.Commit == "" {
+		return nil, nil, nil
+	}
+	if base, err = r.st.recall("delivered"); err != nil {
+		if err = r.mend(ctx); err == nil && r.st.rec.Commit != "" {
+			base, err = r.st.recall("delivered")
+		}
+	}
+	if err == nil {
+		missing, err = r.missing(base)
+	}
 	return base, missing, err
 }
 

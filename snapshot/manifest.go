@@ -215,7 +215,7 @@ func ReadContent(o *plumbing.Objects, commit, have plumbing.OID, l Limits) (Snap
 	if err != nil {
 		return Snapshot{}, m, orDamaged(err)
 	}
-	s := Snapshot{Commit: commit, Tree: root, Title: shown(m.Title), Web: shown(m.Web), Tip: Tip{Name: shown(m.Title), Commit: commit, Format: formatOf(commit)}}
+	s := Snapshot{Commit: commit, Tree: root, Title: shown(m.Title), Web: shown(m.Web), Tip: Tip{Commit: commit, Format: formatOf(commit)}}
 	for _, note := range m.Notes {
 		s.Notes = append(s.Notes, shown(note))
 	}

@@ -1,0 +1,539 @@
+package pull
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/contenttest"
+	"github.com/daypass-dev/daypass/internal/gittest"
+	"github.com/daypass-dev/daypass/snapshot"
+)
+
+// A shared is a desk whose source is a folder of a provider.
+type shared struct {
+	*desk
+	up *contenttest.Folder
+	a  Ask // what of an ask is unusual
+}
+
+func newShared(t *testing.T) *shared {
+	d := &shared{desk: newDesk(t), up: contenttest.New()}
+	d.up.Title = "Physics 142"
+	return d
+}
+
+func (d *shared) content() Content {
+	return Read(snapshot.Content{Contents: d.up, Limits: d.p.Limits, Now: d.p.Now}, contenttest.Source())
+}
+
+func (d *shared) ask() Ask {
+	a := d.a
+	a.Content, a.Folder, a.Root = d.content(), d.folder, d.home
+	return a
+}
+
+func (d *shared) try() (Report, error) { return d.p.Pull(d.t.Context(), d.ask()) }
+
+func (d *shared) pull() Report {
+	d.t.Helper()
+	r, err := d.try()
+	if err != nil {
+		d.t.Fatalf("pull: %v", err)
+	}
+	return r
+}
+
+// settled holds that another pull does nothing.
+func (d *shared) settled() {
+	d.t.Helper()
+	before := d.files()
+	if r := d.pull(); !r.Same || len(r.Changes) > 0 || !maps.Equal(d.files(), before) {
+		d.t.Errorf("the next pull did something: %+v", r)
+	}
+	d.noLeftovers()
+}
+
+func (d *shared) refused(code string) *daypass.Problem {
+	d.t.Helper()
+	r, err := d.try()
+	var p *daypass.Problem
+	if !errors.As(err, &p) || p.Code != code {
+		d.t.Fatalf("it says %v and %+v, want %s", err, r, code)
+	}
+	return p
+}
+
+func TestContentFresh(t *testing.T) {
+	d := newShared(t)
+	run := d.up.Add("bin/run", "#!/bin/sh\n")
+	d.up.Set(run, func(f *contenttest.File) { f.Exec = true })
+	d.up.Add("a.txt", "a\n")
+	d.up.Add("week 1/é.ipynb", "{}")
+	r := d.pull()
+	d.want(map[string]string{"a.txt": "a\n", "bin/run*": "#!/bin/sh\n", "week 1/é.ipynb": "{}"})
+	if !r.Fresh || r.Title != "Physics 142" || r.Source != contenttest.Source().String() || r.Sentence() != "lab-3 is here: 3 files." || r.Branch != "" {
+		t.Errorf("%+v", r)
+	}
+	if exists(filepath.Join(d.folder, ".git")) {
+		t.Error("a .git was made")
+	}
+	d.up.Counts()
+	if r := d.pull(); !r.Same || r.Sentence() != "lab-3 is up to date." {
+		t.Errorf("%+v", r)
+	}
+	if looks, lists, opens := d.up.Counts(); looks != 1 || lists != 0 || len(opens) != 0 {
+		t.Errorf("%d looks, %d lists, %q", looks, lists, opens)
+	}
+	s, ok, err := d.p.State(d.folder)
+	if !ok || err != nil || s.Source != contenttest.Source().String() {
+		t.Errorf("%+v %v %v", s, ok, err)
+	}
+	d.noLeftovers()
+}
+
+// TestContentUpdate: everything that a pull of git does.
+func TestContentUpdate(t *testing.T) {
+	d := newShared(t)
+	a := d.up.Add("a.txt", long())
+	b := d.up.Add("b.txt", "b")
+	gone := d.up.Add("gone.txt", "g")
+	mine := d.up.Add("mine.txt", "m")
+	d.up.Add("del.txt", "d")
+	nb := d.up.Add("x.bin", "\x00one")
+	d.up.Add("same", "s")
+	d.pull()
+	d.write("a.txt", long("9 mine"))
+	d.write("new.txt", "mine, new")
+	d.write("mine.txt", "changed by me")
+	d.write("x.bin", "\x00mine")
+	d.remove("del.txt")
+	d.up.Edit(a, long("1 theirs"))
+	d.up.Edit(b, "b2")
+	d.up.Remove(gone, mine)
+	d.up.Add("new.txt", "theirs")
+	d.up.Edit(nb, "\x00two")
+	before := d.files()
+	dry := d.a
+	d.a.DryRun, d.a.Diff = true, true
+	r := d.pull()
+	if !strings.Contains(r.Diff, "+b2") || !maps.Equal(d.files(), before) {
+		t.Errorf("a dry run: %+v", r)
+	}
+	d.a = dry
+	r = d.pull()
+	want := map[string]string{
+		"a.txt": long("1 theirs", "9 mine"), "b.txt": "b2", "mine.txt": "changed by me", "del.txt": "d", "new.txt": "theirs", "x.bin": "\x00mine", "same": "s", "new__": "mine, new",
+	}
+	if got := named(d.files()); !maps.Equal(got, named(want)) && !maps.Equal(stamped(d.files()), want) {
+		t.Errorf("got %q, %+v", got, r)
+	}
+	d.settled()
+	var text strings.Builder
+	if err := d.p.Upstream(t.Context(), d.folder, "x.bin", &text); err != nil || text.String() != "\x00two" {
+		t.Errorf("%q %v", text.String(), err)
+	}
+	if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.files(); !maps.Equal(got, before) {
+		t.Errorf("undone: %q\nwas %q", got, before)
+	}
+	d.pull()
+	if got := stamped(d.files()); !maps.Equal(got, want) {
+		t.Errorf("again: %q", got)
+	}
+	d.settled()
+	list, err := d.p.Backups(d.folder)
+	if err != nil || len(list) < 2 {
+		t.Fatalf("%+v %v", list, err)
+	}
+	if _, err := d.p.Reset(t.Context(), d.folder, "a.txt"); err != nil || d.files()["a.txt"] != long("1 theirs") {
+		t.Errorf("%v %q", err, d.files())
+	}
+	d.remove("same")
+	if r := d.pull(); r.Same || d.files()["same"] != "s" || r.Sentence() != "lab-3 was updated. 1 file you had deleted came back. We kept your version of 1 file." && !strings.Contains(r.Sentence(), "1 file you had deleted came back") {
+		t.Errorf("%+v %s", r, r.Sentence())
+	}
+	d.up.Counts()
+	d.remove("same")
+	d.pull()
+	if _, lists, opens := d.up.Counts(); lists != 0 || len(opens) != 0 || d.files()["same"] != "s" {
+		t.Errorf("a deleted file: %d listings, %q", lists, opens)
+	}
+	d.settled()
+}
+
+// stamped drops the times in names.
+func stamped(files map[string]string) map[string]string {
+	out := map[string]string{}
+	for name, data := range files {
+		if base, _, ok := strings.Cut(name, "__2"); ok {
+			name = base + "__"
+		}
+		out[name] = data
+	}
+	return out
+}
+
+// TestContentRename: the user's edit moves along, exactly, however unlike the texts are.
+func TestContentRename(t *testing.T) {
+	d := newShared(t)
+	a := d.up.Add("lab.txt", "short\n")
+	x, y := d.up.Add("x", "one\n"), d.up.Add("y", "two\n")
+	decoy := d.up.Add("other/keep", "k")
+	d.pull()
+	d.write("lab.txt", "short\nand mine\n")
+	d.write("x", "one\nmine\n")
+	d.write("y", "two\nmine\n")
+	d.up.Move(a, "week 2/quite another.md")
+	d.up.Move(x, "y")
+	d.up.Move(y, "x")
+	d.up.Add("lab copy.txt", "short\nand mine\n") // nearer by its text
+	d.up.Remove(decoy)
+	r := d.pull()
+	d.want(map[string]string{"week 2/quite another.md": "short\nand mine\n", "lab copy.txt": "short\nand mine\n", "y": "one\nmine\n", "x": "two\nmine\n"})
+	moved := 0
+	for _, c := range r.Changes {
+		if c.What == Moved {
+			moved++
+		}
+	}
+	if moved != 3 {
+		t.Errorf("%+v", r.Changes)
+	}
+	d.settled()
+
+	d.up.Edit(a, "short, new\n")
+	d.up.Move(a, "lab.txt")
+	d.pull()
+	if got := d.files()["lab.txt"]; !strings.Contains(got, "mine") {
+		t.Errorf("%q", d.files())
+	}
+	if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.files()["week 2/quite another.md"]; got != "short\nand mine\n" {
+		t.Errorf("undone: %q", d.files())
+	}
+	d.pull()
+	d.settled()
+
+	// A file that was removed is no rename of one that is alike.
+	d.up.Remove(a)
+	d.up.Add("new lab.txt", "short, new\nand more\n")
+	d.pull()
+	if got := d.files(); got["new lab.txt"] != "short, new\nand more\n" || got["lab.txt"] == "" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestContentAdopts takes up a folder that the user has made.
+func TestContentAdopts(t *testing.T) {
+	d := newShared(t)
+	d.write("a", "the same")
+	d.write("b", "mine")
+	d.up.Add("a", "the same")
+	b := d.up.Add("b", "theirs")
+	d.up.Add("c", "c")
+	d.pull()
+	d.want(map[string]string{"a": "the same", "b": "mine", "c": "c"})
+	d.settled()
+	d.up.Edit(b, "theirs 2")
+	d.pull()
+	d.want(map[string]string{"a": "the same", "b": "mine", "c": "c"})
+	d.settled()
+}
+
+// TestContentRefused: a folder that is something else's stays so.
+func TestContentRefused(t *testing.T) {
+	d := newShared(t)
+	d.up.Add("a", "a")
+	d.src.Commit("main", "one", gittest.Files{"g": "g"})
+	if r := d.desk.pull(); !r.Fresh {
+		t.Fatal(r)
+	}
+	before := d.files()
+	d.refused("DP-331")
+	d.remove(".git")
+	d.refused("DP-465") // it is known by its path
+	if !maps.Equal(d.files(), before) {
+		t.Errorf("%q", d.files())
+	}
+
+	d = newShared(t)
+	d.up.Add("a", "a")
+	gittest.Run(t, d.home, "init", "-q", d.folder)
+	d.refused("DP-331")
+	os.WriteFile(filepath.Join(d.folder, ".git", "HEAD"), nil, 0o666)
+	d.refused("DP-335")
+
+	d = newShared(t)
+	d.up.Add("a", "a")
+	d.src.Commit("main", "one", gittest.Files{"g": "g"})
+	d.pull()
+	_, err := d.p.Pull(t.Context(), d.desk.ask())
+	var p *daypass.Problem
+	if !errors.As(err, &p) || p.Code != "DP-465" || !errors.Is(err, daypass.ErrRefused) {
+		t.Errorf("git over content: %v", err)
+	}
+	other := d.ask()
+	s := contenttest.Source()
+	s.ID = "another"
+	other.Content = Read(snapshot.Content{Contents: d.up, Now: d.p.Now}, s)
+	if _, err := d.p.Pull(t.Context(), other); !errors.As(err, &p) || p.Code != "DP-465" {
+		t.Errorf("another folder's content: %v", err)
+	}
+	s = contenttest.Source()
+	s.Ref = "v2"
+	other.Content = Read(snapshot.Content{Contents: d.up, Now: d.p.Now}, s)
+	if r, err := d.p.Pull(t.Context(), other); err != nil || !r.Same {
+		t.Errorf("another state of it: %+v %v", r, err)
+	}
+	d.want(map[string]string{"a": "a"})
+}
+
+// TestContentOwnGit: a repository that the user makes in the folder is theirs.
+func TestContentOwnGit(t *testing.T) {
+	d := newShared(t)
+	a := d.up.Add("a", "a")
+	d.pull()
+	gittest.Run(t, d.folder, "init", "-q")
+	gittest.Run(t, d.folder, "add", "a")
+	gittest.Run(t, d.folder, "commit", "-qm", "mine")
+	d.up.Edit(a, "a2")
+	d.pull()
+	d.want(map[string]string{"a": "a2"})
+	d.settled()
+	if got := d.git("status", "--porcelain"); got != "M a" {
+		t.Errorf("%q", got)
+	}
+	if exists(filepath.Join(d.folder, ".git", "daypass")) {
+		t.Error("something was written into the user's repository")
+	}
+	if _, err := d.p.Undo(t.Context(), d.folder); err != nil || d.files()["a"] != "a" {
+		t.Errorf("%v %q", err, d.files())
+	}
+	os.WriteFile(filepath.Join(d.folder, ".git", "HEAD"), nil, 0o666) // damaged, and still theirs
+	d.pull()
+	d.want(map[string]string{"a": "a2"})
+	// A clone made where the folder was is another one.
+	os.RemoveAll(d.folder)
+	d.src.Commit("main", "one", gittest.Files{"g": "g"})
+	d.clone()
+	d.refused("DP-331")
+}
+
+// TestContentRenamedFolder: the folder is found under another name, and a copy of it is
+// taken up like any folder.
+func TestContentRenamedFolder(t *testing.T) {
+	d := newShared(t)
+	a := d.up.Add("a", long())
+	d.pull()
+	d.write("a", long("1 mine"))
+	old := d.folder
+	d.folder = filepath.Join(d.home, "renamed")
+	if err := os.Rename(old, d.folder); err != nil {
+		t.Fatal(err)
+	}
+	d.up.Edit(a, long("9 theirs"))
+	r := d.pull()
+	d.want(map[string]string{"a": long("1 mine", "9 theirs")})
+	if r.Fresh || r.Old == "" {
+		t.Errorf("%+v", r)
+	}
+	d.settled()
+	d.folder = old
+	if r := d.pull(); !r.Fresh {
+		t.Errorf("at the old place: %+v", r)
+	}
+	d.want(map[string]string{"a": long("9 theirs")})
+	if _, ok, err := d.p.State(filepath.Join(d.home, "renamed")); !ok || err != nil {
+		t.Errorf("the renamed one is forgotten: %v", err)
+	}
+	copied := filepath.Join(d.home, "copy")
+	copyTree(t, filepath.Join(d.home, "renamed"), copied)
+	d.folder = copied
+	d.pull()
+	d.want(map[string]string{"a": long("1 mine", "9 theirs")})
+	d.settled()
+}
+
+// TestContentBackup sets the whole folder aside; it keeps what is known of it.
+func TestContentBackup(t *testing.T) {
+	d := newShared(t)
+	a := d.up.Add("a", "a")
+	d.pull()
+	d.write("a", "mine")
+	d.up.Edit(a, "a2")
+	d.a.Backup = true
+	r := d.pull()
+	d.want(map[string]string{"a": "a2"})
+	if got := filesIn(t, r.Aside); got["a"] != "mine" {
+		t.Errorf("%q", got)
+	}
+	d.a.Backup = false
+	d.settled()
+	d.folder = r.Aside
+	if s, ok, err := d.p.State(d.folder); !ok || err != nil || s.Folder != d.folder {
+		t.Errorf("%+v %v", s, err)
+	}
+	d.pull()
+	d.want(map[string]string{"a": "mine"})
+	d.settled()
+}
+
+func TestContentInclude(t *testing.T) {
+	d := newShared(t)
+	d.p.Limits = snapshot.Limits{File: 10}
+	d.up.Add("small", "s")
+	big := d.up.Add("data/big.csv", strings.Repeat("b", 20))
+	r := d.pull()
+	pointer := d.files()["data/big.csv.daypass-pointer"]
+	if !strings.Contains(pointer, "daypass pull --include data/big.csv\n") || d.files()["data/big.csv"] != "" {
+		t.Errorf("%q", d.files())
+	}
+	if !slices.ContainsFunc(r.Changes, func(c Change) bool {
+		return c.What == LeftOut && c.From == "data/big.csv" && c.Why == "larger than 10 bytes"
+	}) {
+		t.Errorf("%+v", r.Changes)
+	}
+	d.settled()
+	d.a.Include = []string{"data/big.csv"}
+	d.pull()
+	want := map[string]string{"small": "s", "data/big.csv": strings.Repeat("b", 20)}
+	d.want(want)
+	d.a.Include = nil
+	d.settled() // it is kept in mind
+	d.up.Edit(big, strings.Repeat("c", 30))
+	d.pull()
+	want["data/big.csv"] = strings.Repeat("c", 30)
+	d.want(want)
+	d.settled()
+	d.a.Include = []string{"nothing"}
+	if r := d.pull(); len(r.Notes) != 1 || r.Notes[0] != `Nothing of this source is called "nothing".` {
+		t.Errorf("%+v", r)
+	}
+	d.a.Include = []string{"["}
+	d.refused("DP-466")
+	d.a.Include = nil
+
+	// A file that grows over the limit stays as it was.
+	small := d.up.Add("grows", "g1")
+	d.pull()
+	d.up.Edit(small, strings.Repeat("g", 11))
+	d.pull()
+	if got := d.files(); got["grows"] != "g1" || got["grows.daypass-pointer"] == "" {
+		t.Errorf("%q", got)
+	}
+	d.settled()
+	d.remove("grows")
+	d.pull()
+	if got := d.files(); got["grows"] != "" || got["grows.daypass-pointer"] == "" {
+		t.Errorf("%q", got)
+	}
+	d.settled()
+	d.p.Limits.File = 100 // the admins have raised it
+	d.pull()
+	if got := d.files(); got["grows"] != strings.Repeat("g", 11) || got["grows.daypass-pointer"] != "" {
+		t.Errorf("%q", got)
+	}
+	d.settled()
+}
+
+// TestContentFails: whatever fails, nothing changes.
+func TestContentFails(t *testing.T) {
+	d := newShared(t)
+	a := d.up.Add("a", "a")
+	b := d.up.Add("b", "b")
+	down := &daypass.Problem{Code: "DP-999", What: "The source is not there", Kind: daypass.ErrUnreachable}
+	d.up.OnList = func(*daypass.Listing) error { return down }
+	d.refused("DP-999")
+	if exists(d.folder) {
+		t.Error("a folder was made")
+	}
+	d.up.OnList = nil
+	d.pull()
+	d.write("b", "mine")
+	before := d.files()
+	d.up.Edit(a, "a2")
+	d.up.Remove(b)
+	d.up.OnList = func(*daypass.Listing) error { return down }
+	d.refused("DP-999")
+	d.up.OnList = func(l *daypass.Listing) error { l.Items[0].Sum = "md5:00"; return nil }
+	d.refused("DP-462")
+	if !maps.Equal(d.files(), before) {
+		t.Errorf("%q", d.files())
+	}
+	d.up.OnList = func(l *daypass.Listing) error { l.Complete = false; return nil }
+	r := d.pull()
+	d.want(map[string]string{"a": "a2", "b": "mine"})
+	if len(r.Notes) != 1 || !strings.HasPrefix(r.Notes[0], "The source did not show all") {
+		t.Errorf("%q", r.Notes)
+	}
+	d.up.OnList = nil
+	d.pull()
+	d.want(map[string]string{"a": "a2", "b": "mine"})
+	d.settled()
+}
+
+// TestContentDamage: our own notes of the folder, and objects, may be damaged.
+func TestContentDamage(t *testing.T) {
+	damage := map[string]func(st *store) error{
+		"delivered": func(st *store) error { return os.WriteFile(st.file("delivered"), []byte("x"), 0o600) },
+		"state":     func(st *store) error { return os.WriteFile(st.file("state.json"), []byte("{"), 0o600) },
+		"journal":   func(st *store) error { return os.WriteFile(st.file(journalFile), []byte("{"), 0o600) },
+		"objects":   func(st *store) error { return os.RemoveAll(filepath.Join(st.repo(), "objects")) },
+		"refs":      func(st *store) error { return os.RemoveAll(filepath.Join(st.repo(), "refs")) },
+		"repo.git":  func(st *store) error { return os.RemoveAll(st.repo()) },
+		"all":       func(st *store) error { return os.RemoveAll(st.dir) },
+	}
+	for name, spoil := range damage {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newShared(t)
+			a := d.up.Add("a", long())
+			d.up.Add("b", "b")
+			d.up.Add("c", "c")
+			d.pull()
+			d.write("a", long("1 mine"))
+			d.write("own", "own")
+			d.remove("c")
+			st, _, err := d.p.peek(d.folder)
+			if err != nil || st == nil {
+				t.Fatal(err)
+			}
+			if err := spoil(st); err != nil {
+				t.Fatal(err)
+			}
+			d.up.Edit(a, long("9 theirs"))
+			d.pull()
+			got := d.files()
+			if got["a"] != long("1 mine", "9 theirs") && got["a"] != long("1 mine") || got["own"] != "own" || got["b"] != "b" || got["c"] != "c" {
+				t.Errorf("%q", got)
+			}
+			d.pull()
+			d.settled()
+		})
+	}
+}
+
+// TestContentFold pulls as if the disk knew no case, and took two ways to write é for one.
+func TestContentFold(t *testing.T) {
+	d := newShared(t)
+	d.p.probe = func() traits { return traits{Fold: true} }
+	d.up.Add("A.txt", "1")
+	d.up.Add("a.txt", "2")
+	d.up.Add("\u00e9", "composed")
+	d.up.Add("e\u0301", "decomposed")
+	d.up.Add("D/x", "x")
+	d.up.Add("d/y", "y")
+	d.pull()
+	d.want(map[string]string{"A.txt": "1", "e\u0301": "decomposed", "D/x": "x", "d/y": "y"})
+	d.settled()
+}
