@@ -1,0 +1,180 @@
+package drive_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/provider/drive"
+	"github.com/daypass-dev/daypass/provider/google"
+	"github.com/daypass-dev/daypass/provider/providertest"
+	"github.com/daypass-dev/daypass/provider/readonly"
+)
+
+const (
+	account = "ph142@campus-hub.iam.gserviceaccount.com"
+	other   = "cs50@campus-hub.iam.gserviceaccount.com"
+	rootID  = "root-folder-1"
+)
+
+type key struct {
+	file   []byte
+	public string
+}
+
+var serviceKey = sync.OnceValue(func() key {
+	file, public, err := fake.NewKeyFile(rand.Reader, account, "key-1")
+	if err != nil {
+		panic(err)
+	}
+	return key{file, public}
+})
+
+// A bench is a Drive, an account that reads a folder of it, and the provider.
+type bench struct {
+	*fake.Drive
+	read   *drive.Drive
+	tokens *google.Tokens
+}
+
+func source(id string) daypass.Source {
+	return daypass.Source{Kind: daypass.KindDrive, Host: drive.Host, ID: id}
+}
+
+// seedOf is a folder with these files, shared with the account.
+func seedOf(files []providertest.File) (fake.DriveSeed, map[string][]string) {
+	seed := fake.DriveSeed{
+		Accounts: []fake.ServiceAccount{{Email: account, Keys: map[string]string{"key-1": serviceKey().public}}, {Email: other}},
+		Files:    []fake.DriveFile{{ID: rootID, Name: "PH 142", Type: fake.FolderType, Shared: []string{account}}},
+	}
+	ids, folders := map[string][]string{}, map[string]string{"": rootID}
+	for n, f := range files {
+		parent := ""
+		for at := range f.Parts[:len(f.Parts)-1] {
+			path := strings.Join(f.Parts[:at+1], "\x00")
+			if folders[path] == "" {
+				folders[path] = fmt.Sprintf("folder-%06d-%d", n, at)
+				seed.Files = append(seed.Files, fake.DriveFile{ID: folders[path], Name: f.Parts[at], Type: fake.FolderType, Parent: folders[parent]})
+			}
+			parent = path
+		}
+		id := fmt.Sprintf("file-%06d", n)
+		ids[strings.Join(f.Parts, "\x00")] = append(ids[strings.Join(f.Parts, "\x00")], id)
+		seed.Files = append(seed.Files, fake.DriveFile{ID: id, Name: f.Parts[len(f.Parts)-1], Parent: folders[parent], Text: f.Text, NoDownload: f.Locked})
+	}
+	return seed, ids
+}
+
+type quick struct{}
+
+func (quick) Wait(ctx context.Context, _ int) error { return ctx.Err() }
+func (quick) Slow(time.Duration)                    {}
+
+func newBench(t *testing.T, seed fake.DriveSeed, sw fake.DriveSwitches, change func(*drive.Config)) *bench {
+	t.Helper()
+	b := &bench{Drive: fake.NewDrive(fake.DriveConfig{Seed: seed, Switches: sw})}
+	tokens, err := google.Key(google.Config{Base: fake.Transport(b.Drive)}, serviceKey().file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.tokens = tokens
+	c := drive.Config{
+		Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Pace: quick{}, Base: fake.Transport(b.Drive),
+		Retry: readonly.Retry{Jitter: func(time.Duration) time.Duration { return 0 }},
+	}
+	if change != nil {
+		change(&c)
+	}
+	if b.read, err = drive.New(c); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// api matches requests for content, and not those for tokens.
+func api(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/drive/") }
+
+// breaks brings failures about.
+func (b *bench) breaks(f providertest.Failure, nth int) func() {
+	fault := map[providertest.Failure]fake.Fault{
+		providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
+		providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
+		providertest.Limited:   fake.DriveRefusal(http.StatusTooManyRequests, "rateLimitExceeded", 90*time.Second),
+		providertest.Spent:     fake.DriveRefusal(http.StatusForbidden, "userRateLimitExceeded", 0),
+		providertest.Elsewhere: {Kind: fake.FaultRedirect, URL: "https://evil.example/"},
+		providertest.Portal:    {Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: "<html>Please sign in to the network</html>"},
+	}[f]
+	if nth == 0 {
+		return b.Fault(api, fault)
+	}
+	return b.FailNth(nth, api, fault)
+}
+
+func (b *bench) asked() (out []providertest.Asked) {
+	for _, r := range b.Requests() {
+		out = append(out, providertest.Asked{Method: r.Method, Host: r.Host, Secret: r.Token != ""})
+	}
+	return out
+}
+
+func (b *bench) secrets() (out []daypass.Secret) {
+	for _, text := range b.Tokens() {
+		out = append(out, daypass.NewSecret(text))
+	}
+	return out
+}
+
+func fixture(sw fake.DriveSwitches, change func(*drive.Config), alter func(*fake.DriveSeed)) func(*testing.T) providertest.ContentsFixture {
+	return func(t *testing.T) providertest.ContentsFixture {
+		files := append(providertest.Tree(), providertest.File{Parts: []string{"lab1", "locked.pdf"}, Text: "exam", Locked: true})
+		seed, ids := seedOf(files)
+		seed.Files = append(seed.Files, fake.DriveFile{ID: "hidden-folder", Name: "CS 50", Type: fake.FolderType, Shared: []string{other}})
+		if alter != nil {
+			alter(&seed)
+		}
+		b := newBench(t, seed, sw, change)
+		return providertest.ContentsFixture{
+			Contents: b.read, Source: source(rootID), Files: files, Missing: source("missing-folder"), Hidden: source("hidden-folder"),
+			Odd: []daypass.Source{
+				source(""), source("short"), source("..........."), source("a/b/c/d/e/f/g"), source("' or '1' in parents"), source("id?alt=media&x=1"), source(strings.Repeat("x", 101)), source("line\nbreak-id"),
+				{Kind: daypass.KindDrive, Host: "evil.example", ID: rootID}, {Kind: daypass.KindDrive, Host: drive.Host, ID: rootID, Ref: "a/b,c/d"},
+			},
+			Hosts: []string{fake.DriveHost}, Tokens: []string{fake.TokenHost}, Secrets: b.secrets, Asked: b.asked,
+			Change: func(parts []string, text string) {
+				b.Edit(ids[strings.Join(parts, "\x00")][0], func(f *fake.DriveFile) { f.Text = text })
+			},
+			Break: b.breaks,
+		}
+	}
+}
+
+// TestContract holds the provider to the contract: with a folder that is shared, with
+// one of a shared drive, with pages of two files, and where a service has each look
+// prove that the account still reads.
+func TestContract(t *testing.T) {
+	team := func(seed *fake.DriveSeed) {
+		seed.Drives = []fake.SharedDrive{{ID: "shared-drive-1", Name: "Campus", Members: []string{account}}}
+		for n := range seed.Files {
+			if f := &seed.Files[n]; f.ID != "hidden-folder" {
+				f.DriveID = "shared-drive-1"
+			}
+		}
+		seed.Files[0].Parent = "shared-drive-1"
+	}
+	for name, fresh := range map[string]func(*testing.T) providertest.ContentsFixture{
+		"shared folder": fixture(fake.DriveSwitches{}, nil, nil),
+		"shared drive":  fixture(fake.DriveSwitches{}, nil, team),
+		"short pages":   fixture(fake.DriveSwitches{ShortPages: 2}, nil, nil),
+		"verified":      fixture(fake.DriveSwitches{}, func(c *drive.Config) { c.Verify = 5 * time.Minute }, nil),
+	} {
+		t.Run(name, func(t *testing.T) { providertest.RunContents(t, synctest.Test, fresh) })
+	}
+}
