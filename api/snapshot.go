@@ -118,6 +118,11 @@ type Snapshot struct {
 	Made   time.Time `json:"made"` // when this state of it was first seen
 	Same   bool      `json:"same"` // it is what the caller has
 	Pack   string    `json:"pack"` // where the pack is, below the service's address; "" where Same
+
+	// Of the link that was asked by, as its maker wants it.
+	Folder string `json:"folder,omitempty"` // where it goes, below the home
+	Open   string `json:"open,omitempty"`   // the file to open
+	App    string `json:"app,omitempty"`    // what to open it with
 }
 
 // Making is the answer while a snapshot is being made for the first time: ask again

@@ -286,21 +286,19 @@ func encode(body any) (io.Reader, error) {
 	return bytes.NewReader(b), err
 }
 
-// sendAs is the one place where a token leaves; the zero Secret is none.
-func (c *Client) sendAs(ctx context.Context, token daypass.Secret, method, path string, body any, limit time.Duration) (int, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+// request is the one place where a token leaves; the zero Secret is none.
+func (c *Client) request(ctx context.Context, token daypass.Secret, method, path string, body any) (*http.Request, error) {
 	in, err := encode(body)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, in)
 	if err != nil {
-		return 0, nil, c.strange("its address cannot be used")
+		return nil, c.strange("its address cannot be used")
 	}
 	if !token.IsZero() {
 		if !plainWord(token.Reveal(), api.MaxPassText) {
-			return 0, nil, oddToken()
+			return nil, oddToken()
 		}
 		req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}
@@ -308,6 +306,17 @@ func (c *Client) sendAs(ctx context.Context, token daypass.Secret, method, path 
 	req.Header.Set("Accept", "application/json")
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// sendAs asks with a token, and reads the answer whole.
+func (c *Client) sendAs(ctx context.Context, token daypass.Secret, method, path string, body any, limit time.Duration) (int, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	req, err := c.request(ctx, token, method, path, body)
+	if err != nil {
+		return 0, nil, err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
@@ -320,7 +329,7 @@ func (c *Client) sendAs(ctx context.Context, token daypass.Secret, method, path 
 		return 0, nil, c.unreachable(err)
 	case len(out) > api.MaxReply:
 		return 0, nil, c.strange("its answer is too long")
-	case res.StatusCode == http.StatusOK || res.StatusCode == http.StatusNoContent:
+	case res.StatusCode == http.StatusOK || res.StatusCode == http.StatusAccepted || res.StatusCode == http.StatusNoContent:
 		return res.StatusCode, out, nil
 	}
 	return res.StatusCode, nil, c.refused(res, out)

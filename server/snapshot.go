@@ -41,6 +41,8 @@ type Snapshot struct {
 	Bytes  int64
 	Files  int
 	Made   time.Time
+
+	Folder, Open, App string // of the link
 }
 
 // A Pack is one file, which never changes under its tag.
@@ -104,7 +106,8 @@ func (s *Server) snapshot(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := api.Snapshot{ID: found.ID, Source: found.Source, Title: found.Title, Bytes: found.Bytes, Files: found.Files, Made: found.Made.UTC(), Same: found.ID == q.Have}
+	out := api.Snapshot{ID: found.ID, Source: found.Source, Title: found.Title, Bytes: found.Bytes, Files: found.Files, Made: found.Made.UTC(), Same: found.ID == q.Have,
+		Folder: found.Folder, Open: found.Open, App: found.App}
 	if !out.Same {
 		out.Pack = strings.TrimPrefix(api.SnapshotPath(found.ID, q), "/")
 	}
