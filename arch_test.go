@@ -66,7 +66,7 @@ var layers = map[string][]string{
 	"fake":                        {},
 	"cmd/git-credential-daypass":  {"", "gitcred", "wallet"},
 	"cmd/daypass":                 {"", "api", "client", "gitcred", "wallet", "gitconf", "devpi", "doctor", "internal/plumbing", "pass", "provider/github", "pull", "resolve", "snapshot"},
-	"cmd/daypassd":                {"", "api", "broker", "exchange", "fake", "gateway", "hub", "pass", "policy", "policy/rulefile", "provider/github", "server", "store"},
+	"cmd/daypassd":                {"", "api", "broker", "depot", "egress", "exchange", "fake", "gateway", "hub", "internal/plumbing", "pass", "policy", "policy/rulefile", "provider/drive", "provider/github", "provider/google", "server", "snapshot", "store"},
 	"cmd/daypass-page":            {"", "pull", "pullpage", "web"},
 	"bench/pull":                  {"", "internal/gittest", "internal/measure", "merge", "merge/notebook", "merge/notebook/notebooktest"},
 	"bench/helper":                {"", "gitconf", "wallet"},

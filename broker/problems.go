@@ -15,6 +15,7 @@ type Refusal struct {
 	Event      store.EventID // the line of the activity that holds it; may be empty
 	Rule       string        // the rule that decided; may be empty
 	Connect    bool          // what is missing is a connection: the next step is the page that makes one
+	Host       string        // where, if whoever asked did not name it
 	Approve    bool          // what is missing is a click on the page of one's access
 	Passes     bool          // what helps on is the page of one's passes
 	RetryAfter time.Duration // when it makes sense to ask again; 0: not by waiting

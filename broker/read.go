@@ -594,6 +594,9 @@ func (b *Broker) refuseReading(ctx context.Context, q *wanting, err error) error
 		return err
 	}
 	out := *asRefusal(q.source.Host, err)
+	if out.Connect {
+		out.Host = q.source.Host
+	}
 	e := b.readEvent(q, store.Refusal)
 	if q.link != nil {
 		out.Rule = cmp.Or(out.Rule, "link:"+q.link.Name)

@@ -598,7 +598,7 @@ func TestCanvas(t *testing.T) {
 	}
 	_, err = s.open(stu, "ph142-canvas")
 	var ref *broker.Refusal
-	if !errors.As(err, &ref) || !ref.Connect || ref.Problem.Code != "DP-816" {
+	if !errors.As(err, &ref) || !ref.Connect || ref.Host != canvasHost || ref.Problem.Code != "DP-816" {
 		t.Fatalf("not connected: %v", err)
 	}
 	s.connectCanvas(stu)

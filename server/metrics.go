@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/daypass-dev/daypass"
 )
 
 // Metrics is what the service counts. Every label has few values, all of them
@@ -26,6 +28,8 @@ type Metrics struct {
 	up          *prometheus.GaugeVec
 	commits     prometheus.Histogram
 	todo        prometheus.Gauge
+	reads       *prometheus.CounterVec
+	kept        *prometheus.GaugeVec
 	hosts       map[string]bool
 }
 
@@ -61,7 +65,9 @@ func NewMetrics(hosts []string) *Metrics {
 	m.up = gauge("up", "1 where a host or the hub answers, 0 where it does not.", "host")
 	m.commits = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "daypass_commit_seconds", Help: "How long the store took to make events durable.", Buckets: prometheus.DefBuckets})
 	m.todo = prometheus.NewGauge(prometheus.GaugeOpts{Name: "daypass_revocation_delay_seconds", Help: "For how long the oldest revocation that is due has waited."})
-	m.registry.MustRegister(m.requests, m.seconds, m.limited, m.panics, m.roamed, m.credentials, m.refusals, m.upstream, m.connections, m.up, m.commits, m.todo,
+	m.reads = counter("reads_total", "Answers to who wanted to read content, by its kind and as whom it is read.", "kind", "as", "outcome")
+	m.kept = gauge("snapshots", "What is kept of content: snapshots, and their bytes.", "of")
+	m.registry.MustRegister(m.reads, m.kept, m.requests, m.seconds, m.limited, m.panics, m.roamed, m.credentials, m.refusals, m.upstream, m.connections, m.up, m.commits, m.todo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -124,6 +130,24 @@ func (m *Metrics) Connections(host, state string, n int) {
 		state = "other"
 	}
 	m.connections.WithLabelValues(m.host(host), state).Set(float64(n))
+}
+
+// Read notes an answer to somebody who wants to read content. as is "hub", "user",
+// "public" or "", outcome "ok", "refused" or "failed".
+func (m *Metrics) Read(kind, as, outcome string) {
+	switch kind {
+	case daypass.KindGit, daypass.KindDrive, daypass.KindCanvas, daypass.KindInvenio, daypass.KindFigshare, daypass.KindDataverse, daypass.KindSWH,
+		daypass.KindHydroShare, daypass.KindCKAN, daypass.KindArtifact, daypass.KindWebDAV, daypass.KindDOI:
+	default:
+		kind = "other"
+	}
+	m.reads.WithLabelValues(kind, as, outcome).Inc()
+}
+
+// Snapshots notes what is kept of content.
+func (m *Metrics) Snapshots(bytes int64, n int) {
+	m.kept.WithLabelValues("bytes").Set(float64(bytes))
+	m.kept.WithLabelValues("snapshots").Set(float64(n))
 }
 
 // Commit notes one commit of the store.

@@ -52,6 +52,9 @@ type serverConfig struct {
 	Passes      passesConfig        `yaml:"passes"`
 	Exchange    *exchangeConfig     `yaml:"exchange"`
 	Gateway     *gatewayConfig      `yaml:"gateway"`
+	Sources     sourcesConfig       `yaml:"sources"`
+	Links       linksConfig         `yaml:"links"`
+	Snapshots   snapshotsConfig     `yaml:"snapshots"`
 
 	path    string
 	hubless bool // it is a gateway's alone
@@ -189,7 +192,7 @@ func unmeant(text []byte) string {
 	keys := tree.Content[0].Content
 	for i := 0; i+1 < len(keys); i += 2 {
 		switch keys[i].Value {
-		case "rules", "audit_rules", "servers":
+		case "rules", "audit_rules", "servers", "sources", "links":
 			if line, key := saysNothing(keys[i], keys[i+1]); line != 0 {
 				return fmt.Sprintf("line %d: %s says nothing; write what it is, [] for none, or leave it out", line, strconv.QuoteToASCII(key))
 			}
@@ -337,7 +340,7 @@ func (c *serverConfig) checkHub() error {
 	if c.Passes.Realm != "" && !realmName.MatchString(c.Passes.Realm) {
 		return errors.New("passes.realm has 1 to 32 letters, digits and _")
 	}
-	return nil
+	return c.checkSources()
 }
 
 // hosts names what is served, as git does.

@@ -77,7 +77,7 @@ func hubOnly(text []byte) string {
 		switch k := keys[i]; k.Value {
 		case "listen", "tls", "proxies":
 			return fmt.Sprintf("line %d: with a gateway alone, %s belongs below gateway", k.Line, k.Value)
-		case "origin", "hub", "connections", "rules", "audit_rules", "sharing", "servers", "limits", "passes":
+		case "origin", "hub", "connections", "rules", "audit_rules", "sharing", "servers", "limits", "passes", "sources", "links", "snapshots":
 			return fmt.Sprintf("line %d: %s is about a hub, and the lines of a hub's access service are not there: url, hub.api, hub.url, hub.token, github; take it out, or write them", k.Line, k.Value)
 		}
 	}

@@ -81,6 +81,9 @@ func (svc *service) run(ctx context.Context, entries []entry) error {
 		go svc.measure(ctx)
 		go svc.changed.follow(ctx)
 		work = append(work, svc.broker.Run)
+		if svc.readers != nil {
+			go svc.readers.tend(ctx, svc.metrics)
+		}
 	}
 	if svc.book != nil {
 		work = append(work, svc.keepBook)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +34,19 @@ type face struct {
 	firsts   *firsts
 	now      func() time.Time
 	exchange *exchange.Exchange // nil: none
+	readers  *readers           // nil: none
 	decide   func(context.Context, *exchange.Exchange, daypass.Secret, netip.Addr) (exchange.Grant, error)
 }
 
 func (f *face) broker() server.Broker {
+	b := f.parts()
+	if f.readers != nil {
+		b.SnapshotParts = server.SnapshotParts{Snapshot: f.readers.snapshot, Pack: f.readers.pack}
+	}
+	return b
+}
+
+func (f *face) parts() server.Broker {
 	return server.Broker{
 		Hosts: f.hosts, Enter: f.enter, Credential: f.credential, Rejected: f.rejected, Connections: f.connections, Started: f.b.ServerStarted, Wait: f.wait, Reach: f.reach,
 		Start: f.start, Finish: f.finish, Disconnect: f.disconnect, Activity: f.activity, Approvals: f.approvals, Approve: f.approve, AllowWrites: f.allowWrites, NewServers: f.newServers, Roamed: f.roamed,
@@ -55,7 +65,7 @@ func told(host string, err error) error {
 	out := &server.Refusal{Problem: r.Problem, Event: string(r.Event), Rule: r.Rule, RetryAfter: r.RetryAfter}
 	switch {
 	case r.Connect:
-		out.Link = "connect/" + host
+		out.Link = "connect/" + cmp.Or(r.Host, host)
 	case r.Approve:
 		out.Link = "#approve"
 	case r.Passes:

@@ -61,6 +61,7 @@ type service struct {
 	metrics *server.Metrics
 	heads   *heads
 	changed *changes
+	readers *readers // of content; nil: none
 	now     func() time.Time
 
 	book    *broker.PassBook // the gateway's
@@ -170,7 +171,7 @@ func (svc *service) build(s *app) error {
 	if svc.hubExchange, err = svc.newExchange(s, false); err != nil {
 		return err
 	}
-	return svc.newBroker(bridges, forever)
+	return svc.newBroker(s, bridges, forever)
 }
 
 func (s *app) issuer(g githubConfig) (*github.Issuer, error) {
@@ -199,7 +200,7 @@ func (s *app) issuer(g githubConfig) (*github.Issuer, error) {
 	return github.NewIssuer(ic)
 }
 
-func (svc *service) newBroker(bridges []broker.Bridge, forever []string) error {
+func (svc *service) newBroker(s *app, bridges []broker.Bridge, forever []string) error {
 	c := svc.config
 	rules, audit, err := c.rules()
 	if err != nil {
@@ -209,20 +210,31 @@ func (svc *service) newBroker(bridges []broker.Bridge, forever []string) error {
 	if err != nil {
 		return err
 	}
+	sources, err := c.brokerSources()
+	if err != nil {
+		return err
+	}
+	if svc.readers, err = svc.newReaders(s, &sources); err != nil {
+		return err
+	}
 	var issuers []daypass.Issuer
 	for _, is := range svc.issuers {
 		issuers = append(issuers, is)
 	}
 	svc.broker, err = broker.New(broker.Config{
 		Realm: c.Passes.Realm, AllowNever: c.Passes.AllowNever,
-		Log: svc.log, Store: svc.db, Issuers: issuers, Rules: rules, Audit: audit, Sharing: c.Sharing.Groups, Bridges: bridges,
+		Log: svc.log, Store: svc.db, Issuers: issuers, Rules: rules, Audit: audit, Sharing: c.Sharing.Groups, Sources: sources, Bridges: bridges,
 		AcceptForever: forever, Limits: limits, Process: svc.db.Process(),
 		Hub: broker.HubFuncs{ID: c.Hub.ID, User: svc.hubUser, Users: svc.hubUsers, Running: svc.running, ServerKind: svc.serverKind},
 		Observe: broker.Observe{
 			Provider: func(host, _, outcome string, took time.Duration) { svc.metrics.Upstream(host, outcome, took) },
 			Breaker:  func(host string, open bool) { svc.metrics.Up(host, !open) },
+			Read:     svc.metrics.Read,
 		},
 	})
+	if svc.readers != nil {
+		svc.readers.broker = svc.broker
+	}
 	return err
 }
 
@@ -309,7 +321,7 @@ func (svc *service) face(s *app) (*server.Server, error) {
 		return nil, err
 	}
 	f := &face{b: svc.broker, db: svc.db, changed: svc.changed, firsts: newFirsts(), now: svc.now, checks: svc.checks, ready: svc.ready}
-	f.exchange, f.decide = svc.hubExchange, svc.decide
+	f.exchange, f.decide, f.readers = svc.hubExchange, svc.decide, svc.readers
 	f.forget = func(u daypass.User) { u.Hub = c.Hub.ID; svc.hub.Forget(u) }
 	f.redirect = func(host string) string { return u.String() + "oauth/github/" + url.PathEscape(host) + "/callback" }
 	for i, is := range svc.issuers {
@@ -449,6 +461,7 @@ func (svc *service) states() server.States {
 }
 
 func (svc *service) close() {
+	svc.readers.close()
 	if svc.db != nil {
 		if err := svc.db.Close(); err != nil {
 			svc.log.Error("the store was not closed well", "err", err)

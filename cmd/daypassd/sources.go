@@ -1,0 +1,258 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/depot"
+	"github.com/daypass-dev/daypass/egress"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/provider/drive"
+	"github.com/daypass-dev/daypass/provider/google"
+	"github.com/daypass-dev/daypass/server"
+	"github.com/daypass-dev/daypass/snapshot"
+)
+
+// readers read what the broker said yes to, and keep it for all who may read it.
+type readers struct {
+	broker *broker.Broker // set once it is there
+	depot  *depot.Depot
+	dialer *egress.Dialer
+	proxy  *egress.Proxy
+	git    snapshot.Git
+	kinds  map[string]reader
+	limits snapshot.Limits
+	drives map[string]daypass.Contents // by account
+	now    func() time.Time
+	plain  func(host string) bool // without TLS, on this machine
+}
+
+// A reader opens one kind of source, as the identity of a reading.
+type reader func(context.Context, broker.Reading) (daypass.Contents, error)
+
+// verifyDrive is how old the proof may be that an account still reads a folder.
+const verifyDrive = 2 * time.Minute
+
+// newReaders puts readers together; nil where the service reads nothing.
+func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error) {
+	c := svc.config
+	if !c.reads() {
+		return nil, nil
+	}
+	allow, err := c.dialled()
+	if err != nil {
+		return nil, err
+	}
+	limits, err := c.Snapshots.limits()
+	if err != nil {
+		return nil, err
+	}
+	r := &readers{dialer: &egress.Dialer{Allow: allow}, limits: limits.Source, drives: map[string]daypass.Contents{}, now: svc.now, plain: daypass.Loopback}
+	for i, d := range c.Sources.Drive {
+		if sources.Drive[i].Address, err = r.openDrive(s, d); err != nil {
+			return nil, fmt.Errorf("sources.drive: %s: %w", d.Account, err)
+		}
+	}
+	r.kinds = map[string]reader{daypass.KindDrive: r.driveOf}
+	if err := r.openGit(svc); err != nil {
+		return nil, err
+	}
+	leases := depot.Leases{}
+	if strings.HasPrefix(c.Store, "postgres") { // several machines may share the folder
+		leases = depot.Leases{Take: svc.db.TakeLease, Drop: svc.db.DropLease}
+	}
+	r.depot, err = depot.New(depot.Config{Dir: c.Snapshots.Dir, Git: egress.Bound(r.plainGit(), egress.Bounds{}), Leases: leases, Limits: limits, Now: svc.now, Log: svc.log})
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	sources.Look = r.look
+	return r, nil
+}
+
+// openDrive makes an account's reader, and says its address.
+func (r *readers) openDrive(s *app, d driveConfig) (address string, err error) {
+	gc := google.Config{Dial: r.dialer.DialContext, Now: r.now, Endpoints: google.Endpoints{
+		Token: d.Endpoints.Token, STS: d.Endpoints.STS, IAM: d.Endpoints.IAM, Metadata: d.Endpoints.Metadata,
+	}}
+	var tokens *google.Tokens
+	switch {
+	case d.Identity != "":
+		tokens, err = google.Metadata(gc)
+	case d.Federation != "":
+		var text []byte
+		if text, err = s.secretText("federation", d.Federation); err == nil {
+			tokens, err = google.Federation(gc, text)
+		}
+	default:
+		var text []byte
+		if text, err = s.secretText("key", d.Key); err == nil {
+			tokens, err = google.Key(gc, text)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	address = d.Address
+	if d.Identity == "" {
+		said, err := tokens.Email(context.Background()) // it stands in the file
+		if err != nil {
+			return "", err
+		}
+		if address = cmp.Or(address, said); address != said {
+			return "", fmt.Errorf("its address is %s, as the file says, and not %s", said, address)
+		}
+	}
+	r.drives[d.Account], err = drive.New(drive.Config{
+		Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Outside: slices.Concat(d.Folders, d.SharedDrives), Verify: verifyDrive,
+		Dial: r.dialer.DialContext, API: d.Endpoints.API, Now: r.now,
+	})
+	return address, err
+}
+
+func (r *readers) driveOf(_ context.Context, y broker.Reading) (daypass.Contents, error) {
+	if c, ok := r.drives[y.Account]; ok {
+		return c, nil
+	}
+	return nil, noReader(y)
+}
+
+func noReader(y broker.Reading) error {
+	return &daypass.Problem{
+		Code: "DP-747", What: "this service has nothing that reads " + y.Source.Kind + " at " + y.Source.Host, Next: "Pull it without a link.",
+		Who: "The hub's admins see in the manual what can be read.", Kind: daypass.ErrRefused,
+	}
+}
+
+func (r *readers) contents(ctx context.Context, y broker.Reading) (daypass.Contents, error) {
+	open, ok := r.kinds[y.Source.Kind]
+	if !ok {
+		return nil, noReader(y)
+	}
+	return open(ctx, y)
+}
+
+// look is what the broker asks whether something can be read.
+func (r *readers) look(ctx context.Context, y broker.Reading) (daypass.Seen, error) {
+	if y.Source.Kind == daypass.KindGit {
+		return r.lookGit(ctx, y)
+	}
+	c, err := r.contents(ctx, y)
+	if err != nil {
+		return daypass.Seen{}, err
+	}
+	return c.Look(ctx, y.Source, "")
+}
+
+// snapshot says what a source holds now, to whom the broker lets read it.
+func (r *readers) snapshot(ctx context.Context, c daypass.Caller, ask server.SnapshotAsk) (server.Snapshot, error) {
+	y, err := r.broker.ReadSource(ctx, c, broker.SourceAsk{Link: ask.Link, Source: ask.Source, Stale: ask.Stale, Request: ask.Request})
+	if err != nil {
+		return server.Snapshot{}, told(hostOf(ask), err)
+	}
+	v, err := r.depot.Get(ctx, keyOf(y, ask), y.MaxAge, r.fetch(y, ask.Include))
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return server.Snapshot{}, ctx.Err() // it is being made still
+	}
+	r.broker.Saw(ctx, y, err)
+	if err != nil {
+		return server.Snapshot{}, told(y.Source.Host, err)
+	}
+	out := server.Snapshot{ID: v.ID, Source: y.Source.String(), Title: v.Title, Bytes: v.Bytes, Files: v.Files, Made: v.Made}
+	if y.Link != nil {
+		out.Folder, out.Open, out.App = y.Link.Folder, y.Link.Open, y.Link.App
+		out.Title = cmp.Or(y.Link.Title, out.Title)
+	}
+	return out, nil
+}
+
+// pack opens a file of a snapshot. Whether the caller may read it is asked anew.
+func (r *readers) pack(ctx context.Context, c daypass.Caller, ask server.SnapshotAsk, id string) (server.Pack, error) {
+	y, err := r.broker.ReadSource(ctx, c, broker.SourceAsk{Link: ask.Link, Source: ask.Source, Stale: ask.Stale, Request: ask.Request})
+	if err != nil {
+		return server.Pack{}, told(hostOf(ask), err)
+	}
+	p, err := r.depot.Pack(ctx, keyOf(y, ask), id, ask.Have)
+	if err != nil {
+		return server.Pack{}, told(y.Source.Host, err)
+	}
+	return server.Pack{Body: p.File, Close: p.Close, ETag: p.ETag}, nil
+}
+
+// hostOf is the host that a refusal's page is about: of a link it is not told here.
+func hostOf(ask server.SnapshotAsk) string { return ask.Source.Host }
+
+func keyOf(y broker.Reading, ask server.SnapshotAsk) depot.Key {
+	return depot.Key{Source: y.Source, As: y.As, Include: ask.Include}
+}
+
+// fetch reads a source for the depot.
+func (r *readers) fetch(y broker.Reading, include []string) depot.Fetch {
+	return func(ctx context.Context, repo *plumbing.Repo, have plumbing.OID, mark string) (depot.Result, error) {
+		if y.Source.Kind == daypass.KindGit {
+			return r.fetchGit(ctx, y, repo, have, mark)
+		}
+		c, err := r.contents(ctx, y)
+		if err != nil {
+			return depot.Result{}, err
+		}
+		from := snapshot.Content{Contents: c, Limits: r.limits, Now: r.now}
+		if mark != "" && have != "" {
+			seen, err := from.Look(ctx, y.Source, mark)
+			if err != nil || seen.Same {
+				return depot.Result{Same: seen.Same, Mark: cmp.Or(seen.Mark, mark)}, err
+			}
+		}
+		s, err := from.Fetch(ctx, repo, snapshot.ContentAsk{Source: y.Source, Have: have, Include: include})
+		return depot.Result{Mark: s.Mark, Commit: s.Commit}, err
+	}
+}
+
+// tend takes away what nobody asks for, until ctx ends.
+func (r *readers) tend(ctx context.Context, m *server.Metrics) {
+	tick := time.NewTicker(10 * time.Minute)
+	defer tick.Stop()
+	for {
+		_, _ = r.depot.Evict(ctx) // the depot's log says what was in the way
+		if bytes, n, err := r.depot.Size(); err == nil {
+			m.Snapshots(bytes, n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *readers) close() {
+	if r == nil {
+		return
+	}
+	if r.depot != nil {
+		r.depot.Close()
+	}
+	if r.proxy != nil {
+		_ = r.proxy.Close()
+	}
+}
+
+// gitEnviron is what of this process's environment its git is told: no token of the
+// hub's, no secret of the configuration.
+func gitEnviron() []string {
+	var out []string
+	for _, name := range []string{"PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ"} {
+		if v, ok := os.LookupEnv(name); ok {
+			out = append(out, name+"="+v)
+		}
+	}
+	return out
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/depot"
+	"github.com/daypass-dev/daypass/egress"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/snapshot"
+)
+
+// openGit makes the git that reads repositories, which goes through a proxy of ours to
+// the hosts of the configuration and nowhere else.
+func (r *readers) openGit(svc *service) error {
+	g, err := plumbing.Find(os.Getenv, gitEnviron())
+	if err != nil {
+		return fmt.Errorf("content is kept by git: %w", err)
+	}
+	hosts := slices.Concat(svc.config.Sources.Hosts, svc.config.hosts())
+	way := egress.Way{}
+	names := map[string]bool{}
+	for _, h := range hosts {
+		name, _, ported := strings.Cut(h, ":")
+		names[name] = true
+		switch {
+		case r.plain(h):
+			way.Plain = append(way.Plain, h)
+		case ported:
+			way.Others = append(way.Others, h)
+		}
+	}
+	way.Host = func(host string) bool { return names[host] }
+	r.git = snapshot.Git{Git: g, Limits: r.limits}
+	if r.proxy, err = egress.NewProxy(r.dialer, way, rand.Reader, svc.log); err != nil {
+		return err
+	}
+	r.git.Git = r.proxy.Git(g, egress.Bounds{})
+	return nil
+}
+
+// plainGit is a git for what is here already: it speaks to nobody.
+func (r *readers) plainGit() plumbing.Git {
+	g, _ := plumbing.Find(os.Getenv, gitEnviron()) // it was found before
+	return g.Homeless()
+}
+
+// address is where a repository is, with what this process reads it by.
+func (r *readers) address(ctx context.Context, y broker.Reading) (string, error) {
+	u := url.URL{Scheme: "https", Host: y.Source.Host, Path: "/" + y.Source.ID + ".git"}
+	if r.plain(y.Source.Host) {
+		u.Scheme = "http"
+	}
+	if y.As != broker.AsPublic {
+		token, _, err := r.broker.ContentToken(ctx, y)
+		if err != nil {
+			return "", err
+		}
+		u.User = url.UserPassword("x-access-token", token.Reveal())
+	}
+	return u.String(), nil
+}
+
+func (r *readers) lookGit(ctx context.Context, y broker.Reading) (daypass.Seen, error) {
+	at, err := r.address(ctx, y)
+	if err != nil {
+		return daypass.Seen{}, err
+	}
+	tip, err := r.git.Look(ctx, at, y.Source.Ref)
+	return daypass.Seen{Source: y.Source, Title: y.Source.ID, Mark: string(tip.Commit), Web: "https://" + y.Source.Host + "/" + y.Source.ID}, err
+}
+
+// fetchGit brings a repository's content at one commit, without its history, in the
+// shape that all content has.
+func (r *readers) fetchGit(ctx context.Context, y broker.Reading, repo *plumbing.Repo, have plumbing.OID, mark string) (depot.Result, error) {
+	at, err := r.address(ctx, y)
+	if err != nil {
+		return depot.Result{}, err
+	}
+	tip, err := r.git.Look(ctx, at, y.Source.Ref)
+	if err != nil {
+		return depot.Result{}, err
+	}
+	if have != "" && mark == string(tip.Commit) {
+		return depot.Result{Same: true, Mark: mark}, nil
+	}
+	s, err := r.git.Fetch(ctx, repo, snapshot.Ask{URL: at, Tip: tip, Depth: 1, Path: y.Source.Path})
+	if err != nil {
+		return depot.Result{}, err
+	}
+	m, files := manifestOf(y.Source, s)
+	commit, err := snapshot.WriteContent(ctx, repo, m, files)
+	return depot.Result{Mark: string(s.Commit), Commit: commit}, err
+}
+
+// manifestOf says what of a repository is delivered: what lies below the source's
+// folder, by paths from there.
+func manifestOf(from daypass.Source, s snapshot.Snapshot) (snapshot.Manifest, []plumbing.File) {
+	below := func(path string) string {
+		if from.Path == "" {
+			return path
+		}
+		return strings.TrimPrefix(path, strings.Trim(from.Path, "/")+"/")
+	}
+	m := snapshot.Manifest{Source: from.String(), Title: from.ID, Web: "https://" + from.Host + "/" + from.ID, Complete: true}
+	files := make([]plumbing.File, 0, len(s.Files))
+	for _, f := range s.Files {
+		f.Path = below(f.Path)
+		files = append(files, f)
+		m.Files = append(m.Files, snapshot.Stored{Path: f.Path, Mark: string(f.OID)})
+	}
+	for _, l := range s.Left {
+		if l.As == "" {
+			m.Left = append(m.Left, snapshot.Stored{Path: below(l.Path), Why: l.Why, Size: l.Size})
+		}
+	}
+	return m, files
+}
