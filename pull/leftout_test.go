@@ -146,7 +146,7 @@ func student(d *desk, o gittest.Options) {
 // stays beside it.
 func TestRaisedLimit(t *testing.T) {
 	big, huge := strings.Repeat("x", 2000), strings.Repeat("y", 5000)
-	for _, o := range []gittest.Options{{Filter: true}, {}} {
+	for _, o := range []gittest.Options{{Filter: true}, {}, {Filter: true, Version0: true}} {
 		for _, depth := range []int{1, 0} {
 			for _, news := range []bool{false, true} {
 				t.Run(optionsName(o, depth)+map[bool]string{true: "+news"}[news], func(t *testing.T) {
