@@ -19,6 +19,8 @@ import (
 type errand struct {
 	Home, Folder, URL string
 	Undo, Backup      bool
+	Content           string // a file that a folder of content was saved to; "": git
+	Include           []string
 	At                int64 // the step at which it kills itself
 }
 
@@ -48,7 +50,11 @@ func TestKilled(t *testing.T) {
 		}
 		return
 	}
-	if _, err := d.p.Pull(t.Context(), Ask{URL: e.URL, Folder: e.Folder, Root: e.Home, Depth: 1, Backup: e.Backup}); err != nil {
+	a := Ask{URL: e.URL, Folder: e.Folder, Root: e.Home, Depth: 1, Backup: e.Backup}
+	if e.Content != "" {
+		a.Content, a.Include = loadContent(t, d, e.Content), e.Include
+	}
+	if _, err := d.p.Pull(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -213,4 +215,34 @@ func (f *Folder) Open(ctx context.Context, s daypass.Source, it daypass.Item, fr
 		return nil, fmt.Errorf("%s: %w", id, daypass.ErrChanged)
 	}
 	return io.NopCloser(bytes.NewReader([]byte(file.Data)[from:])), nil
+}
+
+// Save writes all files, for another process to [Load].
+func (f *Folder) Save(file string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	data, err := json.Marshal(saved{f.Title, f.files, f.version, f.next})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o600)
+}
+
+type saved struct {
+	Title         string
+	Files         map[string]File
+	Version, Next int
+}
+
+// Load reads what [Folder.Save] wrote.
+func Load(file string) (*Folder, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var s saved
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, err
+	}
+	return &Folder{Title: s.Title, files: s.Files, version: s.Version, next: s.Next}, nil
 }
