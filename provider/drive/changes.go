@@ -142,13 +142,13 @@ func (d *Drive) follow(ctx context.Context, s daypass.Source, m mark) (daypass.S
 	return daypass.Seen{}, false, nil
 }
 
-// elsewhere reports whether a change is none of a listing's. Where access to something
-// unknown was lost, it may be a folder above the source: then the source is asked for.
+// elsewhere reports whether a change is none of a listing's. Where something unknown
+// is lost or in the trash, it may be a folder above the source: then the source is asked for.
 func (d *Drive) elsewhere(ctx context.Context, s daypass.Source, k *known, c change) (bool, error) {
 	if k == nil || k.ids[c.ID] || slices.ContainsFunc(c.File.Parents, func(id string) bool { return k.ids[id] }) {
 		return false, nil
 	}
-	if c.Removed || len(c.File.Parents) == 0 {
+	if c.Removed || c.File.Trashed {
 		if _, err := d.file(ctx, s.ID, s.Ref); err != nil {
 			return false, err
 		}

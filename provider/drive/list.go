@@ -205,7 +205,7 @@ func (w *walk) take(parents []string, files []file) error {
 		switch {
 		case f.Trashed:
 			continue
-		case n < 0 && len(parents) > 1 || !idPattern.MatchString(f.ID):
+		case n < 0 && len(parents)+len(f.Parents) > 1 || !idPattern.MatchString(f.ID):
 			return partial("Google lists a file that is in none of the folders")
 		case w.seen >= w.d.MaxItems:
 			return partial(fmt.Sprintf("it holds more than %d files", w.d.MaxItems))
