@@ -14,6 +14,9 @@ type Ask struct {
 	// Include names what of a Content comes in spite of its size, as
 	// [snapshot.Included] reads it; it stays so for the folder.
 	Include []string
+	// Via is how the Content was named, where that is not its Source: it is kept, and
+	// [Puller.State] tells it.
+	Via string
 
 	URL  string // what git clone takes: https, ssh, git@host:path, file, a local path
 	Ref  string // branch, tag, full ref or commit; "": the source's default branch
@@ -64,6 +67,7 @@ type Event struct {
 type State struct {
 	Folder string    `json:"folder"`
 	Source string    `json:"source"`
+	Via    string    `json:"via,omitempty"`  // of the last Ask
 	Ref    string    `json:"ref,omitempty"`  // as it was asked for
 	Path   string    `json:"path,omitempty"` // as it was asked for
 	Commit string    `json:"commit"`         // delivered last

@@ -191,6 +191,7 @@ func (r *run) sameMark(ctx context.Context) (bool, error) {
 	}
 	r.event(Looking, r.source)
 	seen, err := r.ask.Content.Look(ctx, r.st.rec.Mark)
+	r.rep.Title = seen.Title
 	return seen.Same, err
 }
 
@@ -280,7 +281,7 @@ func (r *run) noNews() error {
 // recordContent notes what is delivered now of a source that is not git's.
 func (r *run) recordContent(over int64) {
 	rec := &r.st.rec
-	rec.Content, rec.Mark = r.ask.Content != nil, r.snap.Mark
+	rec.Content, rec.Mark, rec.Via = r.ask.Content != nil, r.snap.Mark, r.ask.Via
 	if !rec.Content {
 		return
 	}

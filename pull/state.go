@@ -38,6 +38,7 @@ type record struct {
 	Content bool     `json:"content,omitempty"`
 	Mark    string   `json:"mark,omitempty"`
 	Include []string `json:"include,omitempty"`
+	Via     string   `json:"via,omitempty"`
 	// Head is where the last pull left HEAD; Seen is where it was found later, with
 	// what was delivered among its ancestors.
 	Head plumbing.OID `json:"head,omitempty"`

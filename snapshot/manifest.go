@@ -211,6 +211,11 @@ func (m Manifest) paths() (map[string]Stored, error) {
 // has done so before. have is what was delivered last, "" for nothing: by its manifest
 // renames are known. Code DP-460, DP-461.
 func ReadContent(o *plumbing.Objects, commit, have plumbing.OID, l Limits) (Snapshot, Manifest, error) {
+	return readContent(o, commit, have, l, nil)
+}
+
+// readContent lets some files be over the limit for one.
+func readContent(o *plumbing.Objects, commit, have plumbing.OID, l Limits, include []string) (Snapshot, Manifest, error) {
 	root, m, err := readCommit(o, commit)
 	if err != nil {
 		return Snapshot{}, m, orDamaged(err)
@@ -219,7 +224,7 @@ func ReadContent(o *plumbing.Objects, commit, have plumbing.OID, l Limits) (Snap
 	for _, note := range m.Notes {
 		s.Notes = append(s.Notes, shown(note))
 	}
-	if err := s.deliver(o, m, l.Or()); err != nil {
+	if err := s.deliver(o, m, l.Or(), include); err != nil {
 		return Snapshot{}, m, orDamaged(err)
 	}
 	for _, left := range m.Left {
@@ -306,7 +311,7 @@ func readCommit(o *plumbing.Objects, commit plumbing.OID) (plumbing.OID, Manifes
 }
 
 // deliver holds the tree to the manifest and to the limits.
-func (s *Snapshot) deliver(o *plumbing.Objects, m Manifest, l Limits) error {
+func (s *Snapshot) deliver(o *plumbing.Objects, m Manifest, l Limits, include []string) error {
 	want, err := m.paths()
 	if err != nil {
 		return err
@@ -328,23 +333,27 @@ func (s *Snapshot) deliver(o *plumbing.Objects, m Manifest, l Limits) error {
 	if err != nil {
 		return err
 	}
-	all := s.Files
+	all, asked := s.Files, int64(0)
 	s.Files = nil
 	for i, f := range all {
 		if err := s.file(o, f, heads[i]); err != nil {
 			return err
 		}
-		if size := heads[i].Size; l.File >= 0 && size > l.File {
+		size := heads[i].Size
+		over := l.File >= 0 && size > l.File
+		if over && Included(include, f.Path) {
+			asked += size
+		} else if over {
 			s.Rest = append(s.Rest, f)
 			s.Left = append(s.Left, Left{Path: f.Path, Why: tooLargeFile + bytesOf(l.File), Size: size, TooLarge: true})
 			continue
 		}
-		s.Files, s.Bytes = append(s.Files, f), s.Bytes+heads[i].Size
+		s.Files, s.Bytes = append(s.Files, f), s.Bytes+size
 	}
 	if l.Files >= 0 && len(s.Files) > l.Files {
 		return overLimit(m.Title, fmt.Sprintf("it has %d files, and %d may be pulled", len(s.Files), l.Files))
 	}
-	if l.Total >= 0 && s.Bytes > l.Total {
+	if l.Total >= 0 && s.Bytes-asked > l.Total {
 		return overLimit(m.Title, fmt.Sprintf("it has %s, and %s may be pulled", bytesOf(s.Bytes), bytesOf(l.Total)))
 	}
 	return nil

@@ -127,7 +127,7 @@ func (a *arriving) read(ctx context.Context, have plumbing.OID) (Snapshot, error
 		return Snapshot{}, err
 	}
 	defer objects.Close()
-	s, m, err := ReadContent(objects, a.offer.Commit, have, a.p.Limits)
+	s, m, err := readContent(objects, a.offer.Commit, have, a.p.Limits, a.include)
 	if err == nil && m.Source != a.offer.Source {
 		err = DamagedContent(errors.New("it is of another source than the service says"))
 	}
@@ -280,8 +280,9 @@ func (a *arriving) once(ctx context.Context) error {
 }
 
 // most is how large a pack may be: what is in it is held to the limits when it is here.
+// Below 0: what was asked for in spite of its size may have any.
 func (a *arriving) most() int64 {
-	if t := a.p.Limits.Or().Total; t >= 0 {
+	if t := a.p.Limits.Or().Total; t >= 0 && len(a.include) == 0 {
 		return t + t/8 + 64<<20
 	}
 	return -1

@@ -216,6 +216,9 @@ func (a *app) pullAsk(ctx context.Context, p *pull.Puller, cfg config, args []st
 		}
 		ask.Depth = depth
 	}
+	if done, err := a.serviceAsk(ctx, p, cfg, args, &ask); done || err != nil {
+		return ask, err
+	}
 	if st, ok, err := a.again(p, args); err != nil || ok {
 		if err == nil {
 			err = a.still(cfg.pull, st.Source, o.submodules)

@@ -159,6 +159,11 @@ func toldFor(err error, h github.Host, again string) error {
 			Kind: daypass.ErrNoLogin, Err: err,
 		}
 	}
+	return toldPlain(err)
+}
+
+// toldPlain adds where to go next, and the event, to what the service said.
+func toldPlain(err error) error {
 	var e *client.Error
 	if !errors.As(err, &e) {
 		return err

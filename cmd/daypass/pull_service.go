@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/api"
+	"github.com/daypass-dev/daypass/client"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/pull"
+	"github.com/daypass-dev/daypass/snapshot"
+)
+
+// linkPrefix begins the name of a link of the access service, where a source is asked
+// for.
+const linkPrefix = "link:"
+
+// linkNamed is the name of a link of the configured access service: link:NAME, or its
+// address there.
+func (a *app) linkNamed(cfg config, text string) (string, bool) {
+	if name, ok := strings.CutPrefix(text, linkPrefix); ok {
+		return name, true
+	}
+	base := strings.TrimSuffix(a.serviceURL(cfg), "/")
+	name, ok := strings.CutPrefix(text, base+"/l/")
+	return name, ok && base != ""
+}
+
+// serviceAsk reads a source that the access service gives out; done is false for every
+// other.
+func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args []string, ask *pull.Ask) (done bool, err error) {
+	name, ok := "", false
+	if st, again, err := a.again(p, args); err != nil {
+		return false, err
+	} else if again {
+		name, ok = strings.CutPrefix(st.Via, linkPrefix)
+		ask.Folder = st.Folder
+	} else if len(args) > 0 {
+		name, ok = a.linkNamed(cfg, args[0])
+	}
+	if !ok {
+		return false, nil
+	}
+	q := api.SnapshotQuery{Link: name}
+	if why := q.Check(); why != "" {
+		return true, &daypass.Problem{Code: "DP-482", What: "this is no link of the access service: " + printable(name), Why: why, Next: "Check it: link:NAME, as whoever made it gave it to you.", Kind: daypass.ErrUsage}
+	}
+	s, err := a.service(cfg)
+	if err != nil {
+		return true, err
+	}
+	if s == nil {
+		return true, &daypass.Problem{Code: "DP-483", What: "this link is the access service's, and none is set up here", Next: "Open the link in a browser, or pull it in a server of the hub.",
+			Who: "The hub's admins name the service: \"broker: URL\" in /etc/daypass/config.yaml.", Kind: daypass.ErrNoLogin}
+	}
+	content, found := s.packed(q, p.Limits)
+	if _, err := content.Ask(ctx, ask.Include); err != nil {
+		return true, err
+	}
+	ask.Content, ask.Via = content, linkPrefix+name
+	if ask.Folder == "" {
+		ask.Folder, err = linkFolder(args, found.Folder, name)
+	}
+	return true, err
+}
+
+// linkFolder is where a link goes: as typed, else as its maker calls the folder, here.
+func linkFolder(args []string, folder, name string) (string, error) {
+	if len(args) == 2 {
+		return filepath.Abs(args[1])
+	}
+	if base, _, ok := snapshot.Name(filepath.Base(folder)); ok && folder != "" && !strings.HasPrefix(base, ".") && !strings.Contains(base, "/") {
+		name = base
+	}
+	return filepath.Abs(name)
+}
+
+// packed is what the service gives out of one source; found is its last answer.
+func (s *service) packed(q api.SnapshotQuery, limits snapshot.Limits) (packed *snapshot.Packed, found *api.Snapshot) {
+	found = &api.Snapshot{}
+	with := func(include []string) api.SnapshotQuery {
+		q := q
+		q.Include = include
+		return q
+	}
+	return &snapshot.Packed{
+		Limits: limits,
+		Find: func(ctx context.Context, include []string) (snapshot.Offer, error) {
+			var err error
+			if *found, err = s.Snapshot(ctx, with(include)); err != nil {
+				return snapshot.Offer{}, toldOfLink(err)
+			}
+			return snapshot.Offer{Commit: plumbing.OID(found.ID), Source: found.Source, Title: printable(found.Title), Bytes: found.Bytes}, nil
+		},
+		Open: func(ctx context.Context, o snapshot.Offer, include []string, have plumbing.OID, from int64, tag string) (snapshot.PackStream, error) {
+			q := with(include)
+			if api.SnapshotID(string(have)) {
+				q.Have = string(have)
+			}
+			p, err := s.Pack(ctx, string(o.Commit), q, from, tag)
+			return snapshot.PackStream(p), toldOfLink(err)
+		},
+	}, found
+}
+
+// toldOfLink turns what the service said into a problem for people.
+func toldOfLink(err error) error {
+	e, ok := client.NotConnected(err)
+	if !ok || e.Link == "" {
+		return toldPlain(err)
+	}
+	p := *e.Problem
+	p.Next, p.Err = "Open "+e.Link+", then pull again.", err
+	return &p
+}
