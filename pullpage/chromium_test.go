@@ -45,7 +45,7 @@ func TestALinkInChromium(t *testing.T) {
 	if len(st.pulled()) != 0 {
 		t.Fatal("it began without an answer")
 	}
-	browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS("#yes")))
+	browsertest.Do(ctx, t, settled, chromedp.Click(chromedp.CSS("#yes")))
 	st.comesTo(ctx, t, lab)
 	st.does(func(_ context.Context, r Request, told func(pull.Event)) (pull.Report, error) {
 		told(pull.Event{Phase: pull.Merging})
@@ -337,5 +337,37 @@ func TestKeyboardInChromium(t *testing.T) {
 	}
 	if got := st.done(); !slices.Equal(got, []string{"reset lab-3 helpers.py", "undo lab-3"}) {
 		t.Errorf("did %q", got)
+	}
+}
+
+// settled waits until a button that answers a question takes clicks.
+var settled = chromedp.WaitReady(chromedp.CSS("[data-answer][data-ready]"))
+
+// TestDoubleClick: another page leads here at the first half of a double click, so that
+// the second half falls on the button that says yes.
+func TestDoubleClick(t *testing.T) {
+	ctx := chromium(t)
+	st := openSite(t, nil)
+	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, `<!doctype html><title>a page</title><body style="height:100vh"><script>document.addEventListener("mousedown",()=>{location=%q})</script>`, st.base+"?"+lab3)
+	}))
+	t.Cleanup(evil.Close)
+	browsertest.Do(ctx, t, browsertest.Look(1280, false), chromedp.Navigate(st.base+"?"+lab3))
+	shows(ctx, t, "Continue?")
+	at := browsertest.Script[[]float64](ctx, t, `(()=>{const r=document.getElementById("yes").getBoundingClientRect();return [r.x+r.width/2,r.y+r.height/2]})()`)
+	browsertest.Do(ctx, t, chromedp.Navigate(evil.URL), chromedp.MouseClickXY(at[0], at[1]))
+	time.Sleep(300 * time.Millisecond)
+	browsertest.Do(ctx, t, chromedp.MouseClickXY(at[0], at[1]))
+	shows(ctx, t, "Continue?")
+	time.Sleep(time.Second)
+	if n := len(st.pulled()); n > 0 {
+		t.Errorf("a double click elsewhere began %d pulls", n)
+	}
+	browsertest.Do(ctx, t, settled, chromedp.MouseClickXY(at[0], at[1]))
+	for end := time.Now().Add(20 * time.Second); len(st.pulled()) == 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a click that is meant begins nothing")
+		}
 	}
 }

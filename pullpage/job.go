@@ -366,7 +366,7 @@ func (s *Server) landing(j *job) landing {
 		l.to = j.link.FolderTarget(s.c.Settings)
 	}
 	l.Href, l.Text = s.c.Base+l.to.Path, "Open "+opens(l.to)
-	if l.to.Runs && j.report.New != "" && !s.agreed(j.request.Folder, j.link.Target, j.report.New) {
+	if l.to.Runs && (j.report.New == "" || !s.agreed(j.request.Folder, j.link.Target, j.report.New)) {
 		l.Ask = true
 		return l
 	}

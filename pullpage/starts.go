@@ -76,7 +76,7 @@ const maxHashed = 2000
 // begins looks for what runs when a target is opened that is a notebook. Where the
 // folder cannot be looked into that is taken to be so.
 func (s *Server) begins(l Link, t Target) beginning {
-	if !strings.HasSuffix(daypass.FoldASCII(t.File), ".ipynb") {
+	if !t.Kernel {
 		return beginning{}
 	}
 	b := beginning{Dir: path.Dir(t.File)}
@@ -107,7 +107,11 @@ func (b *beginning) look(sum *hasher, dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if !slices.ContainsFunc(starters, func(s starter) bool { return s.has(e.Name(), e.IsDir(), dir != b.Dir) }) {
+		link := e.Type()&fs.ModeSymlink != 0 // which may lead to a file or a folder, and elsewhere tomorrow
+		as := func(dirToo bool) bool {
+			return slices.ContainsFunc(starters, func(s starter) bool { return s.has(e.Name(), dirToo, dir != b.Dir) })
+		}
+		if !as(e.IsDir()) && !(link && as(true)) {
 			continue
 		}
 		name := path.Join(dir, e.Name())
@@ -115,7 +119,7 @@ func (b *beginning) look(sum *hasher, dir string) error {
 			continue
 		}
 		b.Files = append(b.Files, name)
-		if err := fs.WalkDir(sum.files, name, sum.add); err != nil {
+		if err := sum.add(name); err != nil {
 			return err
 		}
 	}
@@ -135,15 +139,28 @@ func (h *hasher) isPackage(dir string) bool {
 	return err != nil || slices.ContainsFunc(inside, func(e fs.DirEntry) bool { return strings.HasPrefix(daypass.FoldASCII(e.Name()), "__init__.") })
 }
 
-func (h *hasher) add(name string, e fs.DirEntry, err error) error {
-	if err != nil {
-		return err
-	}
+// add reads what lies at a name, all of a folder, and what links lead to.
+func (h *hasher) add(name string) error {
 	if h.left--; h.left < 0 {
 		return errTooLarge
 	}
-	_, _ = fmt.Fprintf(h.to, "%q %v\n", name, e.Type()) // a hash takes everything
-	if !e.Type().IsRegular() {
+	info, err := fs.Lstat(h.files, name)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(h.to, "%q %v\n", name, info.Mode().Type()) // a hash takes everything
+	if info.Mode()&fs.ModeSymlink != 0 {
+		target, err := fs.ReadLink(h.files, name)
+		_, _ = fmt.Fprintf(h.to, "%q %v\n", target, err)
+		if info, err = fs.Stat(h.files, name); err != nil {
+			_, _ = fmt.Fprintln(h.to, err) // it leads nowhere, or out of the server's root
+			return nil
+		}
+	}
+	if info.IsDir() {
+		return h.folder(name)
+	}
+	if !info.Mode().IsRegular() {
 		return nil
 	}
 	f, err := h.files.Open(name)
@@ -152,6 +169,19 @@ func (h *hasher) add(name string, e fs.DirEntry, err error) error {
 	}
 	_, err = io.Copy(h.to, f)
 	return errors.Join(err, f.Close())
+}
+
+func (h *hasher) folder(name string) error {
+	inside, err := fs.ReadDir(h.files, name)
+	if err != nil {
+		return err
+	}
+	for _, e := range inside {
+		if err := h.add(path.Join(name, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kernelKey is where the book has what was agreed to be run by the kernels of a folder.

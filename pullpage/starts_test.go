@@ -34,7 +34,7 @@ func TestWhatStartsWithAKernel(t *testing.T) {
 		w := newWorld(t, nil)
 		w.write("lab-3/w/lab.ipynb", "{}")
 		w.write(name, "x")
-		b := w.s.begins(Link{Folder: "lab-3"}, Target{File: "lab-3/w/lab.ipynb"})
+		b := w.s.begins(Link{Folder: "lab-3"}, Target{File: "lab-3/w/lab.ipynb", Kernel: true})
 		if got := len(b.Files) > 0; got != counts {
 			t.Errorf("%s counts: %v, want %v (%q)", name, got, counts, b.Files)
 		}
@@ -104,7 +104,80 @@ func TestNotebooksThatRun(t *testing.T) {
 	if err := os.Symlink(t.TempDir(), w.root+"/lab-3"); err != nil {
 		t.Fatal(err)
 	}
-	if b := w.s.begins(Link{Folder: "lab-3"}, Target{File: "lab-3/index.ipynb"}); len(b.Files) == 0 {
+	if b := w.s.begins(Link{Folder: "lab-3"}, Target{File: "lab-3/index.ipynb", Kernel: true}); len(b.Files) == 0 {
 		t.Error("a folder behind a link runs nothing")
+	}
+}
+
+// TestStartersBehindLinks: a link is what it leads to, whichever that is tomorrow.
+func TestStartersBehindLinks(t *testing.T) {
+	w := newWorld(t, nil)
+	course := w.root + "/course"
+	w.write("course/x.ipynb", "{}")
+	w.write("course/lib/__init__.py", "1")
+	to, err := checkTarget("lab/tree/course/x.ipynb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begins := func() beginning { return w.s.begins(Link{Folder: "course"}, to) }
+	link := func(target, name string) {
+		t.Helper()
+		if err := os.Symlink(target, course+"/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range starters {
+		for _, name := range s.names {
+			link("lib", name)
+			link("lib/__init__.py", name+".py")
+			want := 1
+			if s.module {
+				want = 2
+			}
+			if b := begins(); len(b.Files) != want {
+				t.Errorf("%s: %q", name, b.Files)
+			}
+			for _, suffix := range []string{"", ".py"} {
+				if err := os.Remove(course + "/" + name + suffix); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for name, make := range map[string]func(){
+		"a folder": func() { link("lib", "collections") }, "a file": func() { link("lib/__init__.py", "re.py") },
+		"a file inside":    func() { w.write("course/enum/other.py", ""); link("../lib/__init__.py", "enum/__init__.py") },
+		"a link to a link": func() { link("lib", "l2"); link("l2", "types") },
+		"a cycle":          func() { link(".", "urllib") }, "nothing": func() { link("gone", "io.py") }, "outside": func() { link("/etc", "stat") },
+	} {
+		make()
+		one := begins()
+		if len(one.Files) == 0 {
+			t.Errorf("%s: nothing is asked", name)
+		}
+		w.write("course/lib/__init__.py", name)
+		if two := begins(); two.Sum == one.Sum && name != "nothing" && name != "outside" {
+			t.Errorf("%s: what it leads to changed and the sum did not", name)
+		}
+		for _, n := range []string{"collections", "re.py", "enum", "types", "l2", "urllib", "io.py", "stat"} {
+			if err := os.RemoveAll(course + "/" + n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestWhatTargetsRun: what opens with scripts or a kernel, however the address says it.
+func TestWhatTargetsRun(t *testing.T) {
+	for address, want := range map[string][2]bool{ // runs, starts a kernel
+		"tree/c/x.html": {true, false}, "nbclassic/tree/c/x.SVG": {true, false}, "retro/tree/c/x.pdf": {true, false}, "tree/c": {}, "tree/c.git": {}, "tree/c/x.md": {},
+		"lab/tree/c/x.html": {}, "edit/c/x.html": {}, "lab/tree/c/x.md": {}, "lab/tree/c/x.ipynb": {false, true}, "doc/tree/c/x.IPYNB": {false, true},
+		"notebooks/c/x.md": {false, true}, "lab/tree/c/x.md?factory=Notebook": {false, true}, "lab/workspaces/w/tree/c/x.ipynb": {false, true},
+		"lab/tree/RTC:c/x.ipynb": {true, true}, "files/c/x.html": {true, false},
+	} {
+		to, err := checkTarget(address)
+		if got := [2]bool{to.Runs, to.Kernel}; err != nil || got != want {
+			t.Errorf("%s: %v, want %v (%v)", address, got, want, err)
+		}
 	}
 }

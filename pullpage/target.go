@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/daypass-dev/daypass"
 )
 
 // A Target is where the browser goes after a pull, below the server's base.
@@ -20,6 +22,8 @@ type Target struct {
 	App string
 	// Runs says that opening it runs what was brought, or that we cannot tell.
 	Runs bool
+	// Kernel says that opening it starts a kernel in its folder.
+	Kernel bool
 }
 
 const maxTarget = 4 << 10
@@ -308,11 +312,38 @@ func (t *Target) describe(p, query string) {
 	}
 	for _, o := range openers {
 		if p == o.prefix || strings.HasPrefix(p, o.prefix+"/") && o.prefix != "lab" {
-			t.App, t.Runs = o.app, !plainQuery(query)
-			t.File = strings.TrimPrefix(strings.TrimPrefix(p, o.prefix), "/")
+			t.App, t.File = o.app, strings.TrimPrefix(strings.TrimPrefix(p, o.prefix), "/")
+			t.Runs = !plainQuery(query) || !t.plainFile(o.prefix)
+			t.Kernel = strings.HasSuffix(daypass.FoldASCII(t.File), ".ipynb") || strings.HasSuffix(o.prefix, "notebooks") || asNotebook(query)
 			return
 		}
 	}
+}
+
+// scripted are the suffixes of what browsers run scripts of. Notebook's "tree" leads to
+// files/ for them (jupyter/notebook, notebook/app.py, TreeHandler), at the hub's address.
+var scripted = []string{".html", ".htm", ".xhtml", ".xht", ".shtml", ".svg", ".svgz", ".xml", ".xsl", ".xslt", ".mht", ".mhtml", ".pdf", ".swf"}
+
+// plainFile reports whether a front end shows the file without running it. A name of a
+// drive in front of it is that of an extension, which we do not know.
+func (t *Target) plainFile(prefix string) bool {
+	if first, _, _ := strings.Cut(t.File, "/"); strings.Contains(first, ":") {
+		return false
+	}
+	if prefix != "tree" && !strings.HasSuffix(prefix, "/tree") || strings.HasPrefix(prefix, "lab") || prefix == "doc/tree" {
+		return true
+	}
+	return !slices.Contains(scripted, daypass.FoldASCII(path.Ext(t.File)))
+}
+
+// asNotebook reports whether a query asks for the notebook's own viewer.
+func asNotebook(query string) bool {
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, value, _ := strings.Cut(pair, "="); unescape(name) == "factory" && unescape(value) == "Notebook" {
+			return true
+		}
+	}
+	return false
 }
 
 func plainQuery(query string) bool {

@@ -53,6 +53,30 @@
     $("begin").classList.add("again");
   }
 
+  // A button that answers a question takes no click in the moment in which its page comes
+  // into sight: that is the second half of a double click that was meant for another page.
+  function settle(button) {
+    var timer;
+    function again() {
+      clearTimeout(timer);
+      delete button.dataset.ready;
+      if (document.visibilityState === "visible") timer = setTimeout(function () { button.dataset.ready = "yes"; }, 800);
+    }
+    button.addEventListener("click", function (e) {
+      if (button.dataset.ready || e.detail === 0) return; // 0: by the keyboard
+      e.preventDefault();
+      e.stopImmediatePropagation();
+      var p = $("early") || document.createElement("p");
+      p.id = "early";
+      p.setAttribute("role", "alert");
+      p.textContent = "That click came as this page opened. Press again if you mean it.";
+      button.parentNode.after(p);
+    }, true);
+    document.addEventListener("visibilitychange", again);
+    window.addEventListener("pageshow", again);
+    again();
+  }
+
   function begin(form) {
     var button = $("yes");
     if (button.disabled) return; // pressed twice
@@ -112,7 +136,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", function () {
-    var form = $("begin"), progress = $("progress"), link = document.querySelector("[data-land]");
+    var form = $("begin"), progress = $("progress"), link = document.querySelector("[data-land]"), answer = document.querySelector("[data-answer]");
+    if (answer) settle(answer);
     if (form) {
       form.addEventListener("submit", function (e) { e.preventDefault(); begin(form); });
       if (form.hasAttribute("data-auto")) seen(function () { begin(form); });
