@@ -59,8 +59,8 @@ func Bound(g plumbing.Git, b Bounds) plumbing.Git {
 	}
 	// The shell sets its own limits (POSIX: ulimit -f in blocks of 512 bytes; -t, -d and -n
 	// as dash and bash have them) and becomes git. Where it does not know one, it says no:
-	// nothing runs without them.
-	script := fmt.Sprintf(`ulimit -c 0 && ulimit -t %d && ulimit -f %d && ulimit -d %d && ulimit -n %d && exec "$0" "$@"`,
+	// nothing runs without them. Whoever started it may have given it less memory already.
+	script := fmt.Sprintf(`ulimit -c 0 && ulimit -t %[1]d && ulimit -f %[2]d && { ulimit -d %[3]d 2>/dev/null || test "$(ulimit -H -d)" -le %[3]d; } && ulimit -n %[4]d && exec "$0" "$@"`,
 		max(1, int(b.CPU/time.Second)), (b.File+511)/512, b.Memory/1024, b.Files)
 	g.Through = []string{"/bin/sh", "-c", script}
 	return g

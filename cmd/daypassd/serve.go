@@ -62,6 +62,7 @@ type service struct {
 	heads   *heads
 	changed *changes
 	readers *readers // of content; nil: none
+	serving bool     // and no admin's command
 	now     func() time.Time
 
 	book    *broker.PassBook // the gateway's
@@ -116,7 +117,7 @@ func startProblem(err error) error {
 // open puts a service together: keys, store, issuers, hub, rules, broker. The
 // admin's commands use the same one.
 func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service, error) {
-	svc := &service{config: c, now: time.Now, log: s.logger(c), metrics: server.NewMetrics(c.hosts())}
+	svc := &service{config: c, serving: serving, now: time.Now, log: s.logger(c), metrics: server.NewMetrics(c.hosts())}
 	keys, err := s.keys(c)
 	if err != nil {
 		return nil, serveProblem("DP-906", "the store's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)

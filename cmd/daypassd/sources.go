@@ -62,6 +62,10 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 		}
 	}
 	r.kinds = map[string]reader{daypass.KindDrive: r.driveOf}
+	sources.Look = r.look
+	if !svc.serving { // a command keeps nothing, and may be another user's
+		return r, nil
+	}
 	if err := r.openGit(svc); err != nil {
 		return nil, err
 	}
@@ -74,7 +78,6 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 		r.close()
 		return nil, err
 	}
-	sources.Look = r.look
 	return r, nil
 }
 
@@ -142,7 +145,7 @@ func (r *readers) contents(ctx context.Context, y broker.Reading) (daypass.Conte
 
 // look is what the broker asks whether something can be read.
 func (r *readers) look(ctx context.Context, y broker.Reading) (daypass.Seen, error) {
-	if y.Source.Kind == daypass.KindGit {
+	if y.Source.Kind == daypass.KindGit && r.proxy != nil {
 		return r.lookGit(ctx, y)
 	}
 	c, err := r.contents(ctx, y)

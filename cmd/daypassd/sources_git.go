@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -74,7 +75,22 @@ func (r *readers) lookGit(ctx context.Context, y broker.Reading) (daypass.Seen, 
 		return daypass.Seen{}, err
 	}
 	tip, err := r.git.Look(ctx, at, y.Source.Ref)
-	return daypass.Seen{Source: y.Source, Title: y.Source.ID, Mark: string(tip.Commit), Web: "https://" + y.Source.Host + "/" + y.Source.ID}, err
+	return daypass.Seen{Source: y.Source, Title: y.Source.ID, Mark: string(tip.Commit), Web: "https://" + y.Source.Host + "/" + y.Source.ID}, missing(err)
+}
+
+// absent are the codes by which git's source says that there is no such repository,
+// branch, commit or folder, or that it is empty.
+var absent = []string{"DP-312", "DP-315", "DP-318", "DP-324", "DP-326"}
+
+// missing makes of them what all readers say.
+func missing(err error) error {
+	var p *daypass.Problem
+	if !errors.As(err, &p) || !slices.Contains(absent, p.Code) {
+		return err
+	}
+	out := *p
+	out.Kind, out.Err = daypass.ErrRefused, errors.Join(daypass.ErrNoSource, p.Err)
+	return &out
 }
 
 // fetchGit brings a repository's content at one commit, without its history, in the
@@ -86,14 +102,14 @@ func (r *readers) fetchGit(ctx context.Context, y broker.Reading, repo *plumbing
 	}
 	tip, err := r.git.Look(ctx, at, y.Source.Ref)
 	if err != nil {
-		return depot.Result{}, err
+		return depot.Result{}, missing(err)
 	}
 	if have != "" && mark == string(tip.Commit) {
 		return depot.Result{Same: true, Mark: mark}, nil
 	}
 	s, err := r.git.Fetch(ctx, repo, snapshot.Ask{URL: at, Tip: tip, Depth: 1, Path: y.Source.Path})
 	if err != nil {
-		return depot.Result{}, err
+		return depot.Result{}, missing(err)
 	}
 	m, files := manifestOf(y.Source, s)
 	commit, err := snapshot.WriteContent(ctx, repo, m, files)

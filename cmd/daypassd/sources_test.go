@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/fake"
+)
+
+const (
+	courseAccount = "ph142@course.iam.gserviceaccount.com"
+	otherAccount  = "bio101@course.iam.gserviceaccount.com"
+)
+
+// A library is an office whose service reads two courses' folders.
+type library struct {
+	*office
+	drive *fake.Drive
+}
+
+func newLibrary(t *testing.T, more string) *library {
+	t.Helper()
+	seed := fake.DriveSeed{Files: []fake.DriveFile{
+		{ID: "fLab1ofPh142", Name: "Lab 1", Type: fake.FolderType, Shared: []string{courseAccount}},
+		{ID: "fAofLab1Ph", Name: "start here.ipynb", Parent: "fLab1ofPh142", Text: "{}"}, {ID: "fBofLab1Ph", Name: "data.csv", Parent: "fLab1ofPh142", Text: "1,2\n"},
+		{ID: "fBioOf101x", Name: "Bio", Type: fake.FolderType, Shared: []string{otherAccount}}, {ID: "fCofBio101", Name: "secret.txt", Parent: "fBioOf101x", Text: "of bio101\n"},
+	}}
+	keys := map[string]string{}
+	for _, email := range []string{courseAccount, otherAccount} {
+		file, public, err := fake.NewKeyFile(rand.Reader, email, "k1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[email] = string(file)
+		seed.Accounts = append(seed.Accounts, fake.ServiceAccount{Email: email, Keys: map[string]string{"k1": public}})
+	}
+	l := &library{drive: fake.NewDrive(fake.DriveConfig{Seed: seed})}
+	srv := httptest.NewServer(l.drive)
+	t.Cleanup(srv.Close)
+	dir := t.TempDir()
+	account := func(name, email string) string {
+		path := filepath.Join(dir, name+".json")
+		if err := os.WriteFile(path, []byte(keys[email]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("    - {account: %s, key: \"file:%s\", groups: [%s-staff], endpoints: {api: %s, token: %s/token}}\n", name, path, name, srv.URL, srv.URL)
+	}
+	l.office = newOffice(t, "sources:\n  dial: [127.0.0.1/32]\n  drive:\n"+account("ph142", courseAccount)+account("bio101", otherAccount)+
+		"links: {groups: [instructors]}\nsnapshots: {dir: "+filepath.Join(dir, "snapshots")+"}\n"+more)
+	l.edit("dial: [127.0.0.1/32]", "dial: [127.0.0.1/32]\n  hosts: []")
+	return l
+}
+
+// serving puts the service together and its face in front of it, in this process.
+func (l *library) serving() (*service, string) {
+	l.t.Helper()
+	var out bytes.Buffer
+	a := l.app(&out)
+	c, err := a.readConfig(l.config)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	svc, err := a.open(context.Background(), c, true)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(svc.close)
+	face, err := svc.face(a)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	srv := httptest.NewServer(face)
+	l.t.Cleanup(srv.Close)
+	return svc, srv.URL + "/"
+}
+
+// get asks as a server of somebody's does.
+func get(t testing.TB, token, address string) (int, []byte, http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, body, res.Header
+}
+
+type told2 struct {
+	ID, Source, Title, Pack, Folder, Open string
+	Same                                  bool
+	Code                                  string
+}
+
+func (l *library) snapshot(token, at string, q url.Values) (int, told2) {
+	l.t.Helper()
+	for {
+		status, body, _ := get(l.t, token, at+"api/v1/snapshots?"+q.Encode())
+		var out told2
+		if err := json.Unmarshal(body, &out); err != nil {
+			l.t.Fatalf("%d %s", status, body)
+		}
+		if status != http.StatusAccepted {
+			return status, out
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// unpack returns the files of a pack.
+func unpack(t testing.TB, pack []byte, id string) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	git := func(in io.Reader, args ...string) string {
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir, cmd.Stdin = dir, in
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	git(nil, "init", "-q", "--bare", ".")
+	git(bytes.NewReader(pack), "index-pack", "--stdin", "--strict")
+	files := map[string]string{}
+	for _, name := range strings.Split(strings.TrimSpace(git(nil, "-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", id+":content")), "\n") {
+		files[name] = git(nil, "cat-file", "blob", id+":content/"+name)
+	}
+	return files
+}
+
+// TestDriveLink is the first light: an instructor's link to a private folder, opened
+// by a user of the hub who has no account at Google.
+func TestDriveLink(t *testing.T) {
+	l := newLibrary(t, "")
+	svc, at := l.serving()
+	l.hub.SetGroups("tea", "instructors", "ph142-staff")
+	l.hub.SetGroups("stu", "ph142")
+	l.hub.SetGroups("eve", "bio101")
+	d := &desk{service: svc}
+	tea := l.caller(d, "tea")
+	src := daypass.Source{Kind: "drive", Host: "drive.google.com", ID: "fLab1ofPh142"}
+	group, folder, open := "ph142", "lab1", "start here.ipynb"
+	if _, err := svc.broker.MakeLink(t.Context(), tea, broker.LinkAsk{Name: "ph142-lab1", Source: &src, Audience: &group, Folder: &folder, Open: &open}); err != nil {
+		t.Fatal(err)
+	}
+	stu, eve := l.hub.StartServer("stu", ""), l.hub.StartServer("eve", "")
+	status, got := l.snapshot(stu, at, url.Values{"link": {"ph142-lab1"}})
+	if status != http.StatusOK || got.Title != "Lab 1" || got.Folder != "lab1" || got.Open != open || got.Pack == "" {
+		t.Fatalf("%d %+v", status, got)
+	}
+	status, pack, head := get(t, stu, at+got.Pack)
+	if status != http.StatusOK || head.Get("Content-Type") != "application/x-git-pack" {
+		t.Fatalf("%d %s", status, pack)
+	}
+	if files := unpack(t, pack, got.ID); len(files) != 2 || files["start here.ipynb"] != "{}" || files["data.csv"] != "1,2\n" {
+		t.Errorf("%v", files)
+	}
+	asked := len(l.drive.Requests())
+	for what, c := range map[string]struct{ token, address string }{
+		"another group": {eve, "api/v1/snapshots?link=ph142-lab1"}, "its pack": {eve, got.Pack}, "the folder itself": {stu, "api/v1/snapshots?source=" + url.QueryEscape(src.String())},
+		"another course's": {stu, "api/v1/snapshots?source=drive:drive.google.com/fBioOf101x"}, "none": {eve, "api/v1/snapshots?link=nothing"},
+		"an id that was seen": {eve, "api/v1/snapshots/" + got.ID + "?source=" + url.QueryEscape(src.String())},
+	} {
+		status, body, _ := get(t, c.token, at+c.address)
+		if status != http.StatusForbidden && status != http.StatusNotFound || !bytes.Contains(body, []byte("DP-723")) || bytes.Contains(body, []byte("Lab 1")) {
+			t.Errorf("%s: %d %s", what, status, body)
+		}
+	}
+	if n := len(l.drive.Requests()) - asked; n != 0 {
+		t.Errorf("what is refused costs %d requests", n)
+	}
+	if _, same := l.snapshot(stu, at, url.Values{"link": {"ph142-lab1"}, "have": {got.ID}}); !same.Same || same.Pack != "" {
+		t.Errorf("again: %+v", same)
+	}
+	if list, err := svc.broker.LinksOf(t.Context(), tea); err != nil || len(list) != 1 || list[0].Pulls != 2 || list[0].Failures != 0 {
+		t.Errorf("counted: %+v, %v", list, err)
+	}
+}
+
+// TestGitLink: a private repository, by the content App, through our own proxy.
+func TestGitLink(t *testing.T) {
+	l := newLibrary(t, "")
+	svc, at := l.serving()
+	l.hub.SetGroups("tea", "instructors")
+	l.hub.SetGroups("stu", "ph142")
+	d := &desk{service: svc}
+	if err := l.world.Local.Add(fake.Seed{Installations: []fake.Installation{{ID: 7100, App: fake.CampusPushApp, Account: "uni-course", Repos: []int64{fake.CampusHomeworkRepo}}}}); err != nil {
+		t.Fatal(err)
+	}
+	tea := l.connect(d, "tea", fake.CampusInstructor)
+	src, group := daypass.Source{Kind: "git", Host: l.host(), ID: "uni-course/homework"}, "ph142"
+	if _, err := svc.broker.MakeLink(t.Context(), tea, broker.LinkAsk{Name: "homework", Source: &src, Audience: &group}); err != nil {
+		t.Fatal(err)
+	}
+	stu := l.hub.StartServer("stu", "")
+	status, got := l.snapshot(stu, at, url.Values{"link": {"homework"}})
+	if status != http.StatusOK || got.Pack == "" {
+		t.Fatalf("%d %+v", status, got)
+	}
+	_, pack, _ := get(t, stu, at+got.Pack)
+	if files := unpack(t, pack, got.ID); files["README.md"] != "# homework\n" || files["week1.ipynb"] == "" {
+		t.Errorf("%v", files)
+	}
+	bad := src
+	bad.Ref = "no-such-branch"
+	if _, err := svc.broker.TestSource(t.Context(), tea, bad, ""); err == nil || !strings.Contains(err.Error(), "no such branch") {
+		t.Errorf("a branch that is not there: %v", err)
+	}
+}
+
+// TestSourcesConfig: what cannot be meant is an error that says which key.
+func TestSourcesConfig(t *testing.T) {
+	for more, says := range map[string]string{
+		"sources: {hosts: [Zenodo.org]}":                                                             "sources.hosts",
+		"sources: {hosts: ['https://zenodo.org']}":                                                   "sources.hosts",
+		"sources: {dial: [intranet]}":                                                                "sources.dial",
+		"sources: {drive: [{account: PH}]}":                                                          `"PH" is no name`,
+		"sources: {drive: [{account: ph}]}":                                                          "needs one of key, identity and federation",
+		"sources: {drive: [{account: ph, key: 'file:/k', identity: metadata}]}":                      "needs one of key",
+		"sources: {drive: [{account: ph, identity: mine, address: a@b.c}]}":                          `write "metadata"`,
+		"sources: {drive: [{account: ph, identity: metadata}]}":                                      "needs its address",
+		"sources: {drive: [{account: ph, key: 'file:/k', folders: ['https://drive.google.com/x']}]}": "no id of a folder",
+		"sources: {drive: [{account: ph, key: 'file:/k', groups: ['']}]}":                            "a group without a name",
+		"sources: {drive: [{account: ph, key: 'file:/k'}, {account: ph, key: 'file:/k'}]}":           "two accounts",
+		"sources: {drive: [{account: ph, secret: x}]}":                                               "there is no key secret",
+		"sources: {canvas: [{host: canvas.example.edu}]}":                                            "client_id and client_secret",
+		"sources: {canvas: [{host: github.com, client_id: a, client_secret: 'env:X'}]}":              "git host too",
+		"sources: {rules: [{name: x, sources: ['drive:drive.google.com/A']}]}":                       "name groups or users",
+		"sources: {rules: [{name: x, groups: [a], sources: ['https://drive.google.com/A']}]}":        "no source as the service writes it",
+		"sources: {rules: [{name: x, groups: [a]}]}":                                                 "name sources",
+		"sources:\n":                  `"sources" says nothing`,
+		"links: {groups: }":           `"groups" says nothing`,
+		"links: {max: forever}":       "links.max",
+		"links: {max: 400d}":          "366d at most",
+		"snapshots: {dir: here}":      "no full path",
+		"snapshots: {max_size: lots}": "snapshots.max_size",
+		"snapshots: {max_file: -1MB}": "snapshots.max_file",
+		"snapshots: {max_files: -1}":  "snapshots.max_files",
+		"snapshots: {time: soon}":     "snapshots.time",
+	} {
+		path := filepath.Join(t.TempDir(), "server.yaml")
+		if err := os.WriteFile(path, []byte(bareConfig+more+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := &app{getenv: func(string) string { return "" }}
+		if _, err := s.readConfig(path); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: want a word about %s, got %v", more, says, err)
+		}
+	}
+}
