@@ -10,7 +10,8 @@
 #        scripts/tools.sh devpi     installs devpi servers, with and without devpi-tokens, and their clients
 #        scripts/tools.sh jupyter   installs Jupyter Server with its front ends and its proxy
 #        scripts/tools.sh pull      installs nbgitpuller, nbformat and nbdime, peers and oracles of pulls
-#        scripts/tools.sh hub-env|hubs-env|pass-env|devpi-env|jupyter-env|pull-env   prints the variables that lead the tests to them, for eval
+#        scripts/tools.sh sources   installs independent clients of what content is read from: rclone, Google's library
+#        scripts/tools.sh hub-env|hubs-env|pass-env|devpi-env|jupyter-env|pull-env|sources-env   prints the variables that lead the tests to them, for eval
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -153,6 +154,17 @@ jupyter | pull)
 	alone
 	install_python "$1/$1.lock" "$1"
 	;;
+sources)
+	need flock util-linux
+	need rclone rclone
+	install_missing
+	alone
+	mkdir -p "$cache/sources"
+	(cd "$here/../tools/driveclient" && CGO_ENABLED=0 "${GO:-go}" build -trimpath -buildvcs=false -o "$cache/sources/" .)
+	;;
+sources-env)
+	echo "export DAYPASS_TEST_RCLONE='$(command -v rclone)' DAYPASS_TEST_DRIVECLIENT='$cache/sources/driveclient'"
+	;;
 jupyter-env)
 	echo "export DAYPASS_TEST_JUPYTER='$cache/jupyter'"
 	;;
@@ -174,7 +186,7 @@ hubs-env)
 	echo "export DAYPASS_TEST_HUBS='$cache/hub-6:$cache/hub-5:$cache/hub-4:/usr'"
 	;;
 *)
-	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|pass|devpi|jupyter|pull|hub-env|hubs-env|pass-env|devpi-env|jupyter-env|pull-env" >&2
+	echo "usage: $0 test|bench|postgres|ipython|chromium|axe|hub|hubs|pass|devpi|jupyter|pull|sources|hub-env|hubs-env|pass-env|devpi-env|jupyter-env|pull-env|sources-env" >&2
 	exit 2
 	;;
 esac
