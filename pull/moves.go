@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -215,6 +216,16 @@ func (r *run) fromDisk(ctx context.Context, m *manifest, c touch) error {
 	}
 	k.commit = nil
 	return k.finish(m)
+}
+
+// sides are all contents that a plan knows, which need not be in our repository: what was
+// only moved never came there.
+func (pl *plan) sides() delivered {
+	out := maps.Clone(pl.base)
+	for path, e := range pl.theirs {
+		out["/"+path] = fact{Entry: e}
+	}
+	return out
 }
 
 // roomFor refuses a backup that does not fit, before any of it is written.

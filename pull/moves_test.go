@@ -119,3 +119,22 @@ func filesOf(files map[string]string) (out []string) {
 	}
 	return out
 }
+
+// TestUndoMovedAndReplaced: what was only moved aside cannot go back where the user has
+// something else by now. It was never stored, and is not removed for good.
+func TestUndoMovedAndReplaced(t *testing.T) {
+	d := newDesk(t)
+	d.src.Commit("main", "one", gittest.Files{"a": "a"})
+	d.pull()
+	d.write("new", "mine, and nowhere else")
+	d.src.Commit("main", "two", gittest.Files{"new": "theirs"})
+	d.pull()
+	d.remove("new")
+	if err := os.Symlink("a", filepath.Join(d.folder, "new")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+		t.Fatal(err)
+	}
+	d.nothingLost(map[string]string{"new": "mine, and nowhere else"})
+}

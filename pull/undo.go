@@ -77,6 +77,9 @@ func (r *run) undo(ctx context.Context, m *manifest) error {
 	if err != nil {
 		return err
 	}
+	if err := r.lost(ctx, pl.sides()); err != nil {
+		return err
+	}
 	if err := r.storeMoved(ctx, pl, m); err != nil {
 		return err
 	}

@@ -18,7 +18,9 @@ import (
 
 // Look asks what is there, as [daypass.Contents] does.
 func (c Content) Look(ctx context.Context, s daypass.Source, mark string) (daypass.Seen, error) {
-	return c.Contents.Look(ctx, s, mark)
+	seen, err := c.Contents.Look(ctx, s, mark)
+	seen.Title = shown(seen.Title)
+	return seen, err
 }
 
 // Fetch brings a source into repo as one commit of content ([Manifest]), whole or not

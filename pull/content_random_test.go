@@ -1,0 +1,293 @@
+package pull
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/daypass-dev/daypass/internal/contenttest"
+	"github.com/daypass-dev/daypass/merge/notebook"
+)
+
+// A lecture is a shared folder that changes by ids, and a student who works with what
+// came of it. What both do is that of a [world].
+type lecture struct {
+	*world
+	d *shared
+	// before and now are the ids' paths and contents at the last pull and since.
+	ids map[string]string
+}
+
+func (l *lecture) data(id string) string { return l.d.up.Get(id).Data }
+
+func (l *lecture) at(id string) string { return strings.Join(l.d.up.Get(id).Parts, "/") }
+
+// free reports whether nothing of the folder is in the way of a path: otherwise names
+// are given that this test does not follow.
+func (l *lecture) free(path string) bool {
+	for _, id := range l.d.up.IDs() {
+		if at := l.at(id); at == path || strings.HasPrefix(at, path+"/") || strings.HasPrefix(path, at+"/") {
+			return false
+		}
+	}
+	return true
+}
+
+// teach changes the folder, at most half of it by removals.
+func (l *lecture) teach() {
+	gone := 0
+	for range 1 + l.IntN(4) {
+		all := l.d.up.IDs()
+		path := l.path()
+		what := l.IntN(8)
+		if len(all) < 3 || what > 5 {
+			if l.free(path) {
+				text := l.content(path, "", true)
+				l.d.up.AddFile(contenttest.File{Parts: strings.Split(path, "/"), Data: text, NoSum: l.IntN(5) == 0, Exec: l.IntN(9) == 0})
+				l.log = append(l.log, "upstream adds "+path)
+			}
+			continue
+		}
+		id := all[l.IntN(len(all))]
+		was := l.at(id)
+		switch {
+		case what == 0 && 2*(gone+1) <= len(l.ids):
+			gone++
+			l.d.up.Remove(id)
+			delete(l.cells, was)
+			l.log = append(l.log, "upstream removes "+was)
+		case what < 3:
+			to := l.pick("moved-1", "week/moved-2", "z") + filepath.Ext(was)
+			if l.IntN(3) == 0 {
+				to = path
+			}
+			if l.free(to) && filepath.Ext(to) == filepath.Ext(was) {
+				l.d.up.Move(id, to)
+				l.cells[to] = append(l.cells[to], l.cells[was]...)
+				delete(l.cells, was)
+				l.log = append(l.log, "upstream moves "+was+" to "+to)
+			}
+		case what == 3: // two change places
+			other := all[l.IntN(len(all))]
+			if there := l.at(other); there != was && filepath.Ext(there) == filepath.Ext(was) {
+				l.d.up.Move(id, there)
+				l.d.up.Move(other, was)
+				l.cells[was], l.cells[there] = l.cells[there], l.cells[was]
+				l.log = append(l.log, "upstream swaps "+was+" and "+there)
+			}
+		case what == 4 && l.IntN(2) == 0:
+			l.d.up.Touch(id)
+		default:
+			l.d.up.Edit(id, l.content(was, l.data(id), true))
+			l.log = append(l.log, "upstream edits "+was)
+		}
+	}
+}
+
+// work is what the student does, without git.
+func (l *lecture) work() {
+	for range l.IntN(5) {
+		path := l.path()
+		if here := slices.Sorted(maps.Keys(l.files())); len(here) > 0 && l.IntN(3) > 0 {
+			path = strings.TrimSuffix(here[l.IntN(len(here))], "*")
+		}
+		full := filepath.Join(l.folder, path)
+		old, err := os.ReadFile(full)
+		what := l.IntN(12)
+		l.log = append(l.log, fmt.Sprintf("user %d %q", what, path))
+		switch what {
+		case 0:
+			os.RemoveAll(full)
+		case 1:
+			os.Rename(full, full+"-mine")
+		case 2:
+			os.RemoveAll(full)
+			os.MkdirAll(filepath.Dir(full), 0o777)
+			os.Symlink(l.pick("a.txt", "..", "/etc", "nowhere"), full)
+		case 3:
+			os.RemoveAll(full)
+			os.MkdirAll(full, 0o777)
+			os.WriteFile(filepath.Join(full, "inside"), []byte(l.new()), 0o666)
+		case 4:
+			os.Chmod(full, 0o755)
+		case 5:
+			if l.IntN(3) == 0 {
+				to := l.folder + "'"
+				os.Rename(l.folder, to)
+				l.folder, l.d.folder = to, to
+			}
+		default:
+			if fi, e := os.Lstat(full); e == nil && !fi.Mode().IsRegular() {
+				break
+			}
+			if err != nil {
+				old = nil
+			}
+			os.MkdirAll(filepath.Dir(full), 0o777)
+			os.WriteFile(full, []byte(l.content(path, string(old), false)), 0o666)
+		}
+	}
+}
+
+// upstream is what the folder has, by path, but for what is too large.
+func (l *lecture) upstream() map[string]string {
+	out := map[string]string{}
+	for _, id := range l.d.up.IDs() {
+		if data := l.data(id); len(data) <= limit {
+			out[l.at(id)] = data
+		}
+	}
+	return out
+}
+
+// followed holds that what the user changed is found under upstream's new name, or in a
+// place that the pull tells of.
+func (l *lecture) followed(before map[string]string, was map[string]string, r Report) {
+	now := plainNames(l.files())
+	for id, path := range l.ids {
+		to := l.at(id)
+		mine, ok := before[path]
+		if !ok || to == "" || to == path || mine == was[path] || len(l.data(id)) > limit || l.data(id) != was[path] {
+			continue
+		}
+		if _, link := strings.CutPrefix(mine, "link -> "); link || now[to] == mine {
+			continue
+		}
+		// Something of the user's, or of upstream's, was at the new place first.
+		if _, stood := before[to]; !stood && !slices.ContainsFunc(r.Changes, func(c Change) bool { return c.From == to || strings.HasPrefix(to, c.From+"/") && c.What == Aside }) {
+			l.t.Errorf("%s was changed, and is %q at its new name %s, not %q", path, now[to], to, mine)
+		}
+	}
+}
+
+func plainNames(files map[string]string) map[string]string {
+	out := map[string]string{}
+	for name, data := range files {
+		out[strings.TrimSuffix(name, "*")] = data
+	}
+	return out
+}
+
+// lectureLife is one random history of some rounds.
+func lectureLife(t *testing.T, seed uint64) {
+	d := newShared(t)
+	l := &lecture{world: &world{desk: d.desk, Rand: rand.New(rand.NewPCG(seed, 6)), cells: map[string][]string{}}, d: d}
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d\n%s", seed, strings.Join(l.log, "\n"))
+		}
+	}()
+	d.p.Limits.File = limit
+	l.teach()
+	l.teach()
+	if l.IntN(4) == 0 {
+		l.write("own", "own")
+		l.work()
+	}
+	d.pull()
+	was := l.upstream()
+	for range 5 {
+		l.note()
+		l.work()
+		before := l.files()
+		if l.IntN(5) > 0 {
+			l.teach()
+		}
+		if l.IntN(10) == 0 {
+			if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+				t.Errorf("undo: %v", err)
+			}
+			l.stored(before, values(l.files()))
+			l.log = append(l.log, "undo")
+			before, was, l.cells, l.ids = l.files(), map[string]string{}, map[string][]string{}, nil
+		}
+		r := d.pull()
+		l.log = append(l.log, fmt.Sprintf("pull %+v", r))
+		l.kept(before, was)
+		l.followed(plainNames(before), was, r)
+		d.settled()
+		if t.Failed() {
+			return
+		}
+		was = l.upstream()
+	}
+}
+
+// note begins a round.
+func (l *lecture) note() {
+	l.ids, l.cells = map[string]string{}, map[string][]string{}
+	for _, id := range l.d.up.IDs() {
+		l.ids[id] = l.at(id)
+	}
+}
+
+func values(files map[string]string) map[string]bool {
+	out := map[string]bool{}
+	for _, data := range files {
+		out[data] = true
+	}
+	return out
+}
+
+// kept holds a pull to what any pull promises.
+func (l *lecture) kept(before, was map[string]string) {
+	now := l.files()
+	l.stored(before, values(now))
+	for path, data := range now {
+		if strings.HasSuffix(path, ".ipynb") && notebook.Valid([]byte(data)) != nil && !values(before)[data] {
+			l.t.Errorf("%s is no notebook any more: %s", path, data)
+		}
+	}
+	here, stood := plainNames(now), plainNames(before)
+	for path, data := range l.upstream() {
+		if old, ok := was[path]; ok && stood[path] == old && here[path] != data && l.sameID(path) {
+			l.t.Errorf("%s was not touched, and is %q, not upstream's %q", path, here[path], data)
+		}
+	}
+	for path, old := range was { // what upstream removed or moved, and nobody touched, is gone
+		_, runs := now[path+"*"] // that is the user's change
+		if _, still := l.upstream()[path]; !still && !runs && stood[path] == old && here[path] == old && !l.tooLarge(path) {
+			l.t.Errorf("%s is not upstream's any more, and is here: %q", path, old)
+		}
+	}
+}
+
+// tooLarge reports whether upstream's file at a path is left out for its size.
+func (l *lecture) tooLarge(path string) bool {
+	return slices.ContainsFunc(l.d.up.IDs(), func(id string) bool { return l.at(id) == path })
+}
+
+// sameID reports whether a path is that of the same file as before.
+func (l *lecture) sameID(path string) bool {
+	for id, old := range l.ids {
+		if old == path {
+			return l.at(id) == path
+		}
+	}
+	return false
+}
+
+// TestContentRandomHistories plays 150 lives of five pulls each, the same every day;
+// DAYPASS_SOAK plays 5,000 new ones. DAYPASS_SEED plays one.
+func TestContentRandomHistories(t *testing.T) {
+	lives, first := 150, uint64(1)
+	if os.Getenv("DAYPASS_SOAK") != "" {
+		lives, first = 5000, rand.Uint64N(1<<32)
+	}
+	if text := os.Getenv("DAYPASS_SEED"); text != "" {
+		fmt.Sscan(text, &first)
+		lives = 1
+	}
+	t.Logf("seeds from %d", first)
+	for i := range uint64(lives) {
+		t.Run(fmt.Sprint(first+i), func(t *testing.T) {
+			t.Parallel()
+			lectureLife(t, first+i)
+		})
+	}
+}
