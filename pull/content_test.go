@@ -2,12 +2,15 @@ package pull
 
 import (
 	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/contenttest"
@@ -535,5 +538,37 @@ func TestContentFold(t *testing.T) {
 	d.up.Add("d/y", "y")
 	d.pull()
 	d.want(map[string]string{"A.txt": "1", "e\u0301": "decomposed", "D/x": "x", "d/y": "y"})
+	d.settled()
+}
+
+// TestIncludeOfGit: git leaves nothing out that could be asked for by its name.
+func TestIncludeOfGit(t *testing.T) {
+	d := newDesk(t)
+	d.src.Commit("main", "one", gittest.Files{"a": "a"})
+	a := d.ask()
+	a.Include = []string{"a"}
+	var p *daypass.Problem
+	if _, err := d.p.Pull(t.Context(), a); !errors.As(err, &p) || p.Code != "DP-467" || exists(d.folder) {
+		t.Errorf("it says %v", err)
+	}
+}
+
+// TestContentPullResumes: a pull that broke off is gone on with by the next.
+func TestContentPullResumes(t *testing.T) {
+	d := newShared(t)
+	data := strings.Repeat("0123456789", 50_000)
+	d.up.Add("large", data)
+	d.up.OnOpen = func(it daypass.Item, from int64) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader(data[from:from+10_000]), iotest.ErrReader(syscall.ECONNRESET))), nil
+	}
+	if _, err := d.try(); err == nil || exists(d.folder) {
+		t.Fatalf("it says %v", err)
+	}
+	var from int64
+	d.up.OnOpen = func(_ daypass.Item, at int64) (io.ReadCloser, error) { from = at; return nil, nil }
+	d.pull()
+	if d.want(map[string]string{"large": data}); from != 40_000 {
+		t.Errorf("read from %d on", from)
+	}
 	d.settled()
 }

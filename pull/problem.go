@@ -46,6 +46,13 @@ func problemPattern(pattern string) error {
 	}
 }
 
+func problemInclude() error {
+	return &daypass.Problem{
+		Code: "DP-467", What: "git sends all files of a repository but those over the limit, and none of these by its name",
+		Next: "Leave --include out.", Who: "Whoever runs this place can raise the limit for one file; the next pull then brings it.", Kind: daypass.ErrUsage,
+	}
+}
+
 func problemBusy(folder, who string) error {
 	return &daypass.Problem{
 		Code: "DP-332", What: "another pull of " + folder + " is still running", Why: who,

@@ -71,6 +71,9 @@ func (a Ask) source() (string, error) {
 	if a.Content != nil {
 		return a.Content.Source(), nil
 	}
+	if len(a.Include) > 0 {
+		return "", problemInclude()
+	}
 	return clean(a.URL)
 }
 

@@ -31,6 +31,7 @@ SOURCE is what "git clone" takes, or the address of a page: a branch, a folder, 
 a pull request, a gist. "daypass resolve SOURCE" says what it means.
 
   daypass pull --dry-run --diff                        what would change
+  daypass pull --include data.csv                      a file that was left out for its size
   daypass pull --undo                                  take the last pull back
   daypass pull --reset lab1.ipynb                      the source's version again
   daypass pull --show-upstream lab1.ipynb              print it, change nothing
@@ -45,6 +46,7 @@ type pullOptions struct {
 	depth              int // below 0: not given
 	submodules, backup bool
 	dryRun, diff       bool
+	include            []string
 
 	undo, backups bool
 	recover       string // a backup's id
@@ -71,6 +73,7 @@ func (a *app) pullCommand() *cobra.Command {
 	f.BoolVar(&o.backup, "backup", false, "set the whole folder aside and start fresh")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would change, change nothing")
 	f.BoolVar(&o.diff, "diff", false, "show what would change, line by line; change nothing")
+	f.StringArrayVar(&o.include, "include", nil, "bring this too, which was left out for its size: a name, a folder, or a pattern such as '*.csv'")
 	f.BoolVar(&o.undo, "undo", false, "take the last pull back; again: the one before")
 	f.BoolVar(&o.backups, "backups", false, "list what was kept")
 	f.StringVar(&o.recover, "recover", "", "put files of this backup back: --recover ID FILE …")
@@ -208,6 +211,7 @@ func (a *app) pullAsk(ctx context.Context, p *pull.Puller, cfg config, args []st
 	ask := pull.Ask{
 		Ref: o.branch, Path: strings.Trim(o.path, "/"), Root: o.root, Submodules: o.submodules,
 		Backup: o.backup, DryRun: o.dryRun || o.diff, Diff: o.diff, Depth: o.depth,
+		Include: o.include,
 	}
 	if ask.Depth < 0 {
 		depth, err := a.pullDepth(cfg.pull)
