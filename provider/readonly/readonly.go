@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -61,9 +62,15 @@ type Config struct {
 	Units func(*http.Request) int
 	Retry Retry
 	// Idle is how long an answer may stand still; 0 means a minute.
-	Idle      time.Duration
+	Idle time.Duration
+	// Safe are methods beside GET and HEAD, of those in a table of safe ones.
+	Safe      []string
 	UserAgent string // "" means "daypass"
 }
+
+// safe are the methods that change nothing, by IANA's registry of HTTP methods, and
+// list something.
+var safe = []string{"PROPFIND"}
 
 const (
 	maxRedirects = 5
@@ -156,7 +163,7 @@ func (g *guard) judge(req *http.Request) error {
 	address, literal := literalAddress(req.URL.Hostname())
 	local := literal && address.IsLoopback() && g.Loopback
 	switch {
-	case req.Method != http.MethodGet && req.Method != http.MethodHead:
+	case req.Method != http.MethodGet && req.Method != http.MethodHead && !(slices.Contains(g.Safe, req.Method) && slices.Contains(safe, req.Method)):
 		return forbidden("the method is not GET")
 	case req.Body != nil && req.Body != http.NoBody || req.ContentLength > 0:
 		return forbidden("it has a body")

@@ -90,6 +90,16 @@ func TestRefusesBeforeAnythingLeaves(t *testing.T) {
 	if len(e.left) != 0 {
 		t.Errorf("%d requests left", len(e.left))
 	}
+	conf := config(e)
+	conf.Safe = []string{"PROPFIND", "POST", "DELETE", "PROPPATCH"}
+	for _, method := range []string{"POST", "DELETE", "PROPPATCH", "MKCOL"} {
+		if _, err := Client(conf).Do(get(method, "https://api.example/", nil)); !errors.Is(err, ErrForbidden) {
+			t.Errorf("%s, named as safe: %v", method, err)
+		}
+	}
+	if _, err := Client(conf).Do(get("PROPFIND", "https://api.example/", nil)); err != nil {
+		t.Error(err)
+	}
 	if _, err := (Client(Config{Base: e})).Get("https://api.example/"); !errors.Is(err, ErrForbidden) {
 		t.Errorf("without a list of hosts: %v", err)
 	}
