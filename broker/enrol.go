@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -56,4 +57,35 @@ func (b *Broker) Unenrol(ctx context.Context, s daypass.Source, account, by stri
 
 func (b *Broker) enrolEvent(s daypass.Source, account, by, what string) store.Event {
 	return store.Event{At: b.Now(), Kind: store.Enrolled, Hub: b.Hub.ID, User: by, Host: s.Host, Repo: s.ID, Account: account, Outcome: store.OK, Why: what + account}
+}
+
+// Enrolled lists what may be read as the hub by rules, and by links of those who may
+// use the account: what the configuration says, then what was enrolled since. look
+// asks Google for each whether it still may be, and notes the answer.
+func (b *Broker) Enrolled(ctx context.Context, look bool) ([]store.Enrolment, error) {
+	var out []store.Enrolment
+	for _, a := range b.Sources.Drive {
+		for _, id := range a.Folders {
+			out = append(out, store.Enrolment{Hub: b.Hub.ID, Source: daypass.Source{Kind: daypass.KindDrive, Host: a.host(), ID: id}, Account: a.Account, By: "the configuration"})
+		}
+	}
+	rows, err := b.Store.Enrolments(ctx, b.Hub.ID)
+	out = append(out, rows...)
+	if err != nil || !look || b.Sources.Look == nil {
+		return out, storeProblem(err)
+	}
+	for i, e := range out {
+		_, err := b.looked(ctx, Reading{Source: e.Source, As: asHubPrefix + e.Account, Account: e.Account})
+		out[i].Checked, out[i].Problem = b.Now(), ""
+		if err != nil {
+			out[i].Problem = cmp.Or(code(err), "failed")
+		}
+		if e.ID == 0 {
+			continue
+		}
+		if err := b.Store.Write(ctx, func(tx *store.Tx) error { return tx.CheckedEnrolment(e.ID, out[i].Problem) }); err != nil {
+			return out, storeProblem(err)
+		}
+	}
+	return out, nil
 }

@@ -387,7 +387,7 @@ func (b *Broker) EndLink(ctx context.Context, c daypass.Caller, name, request st
 func (b *Broker) CloseLink(ctx context.Context, name, by string) error {
 	list, err := b.Store.Links(ctx, store.LinkFilter{Hub: b.Hub.ID, Name: name})
 	if err != nil || len(list) != 1 || name == "" {
-		return cmp.Or(storeProblem(err), notYours())
+		return cmp.Or(storeProblem(err), error(&daypass.Problem{Code: "DP-733", What: "there is no link of that name", Next: `"daypass admin links list" shows all.`, Kind: daypass.ErrRefused}))
 	}
 	return b.endLink(ctx, list[0], "an admin ended it", store.Event{At: b.Now(), Kind: store.LinkEnded, Person: list[0].Maker, Hub: b.Hub.ID, User: by})
 }

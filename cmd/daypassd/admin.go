@@ -41,8 +41,10 @@ func (s *app) adminCommand() *cobra.Command {
 		group("app", "The GitHub Apps", s.appNewCommand(), s.appCheckCommand(), s.appProbeCommand()),
 		s.backupCommand(), s.restoreCommand(), s.checkCommand(), s.devpiImportCommand(), s.devpiKeyCommand(), events,
 		group("keys", "The keys that seal what the store keeps", s.keysInitCommand(), s.keysRotateCommand(), s.keysShowCommand()),
+		group("links", "Links to content: see them, end one", s.linksEndCommand(), s.linksListCommand()),
 		group("passes", "The passes: see them, end one", s.passesEndCommand(), s.passesListCommand()),
 		group("policy", "The rules", s.policyCheckCommand(), s.policyExplainCommand(), s.policyTestCommand(), s.unpinCommand()),
+		group("sources", "What content is read, and with which accounts", s.sourcesEnrolCommand(), s.sourcesListCommand(), s.sourcesUnenrolCommand()),
 		group("user", "One person: see, cut off, let in again", s.userAllowCommand(), s.userRevokeCommand(), s.userShowCommand()),
 		s.whyCommand(),
 	)

@@ -272,3 +272,29 @@ func TestSourcesConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestAdminSources: what an admin sees, enrols and ends.
+func TestAdminSources(t *testing.T) {
+	l := newLibrary(t, "")
+	l.edit("groups: [bio101-staff]", "groups: [bio101-staff, bio102-staff], folders: [fBioOf101x]")
+	l.wants(0, []string{courseAccount, otherAccount, "fBioOf101x", "the configuration", "never", "Snapshots: 0 folders"}, "sources", "list")
+	l.wants(0, []string{"(now): fine"}, "sources", "list", "--check")
+	l.wants(0, []string{"Enrolled drive:drive.google.com/fLab1ofPh142"}, "sources", "enrol", "fLab1ofPh142", "--account", "bio101")
+	l.wants(0, []string{"(now): DP-4"}, "sources", "list", "--check") // bio101 does not see it
+	l.wants(2, []string{"DP-745"}, "sources", "enrol", "fLab1ofPh142", "--account", "nobody")
+	l.wants(0, []string{"off the list"}, "sources", "unenrol", "fLab1ofPh142", "--account", "bio101")
+	l.wants(2, []string{"DP-746"}, "sources", "unenrol", "fLab1ofPh142", "--account", "bio101")
+	l.wants(0, []string{`"account":"ph142"`, `"count":0`}, "sources", "list", "--json")
+	l.wants(0, []string{"No links."}, "links", "list")
+	l.hub.SetGroups("tea", "instructors", "ph142-staff")
+	d := l.open()
+	src, group := daypass.Source{Kind: "drive", Host: "drive.google.com", ID: "fLab1ofPh142"}, "ph142"
+	if _, err := d.broker.MakeLink(t.Context(), l.caller(d, "tea"), broker.LinkAsk{Name: "ph142-lab1", Source: &src, Audience: &group}); err != nil {
+		t.Fatal(err)
+	}
+	l.wants(0, []string{"ph142-lab1", "tea", "live"}, "links", "list")
+	l.wants(0, []string{"has ended"}, "links", "end", "ph142-lab1")
+	l.wants(4, []string{"DP-733"}, "links", "end", "nothing")
+	l.wants(0, []string{`"state":"ended"`}, "links", "list", "--json")
+	l.wants(0, []string{"link", "enrol"}, "events")
+}
