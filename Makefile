@@ -62,10 +62,10 @@ screens:
 	@mkdir -p doc/screens
 	DAYPASS_SCREENS=$(CURDIR)/doc/screens DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) $(GO) test -count=1 -timeout 10m ./server ./pullpage -run TestEveryPageInABrowser
 
+# -v shows which random seeds were played.
 soak: build
 	@scripts/tools.sh test
 	@scripts/tools.sh pull
-	# -v shows which random seeds were played.
 	eval "$$(scripts/tools.sh pull-env)"; DAYPASS_SOAK=1 DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) bash -o pipefail -c "$(GO) test -v -timeout 60m -count=1 ./... | grep -vE '^ *(===|--- PASS|--- SKIP)'"
 	$(MAKE) fuzz FUZZTIME=2m
 
