@@ -55,6 +55,7 @@ var layers = map[string][]string{
 	"provider/google":             {""},
 	"provider/providertest":       {""},
 	"provider/readonly":           {""},
+	"provider/webdav":             {"", "provider/readonly"},
 	"broker":                      {"", "pass", "policy", "store"},
 	"devpi":                       {""},
 	"exchange":                    {""},
