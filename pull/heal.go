@@ -17,6 +17,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/snapshot"
 )
 
 // errHistory: an object is missing or damaged that a history needs.
@@ -27,7 +28,7 @@ func damaged(err error) bool {
 }
 
 // heal gets a pull past a history that is damaged: first the folder's own counts as a
-// repository that is broken, and is put aside; then ours, if it is what is damaged. It
+// repository that is broken, and is put aside, if it is what is damaged; then ours. It
 // returns false where there is nothing to be done.
 func (r *run) heal(ctx context.Context, step int) (bool, error) {
 	r.rep.Changes, r.rep.Notes = nil, nil
@@ -41,6 +42,9 @@ func (r *run) heal(ctx context.Context, step int) (bool, error) {
 		if r.clone == nil {
 			return true, nil
 		}
+		if sound, err := r.cloneSound(ctx); sound || err != nil {
+			return false, err
+		}
 		if err := r.waitForGit(); err != nil {
 			return false, err
 		}
@@ -52,11 +56,7 @@ func (r *run) heal(ctx context.Context, step int) (bool, error) {
 		}
 		return true, nil
 	}
-	repo, err := r.p.git(r.st)
-	if err != nil {
-		return false, err
-	}
-	if r.ask.DryRun || repo.Command(ctx, "fsck", "--no-dangling", "--no-progress").Run() == nil || ctx.Err() != nil {
+	if r.ask.DryRun || r.intact(ctx) || ctx.Err() != nil {
 		return false, ctx.Err()
 	}
 	return true, r.anew()
@@ -81,7 +81,7 @@ func (r *run) fetchWhole(ctx context.Context, depth int, have plumbing.OID) erro
 		return nil
 	}
 	r.tip = tip
-	if have == "" || ctx.Err() != nil || !suspicious(first) || r.complete(ctx, have) && r.repo.Command(ctx, "fsck", "--no-dangling", "--no-progress").Run() == nil {
+	if have == "" || ctx.Err() != nil || !suspicious(first) || reaches(ctx, r.repo, string(have)) && r.intact(ctx) {
 		return first
 	}
 	r.later.wait()
@@ -113,7 +113,7 @@ func (r *run) fetchWhole(ctx context.Context, depth int, have plumbing.OID) erro
 // the source or the way to it.
 func suspicious(err error) bool {
 	var p *daypass.Problem
-	return !errors.As(err, &p) || slices.Contains([]string{"DP-319", "DP-320", "DP-328"}, p.Code)
+	return !errors.As(err, &p) || p.Code == "DP-328" || errors.Is(err, snapshot.ErrObjects) || damaged(err)
 }
 
 // forgetHistory makes our repository tell nobody what it has; where objects of it are
@@ -135,14 +135,16 @@ func (r *run) forgetHistory(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := repo.Command(ctx, "fsck", "--no-dangling", "--no-progress").Run(); err != nil && !r.ask.DryRun && ctx.Err() == nil {
+	if !r.ask.DryRun && !r.intact(ctx) && ctx.Err() == nil {
 		return r.anew()
 	}
 	return nil
 }
 
-// anew puts our repository aside, and makes an empty one.
+// anew puts our repository aside, and makes an empty one. What the user's backups need is
+// read where it is then.
 func (r *run) anew() error {
+	r.blind = true
 	if r.objects != nil {
 		r.objects.Close()
 		r.objects = nil
@@ -163,27 +165,21 @@ func (r *run) ownObjects(ctx context.Context) (*plumbing.Objects, error) {
 	return repo.Objects(ctx)
 }
 
-// complete reports whether a commit is there with all that it is made of.
-func (r *run) complete(ctx context.Context, commit plumbing.OID) bool {
-	return r.repo.Command(ctx, "rev-list", "--objects", "--quiet", string(commit)).Run() == nil
-}
-
 // sound reports whether what the user has committed since can be followed.
 func (r *run) sound(ctx context.Context, head plumbing.OID) bool {
-	args := []string{"rev-list", "--objects", "--quiet", string(head), "--not", string(r.snap.Commit)}
-	if known := plumbing.OID(r.st.rec.Commit); known != "" {
-		args = append(args, string(known))
+	tips := []string{string(head), "^" + string(r.snap.Commit)}
+	for _, known := range []plumbing.OID{plumbing.OID(r.st.rec.Commit), r.base} {
+		if known != "" {
+			tips = append(tips, "^"+string(known))
+		}
 	}
-	if r.base != "" {
-		args = append(args, string(r.base))
-	}
-	return r.repo.Command(ctx, args...).Run() == nil
+	return reaches(ctx, r.repo, tips...)
 }
 
 // follows reports whether all is there that a commit is made of, but for what a known
 // one has.
 func (r *run) follows(ctx context.Context, commit, known plumbing.OID) bool {
-	return r.repo.Command(ctx, "rev-list", "--objects", "--quiet", string(commit), "--not", string(known)).Run() == nil
+	return reaches(ctx, r.repo, string(commit), "^"+string(known))
 }
 
 // emptied reports whether the commit that HEAD is at, or its files' names, is an empty
@@ -230,8 +226,10 @@ func (r *run) borrow(ctx context.Context, head plumbing.OID) error {
 	}
 	cmd := r.repo.Command(ctx, "pack-objects", "--revs", "--quiet", "--delta-base-offset", filepath.Join(r.st.repo(), "objects", "pack", "pack"))
 	cmd.Stdin = strings.NewReader(string(head) + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil && strings.Contains(string(out), "No space left") {
-		return errors.Join(err, errors.New(string(bytes.TrimSpace(out))))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := plumbing.Run(cmd, lookMemory); err != nil && strings.Contains(out.String(), "No space left") {
+		return errors.Join(err, errors.New(strings.TrimSpace(out.String())))
 	}
 	return ctx.Err() // what is not there cannot be brought: then it is no base
 }

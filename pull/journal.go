@@ -107,7 +107,7 @@ func (r *run) recover(ctx context.Context) error {
 	if !exists(r.folder) {
 		return os.Remove(r.st.file(journalFile)) // the user removed it all
 	}
-	if err := r.openRepo(); err != nil {
+	if err := r.openAll(); err != nil {
 		return err
 	}
 	if !j.Writing {

@@ -281,9 +281,12 @@ func (r *run) undelivered(h *hand, g *goal, head []plumbing.File, next delivered
 	}
 	source := head
 	if tree := plumbing.OID(g.Record.Tree); tree != g.Move.Tree {
-		var err error
-		if source, err = h.o.Files(tree); err != nil {
+		files, err := h.o.Files(tree)
+		if err != nil && !damaged(err) { // else HEAD has not gone back to it either
 			return nil, err
+		}
+		if err == nil {
+			source = files
 		}
 	}
 	for _, f := range source {

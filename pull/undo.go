@@ -23,7 +23,7 @@ func (p *Puller) known(ctx context.Context, folder string) (*run, error) {
 		return nil, problemUnknown(r.folder)
 	}
 	r.rep = Report{Folder: r.folder, Source: r.st.rec.Source, Ref: r.st.rec.Ref, Old: r.st.rec.Commit, New: r.st.rec.Commit}
-	err = r.openRepo()
+	err = r.openAll()
 	if err == nil {
 		err = r.mend(ctx)
 	}
@@ -89,7 +89,7 @@ func (r *run) undo(ctx context.Context, m *manifest) error {
 	}
 	g := &goal{Record: *m.Record, Undoes: m.ID}
 	g.Record.Folder, g.Record.At = r.folder, r.p.Now().UTC()
-	if g.Move, err = r.headBack(o, m); err != nil {
+	if g.Move, err = r.headBack(ctx, o, m); err != nil {
 		return err
 	}
 	g.Commit = string(g.Move.New)
@@ -123,7 +123,7 @@ func permsOf(touches []touch) map[string]uint32 {
 }
 
 // headBack moves HEAD to where it was, if it is still where the pull put it.
-func (r *run) headBack(o *plumbing.Objects, m *manifest) (move, error) {
+func (r *run) headBack(ctx context.Context, o *plumbing.Objects, m *manifest) (move, error) {
 	if r.clone == nil {
 		return move{None: true}, nil
 	}
@@ -133,7 +133,7 @@ func (r *run) headBack(o *plumbing.Objects, m *manifest) (move, error) {
 	}
 	out := move{Branch: head.Branch, Was: head, Old: head.Commit, New: head.Commit, Message: "daypass: undo"}
 	was := m.Move
-	if was != nil && !was.None && !was.Build && was.New == head.Commit && was.Was.Commit != "" {
+	if was != nil && !was.None && !was.Build && was.New == head.Commit && was.Was.Commit != "" && r.stillHas(ctx, was.Was.Commit) {
 		out.New = was.Was.Commit
 		if was.Switch {
 			out.Branch, out.Switch, out.Old = was.Was.Branch, true, head.Commit
@@ -150,6 +150,25 @@ func (r *run) headBack(o *plumbing.Objects, m *manifest) (move, error) {
 	c, err := o.Commit(out.New)
 	out.Tree = c.Tree
 	return out, err
+}
+
+// stillHas reports whether HEAD can go back to a commit: a damaged one, or one in a
+// repository of ours that was put aside since, is none for the folder's.
+func (r *run) stillHas(ctx context.Context, commit plumbing.OID) bool {
+	repo, err := r.p.git(r.st, r.clone.Objects())
+	if err != nil {
+		return false
+	}
+	o, err := repo.Objects(ctx)
+	if err != nil {
+		return false
+	}
+	defer o.Close()
+	c, err := o.Commit(commit)
+	if err == nil {
+		_, err = o.Files(c.Tree)
+	}
+	return err == nil
 }
 
 // Backups lists what is kept for a folder, newest first.

@@ -42,7 +42,7 @@ var causes = []cause{
 var ErrObjects = errors.New("git misses objects, or cannot read them")
 
 // absent is what git says of objects that are not there.
-var absent = []string{"bad object ", "did not send all necessary objects", "missing blob object", "missing tree object", "missing commit object", "bad tree object", "bad commit object", "unable to read tree", "unable to read "}
+var absent = []string{"bad object ", "did not send all necessary objects", "did not receive expected object", "missing blob object", "missing tree object", "missing commit object", "bad tree object", "bad commit object", "unable to read tree", "unable to read "}
 
 // unreadable is what it says of those that are damaged, and of a pack that builds upon them.
 var unreadable = []string{"unresolved delta", "is corrupt", "object file ", "inflate", "garbage at end of loose", "invalid object", "cannot read existing object", "Could not read "}
