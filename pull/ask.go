@@ -72,7 +72,10 @@ type State struct {
 	Path   string    `json:"path,omitempty"` // as it was asked for
 	Commit string    `json:"commit"`         // delivered last
 	At     time.Time `json:"at"`             // when
-	Last   Report    `json:"last"`           // what that pull did
+	// Content: the source is not git's, and Include what of it comes in spite of its size.
+	Content bool     `json:"content,omitempty"`
+	Include []string `json:"include,omitempty"`
+	Last    Report   `json:"last"` // what that pull did
 }
 
 // A Backup is what a pull, or an undo, kept before it changed it.

@@ -2,6 +2,7 @@ package pull
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -413,6 +414,9 @@ func TestContentInclude(t *testing.T) {
 	d.want(want)
 	d.a.Include = nil
 	d.settled() // it is kept in mind
+	if s, _, err := d.p.State(d.folder); err != nil || !s.Content || !slices.Equal(s.Include, []string{"data/big.csv"}) {
+		t.Errorf("%+v %v", s, err)
+	}
 	d.up.Edit(big, strings.Repeat("c", 30))
 	d.pull()
 	want["data/big.csv"] = strings.Repeat("c", 30)
@@ -571,4 +575,46 @@ func TestContentPullResumes(t *testing.T) {
 		t.Errorf("read from %d on", from)
 	}
 	d.settled()
+}
+
+// TestContentInsteadOfClone sets a clone aside for content.
+func TestContentInsteadOfClone(t *testing.T) {
+	d := newShared(t)
+	d.src.Commit("main", "one", gittest.Files{"g": "g"})
+	d.desk.pull()
+	d.write("g", "mine")
+	d.up.Add("a", "a")
+	d.a.Backup = true
+	r := d.pull()
+	d.a.Backup = false
+	d.want(map[string]string{"a": "a"})
+	d.settled()
+	d.folder = r.Aside
+	if r := d.desk.pull(); r.Old == "" {
+		t.Errorf("the clone is forgotten: %+v", r)
+	}
+	d.want(map[string]string{"g": "mine"})
+}
+
+// TestContentFigures prints how long a pull takes whose source costs nothing.
+// DAYPASS_FIGURES=1.
+func TestContentFigures(t *testing.T) {
+	if os.Getenv("DAYPASS_FIGURES") == "" {
+		t.Skip("set DAYPASS_FIGURES to measure")
+	}
+	d := newShared(t)
+	var id string
+	for i := range 1600 {
+		id = d.up.Add(fmt.Sprintf("week %d/file %d.txt", i%10, i), strings.Repeat(fmt.Sprintln("line", i), 100))
+	}
+	home := d.folder
+	var fresh, same, one []float64
+	for n := range 7 {
+		d.folder = fmt.Sprint(home, n)
+		fresh = append(fresh, timed(t, func() error { _, err := d.try(); return err }))
+		same = append(same, timed(t, func() error { _, err := d.try(); return err }))
+		d.up.Edit(id, fmt.Sprint("edit ", n))
+		one = append(one, timed(t, func() error { _, err := d.try(); return err }))
+	}
+	t.Logf("1,600 files: fresh %.0f ms, nothing new %.1f ms, one new %.0f ms", median(fresh), median(same), median(one))
 }
