@@ -26,7 +26,7 @@ type fact struct {
 type delivered map[string]fact
 
 // keep writes it, in the form of an index of git's.
-func (s *store) keep(name string, d delivered, format string) error {
+func (s *store) keep(name string, d delivered, format string, durable bool) error {
 	entries := make([]plumbing.IndexEntry, 0, len(d))
 	for _, path := range slices.Sorted(maps.Keys(d)) {
 		f := d[path]
@@ -38,7 +38,7 @@ func (s *store) keep(name string, d delivered, format string) error {
 	if err := plumbing.WriteIndex(&b, entries, format); err != nil {
 		return err
 	}
-	return replace(s.file(name), b.Bytes(), true)
+	return replace(s.file(name), b.Bytes(), durable)
 }
 
 // recall reads it.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/daypass-dev/daypass/internal/clone"
@@ -32,13 +33,18 @@ func (r *run) fresh(ctx context.Context) error {
 		return err
 	}
 	r.tip = tip
-	if err := r.makeStore(); err != nil {
+	if err := r.takeStore(); err != nil {
 		return err
 	}
-	if r.repo, err = r.p.Git.Create(r.st.repo(), tip.Format); err != nil {
-		return err
+	if !r.ask.DryRun {
+		if err := r.noteAside(); err != nil {
+			return err
+		}
 	}
-	if err := r.fetch(ctx, r.repo, r.ask.Depth, ""); err != nil {
+	if r.repo, err = r.p.Git.Create(r.st.repo(), tip.Format); err == nil {
+		err = r.fetch(ctx, r.repo, r.ask.Depth, "")
+	}
+	if err := errors.Join(err, r.noted.wait()); err != nil {
 		return err
 	}
 	r.tellFresh()
@@ -65,6 +71,17 @@ func (r *run) look(ctx context.Context) (snapshot.Tip, error) {
 // makeStore makes a state for the folder, or takes that of a pull that was cut off.
 // That of a folder which is gone is not taken: it may have another name by now.
 func (r *run) makeStore() error {
+	if err := r.takeStore(); err != nil || !r.made || r.ask.DryRun {
+		return err
+	}
+	if err := r.st.save(); err != nil {
+		return err
+	}
+	return r.p.remember(r.st)
+}
+
+// takeStore does so, and writes nothing down.
+func (r *run) takeStore() error {
 	if r.st != nil && r.st.rec.Commit == "" {
 		return nil
 	}
@@ -73,13 +90,19 @@ func (r *run) makeStore() error {
 		return err
 	}
 	r.st, r.made = st, true
-	if r.ask.DryRun {
-		return nil
-	}
-	if err := st.save(); err != nil {
+	return nil
+}
+
+// noteAside begins to write down which folder will be built, while the source is asked
+// for its content.
+func (r *run) noteAside() error {
+	r.st.rec.Building = filepath.Join(filepath.Dir(r.folder), asidePrefix+r.p.random(6))
+	st := *r.st
+	if err := r.p.change("record"); err != nil {
 		return err
 	}
-	return r.p.remember(st)
+	r.noted.start(func() error { return errors.Join(st.save(), r.p.remember(&st)) })
+	return nil
 }
 
 // forgetDry removes what a pull that changes nothing has fetched, and never what
@@ -120,24 +143,27 @@ func (r *run) build(ctx context.Context) error {
 		return err
 	}
 	defer up.Close()
-	name := asidePrefix + r.p.random(6)
-	aside := filepath.Join(filepath.Dir(r.folder), name)
-	r.st.rec.Building = aside
-	if err := r.do("record", r.st.save); err != nil {
+	if r.st.rec.Building == "" {
+		if err := r.noteAside(); err != nil {
+			return err
+		}
+	}
+	if err := r.noted.wait(); err != nil {
 		return err
 	}
+	aside := r.st.rec.Building
 	if r.old != nil && (r.clone != nil || r.old.rec.Content) { // by which such a folder is found
 		r.old.rec.Building = aside
 		if err := r.old.save(); err != nil {
 			return err
 		}
 	}
-	if err := r.buildIn(ctx, up, name); err != nil {
+	name := filepath.Base(aside)
+	err = r.buildIn(ctx, up, name)
+	if err != nil {
 		up.RemoveAll(name)
-		return err
 	}
-	r.st.rec.Building = ""
-	return r.do("state", r.st.save)
+	return err
 }
 
 // buildIn does so in a folder that is open.
@@ -189,11 +215,12 @@ func (r *run) furnish(ctx context.Context, in *os.Root) error {
 	if err != nil {
 		return err
 	}
-	if err := r.keepDelivered(stats); err != nil {
+	durable := !syncWaits || !sameDisk(r.st.rec.Building, r.st.dir) // else moveIn makes it so, with all that is on that disk
+	if err := r.keepDelivered(stats, durable); err != nil {
 		return err
 	}
 	if r.ask.Content != nil {
-		return r.keepFresh(youngestOf(stats))
+		return r.keepFresh(youngestOf(stats), durable)
 	}
 	packs, err := r.shared()
 	if err != nil {
@@ -203,6 +230,9 @@ func (r *run) furnish(ctx context.Context, in *os.Root) error {
 	if err != nil {
 		return err
 	}
+	objects := r.objects
+	r.objects = nil
+	r.later.start(func() error { objects.Close(); return nil })
 	err = r.do("clone", func() error {
 		c, err := clone.BuildIn(in, r.st.rec.Building, r.newClone(index, packs))
 		if err == nil {
@@ -220,13 +250,13 @@ func (r *run) furnish(ctx context.Context, in *os.Root) error {
 	if err != nil {
 		return err
 	}
-	return r.keepFresh(fi.ModTime().UnixNano())
+	return r.keepFresh(fi.ModTime().UnixNano(), durable)
 }
 
 func (r *run) newClone(index []plumbing.IndexEntry, packs []string) clone.New {
 	n := clone.New{
 		Origin: r.ask.URL, Commit: r.snap.Commit, Depth: r.ask.Depth, Shallow: r.snap.Shallow, Packs: packs, Index: index,
-		Sparse: r.ask.Path, Partial: r.snap.Partial, Format: r.tip.Format, ID: r.st.id,
+		Sparse: r.ask.Path, Partial: r.snap.Partial, Format: r.tip.Format, ID: r.st.id, Later: syncWaits,
 	}
 	name(&n, r.tip.Ref, r.ask.Ref, r.tip.Commit)
 	return n
@@ -247,7 +277,7 @@ func name(n *clone.New, tip, asked string, commit plumbing.OID) {
 
 // keepDelivered begins to note what was delivered, while the folder gets its
 // repository. Our state, which comes after, is what makes it count.
-func (r *run) keepDelivered(stats map[string]plumbing.Stat) error {
+func (r *run) keepDelivered(stats map[string]plumbing.Stat, durable bool) error {
 	if err := r.later.wait(); err != nil { // the packs, which a ref will name
 		return err
 	}
@@ -261,14 +291,14 @@ func (r *run) keepDelivered(stats map[string]plumbing.Stat) error {
 		return err
 	}
 	format, repo, commit, last := r.tip.Format, r.repo, r.snap.Commit, r.rep
-	r.later.start(func() error { return r.st.keep("delivered", known, format) })
+	r.later.start(func() error { return r.st.keep("delivered", known, format, durable) })
 	r.later.start(func() error { return repo.WriteRef(snapshotRef(commit), commit, "") })
 	r.later.start(func() error { return r.st.saveLast(last) })
 	return nil
 }
 
 // keepFresh records where the folder is now, before it is moved in.
-func (r *run) keepFresh(stamp int64) error {
+func (r *run) keepFresh(stamp int64, durable bool) error {
 	rec, aside := &r.st.rec, r.st.rec.Building
 	rec.Stamp, rec.Inode = stamp, inodeOf(aside)
 	r.recordTip()
@@ -276,7 +306,7 @@ func (r *run) keepFresh(stamp int64) error {
 	if err := errors.Join(r.p.remember(r.st), r.later.wait()); err != nil {
 		return err
 	}
-	return r.do("state", r.st.save)
+	return r.st.prepare(durable)
 }
 
 // recordTip notes what is delivered now.
@@ -292,12 +322,17 @@ func (r *run) recordTip() {
 	r.recordContent(over)
 }
 
-// moveIn makes what was built durable and gives it its name.
+// moveIn makes what was built durable, in one go, and gives it its name. Our state
+// says first that it may be there, then that it is: the names are changed of what is on
+// the disk already.
 func (r *run) moveIn(up *os.Root, name string, perm fs.FileMode) error {
 	if err := syncDisk(r.st.rec.Building); err != nil {
 		return err
 	}
 	if err := up.Chmod(name, perm); err != nil {
+		return err
+	}
+	if err := r.do("state", func() error { return r.st.put(".new") }); err != nil {
 		return err
 	}
 	to, away := filepath.Base(r.folder), filepath.Base(r.rep.Aside)
@@ -310,48 +345,92 @@ func (r *run) moveIn(up *os.Root, name string, perm fs.FileMode) error {
 	if err != nil && r.rep.Aside != "" {
 		return errors.Join(err, nameFolder(up, away, to))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	r.st.rec.Building = ""
+	if err := r.do("state", func() error { return r.st.put(".built") }); err != nil {
+		return err
+	}
+	return r.syncNames(up)
 }
 
-// writeAll writes the snapshot's files, and returns the stats they have then.
+// syncNames makes the names durable that were given last: the folder's, and our state's.
+func (r *run) syncNames(up *os.Root) error {
+	f, err := up.Open(".")
+	if err != nil {
+		return err
+	}
+	r.later.sync(f)
+	if f, err = os.Open(r.st.dir); err != nil {
+		return err
+	}
+	r.later.sync(f)
+	return r.later.wait()
+}
+
+// writeAll writes the snapshot's files, and returns the stats they have then. Two may be
+// at it, each by a tree of its own.
 func (r *run) writeAll(ctx context.Context, in *os.Root) (map[string]plumbing.Stat, error) {
-	t := &tree{root: in}
-	defer t.forget()
-	files := r.snap.Files
-	out := make(map[string]plumbing.Stat, len(files))
+	var trees [2]*tree
+	for i := range trees {
+		trees[i] = &tree{root: in}
+		defer trees[i].forget()
+	}
+	var files []plumbing.File
 	var oids []plumbing.OID
-	for _, f := range files {
+	for _, f := range r.snap.Files {
 		if f.Mode != plumbing.Gitlink {
-			oids = append(oids, f.OID)
+			files, oids = append(files, f), append(oids, f.OID)
 			continue
 		}
-		if _, err := t.dir(f.Path, true); err != nil {
+		if _, err := trees[0].dir(f.Path, true); err != nil {
 			return nil, err
 		}
 	}
-	files = slices.DeleteFunc(slices.Clone(files), func(f plumbing.File) bool { return f.Mode == plumbing.Gitlink })
-	err := r.objects.Each(oids, func(i int, content *plumbing.Content) error {
+	stats := make([]plumbing.Stat, len(files))
+	told := r.countWritten(len(files))
+	err := r.objects.Each(oids, func(who, i int, content *plumbing.Content) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := r.p.change("file"); err != nil {
-			return err
-		}
-		d, base, err := t.parent(files[i].Path, true)
-		if err != nil {
-			return err
-		}
-		fi, err := place(d, base, func(w io.Writer) error { _, err := content.WriteTo(w); return err }, entryOf(files[i]), 0, r.st.rec.Disk)
-		if err != nil {
-			return err
-		}
-		out[files[i].Path] = plumbing.StatOf(fi)
-		if n := i + 1; n%64 == 0 || n == len(files) {
-			r.tellWritten(n, len(files))
-		}
-		return nil
+		stats[i], err = r.writeOne(trees[who], files[i], content)
+		told()
+		return err
 	})
+	out := make(map[string]plumbing.Stat, len(files))
+	for i, f := range files {
+		out[f.Path] = stats[i]
+	}
 	return out, err
+}
+
+func (r *run) writeOne(t *tree, f plumbing.File, content *plumbing.Content) (plumbing.Stat, error) {
+	if err := r.p.change("file"); err != nil {
+		return plumbing.Stat{}, err
+	}
+	d, base, err := t.parent(f.Path, true)
+	if err != nil {
+		return plumbing.Stat{}, err
+	}
+	fi, err := place(d, base, func(w io.Writer) error { _, err := content.WriteTo(w); return err }, entryOf(f), 0, r.st.rec.Disk)
+	if err != nil {
+		return plumbing.Stat{}, err
+	}
+	return plumbing.StatOf(fi), nil
+}
+
+// countWritten returns what is called after each file, and tells of some.
+func (r *run) countWritten(of int) func() {
+	var mu sync.Mutex
+	n := 0
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; n%64 == 0 || n == of {
+			r.tellWritten(n, of)
+		}
+	}
 }
 
 func (r *run) tellWritten(n, of int) {

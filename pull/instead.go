@@ -70,6 +70,7 @@ func (r *run) freshInstead(ctx context.Context) error {
 
 // asItWas forgets a fresh pull that came to nothing, and says so.
 func (r *run) asItWas(err error) error {
+	r.noted.wait()
 	if r.made && r.st != nil {
 		err = errors.Join(err, os.RemoveAll(r.st.dir))
 	}

@@ -61,7 +61,7 @@ func readable(ctx context.Context, repo *plumbing.Repo, commits ...string) bool 
 			blobs = append(blobs, all[i])
 		}
 	}
-	return o.Each(blobs, func(int, *plumbing.Content) error { return nil }) == nil
+	return o.Each(blobs, func(int, int, *plumbing.Content) error { return nil }) == nil
 }
 
 // intact reports whether our repository has all that its refs lead to, and whether its

@@ -77,7 +77,7 @@ func (s *store) begin(j *journal, later *tasks) error {
 		return err
 	}
 	file := s.file(journalFile)
-	later.start(func() error { return prepare(file, seal(data), true) })
+	later.start(func() error { return prepare(file, ".new", seal(data), true) })
 	if err := later.wait(); err != nil {
 		return err
 	}

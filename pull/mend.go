@@ -176,7 +176,7 @@ func (r *run) mend(ctx context.Context) error {
 		return nil
 	}
 	r.st.rec.Pending = true
-	return r.st.keep("delivered", known, r.st.rec.Format)
+	return r.st.keep("delivered", known, r.st.rec.Format, true)
 }
 
 // deliveredThen is what the commit delivered last has.

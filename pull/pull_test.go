@@ -2,6 +2,7 @@ package pull
 
 import (
 	"crypto/rand"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -266,5 +267,38 @@ func TestResetAndRecover(t *testing.T) {
 	st, ok, err := d.p.State(d.folder)
 	if err != nil || !ok || st.Source != "file://"+d.src.Dir {
 		t.Error(st, ok, err)
+	}
+}
+
+// TestFreshMany: two write at a time what is many files, each in folders of the other
+// too; what is written is told of.
+func TestFreshMany(t *testing.T) {
+	d := newDesk(t)
+	want := map[string]string{}
+	files := gittest.Files{"120000:dir0/link": "in/7", "100755:dir1/run": "run"}
+	for i := range 600 {
+		name := fmt.Sprintf("dir%d/in/%d", i%7, i)
+		files[name] = strings.Repeat(fmt.Sprintf("%d ", i), i*i%5000)
+		want[name] = files[name]
+	}
+	want["dir0/link"], want["dir1/run*"] = "link -> in/7", "run"
+	d.src.Commit("main", "one", files)
+	ask, told := d.ask(), []int64{}
+	ask.Events = func(e Event) {
+		if e.Phase == Writing && e.FilesTotal > 0 {
+			told = append(told, e.Files)
+		}
+	}
+	if _, err := d.p.Pull(t.Context(), ask); err != nil {
+		t.Fatal(err)
+	}
+	d.want(want)
+	d.status()
+	d.noLeftovers()
+	if len(told) != 10 || !slices.IsSorted(told) || told[9] != 602 {
+		t.Errorf("told %v", told)
+	}
+	if r := d.pull(); !r.Same {
+		t.Errorf("second pull: %+v", r)
 	}
 }

@@ -39,7 +39,7 @@ func (r *run) reach(h *hand, j *journal, pl *plan) error {
 	if err != nil {
 		return err
 	}
-	r.later.start(func() error { return r.st.keep("delivered.next", next, j.Goal.Record.Format) })
+	r.later.start(func() error { return r.st.keep("delivered.next", next, j.Goal.Record.Format, true) })
 	if last := j.Goal.Last; last != nil {
 		r.later.start(func() error { return r.st.saveLast(*last) })
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/daypass-dev/daypass/internal/clone"
@@ -36,6 +37,7 @@ type run struct {
 	old     *store // of the folder that is set aside for a fresh pull
 	repo    *plumbing.Repo
 	objects *plumbing.Objects // of repo, once something was fetched
+	noted   tasks             // what is written down before a fresh folder is begun
 	later   tasks             // what has to be durable before the next step
 	last    tasks             // and before the journal goes
 	tip     snapshot.Tip
@@ -112,6 +114,7 @@ func (r *run) open() error {
 }
 
 func (r *run) end() {
+	r.noted.wait()
 	r.later.wait()
 	r.last.wait()
 	if r.line != nil {
@@ -183,6 +186,9 @@ func (r *run) fetch(ctx context.Context, repo *plumbing.Repo, depth int, have pl
 	var later func(func() error)
 	if have == "" {
 		later = r.later.start // no ref names it before that is over
+		if runtime.NumCPU() > 1 {
+			objects.Beside()
+		}
 	}
 	snap, err := r.p.source().Fetch(ctx, repo, snapshot.Ask{
 		URL: r.ask.address(), Tip: r.tip, Depth: depth, Path: r.ask.Path, Submodules: r.ask.Submodules, Have: have, Line: r.line, Objects: objects, Later: later,

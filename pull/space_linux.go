@@ -20,6 +20,9 @@ func freeSpace(dir string) (int64, bool) {
 	return int64(s.Bavail) * s.Bsize, true
 }
 
+// syncWaits says that syncDisk returns when all is durable.
+const syncWaits = true
+
 // syncDisk makes all that was written on a folder's disk durable.
 func syncDisk(folder string) error {
 	f, err := os.Open(folder)
@@ -28,4 +31,10 @@ func syncDisk(folder string) error {
 	}
 	defer f.Close()
 	return unix.Syncfs(int(f.Fd()))
+}
+
+// sameDisk reports whether syncDisk of one folder does for the other too.
+func sameDisk(a, b string) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev
 }

@@ -309,6 +309,28 @@ func (s *store) save() error {
 	return replace(file, data, true)
 }
 
+// prepare writes two states beside the one that counts: the present one (".new"), and the
+// one after it, in which nothing is being built (".built").
+func (s *store) prepare(durable bool) error {
+	built := s.rec
+	built.Building = ""
+	for ext, rec := range map[string]record{".new": s.rec, ".built": built} {
+		data, err := json.Marshal(rec)
+		if err == nil {
+			err = prepare(s.file("state.json"), ext, data, durable)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put makes one of them count.
+func (s *store) put(ext string) error {
+	return os.Rename(s.file("state.json"+ext), s.file("state.json"))
+}
+
 // saveLast writes the last report, which is long, and which a pull that finds
 // nothing new need not read.
 func (s *store) saveLast(r Report) error {
@@ -331,15 +353,15 @@ func (s *store) last() (Report, bool) {
 
 // replace writes a file of our own whole, beside itself first.
 func replace(file string, data []byte, durable bool) error {
-	if err := prepare(file, data, durable); err != nil {
+	if err := prepare(file, ".new", data, durable); err != nil {
 		return err
 	}
 	return os.Rename(file+".new", file)
 }
 
 // prepare is replace without its last step.
-func prepare(file string, data []byte, durable bool) error {
-	f, err := os.OpenFile(file+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+func prepare(file, ext string, data []byte, durable bool) error {
+	f, err := os.OpenFile(file+ext, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -348,7 +370,7 @@ func prepare(file string, data []byte, durable bool) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(file + ".new")
+		os.Remove(file + ext)
 	}
 	return err
 }

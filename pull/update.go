@@ -334,7 +334,7 @@ func (r *run) perform(ctx context.Context, pl *plan, why string, g *goal) (late 
 			return false, err
 		}
 		next := pl.next()
-		r.later.start(func() error { return r.st.keep("delivered.next", next, g.Record.Format) })
+		r.later.start(func() error { return r.st.keep("delivered.next", next, g.Record.Format, true) })
 	}
 	if err := r.do("backup", func() error { return r.backup(ctx, pl, m) }); err != nil {
 		return false, err

@@ -57,7 +57,7 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 	if f.line == nil || f.line.at.url != f.at.url {
 		return errOther
 	}
-	defer f.line.Close()
+	defer func() { go f.line.Close() }() // it takes its time to go
 	w, err := f.want(t)
 	if err != nil {
 		return err
@@ -99,13 +99,13 @@ func (f fetch) byLine(ctx context.Context, t Tip) error {
 // answer asks for a commit and returns the pack, to be read to its end, and where the
 // history was cut. The source may not make us wait for it longer than git would.
 func (f fetch) answer(ctx context.Context, w want) (pack io.Reader, cut []plumbing.OID, err error) {
-	if err := f.modern(ctx); err != nil {
-		return nil, nil, err
-	}
 	calm := f.line.bounded(f.g.patience())
 	defer calm()
 	if err := f.line.send(w); err != nil {
 		return nil, nil, f.late(ctx, err)
+	}
+	if err := errors.Join(f.objects.Warm(), f.modern(ctx)); err != nil {
+		return nil, nil, err
 	}
 	if there, err := f.there(w); err != nil || there {
 		return nil, nil, errors.Join(err, errOther)

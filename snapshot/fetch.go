@@ -56,8 +56,10 @@ func (g Git) Fetch(ctx context.Context, repo *plumbing.Repo, a Ask) (Snapshot, e
 		}
 		defer objects.Close()
 	}
-	if err := objects.Warm(); err != nil { // while git waits for the source
-		return Snapshot{}, err
+	if a.Line == nil { // else when the question is on its way
+		if err := objects.Warm(); err != nil {
+			return Snapshot{}, err
+		}
 	}
 	f := fetch{g: g, repo: repo, at: at, first: a.Have == "", depth: a.Depth, progress: a.Progress, ref: fetchedRef, line: a.Line, objects: objects, came: &arrival{}, later: a.Later}
 	s, err := f.snapshot(ctx, a)

@@ -58,7 +58,11 @@ func buildIn(root *os.Root, folder string, n New, step func(what, name string)) 
 		at.root.RemoveAll(aside)
 		return nil, cannotWrite(folder, err)
 	}
-	if err := errors.Join(at.rename(aside, ".git"), at.sync(".")); err != nil {
+	err = at.rename(aside, ".git")
+	if err == nil && !n.Later {
+		err = at.sync(".")
+	}
+	if err != nil {
 		return nil, cannotWrite(folder, err)
 	}
 	return open(root, folder, step)
@@ -108,6 +112,9 @@ func (n New) fill(at *disk, step func(what, name string)) error {
 	}
 	if err := c.writeIndex(n.Index); err != nil {
 		return err
+	}
+	if n.Later {
+		return nil
 	}
 	names := []string{"config", "HEAD", "index", "shallow", "daypass", "info/sparse-checkout", "objects", "objects/pack", "refs/heads", "."}
 	for _, name := range []string{n.Branch, n.Tag} {

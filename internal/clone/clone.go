@@ -123,4 +123,5 @@ type New struct {
 	Filter  string // "blob:limit=100m"; with Partial
 	Format  string // "sha1", "sha256"
 	ID      string // see SetID
+	Later   bool   // the caller makes it all durable before the folder counts
 }

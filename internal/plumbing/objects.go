@@ -19,10 +19,11 @@ import (
 // What a question starts (one git; two before git 2.36, for contents and for sizes)
 // runs until Close.
 type Objects struct {
-	repo  *Repo
-	ctx   context.Context
-	open  map[verb]*batch // by what it answers; the one for "" answers all
-	plain bool            // git is too old for that one
+	repo   *Repo
+	ctx    context.Context
+	open   map[verb]*batch // by what it answers; the one for "" answers all
+	plain  bool            // git is too old for that one
+	second *Objects        // answers too where many are asked for; nil: nobody does
 	// The tree that was walked last, since it is wanted twice, and its files.
 	walked OID
 	files  []File
@@ -59,6 +60,9 @@ func (r *Repo) Objects(ctx context.Context) (*Objects, error) {
 // seen too.
 func (o *Objects) Warm() error {
 	_, err := o.start(contents)
+	if err == nil && o.second != nil {
+		err = o.second.Warm()
+	}
 	return err
 }
 
@@ -180,9 +184,6 @@ func (b *batch) flush() string {
 	return ""
 }
 
-// flushEvery is after how many questions answers are wanted where many are asked.
-const flushEvery = 32
-
 // head reads the line "OID KIND SIZE", or "OID missing".
 func (b *batch) head(oid OID) (Kind, int64, error) {
 	line, err := b.out.ReadString('\n')
@@ -266,7 +267,7 @@ type Head struct {
 // Heads asks for many objects in one go.
 func (o *Objects) Heads(oids []OID) ([]Head, error) {
 	out := make([]Head, len(oids))
-	err := o.many(info, oids, func(_ *batch, i int, h Head) error {
+	err := o.many(info, oids, func(_ worker, _ *batch, i int, h Head) error {
 		out[i] = h
 		return nil
 	})
@@ -299,67 +300,6 @@ func (c *Content) WriteTo(w io.Writer) (int64, error) {
 	return n, nil
 }
 
-// Each reads blobs one after the other, while git is ahead with the next. An error of
-// f's ends it all, and these Objects.
-func (o *Objects) Each(oids []OID, f func(i int, c *Content) error) error {
-	return o.many(contents, oids, func(b *batch, i int, h Head) error {
-		if h.Kind == "" {
-			return fmt.Errorf("%w: %s", ErrMissing, oids[i])
-		}
-		if h.Kind != BlobKind {
-			return fmt.Errorf("%w: %s is a %s, no file", ErrObject, oids[i], h.Kind)
-		}
-		c := &Content{Size: h.Size, left: h.Size, b: b}
-		if err := f(i, c); err != nil {
-			return err
-		}
-		if _, err := c.WriteTo(io.Discard); err != nil {
-			return err
-		}
-		_, err := b.body(io.Discard, 0)
-		return err
-	})
-}
-
-// many sends all names and hands on the answers as they come.
-func (o *Objects) many(v verb, oids []OID, f func(b *batch, i int, h Head) error) error {
-	b, err := o.prove(v)
-	if err != nil {
-		return err
-	}
-	for _, oid := range oids {
-		if !oid.Valid() {
-			return fmt.Errorf("%w: %q", ErrMissing, oid)
-		}
-	}
-	sent := make(chan error, 1)
-	go func() {
-		w := bufio.NewWriterSize(b.in, 32<<10)
-		for i, oid := range oids {
-			w.WriteString(b.line(v, oid))
-			if n := i + 1; n%flushEvery == 0 || n == len(oids) {
-				w.WriteString(b.flush())
-			}
-		}
-		sent <- w.Flush()
-	}()
-	for i, oid := range oids {
-		kind, size, err := b.head(oid)
-		if err == nil || errors.Is(err, ErrMissing) {
-			err = f(b, i, Head{kind, size})
-		}
-		if err != nil {
-			if b.bad == nil {
-				b.bad = err // the other answers are in the way
-			}
-			kill(b.cmd.Process)
-			<-sent
-			return err
-		}
-	}
-	return <-sent
-}
-
 // Sizes is [Objects.Heads] for who knows what they are: -1 is missing.
 func (o *Objects) Sizes(oids []OID) ([]int64, error) {
 	heads, err := o.Heads(oids)
@@ -376,6 +316,9 @@ func (o *Objects) Sizes(oids []OID) ([]int64, error) {
 // Close ends what runs. Objects are not asked any more.
 func (o *Objects) Close() error {
 	var errs []error
+	if o.second != nil {
+		errs = append(errs, o.second.Close())
+	}
 	for _, b := range o.open {
 		b.in.Close()
 		if b.bad != nil {
