@@ -1,0 +1,168 @@
+package api
+
+import (
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/daypass-dev/daypass"
+)
+
+// Where links are made and managed, behind the access service's URL.
+const (
+	PathLinks  = Base + "/links"          // GET -> Links; POST LinkRequest -> Link
+	PathLink   = Base + "/links/"         // + name: GET -> Link; PATCH LinkRequest -> Link; DELETE -> 204; + name + "/copy": POST LinkRequest -> Link
+	PathTest   = Base + "/sources/test"   // POST SourceQuestion -> SourceTest
+	PathBrowse = Base + "/sources/browse" // POST SourceQuestion -> SourceFiles
+	// PathGo is what people click, below the service's address: + name. It is only a
+	// name, and grants nothing.
+	PathGo = "/l/"
+)
+
+// LinkPath is where a link is.
+func LinkPath(name string) string { return PathLink + url.PathEscape(name) }
+
+// The bounds of what is said of a link.
+const (
+	MaxTitle  = 200        // characters
+	MaxFolder = 200        // bytes
+	MaxApp    = 200        // bytes
+	MaxPaste  = 4 << 10    // bytes of what was pasted
+	MaxListed = 20_000     // files of SourceFiles
+	Everybody = "*"        // the audience of all users of the hub
+	TemplateX = "{github}" // stands for the reader's login, in the source of a template
+)
+
+// A LinkRequest is what a link is to be. What is nil stays as it is where a link is
+// changed or copied.
+type LinkRequest struct {
+	Name     string     `json:"name,omitempty"`   // of a new one: 3 to 64 of a-z, 0-9 and -
+	Source   *string    `json:"source,omitempty"` // as the service writes it; see daypass.Source
+	Title    *string    `json:"title,omitempty"`
+	Folder   *string    `json:"folder,omitempty"`   // where it goes in a home
+	Open     *string    `json:"open,omitempty"`     // the file to open, with "/"
+	App      *string    `json:"app,omitempty"`      // "lab", "notebook", "rstudio" …
+	Audience *string    `json:"audience,omitempty"` // a group of the hub, or Everybody
+	From     *time.Time `json:"from,omitempty"`
+	Until    *time.Time `json:"until,omitempty"`
+	Paused   *bool      `json:"paused,omitempty"`
+}
+
+// Check says in a few words what is wrong with the request; "" where nothing is that
+// can be seen here.
+func (r LinkRequest) Check() string {
+	if r.Name != "" && !linkName(r.Name) {
+		return "the name has 3 to 64 small letters, digits and hyphens"
+	}
+	if r.Source != nil {
+		if _, ok := daypass.ParseSource(*r.Source); !ok || len(*r.Source) > MaxSource {
+			return "the source is not written as the service writes it"
+		}
+	}
+	for _, t := range []struct {
+		what string
+		text *string
+		most int
+	}{{"title", r.Title, 4 * MaxTitle}, {"folder", r.Folder, MaxFolder}, {"file to open", r.Open, MaxPath}, {"application", r.App, MaxApp}, {"audience", r.Audience, MaxTitle}} {
+		if t.text == nil {
+			continue
+		}
+		if len(*t.text) > t.most || !utf8.ValidString(*t.text) || strings.ContainsFunc(*t.text, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+			return "the " + t.what + " is too long, or has characters that cannot be seen"
+		}
+	}
+	return ""
+}
+
+// A Link is a link as whoever asks may see it.
+type Link struct {
+	Name     string     `json:"name"`
+	URL      string     `json:"url"` // what people click; absolute
+	Title    string     `json:"title,omitempty"`
+	Source   string     `json:"source"`
+	Words    string     `json:"words"` // the source for people: "Drive folder Week 1"
+	Folder   string     `json:"folder,omitempty"`
+	Open     string     `json:"open,omitempty"`
+	App      string     `json:"app,omitempty"`
+	Audience string     `json:"audience"`
+	From     *time.Time `json:"from,omitempty"`
+	Until    time.Time  `json:"until"`
+	State    string     `json:"state"` // "live", "early", "paused", "over" or "ended"
+	EndsSoon bool       `json:"ends_soon,omitempty"`
+	Why      string     `json:"why,omitempty"` // it ended
+	Maker    string     `json:"maker,omitempty"`
+	Mine     bool       `json:"mine"`
+	Template bool       `json:"template,omitempty"`
+	Connect  string     `json:"connect,omitempty"` // a page: the reader has to connect first; absolute
+	Pulls    int64      `json:"pulls,omitempty"`   // its maker's alone, as all below
+	Failures int64      `json:"failures,omitempty"`
+	Pulled   *time.Time `json:"pulled,omitempty"`
+	Failed   *time.Time `json:"failed,omitempty"`
+	Failure  string     `json:"failure,omitempty"` // a code
+}
+
+// Links are the caller's own.
+type Links struct {
+	Links []Link    `json:"links"`
+	Terms LinkTerms `json:"terms"`
+}
+
+// LinkTerms are what a link of the caller's may be.
+type LinkTerms struct {
+	May       bool           `json:"may"`
+	Why       string         `json:"why,omitempty"` // not
+	Groups    []string       `json:"groups,omitempty"`
+	Everybody bool           `json:"everybody,omitempty"`
+	Days      int            `json:"days,omitempty"` // how long it may last
+	Share     []ShareAddress `json:"share,omitempty"`
+	Hosts     []string       `json:"hosts,omitempty"` // read without a credential
+	Canvas    []string       `json:"canvas,omitempty"`
+	Git       []string       `json:"git,omitempty"` // private repositories, by the content App
+}
+
+// A ShareAddress is what a folder is shared with, so that the service can read it.
+type ShareAddress struct {
+	Account string `json:"account"`
+	Address string `json:"address"`
+}
+
+// A SourceQuestion asks about a source, as a link of the caller's would read it.
+type SourceQuestion struct {
+	Source string `json:"source"` // as the service writes it
+	Path   string `json:"path,omitempty"`
+}
+
+// Check says what is wrong with it; "" where nothing is.
+func (q SourceQuestion) Check() string {
+	if _, ok := daypass.ParseSource(q.Source); !ok || len(q.Source) > MaxSource {
+		return "the source is not written as the service writes it"
+	}
+	if len(q.Path) > MaxPath || !utf8.ValidString(q.Path) {
+		return "the path is too long"
+	}
+	return ""
+}
+
+// A SourceTest is what a test saw.
+type SourceTest struct {
+	OK     bool   `json:"ok"`
+	Source string `json:"source"` // with the immutable id
+	Title  string `json:"title,omitempty"`
+	Web    string `json:"web,omitempty"`
+	Reads  string `json:"reads,omitempty"` // who reads it, in words
+}
+
+// SourceFiles are the files of a source.
+type SourceFiles struct {
+	Files    []SourceFile `json:"files"`
+	Complete bool         `json:"complete"`
+	Notes    []string     `json:"notes,omitempty"`
+}
+
+// A SourceFile is one of them. The path is of names as the source has them.
+type SourceFile struct {
+	Path string `json:"path"`
+	Size int64  `json:"size"` // -1: not known
+	Skip string `json:"skip,omitempty"`
+}
