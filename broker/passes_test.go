@@ -400,11 +400,14 @@ func TestPassOfCutOff(t *testing.T) {
 	r.refusedBy(errOf(r.with(m.Text, data)), "DP-160", "allowed again", m.Text)
 }
 
-// TestPassIsNotEnough walks over all that a caller can ask: none but Credential
-// takes a pass, and Roamed, which tells nobody anything. A method that is new has to
+// TestPassIsNotEnough walks over all that a caller can ask: none but Credential,
+// ReadSource and LinkFor takes a pass, and Roamed, which tells nobody anything. A method that is new has to
 // be listed.
 func TestPassIsNotEnough(t *testing.T) {
-	r := newRig(t, func(r *rig) { r.config.Sharing = []string{"class"} })
+	r := newRig(t, func(r *rig) {
+		r.config.Sharing = []string{"class"}
+		r.config.Sources.Links.Groups = []string{"class"}
+	})
 	jo := r.user("jo", "class")
 	r.connect(jo, fake.CampusUser)
 	m := r.mint(jo, pass.Limits{})
@@ -419,7 +422,20 @@ func TestPassIsNotEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, soon := t.Context(), r.now().Add(time.Hour)
+	folder := daypass.Source{Kind: daypass.KindDrive, Host: "drive.google.com", ID: "x"}
 	no := map[string]func(daypass.Caller) error{
+		"BrowseSource": func(c daypass.Caller) error { return errOf(r.BrowseSource(ctx, c, folder, "")) },
+		"CopyLink": func(c daypass.Caller) error {
+			return errOf(r.CopyLink(ctx, c, "a-link", broker.LinkAsk{Name: "b-link"}))
+		},
+		"EditLink":  func(c daypass.Caller) error { return errOf(r.EditLink(ctx, c, "a-link", broker.LinkAsk{})) },
+		"EndLink":   func(c daypass.Caller) error { return r.EndLink(ctx, c, "a-link", "") },
+		"LinkTerms": func(c daypass.Caller) error { return errOf(r.LinkTerms(ctx, c)) },
+		"LinksOf":   func(c daypass.Caller) error { return errOf(r.LinksOf(ctx, c)) },
+		"MakeLink": func(c daypass.Caller) error {
+			return errOf(r.MakeLink(ctx, c, broker.LinkAsk{Name: "a-link", Source: &folder}))
+		},
+		"TestSource":    func(c daypass.Caller) error { return errOf(r.TestSource(ctx, c, folder, "")) },
 		"AllowWrites":   func(c daypass.Caller) error { return r.AllowWrites(ctx, c, daypass.Server{Known: true}, "") },
 		"Approve":       func(c daypass.Caller) error { return r.Approve(ctx, c, daypass.Server{Known: true}, "") },
 		"Await":         func(c daypass.Caller) error { _, _, err := r.Await(ctx, c, host); return err },
@@ -449,6 +465,12 @@ func TestPassIsNotEnough(t *testing.T) {
 			}
 			return nil
 		},
+		"MayLink": func(c daypass.Caller) error {
+			if r.MayLink(c) {
+				return nil
+			}
+			return daypass.ErrRefused
+		},
 		"MayShare": func(c daypass.Caller) error {
 			if r.MayShare(c) {
 				return nil
@@ -461,17 +483,21 @@ func TestPassIsNotEnough(t *testing.T) {
 	for i := range b.NumMethod() {
 		method := b.Method(i)
 		takes := slices.ContainsFunc(slices.Collect(method.Type.Ins()), func(in reflect.Type) bool { return in == caller })
-		if _, listed := no[method.Name]; takes != listed && method.Name != "Credential" && method.Name != "Roamed" {
+		takesPass := slices.Contains([]string{"Credential", "LinkFor", "ReadSource", "Roamed"}, method.Name)
+		if _, listed := no[method.Name]; takes != listed && !takesPass {
 			t.Errorf("%s takes a caller, or does not any more: list here that it takes no pass", method.Name)
 		}
 	}
 	for name, call := range no {
 		for _, who := range []daypass.Caller{c, dressed} {
-			if err := call(who); !errors.Is(err, daypass.ErrRefused) || code(err) != "DP-166" && code(err) != "DP-826" && name != "MayShare" && name != "ServerStarted" {
+			if err := call(who); !errors.Is(err, daypass.ErrRefused) || code(err) != "DP-166" && code(err) != "DP-826" && !strings.HasPrefix(name, "May") && name != "ServerStarted" {
 				t.Errorf("%s by a pass, as %v: %v", name, who.Via, err)
 			}
 		}
 	}
+	r.refusedBy(errOf(r.LinkFor(ctx, dressed, "a-link", "")), "DP-166", "a link by a pass in a browser's dress")
+	dressed.Via, dressed.Server = daypass.ViaServer, daypass.Server{Known: true}
+	r.refusedBy(errOf(r.ReadSource(ctx, dressed, broker.SourceAsk{Link: "a-link"})), "DP-166", "content by a pass in a server's dress")
 	if list, _ := r.Passes(ctx, browser(jo)); len(list) != 1 {
 		t.Errorf("%d passes", len(list))
 	}

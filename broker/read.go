@@ -106,6 +106,9 @@ func (b *Broker) readSource(ctx context.Context, q *wanting, ask SourceAsk) (Rea
 
 // enterReading says who reads, from what kind of server, by which pass.
 func (b *Broker) enterReading(ctx context.Context, q *wanting) error {
+	if q.c.Via != daypass.ViaPass && byPass(q.c) {
+		return notByPass()
+	}
 	var err error
 	if q.p, err = b.person(ctx, q.c.User); err != nil {
 		return err
