@@ -102,6 +102,7 @@ type Broker struct {
 	HookStopped func(context.Context, api.HookStopped) error
 
 	PassParts
+	LinkParts
 	SnapshotParts
 }
 
@@ -111,7 +112,7 @@ func (b *Broker) check() error {
 		b.EndShare == nil || b.Changed == nil || b.Ready == nil {
 		return errors.New("the server lacks a part of the broker")
 	}
-	return errors.Join(b.PassParts.check(), b.checkSnapshots())
+	return errors.Join(b.PassParts.check(), b.checkSnapshots(), b.checkLinks())
 }
 
 // A Refusal is a no with what helps a person on. It wraps its problem.
