@@ -7,7 +7,7 @@ BINDIR  ?= $(PREFIX)/bin
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w'
 BINS     = bin/daypass bin/daypassd bin/daypass-page bin/git-credential-daypass
 
-.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-gateway bench-pass bench-pull lint install uninstall fuzz clean help
+.PHONY: build demo test test-hubs test-quick screens soak bench bench-broker bench-gateway bench-pass bench-pull bench-class lint install uninstall fuzz clean help
 
 help:
 	@echo 'make demo     see it work on stand-ins: a log-in and a push, a whole hub, a job with a pass, a package index, a course (under 40 s)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench-gateway  how fast the package gateway is, beside devpi without it'
 	@echo 'make bench-pass     how fast passes are checked and narrowed, beside other libraries'
 	@echo 'make bench-pull     how fast pulls and merges are, beside git, nbgitpuller and nbdime'
+	@echo 'make bench-class    what it costs when a class clicks a link at once, beside git clone'
 	@echo 'make soak     the long tests: fuzzing, kill -9 rounds'
 
 build:
@@ -94,6 +95,9 @@ bench-gateway:
 bench-pull:
 	@scripts/tools.sh pull
 	eval "$$(scripts/tools.sh pull-env)"; $(GO) run ./bench/pull $(BENCH)
+
+bench-class:
+	$(GO) run ./bench/class $(BENCH)
 
 lint:
 	@scripts/lint.sh

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/measure"
+)
+
+// gitSite is a service that reads a repository of the origin's without a credential.
+func gitSite(b *bench, s *measure.Stage, people int) (*site, *origin) {
+	o := startOrigin(s)
+	source := daypass.Source{Kind: daypass.KindGit, Host: o.host(), ID: "lab/course"}
+	return newSite(b, s, people, source, "public", "sources:\n  dial: [127.0.0.1/32]\n  hosts: [\""+o.host()+"\"]\n"), o
+}
+
+// first measures what it takes until there is a snapshot, with a class that clicks at
+// once where there is none.
+func (b *bench) first(s *measure.Stage) {
+	one, o := gitSite(b, s, 1)
+	o.asked()
+	before := one.cpu(one.cmd.Process.Pid)
+	took := one.atOnce([]*exec.Cmd{one.pull(0)})
+	alone := o.asked()
+	b.Say("the first pull of all: %.2f s, of the service's processors %.2f s, %d requests for content at the origin; load %s",
+		took.Seconds(), (one.cpu(one.cmd.Process.Pid) - before).Seconds(), alone, measure.Load())
+	class, o := gitSite(b, s, students)
+	o.asked()
+	took = class.atOnce(many(class.pull))
+	asked := o.asked()
+	all, _ := class.requests()
+	b.Say("fifty first pulls at once: %.2f s, of the service's processors %.2f s; load %s", took.Seconds(), class.cpu(class.cmd.Process.Pid).Seconds(), measure.Load())
+	b.Note(measure.Figure{What: "fifty at once, nothing kept: requests for content at the origin, of one pull's", Got: float64(asked) / float64(alone), Bound: 1, Unit: "times"})
+	b.Note(measure.Figure{What: "fifty at once, nothing kept: requests to the service, each", Got: float64(all) / students, Bound: 2, Unit: ""})
+}
+
+// A round is one way's.
+type round struct{ wall, cpu time.Duration }
+
+// class measures fifty at once with a snapshot that is there, beside fifty clones.
+func (b *bench) class(s *measure.Stage) {
+	st, o := gitSite(b, s, students)
+	st.atOnce([]*exec.Cmd{st.pull(0)})
+	st.atOnce([]*exec.Cmd{st.clone(o.course())})
+	ours := func() round {
+		before := st.cpu(st.cmd.Process.Pid)
+		took := st.atOnce(many(st.pull))
+		return round{took, st.cpu(st.cmd.Process.Pid) - before}
+	}
+	theirs := func() round {
+		before := st.cpu(o.cmd.Process.Pid)
+		took := st.atOnce(many(func(int) *exec.Cmd { return st.clone(o.course()) }))
+		return round{took, st.cpu(o.cmd.Process.Pid) - before}
+	}
+	began, _ := st.requests()
+	var cpu, wall []float64
+	const rounds = 3
+	for i := range rounds {
+		st.clear()
+		var a, b2 round
+		if i%2 == 0 {
+			a, b2 = ours(), theirs()
+		} else {
+			b2, a = theirs(), ours()
+		}
+		b.Say("fifty pulls %.2f s, of the service's processors %.2f s; fifty clones %.2f s, of http-backend's %.2f s; load %s",
+			a.wall.Seconds(), a.cpu.Seconds(), b2.wall.Seconds(), b2.cpu.Seconds(), measure.Load())
+		cpu, wall = append(cpu, float64(a.cpu)/float64(b2.cpu)), append(wall, float64(a.wall)/float64(b2.wall))
+	}
+	ended, _ := st.requests()
+	b.Note(measure.Figure{What: "fifty at once: the service's processors, of http-backend's", Got: median(cpu), Bound: 0.1, Unit: "times", Runs: rounds})
+	b.Note(measure.Figure{What: "fifty at once: wall, of fifty git clone --depth 1", Got: median(wall), Bound: 0.75, Unit: "times", Runs: rounds})
+	b.Note(measure.Figure{What: "fifty at once: requests to the service, each", Got: float64(ended-began) / (rounds * students), Bound: 2, Unit: ""})
+}
+
+func median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[len(sorted)/2]
+}
