@@ -190,6 +190,9 @@ func (h *hand) put(o *op) error {
 	}
 	if !same || fi != nil && fi.IsDir() {
 		o.late = true
+		if err := h.clear(o); err != nil {
+			return err
+		}
 		unstage(h.t, []op{*o})
 		return nil
 	}
@@ -200,6 +203,11 @@ func (h *hand) put(o *op) error {
 	}
 	if err != nil {
 		return err
+	}
+	if h.replay && !h.tempIs(o, o.New) {
+		if err := h.clear(o); err != nil {
+			return err
+		}
 	}
 	if _, err := d.Lstat(o.Temp); err != nil {
 		if err := errors.Join(h.stageOne(o, true), h.r.later.wait()); err != nil {
@@ -256,11 +264,11 @@ func (h *hand) putNew(o *op, d *os.Root, base string) error {
 		o.late = true
 		return d.Remove(o.Temp)
 	}
-	if _, err := d.Lstat(base); err == nil {
+	if err = rename(d, o.Temp, base); errors.Is(err, fs.ErrExist) { // no hard links on this disk
 		o.late = true
 		return d.Remove(o.Temp)
 	}
-	return d.Rename(o.Temp, base) // no hard links on this disk
+	return err
 }
 
 // perm is what a file gets that takes another's place: what that one had, but for
@@ -287,8 +295,16 @@ func (h *hand) chmod(o *op) error {
 	return d.Chmod(base, perm(fi.Mode(), o.New.Mode))
 }
 
-// remove removes a file, and the folders that it leaves empty.
+// remove removes a file, and the folders that it leaves empty. It takes it out of its
+// place first and looks at what that is, so that a save of this moment is given back.
 func (h *hand) remove(o *op) error {
+	d, base, err := h.t.parent(o.Path, false)
+	if err != nil {
+		return ignoreMissing(ignoreBlocked(err)) // it is gone
+	}
+	if _, err := d.Lstat(o.Temp); h.replay && o.Temp != "" && err == nil {
+		return h.removed(o, d, base)
+	}
 	same, fi, err := h.stands(o.Path, o.Old)
 	if err != nil {
 		return err
@@ -300,16 +316,40 @@ func (h *hand) remove(o *op) error {
 		o.late = !h.replay
 		return nil
 	}
-	d, base, err := h.t.parent(o.Path, false)
-	if err != nil {
+	if err := h.r.p.change("remove " + o.Path); err != nil {
 		return err
 	}
-	if err := d.Remove(base); err != nil {
+	if o.Temp == "" { // the journal of an older daypass
+		err = d.Remove(base)
+	} else if err = rename(d, base, o.Temp); err == nil {
+		return h.removed(o, d, base)
+	}
+	if ignoreMissing(err) == nil {
+		h.t.prune(o.Path)
+		h.t.forget()
+	}
+	return ignoreMissing(err)
+}
+
+// removed judges what was taken out of its place.
+func (h *hand) removed(o *op, d *os.Root, base string) error {
+	if err := h.r.p.change("removed " + o.Path); err != nil {
 		return err
 	}
-	h.t.prune(o.Path)
-	h.t.forget()
-	return nil
+	if h.tempIs(o, o.Old) {
+		if err := d.Remove(o.Temp); err != nil {
+			return err
+		}
+		h.t.prune(o.Path)
+		h.t.forget()
+		return nil
+	}
+	o.late = true
+	err := rename(d, o.Temp, base)
+	if errors.Is(err, fs.ErrExist) {
+		return h.keepTemp(o, d, base)
+	}
+	return err
 }
 
 // move renames within the folder, never over anything.
@@ -336,18 +376,51 @@ func (h *hand) move(o *op) error {
 			return nil
 		}
 	}
-	// Both ends are opened component by component first, so no link is on the way.
-	if _, _, err := h.t.parent(o.Path, true); err != nil {
+	to, base, err := h.t.parent(o.Path, true)
+	if err != nil {
 		o.late = true
 		return ignoreMissing(err)
 	}
-	h.t.forget()
-	if err := h.t.root.Rename(o.From, o.Path); err != nil {
+	if to, err = to.OpenRoot("."); err != nil { // the next one opened may close it
 		return err
 	}
+	defer to.Close()
+	from, name, err := h.t.parent(o.From, false)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	if err := h.r.p.change("move " + o.Path); err != nil {
+		return err
+	}
+	if err := h.rename(o, from, name, to, base); errors.Is(err, fs.ErrExist) {
+		o.late = true
+		return nil
+	} else if err != nil {
+		return ignoreMissing(err)
+	}
+	h.t.forget()
 	if !o.Dir {
 		h.t.prune(o.From)
 		h.t.forget()
 	}
 	return nil
+}
+
+// rename moves from one folder to another, where nothing is. Both were opened component by
+// component, so no link is on the way.
+func (h *hand) rename(o *op, from *os.Root, name string, to *os.Root, base string) error {
+	err := renameNew(from, name, to, base)
+	unsure := errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrExist) && strings.EqualFold(o.From, o.Path)
+	if !unsure {
+		return err
+	}
+	fi, err := from.Lstat(name)
+	if err != nil {
+		return err
+	}
+	// On a disk without case a file may have its new name already.
+	if there, err := to.Lstat(base); err == nil && !(os.SameFile(fi, there) && strings.EqualFold(o.From, o.Path)) {
+		return fs.ErrExist
+	}
+	return h.t.root.Rename(o.From, o.Path)
 }

@@ -190,7 +190,7 @@ func (pl *plan) step(s merge.Step) error {
 		pl.put(s.Path, s.Ours, merge.Entry{Mode: s.Mode, OID: s.Theirs.OID})
 		c.What = Restored
 	case merge.Delete:
-		pl.ops = append(pl.ops, op{Do: opDelete, Path: s.Path, Old: s.Ours})
+		pl.ops = append(pl.ops, op{Do: opDelete, Path: s.Path, Old: s.Ours, Temp: pl.temp()})
 		c.What, c.Backup = Removed, true
 	case merge.Merge:
 		return pl.merge(s, c)

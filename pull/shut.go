@@ -48,9 +48,8 @@ func (h *hand) refused(o *op, err error) error {
 	}
 	o.late, o.denied = true, true
 	if o.Do == opPut {
-		dir, _ := split(o.Path)
-		if d, err := h.t.dir(dir, false); err == nil {
-			d.Remove(o.Temp)
+		if err := h.clear(o); err != nil && !shut(err) {
+			return err
 		}
 		h.t.forget()
 	}

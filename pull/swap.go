@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 
+	"github.com/daypass-dev/daypass/internal/plumbing"
 	"github.com/daypass-dev/daypass/merge"
 )
 
@@ -48,13 +49,67 @@ func (h *hand) cameOut(o *op, d *os.Root, base string) error {
 	return h.keepTemp(o, d, base)
 }
 
-// keepTemp gives what is the user's a name of its own.
+// keepTemp gives what is the user's a name of its own: name__STAMP.ext, as others have that
+// are moved aside.
 func (h *hand) keepTemp(o *op, d *os.Root, base string) error {
-	to := base + "__" + h.r.p.Now().Format("20060102150405")
-	for _, err := d.Lstat(to); err == nil; _, err = d.Lstat(to) {
-		to += "_"
+	stamp := h.r.p.Now().Format("20060102150405")
+	taken := func(name string) bool {
+		_, err := d.Lstat(name)
+		return err == nil
 	}
-	return d.Rename(o.Temp, to)
+	for {
+		err := rename(d, o.Temp, merge.AsideName(base, stamp, taken))
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+}
+
+// rename gives something in a folder another name, where nothing has that.
+func rename(d *os.Root, from, to string) error {
+	if err := renameNew(d, from, d, to); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if _, err := d.Lstat(to); err == nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: fs.ErrExist}
+	}
+	return d.Rename(from, to)
+}
+
+// clear removes what is beside its place, unless that may be the user's and is nowhere
+// else: a pull that was killed may have left a save of theirs there.
+func (h *hand) clear(o *op) error {
+	dir, base := split(o.Path)
+	d, err := h.t.dir(dir, false)
+	if err != nil || o.Temp == "" {
+		return ignoreMissing(ignoreBlocked(err))
+	}
+	fi, err := d.Lstat(o.Temp)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	empty := fi.Mode().IsRegular() && fi.Size() == 0
+	if empty || h.tempIs(o, o.New) || h.tempIs(o, o.Old) || h.known(path.Join(dir, o.Temp)) {
+		return d.Remove(o.Temp)
+	}
+	return h.keepTemp(o, d, base)
+}
+
+func ignoreBlocked(err error) error {
+	if errors.Is(err, errBlocked) {
+		return nil
+	}
+	return err
+}
+
+// known reports whether a file is one that we have.
+func (h *hand) known(name string) bool {
+	e, _, err := h.t.hash(name, h.r.st.rec.Format)
+	if err != nil || e.OID == "" {
+		return false
+	}
+	_, err = h.o.Size(plumbing.OID(e.OID))
+	return err == nil
 }
 
 // tempIs reports whether the file beside its place is e.

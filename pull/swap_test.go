@@ -100,3 +100,130 @@ func TestKilledAtThatMoment(t *testing.T) {
 	d.sound()
 	d.noLeftovers()
 }
+
+// TestKilledThenEdited saves at that moment, the pull dies before it has looked, and the
+// user goes on with the file before the next pull: each version stays.
+func TestKilledThenEdited(t *testing.T) {
+	for _, after := range []string{"edited", "deleted", "put back", "a folder"} {
+		t.Run(after, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.src.Commit("main", "one", gittest.Files{"a.txt": long()})
+			d.pull()
+			d.write("a.txt", long("9 mine"))
+			d.src.Commit("main", "two", gittest.Files{"a.txt": long("1 theirs")})
+			d.p.step = func(what string) error {
+				switch what {
+				case "swap a.txt":
+					d.write("a.txt", long("9 mine", "5 saved"))
+				case "swapped a.txt":
+					return os.ErrProcessDone
+				}
+				return nil
+			}
+			if _, err := d.p.Pull(t.Context(), d.ask()); err == nil {
+				t.Fatal("it did not die")
+			}
+			d.p.step = nil
+			switch after {
+			case "edited":
+				d.write("a.txt", long("1 theirs", "9 mine", "12 more"))
+			case "deleted":
+				d.remove("a.txt")
+			case "put back":
+				d.write("a.txt", long("9 mine"))
+			case "a folder":
+				d.remove("a.txt")
+				d.write("a.txt/x", "x")
+			}
+			d.pull()
+			got := d.files()
+			if !slices.ContainsFunc(slices.Collect(maps.Values(got)), func(s string) bool { return strings.Contains(s, "5 saved") }) {
+				t.Errorf("the save is nowhere: %q", got)
+			}
+			if after == "edited" && !strings.Contains(got["a.txt"], "12 more") {
+				t.Errorf("%q", got)
+			}
+			d.sound()
+			d.noLeftovers()
+			if r := d.pull(); !r.Same {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// TestRemovedAndMovedAtThatMoment saves where a file is removed, and where one is moved
+// to, between the look and the act; and kills the pull there.
+func TestRemovedAndMovedAtThatMoment(t *testing.T) {
+	for _, what := range []string{"remove", "removed", "move", "remove, killed", "remove, twice"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.src.Commit("main", "one", gittest.Files{"a": long(), "b": "b"})
+			d.pull()
+			verb, _, _ := strings.Cut(what, ",")
+			if verb == "move" {
+				d.write("a", long("9 mine"))
+				d.src.Commit("main", "two", gittest.Files{"a": gittest.Deleted, "c": long()})
+			} else {
+				d.src.Commit("main", "two", gittest.Files{"a": gittest.Deleted})
+			}
+			hit := ""
+			d.p.step = func(s string) error {
+				if rest, ok := strings.CutPrefix(s, verb+" "); ok && hit == "" {
+					hit = rest
+					d.write(rest, "SAVED")
+				} else if s == "removed a" && strings.HasSuffix(what, "killed") {
+					return os.ErrProcessDone
+				} else if s == "removed a" && strings.HasSuffix(what, "twice") {
+					d.write("a", "AGAIN")
+				}
+				return nil
+			}
+			d.p.Pull(t.Context(), d.ask())
+			d.p.step = nil
+			d.pull()
+			all := strings.Join(slices.Collect(maps.Values(d.files())), " ")
+			if hit == "" || !strings.Contains(all, "SAVED") || strings.HasSuffix(what, "twice") && !strings.Contains(all, "AGAIN") {
+				t.Errorf("%q: lost: %q", hit, d.files())
+			}
+			d.sound()
+			d.noLeftovers()
+		})
+	}
+}
+
+// TestSavedTwiceLongName: the save before gets a name that the disk takes.
+func TestSavedTwiceLongName(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	name := strings.Repeat("n", 245) + ".txt"
+	d.src.Commit("main", "one", gittest.Files{name: long(), "b": "b"})
+	d.pull()
+	d.write(name, long("9 mine"))
+	d.src.Commit("main", "two", gittest.Files{name: long("1 theirs"), "b": "b2"})
+	did := map[string]bool{}
+	d.p.step = func(what string) error {
+		if !did[what] {
+			did[what] = true
+			switch what {
+			case "swap " + name:
+				d.write(name, long("9 mine", "5 saved"))
+			case "swapped " + name:
+				d.write(name, "saved again")
+			}
+		}
+		return nil
+	}
+	d.pull()
+	d.p.step = nil
+	d.pull()
+	got := d.files()
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(at string) bool {
+		return strings.Contains(got[at], "5 saved") && strings.HasSuffix(at, ".txt") && strings.Contains(at, "__20")
+	}) {
+		t.Errorf("%q", got)
+	}
+	d.noLeftovers()
+}
