@@ -65,6 +65,7 @@ type DriveFile struct {
 	ResourceKey    string   // what a link-shared item asks for, where Anyone is how it is reached
 	Target         string   // of a shortcut
 	NoDownload     bool     // viewers may not download
+	Limited        bool     // a folder that is for fewer people than the one above; it is seen, and not what is in it
 	Abusive        bool
 	ExportSize     int  // of an export; 0: as long as Text
 	Spent          bool // its own download quota is used up
@@ -431,6 +432,9 @@ func DriveRefusal(status int, reason string, wait time.Duration) Fault {
 // drive that it is a member of; or by link, with the resource key where one is asked.
 func (d *Drive) visible(email string, f *DriveFile, keys map[string]string) bool {
 	for n, g := 0, f; g != nil && n < 1000; n, g = n+1, d.files[g.Parent] {
+		if g.Limited && g != f && !slices.Contains(g.Shared, email) {
+			return false
+		}
 		if slices.Contains(g.Shared, email) || g.Anyone && (g.ResourceKey == "" || keys[g.ID] == g.ResourceKey) {
 			return true
 		}

@@ -16,7 +16,7 @@ func (d *Drive) describe(email string, f *DriveFile) map[string]any {
 	out := map[string]any{
 		"kind": "drive#file", "id": f.ID, "name": f.Name, "mimeType": kind, "version": strconv.FormatInt(f.Version, 10), "trashed": d.trashed(f), "explicitlyTrashed": f.Trashed,
 		"modifiedTime": f.Modified.UTC().Format("2006-01-02T15:04:05.000Z"), "createdTime": "2026-08-01T08:00:00.000Z", "spaces": []string{"drive"}, "starred": false, "shared": true, "ownedByMe": false,
-		"capabilities":                 map[string]any{"canDownload": !f.NoDownload && kind != FolderType, "canEdit": false, "canCopy": !f.NoDownload, "canListChildren": kind == FolderType},
+		"capabilities":                 map[string]any{"canDownload": !f.NoDownload && kind != FolderType, "canEdit": false, "canCopy": !f.NoDownload, "canListChildren": kind == FolderType && (!f.Limited || slices.Contains(f.Shared, email))},
 		"copyRequiresWriterPermission": f.NoDownload, "webViewLink": "https://drive.google.com/file/d/" + f.ID + "/view?usp=drivesdk",
 	}
 	if p := d.files[f.Parent]; p != nil && d.visible(email, p, nil) {

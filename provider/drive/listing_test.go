@@ -362,6 +362,63 @@ func TestListsThatLie(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotSeen: a folder for fewer people makes a listing that may lack something;
+// what is in the trash is gone; a portal's page says nothing of the folder; a mark is
+// good for its source only.
+func TestWhatIsNotSeen(t *testing.T) {
+	seed, _ := seedOf(course(2, 4))
+	seed.Files[1].Limited = true
+	seed.Files = append(seed.Files, fake.DriveFile{ID: "second-folder-1", Name: "B", Type: fake.FolderType, Shared: []string{account}})
+	b := newBench(t, seed, fake.DriveSwitches{}, nil)
+	l := b.list(t, source(rootID))
+	if l.Complete || len(l.Items) != 2 || len(l.Notes) != 1 {
+		t.Errorf("a folder for fewer people: complete %v, %d items, %q", l.Complete, len(l.Items), l.Notes)
+	}
+	if seen, err := b.read.Look(t.Context(), source("second-folder-1"), l.Mark); err != nil || seen.Same {
+		t.Errorf("another source's mark: %+v, %v", seen, err)
+	}
+	stop := b.Fault(api, fake.Fault{Status: http.StatusNotFound, Body: "<html>Please sign in"})
+	if _, err := b.read.Look(t.Context(), source(rootID), ""); !errors.Is(err, daypass.ErrUnreachable) || errors.Is(err, daypass.ErrNoSource) {
+		t.Errorf("a portal: %v", err)
+	}
+	stop()
+	b.Edit(rootID, func(f *fake.DriveFile) { f.Trashed = true })
+	if _, err := b.read.Look(t.Context(), source(rootID), ""); !errors.Is(err, daypass.ErrNoSource) {
+		t.Errorf("in the trash: %v", err)
+	}
+	if _, err := b.read.List(t.Context(), source(rootID)); !errors.Is(err, daypass.ErrNoSource) {
+		t.Errorf("in the trash, listed: %v", err)
+	}
+}
+
+// TestSlowDown: Drive's 403 for too much is waited for, and told to the pace.
+func TestSlowDown(t *testing.T) {
+	for _, reason := range []string{"userRateLimitExceeded", "rateLimitExceeded"} {
+		synctest.Test(t, func(t *testing.T) {
+			seed, _ := seedOf(course(2, 4))
+			p := drive.NewPace(0, time.Now)
+			b := newBench(t, seed, fake.DriveSwitches{}, func(c *drive.Config) { c.Pace = p })
+			b.FailNth(2, api, fake.DriveRefusal(http.StatusForbidden, reason, 20*time.Second))
+			began := time.Now()
+			if l := b.list(t, source(rootID)); len(l.Items) != 4 || time.Since(began) != 20*time.Second {
+				t.Errorf("%s: %d items after %v", reason, len(l.Items), time.Since(began))
+			}
+		})
+	}
+	// Without a pace the stand-in says that it is too much.
+	seed, _ := seedOf(course(1, 100))
+	b := newBench(t, seed, fake.DriveSwitches{UserUnits: 10_000}, func(c *drive.Config) { c.Retry.Tries = 1 })
+	var err error
+	for _, it := range b.list(t, source(rootID)).Items {
+		if _, err = b.open(t, it); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, daypass.ErrLimited) || b.Units() > 10_000 {
+		t.Errorf("%d units of 10,000 were spent: %v", b.Units(), err)
+	}
+}
+
 // TestTokens: one that ended is replaced once, one that is refused is no loop.
 func TestTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -26,6 +26,8 @@ func TestContent(t *testing.T) {
 		"another sum":             {it: good, status: 200, body: "9876543210", err: daypass.ErrChanged},
 		"another size":            {it: good, status: 200, body: text + text, err: daypass.ErrChanged},
 		"half":                    {it: good, status: 200, body: text[:5], err: daypass.ErrChanged},
+		"half, no sum":            {it: daypass.Item{Size: 10}, status: 200, body: text[:5], err: daypass.ErrChanged},
+		"half of a part":          {it: good, from: 4, status: 206, header: "bytes 4-9/10", body: text[4:6], err: daypass.ErrChanged},
 		"a part":                  {it: good, from: 4, status: 206, header: "bytes 4-9/10", body: text[4:], want: text[4:]},
 		"a part of another whole": {it: good, from: 4, status: 206, header: "bytes 4-10/11", body: text[4:] + "x", err: daypass.ErrChanged},
 		"another part":            {it: good, from: 4, status: 206, header: "bytes 3-9/10", body: text[3:], err: daypass.ErrChanged},
