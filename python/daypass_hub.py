@@ -41,6 +41,11 @@ library and tornado, which every hub has. It does four things.
    Tokens of people who logged in before are taken out when the hub next refreshes
    them; they connect at their next log-in.
 
+   With take_canvas=True the same is done where people log in with a Canvas site
+   (GenericOAuthenticator with its addresses): links to courses then need no second
+   consent. The access service has to have that site under sources.canvas, with the
+   same developer key.
+
 4. It takes over a hub that gave servers a GITHUB_TOKEN by a class of its own, as
    the manual of ContainDS Dashboards shows:
 
@@ -94,6 +99,7 @@ def configure(
     oauth_redirect_uri=None,
     take_login=True,
     wide_login=False,
+    take_canvas=False,
 ):
     """Set a hub up for daypass; see the module's text.
 
@@ -111,6 +117,7 @@ def configure(
     oauth_redirect_uri: where sign-ins come back to: an address, or a path on the
         hub's own origin.
     take_login: hand tokens of a log-in with GitHub to the access service.
+    take_canvas: hand those of a log-in with Canvas to it too.
     """
     hook = _base(hook_url or broker_url)
     if hook_token_file and not hook_insecure and not _private(hook):
@@ -127,7 +134,7 @@ def configure(
         for section in _sections(c, "Spawner", "post_stop_hook"):
             section.post_stop_hook = _post_stop_hook(broker, section.get("post_stop_hook"))
     if take_login:
-        _take_login(c, broker, wide_login)
+        _take_login(c, broker, wide_login, take_canvas)
 
 
 def _base(url):
@@ -311,9 +318,9 @@ def _post_stop_hook(broker, before):
 # The log-in with GitHub
 
 
-def _take_login(c, broker, wide):
+def _take_login(c, broker, wide, canvas=False):
     for section in _sections(c, "Authenticator", "post_auth_hook"):
-        section.post_auth_hook = _post_auth_hook(broker, section.get("post_auth_hook"))
+        section.post_auth_hook = _post_auth_hook(broker, section.get("post_auth_hook"), canvas)
     cls = c.JupyterHub.get("authenticator_class")
     if inspect.isclass(cls):
         c.JupyterHub.authenticator_class = _without_token(cls)
@@ -349,11 +356,11 @@ def _refresh_user_hook(before):
             refreshed = before(authenticator, user, auth_state)
             if inspect.isawaitable(refreshed):
                 refreshed = await refreshed
-            if isinstance(refreshed, dict) and _is_github(refreshed.get("auth_state")):
+            if isinstance(refreshed, dict) and _is_taken(refreshed.get("auth_state")):
                 refreshed["auth_state"] = strip(refreshed["auth_state"])
             if refreshed is not None:
                 return refreshed
-        if not _is_github(auth_state):
+        if not _is_taken(auth_state):
             return None
         if not any(auth_state.get(key) for key in TOKEN_KEYS):
             return True
@@ -367,6 +374,43 @@ def _refresh_user_hook(before):
 
 def _is_github(auth_state):
     return isinstance(auth_state, dict) and isinstance(auth_state.get("github_user"), dict)
+
+
+# What is left in auth_state of a log-in with Canvas once its tokens are taken out.
+CANVAS_KEY = "daypass_canvas"
+
+
+def _is_taken(auth_state):
+    return _is_github(auth_state) or isinstance(auth_state, dict) and isinstance(auth_state.get(CANVAS_KEY), dict)
+
+
+def _is_canvas(authenticator, auth_state):
+    """Whether somebody logged in with Canvas, which says who they are beside the
+    token (its manual: OAuth2, "POST login/oauth2/token")."""
+    if not isinstance(auth_state, dict) or not isinstance(auth_state.get("token_response"), dict):
+        return False
+    path = urlsplit(getattr(authenticator, "authorize_url", "") or "").path
+    user = auth_state["token_response"].get("user")
+    return path.endswith("/login/oauth2/auth") and isinstance(user, dict) and str(user.get("id", "")).isdigit()
+
+
+def canvas_body(authenticator, model):
+    """login_body of a log-in with Canvas."""
+    response = model["auth_state"]["token_response"]
+    user = response["user"]
+    number = int(user["id"])
+    return {
+        "user": model["name"],
+        "host": _host(authenticator.authorize_url),
+        "client_id": authenticator.client_id,
+        "account": {"id": number, "login": str(number), "name": str(user.get("name") or ""), "email": None},
+        "access_token": model["auth_state"].get("access_token") or response.get("access_token"),
+        "refresh_token": model["auth_state"].get("refresh_token") or response.get("refresh_token"),
+        "expires_in": response.get("expires_in"),
+        "refresh_token_expires_in": None,
+        "scope": "",
+        "token_type": response.get("token_type") or "",
+    }
 
 
 def strip(auth_state):
@@ -419,21 +463,29 @@ def _host(url):
     return host[: -len(default)] if default and host.endswith(default) else host
 
 
-def _post_auth_hook(broker, before):
+def _post_auth_hook(broker, before, canvas=False):
     async def post_auth_hook(authenticator, handler, model):
         if _is_set(before):
             model = before(authenticator, handler, model)
             if inspect.isawaitable(model):
                 model = await model
-        if not model or not _is_github(model.get("auth_state")):
+        if not model:
+            return model
+        taken = {}
+        if _is_github(model.get("auth_state")):
+            make = login_body
+        elif canvas and _is_canvas(authenticator, model.get("auth_state")):
+            make = canvas_body
+            taken = {CANVAS_KEY: {"id": int(model["auth_state"]["token_response"]["user"]["id"])}}
+        else:
             return model
         try:
             if broker.token_file and model["auth_state"].get("access_token"):
-                body = login_body(authenticator, model)
+                body = make(authenticator, model)
                 broker.soon(_hand_over(broker, authenticator.log, handler, body))
         except Exception as e:
             authenticator.log.warning("daypass: a log-in could not be handed over (%s)", type(e).__name__)
-        model["auth_state"] = strip(model["auth_state"])
+        model["auth_state"] = {**strip(model["auth_state"]), **taken}
         return model
 
     return post_auth_hook

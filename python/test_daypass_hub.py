@@ -145,6 +145,28 @@ class Login(unittest.IsolatedAsyncioTestCase):
         got = await self.hook()(types.SimpleNamespace(log=log), None, model)
         self.assertEqual(got["auth_state"], {"github_user": {}})
 
+    async def test_canvas(self):
+        told = []
+        broker = types.SimpleNamespace(token_file="/x", soon=lambda work: told.append(work.cr_frame.f_locals["body"]) or work.close())
+        authenticator = types.SimpleNamespace(
+            authorize_url="https://canvas.example.edu/login/oauth2/auth", client_id="10000000000007", log=types.SimpleNamespace(warning=self.fail)
+        )
+
+        def model():
+            response = {"access_token": "7~a", "refresh_token": "7~r", "expires_in": 3600, "token_type": "Bearer", "user": {"id": 42, "name": "Ada"}}
+            return {"name": "ada", "auth_state": {"access_token": "7~a", "refresh_token": "7~r", "token_response": response, "oauth_user": {"id": 42}}}
+
+        self.assertEqual(await daypass_hub._post_auth_hook(broker, None)(authenticator, None, model()), model())  # not asked for
+        got = await daypass_hub._post_auth_hook(broker, None, True)(authenticator, None, model())
+        self.assertEqual(got["auth_state"], {"oauth_user": {"id": 42}, "daypass_canvas": {"id": 42}})
+        self.assertEqual(len(told), 1)
+        self.assertEqual((told[0]["host"], told[0]["account"]["id"], told[0]["refresh_token"]), ("canvas.example.edu", 42, "7~r"))
+        for change in ({"authorize_url": "https://idp.example.edu/authorize"}, {"authorize_url": None}):
+            other = types.SimpleNamespace(**{**vars(authenticator), **change})
+            self.assertEqual(await daypass_hub._post_auth_hook(broker, None, True)(other, None, model()), model())
+        user = types.SimpleNamespace(name="ada", groups=[])
+        self.assertIs(await daypass_hub._refresh_user_hook(None)(authenticator, user, got["auth_state"]), True)
+
     async def test_refresh(self):
         user = types.SimpleNamespace(name="a", groups=[types.SimpleNamespace(name="g")])
         hook = daypass_hub._refresh_user_hook(None)
