@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/daypass-dev/daypass"
@@ -92,7 +93,7 @@ func (r *run) freshContent(ctx context.Context) (err error) {
 	if r.ask.DryRun {
 		return r.forgetDry()
 	}
-	if err := r.room(r.folder, r.snap.Bytes); err != nil {
+	if err := r.room(filepath.Dir(r.folder), r.snap.Bytes); err != nil {
 		return err
 	}
 	return r.build(ctx)
@@ -123,11 +124,18 @@ func (r *run) fetchContent(ctx context.Context, have plumbing.OID) error {
 // included are the patterns of what comes in spite of its size: those of this pull and
 // of those before.
 func (r *run) included() ([]string, error) {
-	var all []string
+	var before []string
 	if r.st != nil {
-		all = slices.Clone(r.st.rec.Include)
+		before = r.st.rec.Include
 	}
-	for _, p := range r.ask.Include {
+	return Included(before, r.ask.Include)
+}
+
+// Included puts patterns of [Ask.Include] together with those that a folder has already
+// ([State.Include]), as a pull does.
+func Included(before, more []string) ([]string, error) {
+	all := slices.Clone(before)
+	for _, p := range more {
 		if _, err := path.Match(p, ""); err != nil || p == "" {
 			return nil, problemPattern(p)
 		}

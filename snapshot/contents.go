@@ -48,11 +48,18 @@ func (c Content) Fetch(ctx context.Context, repo *plumbing.Repo, a ContentAsk) (
 	if errors.Is(err, daypass.ErrChanged) && ctx.Err() == nil {
 		s, err = g.once(ctx)
 	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if err != nil && diskFull(err) {
+		sweep(repo)
 		os.RemoveAll(g.partial())
 		return Snapshot{}, full(address{}, "")
 	}
 	return s, g.tell(err)
+}
+
+// diskFull reports whether a disk is full, as the system or git says it.
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		strings.Contains(err.Error(), "No space left on device") || strings.Contains(err.Error(), "isk quota exceeded")
 }
 
 // grace is how long files are kept that vanished with many others.
@@ -110,6 +117,9 @@ func (g *gather) once(ctx context.Context) (Snapshot, error) {
 	l, err := g.Contents.List(ctx, g.ask.Source)
 	if err != nil {
 		return Snapshot{}, err
+	}
+	if n := g.Limits.Files; n >= 0 && len(l.Items) > 4*n+1000 { // what is left out counts, too
+		return Snapshot{}, overLimit(l.Title, fmt.Sprintf("it lists %d files, and %d may be pulled", len(l.Items), n))
 	}
 	pieces, left := name(l.Items)
 	g.pieces, g.files, g.waiting = pieces, nil, !l.Complete
@@ -361,7 +371,7 @@ func (g *gather) fill(im *plumbing.Import, brought map[string]string) error {
 		}
 		g.take(p, oid, size)
 	}
-	taken := map[string]bool{}
+	taken, tried := map[string]bool{}, map[string]int{}
 	for _, f := range g.files {
 		taken[f.Path] = true
 		for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
@@ -381,7 +391,7 @@ func (g *gather) fill(im *plumbing.Import, brought map[string]string) error {
 		dir, base := path.Split(p.path)
 		left.As = dir + fit(base, pointerEnd)
 		if taken[left.As] {
-			left.As = another(left.As, p.ID, func(name string) bool { return taken[name] })
+			left.As = another(left.As, p.ID, tried, func(name string) bool { return taken[name] })
 		}
 		taken[left.As] = true
 		text := p.pointer(left.Why)

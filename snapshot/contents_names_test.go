@@ -5,7 +5,9 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/contenttest"
 )
 
@@ -176,4 +178,65 @@ func TestContentBytes(t *testing.T) {
 		s.f.Add(path, data)
 	}
 	s.want(s.fetch(), want)
+}
+
+// FuzzContentNames: whatever a listing holds, each file has a path of its own that may
+// be delivered, the same in whatever order they come.
+func FuzzContentNames(f *testing.F) {
+	f.Add("a\nb\na\na/b\n../x\n.git/x\na (id1)\n\u202e\na\x00", uint8(3), true)
+	f.Add(strings.Repeat("x", 300)+"\n"+strings.Repeat("x", 300)+"\n"+strings.Repeat("x", 254)+"\u00e9", uint8(0), false)
+	f.Fuzz(func(t *testing.T, text string, turn uint8, ids bool) {
+		var items []daypass.Item
+		for i, line := range strings.Split(text, "\n") {
+			it := daypass.Item{Parts: strings.Split(line, "|"), Mark: fmt.Sprint(i)}
+			if ids {
+				it.ID = fmt.Sprintf("id%d/%s", i%17, line[:min(len(line), 2)])
+			}
+			items = append(items, it)
+		}
+		pieces, left := name(items)
+		if len(pieces)+len(left) != len(items) {
+			t.Fatalf("%d and %d of %d", len(pieces), len(left), len(items))
+		}
+		m := Manifest{Version: 1, Source: contenttest.Source().String()}
+		at := map[string]string{}
+		for _, p := range pieces {
+			m.Files = append(m.Files, Stored{Path: p.path})
+			at[p.Mark] = p.path
+			if p.path != strings.Join(p.Parts, "/") && (p.why == "" || p.was == "") {
+				t.Fatalf("%q is %q without a reason", p.Parts, p.path)
+			}
+		}
+		if _, err := m.paths(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range items {
+			j := (i*7 + int(turn)) % len(items)
+			items[i], items[j] = items[j], items[i]
+		}
+		again, _ := name(items)
+		for _, p := range again {
+			if at[p.Mark] != p.path {
+				t.Fatalf("%q is %q, and %q in another order", p.Parts, at[p.Mark], p.path)
+			}
+		}
+	})
+}
+
+// TestContentOneName: a listing of files that all have one name, and one id or none,
+// takes no longer than another.
+func TestContentOneName(t *testing.T) {
+	for _, id := range []string{"", "x"} {
+		items := make([]daypass.Item, 80_000)
+		for i := range items {
+			items[i] = daypass.Item{Parts: []string{"a"}, ID: id}
+		}
+		began := time.Now()
+		if pieces, _ := name(items); len(pieces) != len(items) {
+			t.Errorf("%d pieces", len(pieces))
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	}
 }

@@ -43,7 +43,7 @@ func name(items []daypass.Item) (pieces []piece, left []Stored) {
 	slices.SortStableFunc(pieces, func(a, b piece) int {
 		return cmp.Or(strings.Compare(a.path, b.path), compareBool(a.why != "", b.why != ""), older(a.Item, b.Item))
 	})
-	taken := map[string]bool{}
+	taken, tried := map[string]bool{}, map[string]int{}
 	var late []*piece
 	for i := range pieces {
 		p := &pieces[i]
@@ -55,7 +55,7 @@ func name(items []daypass.Item) (pieces []piece, left []Stored) {
 	}
 	for _, p := range late {
 		p.was, p.why = cmp.Or(p.was, p.path), cmp.Or(p.why, "another has its name")
-		p.path = another(p.path, p.ID, func(name string) bool { return folders[name] || taken[name] })
+		p.path = another(p.path, p.ID, tried, func(name string) bool { return folders[name] || taken[name] })
 		taken[p.path] = true
 	}
 	return pieces, left
@@ -107,8 +107,9 @@ func plain(it daypass.Item) (piece, string) {
 	return p, ""
 }
 
-// another is a name beside one that is taken, made from the file's id.
-func another(name, id string, taken func(string) bool) string {
+// another is a name beside one that is taken, made from the file's id. tried is how
+// far was counted for a name: thousands of files may have the same, and no id.
+func another(name, id string, tried map[string]int, taken func(string) bool) string {
 	dir, base := path.Split(name)
 	ext := path.Ext(base)
 	if len(ext) > 20 || ext == base {
@@ -122,12 +123,14 @@ func another(name, id string, taken func(string) bool) string {
 	} else if idSafe(id) {
 		signs = slices.Insert(signs, 0, id[:min(8, len(id))])
 	}
-	for n := 0; ; n++ {
-		sign := fmt.Sprint(n - len(signs) + 2)
-		if n < len(signs) {
-			sign = signs[n]
-		}
+	for _, sign := range signs {
 		if to := dir + fit(stem, " ("+sign+")"+ext); !taken(to) {
+			return to
+		}
+	}
+	for n := max(tried[name], 2); ; n++ {
+		if to := dir + fit(stem, fmt.Sprintf(" (%d)%s", n, ext)); !taken(to) {
+			tried[name] = n + 1
 			return to
 		}
 	}

@@ -32,11 +32,12 @@ func (a *app) linkNamed(cfg config, text string) (string, bool) {
 // other.
 func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args []string, ask *pull.Ask) (done bool, err error) {
 	name, ok := "", false
+	var before []string
 	if st, again, err := a.again(p, args); err != nil {
 		return false, err
 	} else if again {
 		name, ok = strings.CutPrefix(st.Via, linkPrefix)
-		ask.Folder = st.Folder
+		ask.Folder, before = st.Folder, st.Include
 	} else if len(args) > 0 {
 		name, ok = a.linkNamed(cfg, args[0])
 	}
@@ -55,8 +56,12 @@ func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args [
 		return true, &daypass.Problem{Code: "DP-483", What: "this link is the access service's, and none is set up here", Next: "Open the link in a browser, or pull it in a server of the hub.",
 			Who: "The hub's admins name the service: \"broker: URL\" in /etc/daypass/config.yaml.", Kind: daypass.ErrNoLogin}
 	}
+	include, err := pull.Included(before, ask.Include)
+	if err != nil {
+		return true, err
+	}
 	content, found := s.packed(q, p.Limits)
-	if _, err := content.Ask(ctx, ask.Include); err != nil {
+	if _, err := content.Ask(ctx, include); err != nil {
 		return true, err
 	}
 	ask.Content, ask.Via = content, linkPrefix+name
