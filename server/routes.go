@@ -39,7 +39,9 @@ type route struct {
 }
 
 // routes is all there is.
-func routes() []route {
+func routes() []route { return slices.Concat(forPrograms(), forPeople()) }
+
+func forPrograms() []route {
 	trim := func(p string) string { return strings.TrimPrefix(p, "/") }
 	return []route{
 		{name: "credential", method: "POST", path: trim(api.PathCredential), kind: bearer, pass: true, call: (*Server).credential},
@@ -73,7 +75,11 @@ func routes() []route {
 		{name: "readyz", method: "GET", path: "readyz", kind: open, call: (*Server).readyz},
 		{name: "metrics", method: "GET", path: "metrics", kind: open, call: (*Server).metricsText},
 		{name: "static", method: "GET", path: "static/{file}", kind: open, call: (*Server).staticFile},
+	}
+}
 
+func forPeople() []route {
+	return []route{
 		{name: "access", method: "GET", path: "{$}", kind: person, visit: (*Server).accessPage},
 		{name: "activity", method: "GET", path: "activity", kind: person, visit: (*Server).activityPage},
 		{name: "connect", method: "GET", path: "connect/{host}", kind: person, visit: (*Server).connectPage},
