@@ -232,3 +232,30 @@ func TestServerLies(t *testing.T) {
 		})
 	}
 }
+
+// TestOldTools pulls histories that git fsck finds fault with, from sources that leave
+// files out and from those that do not.
+func TestOldTools(t *testing.T) {
+	for _, kind := range []string{"badTimezone", "zeroPaddedFilemode", "missingEmail", "badEmail", "missingSpaceBeforeDate", "missingNameBeforeEmail"} {
+		for _, filter := range []bool{false, true} {
+			t.Run(fmt.Sprint(kind, filter), func(t *testing.T) {
+				t.Parallel()
+				d := newDesk(t)
+				d.p.Git.Protocols = "http:file"
+				d.src.Commit("main", "one", gittest.Files{"a": "a", "s/b": "b"})
+				oldTool(d, kind)
+				ask := d.ask()
+				ask.URL = d.src.Serve(gittest.Options{Filter: filter, AnySHA: true}).Of(d.src)
+				if _, err := d.p.Pull(t.Context(), ask); err != nil {
+					t.Fatal(err)
+				}
+				d.want(map[string]string{"a": "a", "s/b": "b"})
+				d.src.Commit("main", "two", gittest.Files{"a": "a2"})
+				if _, err := d.p.Pull(t.Context(), ask); err != nil {
+					t.Fatal(err)
+				}
+				d.want(map[string]string{"a": "a2", "s/b": "b"})
+			})
+		}
+	}
+}

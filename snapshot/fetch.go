@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,6 +163,7 @@ type fetch struct {
 	ref      string // where what came is kept
 	blind    bool   // does not tell the source what is there already
 	bare     bool   // wants no files with a commit
+	full     bool   // wants all files, however large
 	brought  *int64 // bytes that the last run brought
 	line     *Line  // open to the source; nil: none
 	objects  *plumbing.Objects
@@ -219,8 +221,7 @@ func (f fetch) settings() [][2]string {
 		{remote + "url", f.at.url}, {remote + "tagOpt", "--no-tags"},
 		{"fetch.unpackLimit", "1"}, {"transfer.fsckObjects", "true"}, {"fetch.writeCommitGraph", "false"}, {"fetch.showForcedUpdates", "false"},
 	}
-	// What old tools wrote into honest histories.
-	for _, id := range []string{"zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail", "badEmail", "missingNameBeforeEmail"} {
+	for _, id := range oldTools() {
 		out = append(out, [2]string{"fetch.fsck." + id, "ignore"})
 	}
 	filter := f.filter()
@@ -236,11 +237,26 @@ func (f fetch) settings() [][2]string {
 	return append(out, f.at.config()...)
 }
 
+// oldTools are the faults, by git fsck's names, that old tools wrote into honest histories.
+func oldTools() []string {
+	return []string{"zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail", "badEmail", "missingNameBeforeEmail"}
+}
+
+// old reports whether a fetch that leaves files out failed for what old tools wrote: git
+// lets that through only where nothing is left out.
+func (f fetch) old(err error) bool {
+	var p *daypass.Problem
+	return f.filter() != "" && !f.partial() && errors.As(err, &p) && p.Code == "DP-320" &&
+		slices.ContainsFunc(oldTools(), func(id string) bool { return strings.Contains(p.Why, ": "+id+":") })
+}
+
 // partial reports whether here are packs already from which files were left out.
 func (f fetch) partial() bool { return f.repo.Promised() }
 
 func (f fetch) filter() string {
 	switch n := f.g.Limits.File; {
+	case f.full:
+		return ""
 	case f.bare:
 		return "blob:none"
 	case n >= 0 && (f.depth == 1 || f.partial()):

@@ -35,6 +35,10 @@ func (f fetch) all(ctx context.Context, t Tip) error {
 	if again := f.depth == 1 && brought >= worthIt && brokenOff(err); err != nil && ctx.Err() == nil && !again && !final(err) {
 		err = whole.tip(ctx, t)
 	}
+	if whole.old(err) && ctx.Err() == nil {
+		whole.full = true
+		err = whole.tip(ctx, t)
+	}
 	if err == nil || f.depth != 1 || brought < worthIt || ctx.Err() != nil || !brokenOff(err) {
 		return err
 	}
