@@ -280,11 +280,10 @@ func (b *Broker) Accounts() []DriveAccount { return slices.Clone(b.Sources.Drive
 
 // personOf is whose connection a reading is by; 0: nobody's.
 func personOf(as string) int64 {
-	if len(as) <= len(asPersons) || as[:len(asPersons)] != asPersons {
-		return 0
-	}
-	n, err := strconv.ParseInt(as[len(asPersons):], 10, 64)
-	if err != nil {
+	rest, ok := strings.CutPrefix(as, asPersons)
+	number, _, cut := strings.Cut(rest, "@")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || !cut || err != nil {
 		return 0
 	}
 	return n

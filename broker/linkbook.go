@@ -190,12 +190,11 @@ func (b *Broker) askMaker(ctx context.Context, maker int64) (makerSeen, error) {
 		if b.Hub.User == nil {
 			return seen, hubProblem(nil)
 		}
-		u, there, err := b.Hub.User(ctx, p.User.Name)
+		u, there, err := b.atHub(ctx, p)
 		if err != nil {
 			return seen, hubProblem(err)
 		}
-		// A name may be another person's by now.
-		seen.gone, seen.groups = !there || !u.Created.Equal(p.User.Created), u.Groups
+		seen.gone, seen.groups = !there, u.Groups
 	}
 	b.linked.mu.Lock()
 	defer b.linked.mu.Unlock()
@@ -204,6 +203,21 @@ func (b *Broker) askMaker(ctx context.Context, maker int64) (makerSeen, error) {
 	}
 	b.linked.makers[maker] = seen
 	return seen, nil
+}
+
+// atHub finds somebody at the hub: a name may be another person's by now, and the
+// person may bear another one.
+func (b *Broker) atHub(ctx context.Context, p store.Person) (HubUser, bool, error) {
+	u, there, err := b.Hub.User(ctx, p.User.Name)
+	if err != nil || there && u.Created.Equal(p.User.Created) || b.Hub.Users == nil {
+		return u, err == nil && there && u.Created.Equal(p.User.Created), err
+	}
+	all, err := b.Hub.Users(ctx)
+	if err != nil {
+		return HubUser{}, false, err
+	}
+	u, there = b.roster(all).find(p.User)
+	return u, there, nil
 }
 
 // standsNow looks upstream, unless what was seen at most five minutes ago says

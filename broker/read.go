@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -510,7 +510,13 @@ func (b *Broker) asOneself(ctx context.Context, q *wanting, s daypass.Source) (R
 	if conn.State == store.NeedsConsent {
 		return Reading{}, notConnected(s.Host, conn.Why)
 	}
-	return Reading{Source: s, As: asPersons + strconv.FormatInt(q.p.ID, 10), MaxAge: readAge, person: q.p.ID}, nil
+	return Reading{Source: s, As: b.asPersonOf(q.p), MaxAge: readAge, person: q.p.ID}, nil
+}
+
+// asPersonOf names somebody for good: in another store, or in one that was restored,
+// the same number may be somebody else's, and what was read as them is still there.
+func (b *Broker) asPersonOf(p store.Person) string {
+	return fmt.Sprint(asPersons, p.ID, "@", b.Store.Instance(), ".", b.Store.Epoch())
 }
 
 func othersEnter() error {
@@ -560,7 +566,7 @@ func (b *Broker) byTemplate(ctx context.Context, q *wanting) (Reading, error) {
 	if err := b.forbidden(q, host, right.Repo, policy.AsUser); err != nil {
 		return Reading{}, err
 	}
-	r := Reading{Source: s, As: asPersons + strconv.FormatInt(q.p.ID, 10), Repo: right.Repo, MaxAge: readAge, person: q.p.ID}
+	r := Reading{Source: s, As: b.asPersonOf(q.p), Repo: right.Repo, MaxAge: readAge, person: q.p.ID}
 	return r, q.passAllows(s, right.Repo)
 }
 

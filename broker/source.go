@@ -58,7 +58,7 @@ type SourceAsk struct {
 // A Reading is a yes: what to read, and as whom. It is good for one request.
 type Reading struct {
 	Source  daypass.Source // as it is to be read, with its path
-	As      string         // who reads, and for whom what was read is kept: "hub:ACCOUNT", "person:NUMBER" or "public"
+	As      string         // who reads, and for whom what was read is kept: "hub:ACCOUNT", "person:NUMBER@STORE" or "public"
 	Account string         // of "hub:": the Drive account's name, or the host of the content App
 	Repo    daypass.Repo   // of git, but where As is public: with its number
 	Link    *store.Link    // what allowed it; nil: none

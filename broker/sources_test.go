@@ -279,6 +279,15 @@ func (s *sourceRig) teacher2() daypass.Caller {
 	return daypass.Caller{User: daypass.User{Name: "tea"}}
 }
 
+// TestMakerRenamed: who bears another name at the hub keeps their links.
+func TestMakerRenamed(t *testing.T) {
+	s := newSourceRig(t)
+	s.link(s.teacher(), "ph142-lab1", drive("ph142Lab1"), "ph142")
+	s.renameAtHub("tea", "tea-smith")
+	s.later(6 * time.Minute)
+	s.mustOpen(s.student(), "ph142-lab1")
+}
+
 // TestMakerLosesRepository: the App says whether they administer it still, whoever is
 // connected.
 func TestMakerLosesRepository(t *testing.T) {

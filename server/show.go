@@ -207,6 +207,7 @@ var kindWords = map[string]string{
 	"needs-consent": "Has to be connected again", "refresh": "Connection renewed", "revoke": "Token ended",
 	"login-handed-in": "Connected by the hub's login", "share": "Shared", "share-end": "Sharing ended", "approve": "More repositories allowed for a day",
 	"sign-in": "Token of the hub used", "pin": "Repository noted", "server-stopped": "Server stopped", "cut-off": "Ended by an admin",
+	"read": "Content read", "link": "Link made", "link-change": "Link changed", "link-end": "Link ended", "enrol": "Enrolment changed",
 	"pass": "Pass made", "pass-end": "Pass ended", "pass-use": "Pass used", "device": "Code of a device", "exchange": "Pass made for a job", "gateway": "Package gateway",
 	"allow": "Allowed again by an admin", "restore": "Restored from a backup", "keys": "Keys changed", "audit-difference": "Rules on trial differ", "erase": "Erased",
 }
