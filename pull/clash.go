@@ -28,7 +28,12 @@ func (r *run) leaveClashes() error {
 		}
 	}
 	r.rep.Changes = slices.DeleteFunc(r.rep.Changes, func(c Change) bool { return c.What == Came && left[c.Path] })
-	r.snap.Files = slices.DeleteFunc(r.snap.Files, func(f plumbing.File) bool { return left[f.Path] })
+	r.snap.Files = slices.DeleteFunc(r.snap.Files, func(f plumbing.File) bool {
+		if left[f.Path] {
+			r.snap.Rest = append(r.snap.Rest, f)
+		}
+		return left[f.Path]
+	})
 	return nil
 }
 

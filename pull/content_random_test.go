@@ -273,11 +273,12 @@ func (l *lecture) sameID(path string) bool {
 }
 
 // TestContentRandomHistories plays 150 lives of five pulls each, the same every day;
-// DAYPASS_SOAK plays 5,000 new ones. DAYPASS_SEED plays one.
+// DAYPASS_SOAK=5000 plays so many new ones. DAYPASS_SEED plays one.
 func TestContentRandomHistories(t *testing.T) {
 	lives, first := 150, uint64(1)
 	if os.Getenv("DAYPASS_SOAK") != "" {
 		lives, first = 5000, rand.Uint64N(1<<32)
+		fmt.Sscan(os.Getenv("DAYPASS_SOAK"), &lives)
 	}
 	if text := os.Getenv("DAYPASS_SEED"); text != "" {
 		fmt.Sscan(text, &first)
