@@ -51,6 +51,8 @@ var layers = map[string][]string{
 	"policy":                      {""},
 	"policy/rulefile":             {"", "policy"},
 	"provider/github":             {""},
+	"provider/canvas":             {"", "provider/readonly"},
+	"provider/canvas/oauth":       {""},
 	"provider/drive":              {"", "provider/readonly"},
 	"provider/google":             {""},
 	"provider/providertest":       {""},
