@@ -284,7 +284,9 @@ func TestSecretsStayOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := fmt.Sprintf("%+v %#v", tokens, tokens); strings.Contains(text, s.Reveal()) || bytes.Contains(serviceKey().file, []byte(s.Reveal())) {
+	tokens.mu.Lock()
+	defer tokens.mu.Unlock()
+	if text := fmt.Sprintf("%+v %#v", tokens.held, tokens.held); strings.Contains(text, s.Reveal()) || bytes.Contains(serviceKey().file, []byte(s.Reveal())) {
 		t.Error("tokens print their secret")
 	}
 }

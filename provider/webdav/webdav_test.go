@@ -119,6 +119,15 @@ func TestAnswersThatLie(t *testing.T) {
 	}
 }
 
+// TestGoneHalfWay: a folder that is listed, and not there, is no sign that all is gone.
+func TestGoneHalfWay(t *testing.T) {
+	d := serve(fake.WebDAVConfig{})
+	d.Fault(2, fake.Fault{Status: http.StatusNotFound})
+	if _, err := New(Config{Host: host, Base: fake.Transport(d)}).List(t.Context(), source("ph142")); !errors.Is(err, daypass.ErrUnreachable) || errors.Is(err, daypass.ErrNoSource) {
+		t.Error(err)
+	}
+}
+
 // TestRclonesServer reads from a server that is none of ours.
 func TestRclonesServer(t *testing.T) {
 	program := os.Getenv("DAYPASS_TEST_RCLONE")
