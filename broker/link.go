@@ -116,6 +116,9 @@ func (b *Broker) linkFor(ctx context.Context, q *wanting) (LinkView, error) {
 	if err := stateProblem(*q.link, b.Now()); err != nil {
 		return v, err
 	}
+	if err := b.holds(ctx, q.link); err != nil {
+		return v, err
+	}
 	if host := q.link.Source.Host; q.link.As == asPerson {
 		conn, err := b.ledger().find(ctx, q.p.ID, host)
 		if errors.Is(err, store.ErrNone) || err == nil && conn.State == store.NeedsConsent {

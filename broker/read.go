@@ -241,31 +241,49 @@ func stateProblem(l store.Link, now time.Time) error {
 	return p
 }
 
+// holds looks at all of a link's ground that no upstream has to be asked for.
+func (b *Broker) holds(ctx context.Context, l *store.Link) error {
+	groups, err := b.makerGroups(ctx, l.Maker)
+	if errors.Is(err, errGone) {
+		return fallen(l, "whoever made it has left this hub")
+	}
+	if err != nil {
+		return err
+	}
+	if !overlap(groups, b.Sources.Links.Groups) {
+		return fallen(l, "whoever made it may make no links any more")
+	}
+	account, hub := hubAccount(l.As)
+	switch {
+	case l.As == AsPublic && !b.public(l.Source):
+		return fallen(l, "this service does not read from "+l.Source.Host+" any more")
+	case hub && l.Source.Kind == daypass.KindDrive:
+		a, err := b.mayUse(ctx, l.Source, account, groups)
+		if err != nil {
+			return err
+		}
+		if a == nil {
+			return fallen(l, "whoever made it may not use the account that reads it any more")
+		}
+	}
+	return nil
+}
+
 // byLink reads what a link names.
 func (b *Broker) byLink(ctx context.Context, q *wanting) (Reading, error) {
 	l := q.link
-	groups, err := b.makerGroups(ctx, l.Maker)
-	if errors.Is(err, errGone) {
-		return Reading{}, fallen(l, "whoever made it has left this hub")
-	}
-	if err != nil {
+	if err := b.holds(ctx, l); err != nil {
 		return Reading{}, err
-	}
-	if !overlap(groups, b.Sources.Links.Groups) {
-		return Reading{}, fallen(l, "whoever made it may make no links any more")
 	}
 	switch account, hub := hubAccount(l.As); {
 	case l.As == AsPublic:
-		if !b.public(l.Source) {
-			return Reading{}, fallen(l, "this service does not read from "+l.Source.Host+" any more")
-		}
 		return Reading{Source: l.Source, As: AsPublic, MaxAge: readAge}, nil
 	case l.Template:
 		return b.byTemplate(ctx, q)
 	case l.As == asPerson:
 		return b.asOneself(ctx, q, l.Source)
 	case hub && l.Source.Kind == daypass.KindDrive:
-		return b.driveByLink(ctx, l, account, groups)
+		return b.driveByLink(ctx, l, account)
 	case hub && l.Source.Kind == daypass.KindGit:
 		return b.gitByLink(ctx, q)
 	}
@@ -284,20 +302,13 @@ func (b *Broker) public(s daypass.Source) bool {
 	return slices.Contains(b.Sources.Hosts, s.Host) && slices.Contains(publicKinds, s.Kind)
 }
 
-// driveByLink reads a folder by an account that its maker's group may use, and that
-// was seen to read it at most five minutes ago.
-func (b *Broker) driveByLink(ctx context.Context, l *store.Link, account string, groups []string) (Reading, error) {
-	a, err := b.mayUse(ctx, l.Source, account, groups)
-	if err != nil {
-		return Reading{}, err
-	}
-	if a == nil {
-		return Reading{}, fallen(l, "whoever made it may not use the account that reads it any more")
-	}
+// driveByLink reads a folder by an account that was seen to read it at most five
+// minutes ago.
+func (b *Broker) driveByLink(ctx context.Context, l *store.Link, account string) (Reading, error) {
 	r := Reading{Source: l.Source, As: asHubPrefix + account, Account: account, MaxAge: readAge, maker: l.Maker}
 	if err := b.seenToRead(ctx, r); err != nil {
 		if settled(err) {
-			return Reading{}, fallen(l, "it is not shared with "+a.Address+" any more, or is gone")
+			return Reading{}, fallen(l, "it is not shared with the account that reads it any more, or is gone")
 		}
 		return Reading{}, err
 	}
@@ -584,7 +595,7 @@ func plainAs(as string) string {
 	if _, ok := hubAccount(as); ok {
 		return "hub"
 	}
-	if strings.HasPrefix(as, asPersons) {
+	if as == asPerson || strings.HasPrefix(as, asPersons) {
 		return "user"
 	}
 	return as

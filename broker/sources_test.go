@@ -262,6 +262,11 @@ func TestMakerLosesGround(t *testing.T) {
 			if got := s.stored("ph142-lab1"); got.Failures != 1 {
 				t.Errorf("%d failures", got.Failures)
 			}
+			s.quietly("its page", func() {
+				if _, err := s.LinkFor(t.Context(), browser(s.student()), "ph142-lab1", ""); err == nil && what != "shares it no more" {
+					t.Error("its page shows it as good")
+				}
+			})
 		})
 	}
 }
