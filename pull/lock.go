@@ -149,24 +149,41 @@ func (l *lock) beat() {
 		case <-l.stop:
 			return
 		case <-tick.C:
-			// No time is named, so that the disk's own clock counts.
-			if f, err := os.OpenFile(l.file, os.O_WRONLY, 0); err == nil {
-				data, _ := json.Marshal(l.mine)
-				f.Write(data)
-				f.Close()
+			if !l.renew() {
+				return
 			}
 		}
 	}
 }
 
+// renew makes the lock young again; false where it was given to another, since ours was
+// silent for too long.
+func (l *lock) renew() bool {
+	if !l.held() {
+		return false
+	}
+	// No time is named, so that the disk's own clock counts.
+	if f, err := os.OpenFile(l.file, os.O_WRONLY, 0); err == nil {
+		data, _ := json.Marshal(l.mine)
+		f.Write(data)
+		f.Close()
+	}
+	return true
+}
+
 // release gives the lock back, if it is still ours.
 func (l *lock) release() {
 	close(l.stop)
-	data, err := os.ReadFile(l.file)
-	var now owner
-	if err == nil && json.Unmarshal(data, &now) == nil && now.Nonce == l.mine.Nonce {
+	if l.held() {
 		os.Remove(l.file)
 	}
+}
+
+// held reports whether the lock is still ours.
+func (l *lock) held() bool {
+	data, err := os.ReadFile(l.file)
+	var now owner
+	return err == nil && json.Unmarshal(data, &now) == nil && now.Nonce == l.mine.Nonce
 }
 
 func hostName() string {

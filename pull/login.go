@@ -16,6 +16,11 @@ const LoginVariable = "DAYPASS_PULL_LOGIN"
 // longName is from how many bytes on a user's name may be a token.
 const longName = 20
 
+// HoldsSecret reports whether an address carries a password or a token, in any place that
+// we know of. Such a one is shown to nobody, and is in no argument of a process; what
+// [SplitLogin] leaves behind is asked this too.
+func HoldsSecret(address string) bool { return clone.HoldsSecret(address) }
+
 // SplitLogin takes a password or a token out of the address of a repository. login
 // is "https://USER:PASSWORD@HOST:PORT", as [Ask.Login] wants it; zero where there is
 // none, or where it cannot be told apart for sure.

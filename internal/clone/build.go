@@ -284,7 +284,7 @@ func probe(d *disk) string {
 // formats", GitLab's "Token prefixes"), and the names under which they stand in queries.
 var (
 	tokenShape = pattern(`gh[pousr]_[A-Za-z0-9_]{8,}|github_pat_[A-Za-z0-9_]{8,}|gl(?:pat|oas|dt|rt|cbt|ptt|ft|soat|agent|imt)-[A-Za-z0-9_.-]{8,}|^[A-Za-z0-9]{40,}$`)
-	tokenName  = pattern(`(?i)(?:^|[?&;])(?:[a-z_-]*token|password|passwd|secret|sig|signature|key|api[_-]?key)=[^&;]`)
+	tokenName  = pattern(`(?i)(?:^|[?&;#])(?:[a-z_-]*token|password|passwd|secret|sig|signature|key|api[_-]?key)=[^&;]`)
 	idShape    = pattern(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
@@ -297,8 +297,7 @@ func pattern(text string) func() *regexp.Regexp {
 func HoldsSecret(address string) bool {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {
-		user, _, has := strings.Cut(address, "@")
-		return has && tokenShape().MatchString(user)
+		return plainHolds(address)
 	}
 	authority := rest
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -319,6 +318,17 @@ func HoldsSecret(address string) bool {
 	user, password, _ := strings.Cut(user, ":")
 	named := strings.EqualFold(user, "x-access-token") || strings.EqualFold(user, "oauth2")
 	return password != "" || tokenShape().MatchString(user) || named && !strings.HasPrefix(scheme, "ssh")
+}
+
+// plainHolds is [HoldsSecret] for an address without a scheme, such as USER@HOST:PATH, and
+// for one whose scheme is misspelt.
+func plainHolds(address string) bool {
+	if i := strings.IndexAny(address, "?#"); i >= 0 && tokenName().MatchString(address[i:]) {
+		return true
+	}
+	before, _, has := strings.Cut(address, "@")
+	user, password, _ := strings.Cut(before[strings.LastIndexByte(before, '/')+1:], ":")
+	return has && (password != "" || tokenShape().MatchString(user))
 }
 
 // ID is the name under which our own state of this folder is kept, from .git/daypass: 1

@@ -101,6 +101,13 @@ func TestHoldsSecret(t *testing.T) {
 		"https://a@b:c@host/x":                                            true,
 		"https://host/ghp_0123456789abcdefghij/x":                         true,
 		"ghp_0123456789abcdefghij@github.com:octo/data":                   true,
+		"x:ghp_0123456789abcdefghij@github.com:octo/data":                 true,
+		"u:hunter2@host/org/x":                                            true,
+		"ghp_0123456789abcdefghij@github.com/octo/data":                   true,
+		"https:/u:hunter2@host/org/x":                                     true,
+		"git@host:octo/data?private_token=abc":                            true,
+		"https://host/x#token=abc":                                        true,
+		"host:octo/data":                                                  false,
 	} {
 		if got := HoldsSecret(address); got != want {
 			t.Errorf("%s: %t", address, got)

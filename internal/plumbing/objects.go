@@ -85,6 +85,10 @@ func (o *Objects) start(v verb) (*batch, error) {
 	return b, nil
 }
 
+// objectMemory is what a git may have of memory that reads objects: one that is told as
+// pieces of another is made whole there.
+const objectMemory = 1 << 30
+
 // pipeSize is how far git may be ahead.
 const pipeSize = 256 << 10
 
@@ -108,7 +112,7 @@ func talk(cmd *exec.Cmd) (in, out *os.File, err error) {
 	}
 	cmd.Stdin, cmd.Stdout = ends[0], ends[3]
 	widen(ends[2])
-	err = cmd.Start()
+	err = Start(cmd, objectMemory)
 	ends[0].Close()
 	ends[3].Close()
 	if err != nil {
