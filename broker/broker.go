@@ -143,6 +143,7 @@ type Broker struct {
 	reached  reaches
 	flights  flights
 	pace     pace
+	looks    pace
 	memory   *memory // connections that are never stored
 	bridged  *bridged
 	restored *rate.Limiter   // first uses after a restore
@@ -177,7 +178,6 @@ func New(c Config) (*Broker, error) {
 	b.children.init()
 	b.rights.init()
 	b.flights.init()
-	b.pace.byPerson = map[int64]*rate.Limiter{}
 	for _, is := range c.Issuers {
 		if _, twice := b.issuers[is.Host()]; twice {
 			return nil, fmt.Errorf("two Apps for %s: one host has one", is.Host())

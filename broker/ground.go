@@ -72,6 +72,9 @@ func (b *Broker) groundFor(ctx context.Context, q *wanting, s daypass.Source) (g
 			Code: "DP-736", What: "that is no source that this service reads", Next: `Paste the address of a repository, folder, course or record; "daypass resolve" shows how it is understood.`, Kind: daypass.ErrUsage,
 		}
 	}
+	if err := b.pacedLook(q.p); err != nil {
+		return ground{}, err
+	}
 	switch {
 	case isTemplate(s):
 		return b.templateGround(s)

@@ -244,6 +244,11 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 		return l, err
 	}
 	l.Maker = q.p.ID
+	if l.ID == 0 {
+		if err := b.roomForLink(ctx, q.p); err != nil {
+			return l, err
+		}
+	}
 	if err := b.filled(&l, *ask); err != nil {
 		return l, err
 	}
@@ -264,6 +269,21 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 		l.Title = clip(g.seen.Title, 200)
 	}
 	return l, nil
+}
+
+// maxLinks bounds the links of one person that have not ended.
+const maxLinks = 1000
+
+func (b *Broker) roomForLink(ctx context.Context, p store.Person) error {
+	list, err := b.Store.Links(ctx, store.LinkFilter{Maker: p.ID, Hub: b.Hub.ID})
+	if err != nil {
+		return storeProblem(err)
+	}
+	list = slices.DeleteFunc(list, func(l store.Link) bool { return !l.Ended.IsZero() })
+	if len(list) < maxLinks {
+		return nil
+	}
+	return &daypass.Problem{Code: "DP-749", What: "you have as many links as one person may have", Next: `End some that are over: "daypass link list" shows them.`, Kind: daypass.ErrRefused}
 }
 
 func clip(s string, n int) string {

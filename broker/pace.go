@@ -26,18 +26,33 @@ type pace struct {
 	byPerson map[int64]*rate.Limiter
 }
 
-func (b *Broker) paced(p store.Person, host string) error {
-	b.pace.mu.Lock()
-	defer b.pace.mu.Unlock()
-	l := b.pace.byPerson[p.ID]
+func (p *pace) allow(person int64, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.byPerson[person]
 	if l == nil {
-		if len(b.pace.byPerson) >= maxPeople {
-			clear(b.pace.byPerson)
+		if p.byPerson == nil || len(p.byPerson) >= maxPeople {
+			p.byPerson = map[int64]*rate.Limiter{}
 		}
 		l = rate.NewLimiter(rate.Every(paceEvery), paceAtOnce)
-		b.pace.byPerson[p.ID] = l
+		p.byPerson[person] = l
 	}
-	if l.AllowN(b.Now(), 1) {
+	return l.AllowN(now, 1)
+}
+
+// pacedLook is paced for sources that somebody names themself: each may be another
+// that has to be looked at, fetched and kept.
+func (b *Broker) pacedLook(p store.Person) error {
+	if b.looks.allow(p.ID, b.Now()) {
+		return nil
+	}
+	return &Refusal{RetryAfter: paceEvery, Problem: &daypass.Problem{
+		Code: "DP-748", What: "many sources were looked at in your name in a short time", Next: "Try again in a few seconds. If it is not you, look at your activity.", Kind: daypass.ErrUnreachable,
+	}}
+}
+
+func (b *Broker) paced(p store.Person, host string) error {
+	if b.pace.allow(p.ID, b.Now()) {
 		return nil
 	}
 	return &Refusal{RetryAfter: paceEvery, Problem: &daypass.Problem{

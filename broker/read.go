@@ -424,7 +424,10 @@ func (b *Broker) bySource(ctx context.Context, q *wanting) (Reading, error) {
 		return b.byRule(ctx, q, s, rule)
 	}
 	if b.public(s) {
-		return Reading{Source: s, As: AsPublic, Rule: "public", MaxAge: readAge}, q.passAllows(s, daypass.Repo{})
+		if err := q.passAllows(s, daypass.Repo{}); err != nil {
+			return Reading{}, err
+		}
+		return Reading{Source: s, As: AsPublic, Rule: "public", MaxAge: readAge}, b.pacedLook(q.p)
 	}
 	if s.Kind == daypass.KindCanvas {
 		r, err := b.asOneself(ctx, q, s)

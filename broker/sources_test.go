@@ -31,6 +31,7 @@ func TestForeignFolder(t *testing.T) {
 		inside := foreign
 		inside.Path = "week 1"
 		for _, src := range []daypass.Source{foreign, inside} {
+			s.later(time.Minute) // not so fast that it is for that alone
 			for what, f := range map[string]func() error{
 				"read":   func() error { _, err := s.read(oth, src); return err },
 				"pupil":  func() error { _, err := s.read(stu, src); return err },
@@ -722,6 +723,53 @@ func TestSharedServerReads(t *testing.T) {
 	shared := s.student()
 	shared.Server.Name = "lab"
 	s.mustOpen(shared, "ph142-lab1")
+}
+
+// TestManyLooks: whoever names source after source is slowed down, and nobody else;
+// and links have a number.
+func TestManyLooks(t *testing.T) {
+	s := newSourceRig(t)
+	tea, stu := s.teacher(), s.student()
+	for i := range 41 {
+		want := "no error"
+		if i == 40 {
+			want = "DP-748"
+		}
+		s.want("a record", second(s.read(stu, record("zenodo.org", fmt.Sprint(i)))), want)
+		if want != "no error" {
+			continue
+		}
+		s.want("a folder", second(s.TestSource(t.Context(), browser(tea), drive(fmt.Sprint("guess", i)), "")), "DP-734")
+	}
+	s.quietly("the 41st", func() {
+		s.want("a folder", second(s.TestSource(t.Context(), browser(tea), drive("ph142Lab1"), "")), "DP-748")
+	})
+	if _, err := s.read(s.user("other"), record("zenodo.org", "1")); err != nil {
+		t.Errorf("another is slowed down: %v", err)
+	}
+	s.later(time.Hour)
+	v := s.link(tea, "ph142-lab1", drive("ph142Lab1"), "ph142")
+	if err := s.db.Write(t.Context(), func(tx *store.Tx) error {
+		for i := range 999 {
+			l := v.Link
+			l.Name = fmt.Sprint("lab-", i)
+			if _, err := tx.PutLink(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.MakeLink(t.Context(), browser(tea), broker.LinkAsk{Name: "one-more", Source: &v.Source, Audience: ptr("ph142")})
+	s.want("the 1001st", err, "DP-749")
+	s.later(2 * time.Minute) // they are read again
+	began := time.Now()
+	s.mustOpen(stu, "lab-77")
+	s.mustOpen(stu, "lab-78")
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("among a thousand links two take %v", took)
+	}
 }
 
 // TestCopyLink: the same course in a new term.
