@@ -1,14 +1,13 @@
 package resolve
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/daypass-dev/daypass"
 )
 
-var canvasID = regexp.MustCompile(`^(?:[0-9]{1,20}(?:~[0-9]{1,20})?|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})$`)
+var canvasID = lazily(`^(?:[0-9]{1,20}(?:~[0-9]{1,20})?|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})$`)
 
 // canvasPage reads the addresses of Canvas's pages of files (canvas-lms, config/routes.rb),
 // and those of its API. What a verifier in one would give away is dropped.
@@ -19,7 +18,7 @@ func canvasPage(a address) (Place, error) {
 		s = s[2:]
 	}
 	context := "users/self"
-	if len(s) > 1 && slices.Contains([]string{"courses", "groups", "users"}, s[0]) && (canvasID.MatchString(s[1]) || s[0] == "users" && s[1] == "self") {
+	if len(s) > 1 && slices.Contains([]string{"courses", "groups", "users"}, s[0]) && (canvasID().MatchString(s[1]) || s[0] == "users" && s[1] == "self") {
 		context, s = s[0]+"/"+s[1], s[2:]
 	} else if len(s) == 0 || s[0] != "files" && s[0] != "folders" {
 		return Place{}, notThat("this address of Canvas names no files", "Open the files of the course, or the folder, and copy the address of its page.")
@@ -29,7 +28,7 @@ func canvasPage(a address) (Place, error) {
 	case len(s) == 0 || len(s) == 1 && s[0] == "folders":
 	case s[0] == "modules", s[0] == "assignments", s[0] == "pages":
 		p.Certain, p.Why = false, "of a course its files are brought, and not its other pages"
-	case s[0] == "folders" && len(s) > 1 && canvasID.MatchString(s[1]):
+	case s[0] == "folders" && len(s) > 1 && canvasID().MatchString(s[1]):
 		p.Source.ID += "/folders/" + s[1]
 	case s[0] == "file_contents" && len(s) > 1:
 		return p.canvasFolder(s[1 : len(s)-1])
@@ -46,14 +45,14 @@ func (p Place) canvasFiles(s []string, preview string) (Place, error) {
 	case len(s) > 0 && s[0] == "folder":
 		s = s[1:]
 		if len(s) > 0 && strings.HasPrefix(s[0], "users_") { // a person's own files, seen from elsewhere
-			if id := strings.TrimPrefix(s[0], "users_"); canvasID.MatchString(id) {
+			if id := strings.TrimPrefix(s[0], "users_"); canvasID().MatchString(id) {
 				p.Source.ID, s = "users/"+id, s[1:]
 			}
 		}
 		return p.canvasFolder(s)
-	case len(s) > 0 && canvasID.MatchString(s[0]):
+	case len(s) > 0 && canvasID().MatchString(s[0]):
 		p.Source.ID, p.Words = p.Source.ID+"/files/"+s[0], "a file of Canvas at "+p.Source.Host
-	case len(s) == 0 && canvasID.MatchString(preview):
+	case len(s) == 0 && canvasID().MatchString(preview):
 		p.Source.ID, p.Words = p.Source.ID+"/files/"+preview, "a file of Canvas at "+p.Source.Host
 	case len(s) > 0:
 		return Place{}, notThat("this address of Canvas names no files", "Open the folder and copy the address of its page.")

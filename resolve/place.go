@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/daypass-dev/daypass"
 )
@@ -120,10 +121,15 @@ func (g Git) place() Place {
 	return p
 }
 
+// lazily compiles a pattern at its first use: a command that reads no address does not.
+func lazily(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 var (
-	doiForm = regexp.MustCompile(`^10\.[0-9]{4,9}(?:\.[0-9]+)*/\S{1,512}$`)
-	hdlForm = regexp.MustCompile(`^[0-9][0-9.]{1,30}/\S{1,512}$`)
-	swhForm = regexp.MustCompile(`^swh:1:(cnt|dir|rev|rel|snp):[0-9a-f]{40}$`)
+	doiForm = lazily(`^10\.[0-9]{4,9}(?:\.[0-9]+)*/\S{1,512}$`)
+	hdlForm = lazily(`^[0-9][0-9.]{1,30}/\S{1,512}$`)
+	swhForm = lazily(`^swh:1:(cnt|dir|rev|rel|snp):[0-9a-f]{40}$`)
 )
 
 // identifier reads DOIs (doi.org's handbook, 2.2), handles and SWHIDs (ISO/IEC 18670) that
@@ -140,7 +146,7 @@ func identifier(text string) ([]Place, bool, error) {
 	case strings.HasPrefix(low, "hdl:"):
 		p, err := doi(strings.TrimSpace(text[4:]), "it begins with hdl:", hdlForm)
 		return p, true, err
-	case strings.HasPrefix(low, "10.") && doiForm.MatchString(text):
+	case strings.HasPrefix(low, "10.") && doiForm().MatchString(text):
 		p, err := doi(text, "it has the form of a DOI", doiForm)
 		return p, true, err
 	case strings.HasPrefix(low, "swh:"):
@@ -150,9 +156,9 @@ func identifier(text string) ([]Place, bool, error) {
 	return nil, false, nil
 }
 
-func doi(id, why string, form *regexp.Regexp) ([]Place, error) {
+func doi(id, why string, form func() *regexp.Regexp) ([]Place, error) {
 	id, _, _ = strings.Cut(id, "#")
-	if !form.MatchString(id) || strings.Contains(id, "\\") {
+	if !form().MatchString(id) || strings.Contains(id, "\\") {
 		return nil, unknown("this is no DOI and no handle", "a DOI is 10.NUMBER/NAME")
 	}
 	s := daypass.Source{Kind: daypass.KindDOI, Host: "doi.org", ID: id}
@@ -161,7 +167,7 @@ func doi(id, why string, form *regexp.Regexp) ([]Place, error) {
 
 func swh(id string) ([]Place, error) {
 	id, qualifiers, _ := strings.Cut(id, ";")
-	if !swhForm.MatchString(id) {
+	if !swhForm().MatchString(id) {
 		return nil, unknown("this is no identifier of Software Heritage", "it is swh:1:KIND:HASH")
 	}
 	path := ""

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -9,12 +8,12 @@ import (
 )
 
 // driveID is the form of Drive's ids of files, folders and resource keys.
-var driveID = regexp.MustCompile(`^[A-Za-z0-9_-]{10,100}$`)
+var driveID = lazily(`^[A-Za-z0-9_-]{10,100}$`)
 
 const driveHost = "drive.google.com"
 
 func driveSource(id, key, words, why string) (Place, error) {
-	if !driveID.MatchString(id) || key != "" && !driveID.MatchString(key) {
+	if !driveID().MatchString(id) || key != "" && !driveID().MatchString(key) {
 		return Place{}, notThat("this address of Google Drive has no id that could be one", "Open the folder in Drive and copy the address of its page.")
 	}
 	return Place{Source: daypass.Source{Kind: daypass.KindDrive, Host: driveHost, ID: id, Ref: key}, Words: words, Certain: true, Why: why}, nil
@@ -82,7 +81,7 @@ func colabPage(a address) (Place, error) {
 	return Place{}, notThat("this address of Colab names no notebook in Drive", "For a notebook at GitHub give its address there.")
 }
 
-var recordID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+var recordID = lazily(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
 // invenioPage reads addresses of InvenioRDM, Zenodo's software.
 func invenioPage(a address) (Place, error) {
@@ -92,7 +91,7 @@ func invenioPage(a address) (Place, error) {
 	}
 	p := Place{Words: "a record of " + a.host, Certain: true, Why: "it is the page of a record"}
 	switch {
-	case len(s) > 1 && (s[0] == "record" || s[0] == "records" || s[0] == "deposit") && recordID.MatchString(s[1]):
+	case len(s) > 1 && (s[0] == "record" || s[0] == "records" || s[0] == "deposit") && recordID().MatchString(s[1]):
 		p.Source = daypass.Source{Kind: daypass.KindInvenio, Host: a.host, ID: s[1]}
 		if len(s) > 3 && s[2] == "files" {
 			p.Open = strings.Join(s[3:], "/")
@@ -102,7 +101,7 @@ func invenioPage(a address) (Place, error) {
 		return p, nil
 	case len(s) > 2 && s[0] == "doi":
 		id := strings.Join(s[1:], "/")
-		if !doiForm.MatchString(id) {
+		if !doiForm().MatchString(id) {
 			break
 		}
 		p.Source, p.Ask = daypass.Source{Kind: daypass.KindDOI, Host: "doi.org", ID: id}, AskConcept
@@ -112,7 +111,7 @@ func invenioPage(a address) (Place, error) {
 	return Place{}, notThat("this address of "+a.host+" names no record", "Open the record and copy the address of its page, or its DOI.")
 }
 
-var number = regexp.MustCompile(`^[0-9]{1,20}$`)
+var number = lazily(`^[0-9]{1,20}$`)
 
 // figsharePage reads …/articles/KIND/TITLE/ID[/VERSION] of figshare and its portals.
 func figsharePage(a address) (Place, error) {
@@ -122,7 +121,7 @@ func figsharePage(a address) (Place, error) {
 		return Place{}, notThat("this address of figshare names no article", "Open the article and copy the address of its page, or its DOI.")
 	}
 	var numbers []string
-	for j := len(s) - 1; j > i && number.MatchString(s[j]) && len(numbers) < 2; j-- {
+	for j := len(s) - 1; j > i && number().MatchString(s[j]) && len(numbers) < 2; j-- {
 		numbers = append([]string{s[j]}, numbers...)
 	}
 	if len(numbers) == 2 && len(numbers[1]) > 3 { // the title was a number
@@ -139,14 +138,14 @@ func figsharePage(a address) (Place, error) {
 }
 
 func hydroPage(a address) (Place, error) {
-	if len(a.segments) > 1 && a.segments[0] == "resource" && regexpHex.MatchString(a.segments[1]) {
+	if len(a.segments) > 1 && a.segments[0] == "resource" && regexpHex().MatchString(a.segments[1]) {
 		src := daypass.Source{Kind: daypass.KindHydroShare, Host: "www.hydroshare.org", ID: a.segments[1]}
 		return Place{Source: src, Words: kinds[src.Kind], Certain: true, Why: "it is the page of a resource"}, nil
 	}
 	return Place{}, notThat("this address of HydroShare names no resource", "Open the resource and copy the address of its page.")
 }
 
-var regexpHex = regexp.MustCompile(`^[0-9a-f]{32}$`)
+var regexpHex = lazily(`^[0-9a-f]{32}$`)
 
 func swhPage(a address) (Place, error) {
 	for _, s := range a.segments {
@@ -163,7 +162,7 @@ func swhPage(a address) (Place, error) {
 
 func artifactPage(a address) (Place, error) {
 	s := a.segments
-	if r, ok := daypass.ParseRepo(s[0] + "/" + s[1]); !ok || !number.MatchString(s[6]) || r == (daypass.Repo{}) {
+	if r, ok := daypass.ParseRepo(s[0] + "/" + s[1]); !ok || !number().MatchString(s[6]) || r == (daypass.Repo{}) {
 		return Place{}, notThat("this address names no artifact", "Copy the address of the artifact from the page of its run.")
 	}
 	src := daypass.Source{Kind: daypass.KindArtifact, Host: "github.com", ID: s[0] + "/" + s[1] + "/" + s[6]}
@@ -172,7 +171,7 @@ func artifactPage(a address) (Place, error) {
 
 func ckanPage(a address) (Place, error) {
 	i := slices.Index(a.segments, "dataset")
-	if i < 0 || i+1 >= len(a.segments) || !recordID.MatchString(strings.ReplaceAll(a.segments[i+1], "_", "-")) {
+	if i < 0 || i+1 >= len(a.segments) || !recordID().MatchString(strings.ReplaceAll(a.segments[i+1], "_", "-")) {
 		return Place{}, notThat("this address names no dataset of "+a.host, "Open the dataset and copy the address of its page.")
 	}
 	id := strings.Join(append(slices.Clone(a.segments[:i]), a.segments[i+1]), "/")
@@ -183,7 +182,7 @@ func davPage(a address) (Place, error) {
 	return Place{Source: daypass.Source{Kind: daypass.KindWebDAV, Host: a.host, ID: strings.Join(a.segments, "/")}, Words: kinds[daypass.KindWebDAV], Certain: true, Why: a.host + " is listed as a WebDAV server"}, nil
 }
 
-var persistentID = regexp.MustCompile(`^(?:doi|hdl|perma):[^\s#?@]{3,300}$`)
+var persistentID = lazily(`^(?:doi|hdl|perma):[^\s#?@]{3,300}$`)
 
 // dataverse reports whether an address has one of the shapes of Dataverse.
 func (a address) dataverse() bool {
@@ -198,15 +197,15 @@ func dataversePage(a address) (Place, error) {
 	last := a.segments[len(a.segments)-1]
 	p.Source = daypass.Source{Kind: daypass.KindDataverse, Host: a.host}
 	switch {
-	case persistentID.MatchString(id) && !strings.Contains(id, ".."):
+	case persistentID().MatchString(id) && !strings.Contains(id, ".."):
 		p.Source.ID = id
 		if last != "dataset.xhtml" { // a citation may be of a file too
 			p.Ask, p.URL = AskDataset, "https://"+a.host+"/"+a.path+"?persistentId="+id
 		}
-		if v := a.query.Get("version"); number.MatchString(strings.Replace(v, ".", "", 1)) {
+		if v := a.query.Get("version"); number().MatchString(strings.Replace(v, ".", "", 1)) {
 			p.Source.Ref = v
 		}
-	case number.MatchString(last):
+	case number().MatchString(last):
 		p.Source.ID, p.Ask, p.URL = "file/"+last, AskDataset, "https://"+a.host+"/"+a.path
 	default:
 		return Place{}, notThat("this address names no dataset", "Open the dataset and copy the address of its page, or its DOI.")
