@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,9 +92,9 @@ func (d *Drive) keyToken(w http.ResponseWriter, r *http.Request) {
 		grantError(w, http.StatusBadRequest, "unsupported_grant_type", "Invalid grant_type: "+form.Get("grant_type"))
 		return
 	}
-	claims, err := d.assertion(form.Get("assertion"))
-	if err != nil {
-		grantError(w, http.StatusBadRequest, "invalid_grant", err.Error())
+	claims, wrong := d.assertion(form.Get("assertion"))
+	if wrong != "" {
+		grantError(w, http.StatusBadRequest, "invalid_grant", wrong)
 		return
 	}
 	token, life := d.issue(claims.Issuer, strings.Fields(claims.Scope))
@@ -111,44 +110,45 @@ type driveClaims struct {
 	Subject  string `json:"sub"`
 }
 
-func (d *Drive) assertion(text string) (c driveClaims, err error) {
+// assertion reads one, or says in Google's words what is wrong with it.
+func (d *Drive) assertion(text string) (c driveClaims, wrong string) {
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
-		return c, errors.New("Invalid JWT: must have three parts.")
+		return c, "Invalid JWT: must have three parts."
 	}
 	var head struct{ Alg, Kid string }
 	if driveClaim(parts[0], &head) != nil || driveClaim(parts[1], &c) != nil || head.Alg != "RS256" {
-		return c, errors.New("Invalid JWT.")
+		return c, "Invalid JWT."
 	}
 	a := d.account(c.Issuer)
 	if a == nil {
-		return c, errors.New("Invalid grant: account not found")
+		return c, "Invalid grant: account not found"
 	}
 	block, _ := pem.Decode([]byte(a.Keys[head.Kid]))
 	if block == nil {
-		return c, errors.New("Invalid JWT Signature.")
+		return c, "Invalid JWT Signature."
 	}
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return c, errors.New("Invalid JWT Signature.")
+		return c, "Invalid JWT Signature."
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
 	if key, ok := public.(*rsa.PublicKey); err != nil || !ok || rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], signature) != nil {
-		return c, errors.New("Invalid JWT Signature.")
+		return c, "Invalid JWT Signature."
 	}
 	now := d.now().Unix()
 	switch {
 	case c.Audience != "https://"+TokenHost+"/token" && !strings.HasPrefix(c.Audience, "http://127.0.0.1:"):
-		return c, errors.New("Invalid JWT: Failed audience check.")
+		return c, "Invalid JWT: Failed audience check."
 	case c.Issued > now+300 || c.Expires < now-300 || c.Expires > c.Issued+3600:
-		return c, errors.New("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim.")
+		return c, "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."
 	case c.Scope == "":
-		return c, errors.New("Invalid JWT: no scope.")
+		return c, "Invalid JWT: no scope."
 	case c.Subject != "" && c.Subject != c.Issuer:
-		return c, errors.New("Client is unauthorized to retrieve access tokens using this method.")
+		return c, "Client is unauthorized to retrieve access tokens using this method."
 	}
-	return c, nil
+	return c, ""
 }
 
 func driveClaim(part string, v any) error {
