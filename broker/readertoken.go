@@ -75,23 +75,23 @@ func (b *Broker) personReads(ctx context.Context, g *guarded, r Reading) (daypas
 	return grant.Access, grant.Until, storeProblem(err)
 }
 
-// Spent is told that the upstream refused a person's token: it is renewed, or they
-// have to connect again.
-func (b *Broker) Spent(ctx context.Context, r Reading) error {
+// Spent is told that the upstream refused a person's token, and reports whether there
+// is another now. Where not, the upstream was wrong, or they have to connect again.
+func (b *Broker) Spent(ctx context.Context, r Reading) bool {
 	g, ok := b.issuers[r.Source.Host]
-	if !ok || r.person == 0 {
-		return errNoToken
+	if !ok || r.person == 0 || r.person != personOf(r.As) {
+		return false
 	}
 	led := b.ledger()
 	conn, err := led.find(ctx, r.person, r.Source.Host)
 	if err != nil {
-		return gone(r.Source.Host, err)
+		return false
 	}
 	conn, grant, err := current(ctx, led, conn)
 	if err != nil {
-		return err
+		return false
 	}
-	return b.spent(ctx, g, led, conn, grant)
+	return errors.Is(b.spent(ctx, g, led, conn, grant), errReplaced)
 }
 
 func (b *Broker) appReads(ctx context.Context, g *guarded, r Reading) (daypass.Secret, time.Time, error) {

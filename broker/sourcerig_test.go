@@ -218,6 +218,14 @@ func (c *courses) end(token daypass.Secret) error {
 	return nil
 }
 
+func (c *courses) Live(_ context.Context, token daypass.Secret) (bool, error) {
+	c.asked.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.alive[token.Reveal()]
+	return ok, nil
+}
+
 func (c *courses) Revoke(_ context.Context, token daypass.Secret) error     { return c.end(token) }
 func (c *courses) Disconnect(_ context.Context, token daypass.Secret) error { return c.end(token) }
 

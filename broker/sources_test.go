@@ -638,6 +638,18 @@ func TestCanvas(t *testing.T) {
 	if err != nil || next.Equal(token) {
 		t.Errorf("an hour later it is not renewed: %v", err)
 	}
+	if s.Spent(t.Context(), r) {
+		t.Error("a token that is good is renewed")
+	}
+	if err := s.canvas.end(next); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Spent(t.Context(), r) {
+		t.Error("a token that Canvas has ended is not renewed")
+	}
+	if third, _, err := s.ContentToken(t.Context(), r); err != nil || third.Equal(next) {
+		t.Errorf("after that: %v", err)
+	}
 	for _, c := range []daypass.Caller{stu, browser(stu), tea} {
 		a, err := s.Credential(t.Context(), c, broker.Ask{Host: canvasHost, Repo: homework, Access: daypass.Read})
 		if code(err) != "DP-741" || !a.Credential.Token.IsZero() {
