@@ -483,6 +483,31 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+func TestForget(t *testing.T) {
+	r := newRig(t, Config{})
+	own := Key{Source: key.Source, As: "person:7"}
+	v, err := r.d.Get(t.Context(), own, time.Minute, r.fetch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := r.get(time.Minute)
+	p, err := r.d.Pack(t.Context(), own, v.ID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done, err := r.d.Forget(t.Context(), "person:7"); done || err != nil {
+		t.Errorf("while it is read: %v %v", done, err)
+	}
+	p.Close()
+	if done, err := r.d.Forget(t.Context(), "person:7"); !done || err != nil {
+		t.Errorf("%v %v", done, err)
+	}
+	if _, err := r.d.Pack(t.Context(), own, v.ID, ""); !errors.Is(err, ErrNoVersion) {
+		t.Errorf("it is there still: %v", err)
+	}
+	r.read(nil, kept.ID, "")
+}
+
 func TestFolder(t *testing.T) {
 	g, err := plumbing.Find(os.Getenv, os.Environ())
 	if err != nil {

@@ -46,6 +46,31 @@ func (d *Depot) Evict(ctx context.Context) (freed int64, err error) {
 	return freed, nil
 }
 
+// Forget takes away all that was read as somebody, such as "person:7" who was erased.
+// What is in use goes when it is not: false, then call it again.
+func (d *Depot) Forget(ctx context.Context, as string) (done bool, err error) {
+	all, _, err := d.list()
+	if err != nil {
+		return false, err
+	}
+	done = true
+	for _, e := range all {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		s := slot{dir: filepath.Join(d.c.Dir, e.name)}
+		if st := s.load(); st == nil || st.As != as {
+			continue
+		}
+		gone, err := d.evict(e.name)
+		if err != nil {
+			return false, err
+		}
+		done = done && gone
+	}
+	return done, nil
+}
+
 // An entry is one key's folder.
 type entry struct {
 	name string

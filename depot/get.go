@@ -89,7 +89,7 @@ func (d *Depot) start(s *slot, k Key, f *flight, since time.Time, fetch Fetch) e
 			if old, ok := s.load().last(); ok && errors.Is(err, daypass.ErrUnreachable) && d.young(old.Checked, d.l.Stale) {
 				d.log.Info("a source cannot be reached; what was seen lately is given", "source", k.Source.String(), "error", err)
 				v, err = old, nil
-			} else {
+			} else if !errors.Is(err, daypass.ErrNoLogin) { // who connects comes back at once
 				s.failed = err
 			}
 		}

@@ -79,7 +79,7 @@ func (d *Depot) prolong(ctx context.Context, cancel context.CancelCauseFunc, nam
 		switch {
 		case err == nil && ok:
 			until = began.Add(lasts)
-		case err == nil, time.Now().After(until.Add(-lasts/4)):
+		case err == nil, time.Now().After(until.Add(-lasts / 4)):
 			cancel(errLost)
 			return
 		}

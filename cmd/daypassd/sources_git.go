@@ -26,7 +26,7 @@ func (r *readers) openGit(svc *service) error {
 		return fmt.Errorf("content is kept by git: %w", err)
 	}
 	hosts := slices.Concat(svc.config.Sources.Hosts, svc.config.hosts())
-	way := egress.Way{}
+	way := egress.Way{Bytes: r.bounds().File}
 	names := map[string]bool{}
 	for _, h := range hosts {
 		name, _, ported := strings.Cut(h, ":")
@@ -43,8 +43,14 @@ func (r *readers) openGit(svc *service) error {
 	if r.proxy, err = egress.NewProxy(r.dialer, way, rand.Reader, svc.log); err != nil {
 		return err
 	}
-	r.git.Git = r.proxy.Git(g, egress.Bounds{})
+	r.git.Git = r.proxy.Git(g, r.bounds())
 	return nil
+}
+
+// bounds are those of each git: a pack may be as large as a source, with room for what
+// git writes beside it.
+func (r *readers) bounds() egress.Bounds {
+	return egress.Bounds{File: max(2*r.limits.Or().Total, 2<<30)}
 }
 
 // plainGit is a git for what is here already: it speaks to nobody.
