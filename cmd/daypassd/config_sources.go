@@ -51,6 +51,8 @@ type canvasConfig struct {
 	Host         string `yaml:"host"`
 	ClientID     string `yaml:"client_id"`
 	ClientSecret string `yaml:"client_secret"`
+	// Files are further hosts that its files come from: "*.files.example.edu".
+	Files []string `yaml:"files"`
 }
 
 type sourceRuleConfig struct {
@@ -176,6 +178,11 @@ func (c *serverConfig) checkCanvas() error {
 			return fmt.Errorf("sources.canvas: %s stands there twice, or is a git host too", s.Host)
 		case s.ClientID == "" || s.ClientSecret == "":
 			return fmt.Errorf("sources.canvas: %s needs client_id and client_secret, of the developer key that its admins made", s.Host)
+		}
+		for _, f := range s.Files {
+			if !daypass.CleanHost(strings.TrimPrefix(f, "*.")) {
+				return fmt.Errorf("sources.canvas: %s: files: %s is no host: write it like files.example.edu or *.example.edu", s.Host, strconv.QuoteToASCII(f))
+			}
 		}
 		seen[s.Host] = true
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -15,6 +16,7 @@ import (
 	"github.com/daypass-dev/daypass/depot"
 	"github.com/daypass-dev/daypass/egress"
 	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/provider/canvas"
 	"github.com/daypass-dev/daypass/provider/drive"
 	"github.com/daypass-dev/daypass/provider/google"
 	"github.com/daypass-dev/daypass/server"
@@ -31,8 +33,12 @@ type readers struct {
 	kinds  map[string]reader
 	limits snapshot.Limits
 	drives map[string]daypass.Contents // by account
-	now    func() time.Time
-	plain  func(host string) bool // without TLS, on this machine
+
+	canvases map[string]canvasConfig // by host
+	mu       sync.Mutex
+	paces    map[string]*canvas.Pace // of Canvas, by whose token
+	now      func() time.Time
+	plain    func(host string) bool // without TLS, on this machine
 }
 
 // A reader opens one kind of source, as the identity of a reading.
@@ -61,7 +67,11 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 			return nil, fmt.Errorf("sources.drive: %s: %w", d.Account, err)
 		}
 	}
-	r.kinds = map[string]reader{daypass.KindDrive: r.driveOf}
+	r.kinds = map[string]reader{daypass.KindDrive: r.driveOf, daypass.KindCanvas: r.canvasOf}
+	r.canvases = map[string]canvasConfig{}
+	for _, site := range c.Sources.Canvas {
+		r.canvases[site.Host] = site
+	}
 	sources.Look = r.look
 	if !svc.serving { // a command keeps nothing, and may be another user's
 		return r, nil
@@ -73,7 +83,7 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 	if strings.HasPrefix(c.Store, "postgres") { // several machines may share the folder
 		leases = depot.Leases{Take: svc.db.TakeLease, Drop: svc.db.DropLease}
 	}
-	r.depot, err = depot.New(depot.Config{Dir: c.Snapshots.Dir, Git: egress.Bound(r.plainGit(), egress.Bounds{}), Leases: leases, Limits: limits, Now: svc.now, Log: svc.log})
+	r.depot, err = depot.New(depot.Config{Dir: c.Snapshots.Dir, Git: egress.Bound(r.plainGit(), r.bounds()), Leases: leases, Limits: limits, Now: svc.now, Log: svc.log})
 	if err != nil {
 		r.close()
 		return nil, err
@@ -126,6 +136,34 @@ func (r *readers) driveOf(_ context.Context, y broker.Reading) (daypass.Contents
 		return c, nil
 	}
 	return nil, noReader(y)
+}
+
+// maxPaces bounds how many people's paces are remembered.
+const maxPaces = 10_000
+
+// canvasOf reads a course by the connection of whoever asks.
+func (r *readers) canvasOf(_ context.Context, y broker.Reading) (daypass.Contents, error) {
+	site, ok := r.canvases[y.Source.Host]
+	if !ok {
+		return nil, noReader(y)
+	}
+	key := y.Source.Host + " " + y.As
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.paces == nil || len(r.paces) >= maxPaces {
+		r.paces = map[string]*canvas.Pace{}
+	}
+	if r.paces[key] == nil {
+		r.paces[key] = canvas.NewPace(r.now)
+	}
+	return canvas.New(canvas.Config{
+		Host: site.Host, Files: site.Files, Pace: r.paces[key], Dial: r.dialer.DialContext, Now: r.now,
+		Token: func(ctx context.Context) (daypass.Secret, error) {
+			token, _, err := r.broker.ContentToken(ctx, y)
+			return token, err
+		},
+		Renew: func(ctx context.Context) bool { return r.broker.Spent(ctx, y) },
+	}), nil
 }
 
 func noReader(y broker.Reading) error {
