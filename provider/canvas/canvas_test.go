@@ -167,4 +167,3 @@ func TestContract(t *testing.T) {
 		t.Run(name, func(t *testing.T) { providertest.RunContents(t, synctest.Test, fresh) })
 	}
 }
-

@@ -62,7 +62,11 @@ func refresh(t *testing.T, w *world) {
 	if old.Refresh.IsZero() {
 		t.Skip("this issuer gives nothing to renew with")
 	}
-	child := w.child(t, old, daypass.Read, w.Write)
+	content := w.Issuer.Traits().Content
+	var child daypass.Child
+	if !content {
+		child = w.child(t, old, daypass.Read, w.Write)
+	}
 	g, err := w.Issuer.Refresh(t.Context(), old.Refresh)
 	if err != nil {
 		t.Fatal(err)
@@ -77,9 +81,18 @@ func refresh(t *testing.T, w *world) {
 	_, err = w.Issuer.Whose(t.Context(), old.Access)
 	w.quiet(t, err)
 	is(t, "the old token", err, daypass.ErrSpent)
-	_, err = w.Issuer.Refresh(t.Context(), old.Refresh)
+	again, err := w.Issuer.Refresh(t.Context(), old.Refresh)
+	w.keep(again.Access, again.Refresh)
 	w.quiet(t, err)
-	is(t, "the old renewal", err, daypass.ErrSpent)
+	switch {
+	case !w.Keeps:
+		is(t, "the old renewal", err, daypass.ErrSpent)
+	case err != nil || !again.Refresh.Equal(old.Refresh) || again.Access.Equal(g.Access):
+		t.Errorf("the same renewal again: %v", err)
+	}
+	if content {
+		return
+	}
 	live, err := w.Issuer.Live(t.Context(), child.Token)
 	if err != nil || w.Issuer.Traits().ChildrenSurvive && !live {
 		t.Errorf("the child is alive: %v, %v", live, err)
@@ -276,7 +289,9 @@ func revoke(t *testing.T, w *world) {
 
 func disconnect(t *testing.T, w *world) {
 	g := w.connect(t)
-	w.child(t, g, daypass.Read, w.Write)
+	if !w.Issuer.Traits().Content {
+		w.child(t, g, daypass.Read, w.Write)
+	}
 	for range 2 {
 		if err := w.Issuer.Disconnect(t.Context(), g.Access); err != nil {
 			t.Errorf("disconnect: %v", err)
@@ -307,6 +322,9 @@ func deadTokens(t *testing.T, w *world) {
 			return err
 		},
 	} {
+		if w.Issuer.Traits().Content && what != "whose" {
+			continue
+		}
 		err := ask()
 		w.quiet(t, err)
 		is(t, what, err, daypass.ErrSpent)
@@ -326,13 +344,40 @@ func nothing(t *testing.T, w *world) {
 		"narrow":  func() error { _, err := w.Issuer.Narrow(t.Context(), none, w.scope(daypass.Read, w.Write)); return err },
 		"refresh": func() error { _, err := w.Issuer.Refresh(t.Context(), none); return err },
 	} {
-		is(t, what, ask(), daypass.ErrSpent)
+		if !w.Issuer.Traits().Content || what == "whose" || what == "refresh" {
+			is(t, what, ask(), daypass.ErrSpent)
+		}
 	}
 	if live, err := w.Issuer.Live(t.Context(), none); live || err != nil {
 		t.Errorf("alive: %v, %v", live, err)
 	}
 	if err := w.Issuer.Revoke(t.Context(), none); err != nil {
 		t.Errorf("revoke: %v", err)
+	}
+}
+
+// noRepositories: an issuer of content says no to what is about repositories, and does
+// not ask.
+func noRepositories(t *testing.T, w *world) {
+	g := w.connect(t)
+	before := w.Living()
+	mend := w.Break(Hang, 0)
+	defer mend()
+	for what, ask := range map[string]func() error{
+		"right": func() error { _, err := w.Issuer.RightTo(t.Context(), g.Access, w.Write); return err },
+		"reach": func() error { _, _, err := w.Issuer.Reach(t.Context(), g.Access, 10); return err },
+		"narrow": func() error {
+			_, err := w.Issuer.Narrow(t.Context(), g.Access, w.scope(daypass.Read, w.Write))
+			return err
+		},
+		"issue":  func() error { _, err := w.Issuer.IssueAsHub(t.Context(), w.scope(daypass.Read, w.Content)); return err },
+		"look":   func() error { _, err := w.Issuer.LookAsHub(t.Context(), w.Content); return err },
+		"theirs": func() error { _, err := w.Issuer.RightAsHub(t.Context(), w.Content, w.Teacher); return err },
+	} {
+		is(t, what, ask(), daypass.ErrRefused)
+	}
+	if n := w.Living(); n != before {
+		t.Errorf("%d tokens are alive, %d before", n, before)
 	}
 }
 
