@@ -90,15 +90,6 @@ func (r RemoteURL) HTTPS() string {
 	return scheme + "://" + r.Host + "/" + r.Path
 }
 
-// RewriteSSH returns the https URL of an ssh one; false for anything else.
-func RewriteSSH(raw string) (string, bool) {
-	r, err := ParseRemote(raw)
-	if err != nil || r.Scheme != "ssh" {
-		return "", false
-	}
-	return r.HTTPS(), true
-}
-
 // A Remote is one URL of a remote of a repository.
 type Remote struct {
 	Name  string

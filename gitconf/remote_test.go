@@ -52,15 +52,6 @@ func TestParseRemote(t *testing.T) {
 	}
 }
 
-func TestRewriteSSH(t *testing.T) {
-	if got, ok := RewriteSSH("git@github.com:o/r.git"); !ok || got != "https://github.com/o/r.git" {
-		t.Errorf("RewriteSSH = %q, %v", got, ok)
-	}
-	if got, ok := RewriteSSH("https://github.com/o/r"); ok {
-		t.Errorf("RewriteSSH of https = %q", got)
-	}
-}
-
 func TestRemotesAreWhatGitUses(t *testing.T) {
 	w := newWorld(t)
 	w.write(".gitconfig", "[url \"https://github.com/\"]\n\tinsteadOf = git@github.com:\n\tinsteadOf = ssh://git@github.com/\n"+

@@ -21,6 +21,15 @@ const longName = 20
 // [SplitLogin] leaves behind is asked this too.
 func HoldsSecret(address string) bool { return clone.HoldsSecret(address) }
 
+// CheckAddress returns the problem of an address that [HoldsSecret], DP-334, before any
+// program is asked about it.
+func CheckAddress(address string) error {
+	if HoldsSecret(address) {
+		return problemPassword()
+	}
+	return nil
+}
+
 // SplitLogin takes a password or a token out of the address of a repository. login
 // is "https://USER:PASSWORD@HOST:PORT", as [Ask.Login] wants it; zero where there is
 // none, or where it cannot be told apart for sure.

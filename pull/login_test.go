@@ -1,12 +1,14 @@
 package pull
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/gittest"
 )
 
@@ -94,5 +96,16 @@ func holds(t *testing.T, dir, word string) {
 	})
 	if err != nil || n < 5 {
 		t.Errorf("%d files were read: %v", n, err)
+	}
+}
+
+// TestCheckAddress: an address with a password is refused before git is asked about it.
+func TestCheckAddress(t *testing.T) {
+	var p *daypass.Problem
+	if err := CheckAddress("u:hunter2@h.example/o/x"); !errors.As(err, &p) || p.Code != "DP-334" || strings.Contains(err.Error(), "hunter2") {
+		t.Error(err)
+	}
+	if err := CheckAddress("git@h.example:o/x"); err != nil {
+		t.Error(err)
 	}
 }

@@ -240,6 +240,11 @@ func (a *app) pullAsk(ctx context.Context, p *pull.Puller, cfg config, args []st
 	if text, ask.Login = pull.SplitLogin(args[0]); ask.Login.IsZero() {
 		ask.Login = daypass.NewSecret(a.getenv(pull.LoginVariable)) // from the page
 	}
+	if !strings.Contains(text, "://") {
+		if err := pull.CheckAddress(text); err != nil {
+			return ask, err
+		}
+	}
 	g, err := a.source(ctx, cfg, text, o.branch)
 	if err != nil {
 		return ask, err
