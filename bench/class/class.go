@@ -36,8 +36,16 @@ func (b *bench) first(s *measure.Stage) {
 	b.Note(measure.Figure{What: "fifty at once, nothing kept: requests to the service, each", Got: float64(all) / students, Bound: 2, Unit: ""})
 }
 
-// A round is one way's.
-type round struct{ wall, cpu time.Duration }
+// A round is one way's: until all were done, and of the processors at the server and at
+// the clients.
+type round struct{ wall, cpu, clients time.Duration }
+
+func spent(list []*exec.Cmd) (all time.Duration) {
+	for _, cmd := range list {
+		all += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	return all
+}
 
 // class measures fifty at once with a snapshot that is there, beside fifty clones.
 func (b *bench) class(s *measure.Stage) {
@@ -46,13 +54,15 @@ func (b *bench) class(s *measure.Stage) {
 	st.atOnce([]*exec.Cmd{st.clone(o.course())})
 	ours := func() round {
 		before := st.cpu(st.cmd.Process.Pid)
-		took := st.atOnce(many(st.pull))
-		return round{took, st.cpu(st.cmd.Process.Pid) - before}
+		list := many(st.pull)
+		took := st.atOnce(list)
+		return round{took, st.cpu(st.cmd.Process.Pid) - before, spent(list)}
 	}
 	theirs := func() round {
 		before := st.cpu(o.cmd.Process.Pid)
-		took := st.atOnce(many(func(int) *exec.Cmd { return st.clone(o.course()) }))
-		return round{took, st.cpu(o.cmd.Process.Pid) - before}
+		list := many(func(int) *exec.Cmd { return st.clone(o.course()) })
+		took := st.atOnce(list)
+		return round{took, st.cpu(o.cmd.Process.Pid) - before, spent(list)}
 	}
 	began, _ := st.requests()
 	var cpu, wall []float64
@@ -65,8 +75,8 @@ func (b *bench) class(s *measure.Stage) {
 		} else {
 			b2, a = theirs(), ours()
 		}
-		b.Say("fifty pulls %.2f s, of the service's processors %.2f s; fifty clones %.2f s, of http-backend's %.2f s; load %s",
-			a.wall.Seconds(), a.cpu.Seconds(), b2.wall.Seconds(), b2.cpu.Seconds(), measure.Load())
+		b.Say("fifty pulls %.2f s, processors: service %.2f s, clients %.2f s; fifty clones %.2f s, http-backend %.2f s, clients %.2f s; load %s",
+			a.wall.Seconds(), a.cpu.Seconds(), a.clients.Seconds(), b2.wall.Seconds(), b2.cpu.Seconds(), b2.clients.Seconds(), measure.Load())
 		cpu, wall = append(cpu, float64(a.cpu)/float64(b2.cpu)), append(wall, float64(a.wall)/float64(b2.wall))
 	}
 	ended, _ := st.requests()
