@@ -261,6 +261,13 @@ func (g *gather) keep(l daypass.Listing) {
 			fresh++
 		}
 	}
+	for _, s := range g.had.Left { // what was too large was there, too
+		if s.Over > 0 {
+			if here++; !ids[s.ID] && !names[s.Path] {
+				fresh++
+			}
+		}
+	}
 	many, kept := 2*fresh > here, 0
 	for _, d := range missing {
 		if l.Complete {

@@ -444,3 +444,16 @@ func (c counting) Open(ctx context.Context, s daypass.Source, it daypass.Item, f
 	data, err := io.ReadAll(r)
 	return io.NopCloser(bytes.NewReader(data)), err
 }
+
+// TestContentVanishedLarge: what is only a pointer counts among what is still there.
+func TestContentVanishedLarge(t *testing.T) {
+	s := newShelf(t)
+	s.c.Limits.File = 3
+	small := s.f.Add("small", "s")
+	s.f.Add("large", "large")
+	s.fetch()
+	s.f.Remove(small)
+	if snap := s.fetch(); len(snap.Files) != 1 || len(snap.Notes) != 0 {
+		t.Errorf("%+v", snap)
+	}
+}
