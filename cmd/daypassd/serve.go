@@ -24,6 +24,7 @@ import (
 	"github.com/daypass-dev/daypass/gateway"
 	"github.com/daypass-dev/daypass/hub"
 	"github.com/daypass-dev/daypass/policy"
+	"github.com/daypass-dev/daypass/provider/canvas/oauth"
 	"github.com/daypass-dev/daypass/provider/github"
 	"github.com/daypass-dev/daypass/server"
 	"github.com/daypass-dev/daypass/store"
@@ -58,6 +59,7 @@ type service struct {
 	hub     *hub.Client
 	broker  *broker.Broker
 	issuers []*github.Issuer
+	sites   []*oauth.Issuer // of Canvas, one for each
 	metrics *server.Metrics
 	heads   *heads
 	changed *changes
@@ -117,7 +119,7 @@ func startProblem(err error) error {
 // open puts a service together: keys, store, issuers, hub, rules, broker. The
 // admin's commands use the same one.
 func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service, error) {
-	svc := &service{config: c, serving: serving, now: time.Now, log: s.logger(c), metrics: server.NewMetrics(c.hosts())}
+	svc := &service{config: c, serving: serving, now: time.Now, log: s.logger(c), metrics: server.NewMetrics(append(c.hosts(), c.canvasNames()...))}
 	keys, err := s.keys(c)
 	if err != nil {
 		return nil, serveProblem("DP-906", "the store's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
@@ -222,6 +224,12 @@ func (svc *service) newBroker(s *app, bridges []broker.Bridge, forever []string)
 	for _, is := range svc.issuers {
 		issuers = append(issuers, is)
 	}
+	if err := svc.openSites(s); err != nil {
+		return err
+	}
+	for _, is := range svc.sites {
+		issuers = append(issuers, is)
+	}
 	svc.broker, err = broker.New(broker.Config{
 		Realm: c.Passes.Realm, AllowNever: c.Passes.AllowNever,
 		Log: svc.log, Store: svc.db, Issuers: issuers, Rules: rules, Audit: audit, Sharing: c.Sharing.Groups, Sources: sources, Bridges: bridges,
@@ -324,10 +332,10 @@ func (svc *service) face(s *app) (*server.Server, error) {
 	f := &face{b: svc.broker, db: svc.db, changed: svc.changed, firsts: newFirsts(), now: svc.now, checks: svc.checks, ready: svc.ready}
 	f.exchange, f.decide, f.readers = svc.hubExchange, svc.decide, svc.readers
 	f.forget = func(u daypass.User) { u.Hub = c.Hub.ID; svc.hub.Forget(u) }
-	f.redirect = func(host string) string { return u.String() + "oauth/github/" + url.PathEscape(host) + "/callback" }
+	f.redirect = func(host string) string { return u.String() + callbackOf(c, host) }
 	for i, is := range svc.issuers {
 		f.hosts = append(f.hosts, server.Host{
-			Host: is.Host(), Name: title(is.Host()), ConsentURL: is.ConsentURL(daypass.Consent{}), ClientID: c.GitHub[i].Push.ClientID, ReachURL: is.ReachURL(),
+			Host: is.Host(), Name: title(is.Host()), ConsentURL: is.ConsentURL(daypass.Consent{}), ClientID: c.GitHub[i].Push.ClientID, ReachURL: is.ReachURL(), Content: true,
 		})
 	}
 	return server.New(server.Config{

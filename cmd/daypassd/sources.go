@@ -156,13 +156,10 @@ func (r *readers) canvasOf(_ context.Context, y broker.Reading) (daypass.Content
 	if r.paces[key] == nil {
 		r.paces[key] = canvas.NewPace(r.now)
 	}
+	t := &heldToken{now: r.now, fetch: func(ctx context.Context) (daypass.Secret, time.Time, error) { return r.broker.ContentToken(ctx, y) }}
 	return canvas.New(canvas.Config{
-		Host: site.Host, Files: site.Files, Pace: r.paces[key], Dial: r.dialer.DialContext, Now: r.now,
-		Token: func(ctx context.Context) (daypass.Secret, error) {
-			token, _, err := r.broker.ContentToken(ctx, y)
-			return token, err
-		},
-		Renew: func(ctx context.Context) bool { return r.broker.Spent(ctx, y) },
+		Host: site.Host, Files: site.Files, Pace: r.paces[key], Dial: r.dialer.DialContext, Now: r.now, Token: t.get,
+		Renew: func(ctx context.Context) bool { return t.renew(r.broker.Spent(ctx, y)) },
 	}), nil
 }
 

@@ -298,3 +298,77 @@ func TestAdminSources(t *testing.T) {
 	l.wants(0, []string{`"state":"ended"`}, "links", "list", "--json")
 	l.wants(0, []string{"link", "enrol"}, "events")
 }
+
+// TestCanvasLink: the teacher first, then a student, by one link: each by their own
+// account, and what is hidden from the student comes in no form.
+func TestCanvasLink(t *testing.T) {
+	ids := []int64{42, 43}
+	site := fake.NewCanvas(fake.CanvasConfig{Switches: fake.CanvasSwitches{Direct: true}, Seed: fake.CanvasSeed{
+		Keys:    []fake.CanvasKey{{ID: "170000000000007", Secret: "canary-canvas-secret-0123456789", Redirects: []string{"127.0.0.1"}}},
+		Users:   []fake.CanvasUser{{ID: ids[0], Name: "Tea", Email: "tea@example.edu"}, {ID: ids[1], Name: "Stu", Email: "stu@example.edu"}},
+		Courses: []fake.CanvasCourse{{ID: 7, Name: "Physics 142", Teachers: ids[:1], Students: ids[1:]}},
+		Folders: []fake.CanvasFolder{{ID: 70, Context: "courses/7", Name: "course files"}},
+		Files:   []fake.CanvasFile{{ID: 701, Folder: 70, Name: "lab1.ipynb", Text: "{}"}, {ID: 702, Folder: 70, Name: "exam-solutions.txt", Text: "forty-two and nothing else\n", Hidden: true}},
+	}})
+	srv := httptest.NewServer(site)
+	t.Cleanup(srv.Close)
+	at := strings.TrimPrefix(srv.URL, "http://")
+	l := newLibrary(t, "")
+	l.edit("hosts: []", "canvas: [{host: \""+at+"\", client_id: \"170000000000007\", client_secret: \"file:"+l.file("etc/canvas-secret", "canary-canvas-secret-0123456789")+"\"}]")
+	svc, service := l.serving()
+	l.hub.SetGroups("tea", "instructors")
+	l.hub.SetGroups("stu", "ph142")
+	d := &desk{service: svc}
+	connect := func(name string, id int64) daypass.Caller {
+		c := l.caller(d, name)
+		b := c
+		b.Via, b.Server = daypass.ViaBrowser, daypass.Server{}
+		to, err := svc.broker.StartConsent(t.Context(), b, broker.ConsentStart{Session: "s", Host: at, Redirect: l.url + "oauth/github/" + at + "/callback"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := site.Authorize(to, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := svc.broker.FinishConsent(t.Context(), b, broker.ConsentEnd{Session: "s", Host: at, State: u.Query().Get("state"), Code: u.Query().Get("code")}); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	tea := connect("tea", ids[0])
+	src, group := daypass.Source{Kind: "canvas", Host: at, ID: "courses/7"}, "ph142"
+	if _, err := svc.broker.MakeLink(t.Context(), tea, broker.LinkAsk{Name: "ph142-files", Source: &src, Audience: &group}); err != nil {
+		t.Fatal(err)
+	}
+	read := func(token string) (map[string]string, []byte) {
+		status, got := l.snapshot(token, service, url.Values{"link": {"ph142-files"}})
+		if status != http.StatusOK {
+			t.Fatalf("%d %+v", status, got)
+		}
+		_, pack, _ := get(t, token, service+got.Pack)
+		return unpack(t, pack, got.ID), pack
+	}
+	if files, _ := read(l.hub.ServerToken("tea", "")); files["exam-solutions.txt"] == "" || files["lab1.ipynb"] != "{}" {
+		t.Errorf("the teacher: %v", files)
+	}
+	stu := l.hub.StartServer("stu", "")
+	status, body, _ := get(t, stu, service+"api/v1/snapshots?link=ph142-files")
+	if !bytes.Contains(body, []byte("DP-816")) || !bytes.Contains(body, []byte("connect/"+at)) {
+		t.Errorf("before they connect: %d %s", status, body)
+	}
+	connect("stu", ids[1])
+	files, _ := read(stu)
+	if len(files) != 1 || files["lab1.ipynb"] != "{}" {
+		t.Errorf("the student: %v", files)
+	}
+	for _, secret := range site.Secrets() {
+		if _, body, _ := get(t, stu, service+"api/v1/snapshots?link=ph142-files"); bytes.Contains(body, []byte(secret)) {
+			t.Error("a token of Canvas's is in an answer")
+		}
+	}
+}
