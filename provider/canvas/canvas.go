@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -107,8 +108,8 @@ func stored(host string, all []string) bool {
 const idPattern = `[0-9]{1,19}(?:~[0-9]{1,19})?`
 
 var (
-	sourcePattern = regexp.MustCompile(`^((?:courses|groups|users)/(?:` + idPattern + `|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(folders|files)/(` + idPattern + `))?$`)
-	numberPattern = regexp.MustCompile(`^` + idPattern + `$`)
+	sourcePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^((?:courses|groups|users)/(?:` + idPattern + `|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(folders|files)/(` + idPattern + `))?$`) })
+	numberPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + idPattern + `$`) })
 )
 
 // A place is a source, taken apart.
@@ -123,7 +124,7 @@ func (p place) kindOf() string { k, _, _ := strings.Cut(p.context, "/"); return 
 
 // check refuses what is no source of this site before anything is asked.
 func (v *Canvas) check(s daypass.Source) (place, error) {
-	m := sourcePattern.FindStringSubmatch(s.ID)
+	m := sourcePattern().FindStringSubmatch(s.ID)
 	bad := m == nil || s.Kind != daypass.KindCanvas || s.Host != v.Host || s.Ref != "" || len(s.Path) > 4096
 	var path []string
 	if s.Path != "" {

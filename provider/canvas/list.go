@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -48,7 +49,7 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	if text == "null" {
 		text = ""
 	}
-	if text != "" && !numberPattern.MatchString(text) {
+	if text != "" && !numberPattern().MatchString(text) {
 		return errors.New("canvas: no id")
 	}
 	*n = number(global(text))
@@ -66,12 +67,12 @@ func (v *Canvas) address(path string, q url.Values) string {
 	return out
 }
 
-var nextPattern = regexp.MustCompile(`<([^<>]*)>\s*;[^,]*\brel="?next"?`)
+var nextPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<([^<>]*)>\s*;[^,]*\brel="?next"?`) })
 
 // next is the address of the next page, which has to be of the same site: a token goes
 // with it.
 func (v *Canvas) next(h http.Header) (string, error) {
-	m := nextPattern.FindStringSubmatch(strings.Join(h.Values("Link"), ","))
+	m := nextPattern().FindStringSubmatch(strings.Join(h.Values("Link"), ","))
 	if m == nil {
 		return "", nil
 	}

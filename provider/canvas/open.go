@@ -27,7 +27,7 @@ func (v *Canvas) Open(ctx context.Context, s daypass.Source, it daypass.Item, fr
 	switch {
 	case it.Skip != "":
 		return nil, one(it.Skip)
-	case !ok || !numberPattern.MatchString(t.id) || !v.own(t.url.Reveal()):
+	case !ok || !numberPattern().MatchString(t.id) || !v.own(t.url.Reveal()):
 		return nil, one("it is none that was listed")
 	}
 	leave, err := v.Pace.enter(ctx)

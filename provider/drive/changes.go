@@ -31,7 +31,7 @@ func (m mark) String() string {
 
 func parseMark(text string, s daypass.Source) (mark, bool) {
 	p := strings.Split(text, ".")
-	if len(p) != 5 || p[0] != "d1" || p[1] == "" || len(text) > 1000 || p[2] != short(s.String()) || p[4] != "" && !idPattern.MatchString(p[4]) {
+	if len(p) != 5 || p[0] != "d1" || p[1] == "" || len(text) > 1000 || p[2] != short(s.String()) || p[4] != "" && !idPattern().MatchString(p[4]) {
 		return mark{}, false
 	}
 	return mark{p[1], p[2], p[3], p[4]}, true

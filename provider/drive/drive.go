@@ -96,11 +96,11 @@ func New(c Config) (*Drive, error) {
 
 // idPattern is what Drive's ids are made of. It holds nothing that would end a string
 // of a query.
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{10,100}$`)
+var idPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{10,100}$`) })
 
 // check refuses what is no source of Drive before anything is asked.
 func check(s daypass.Source) error {
-	if s.Kind == daypass.KindDrive && s.Host == Host && idPattern.MatchString(s.ID) && (s.Ref == "" || idPattern.MatchString(s.Ref)) {
+	if s.Kind == daypass.KindDrive && s.Host == Host && idPattern().MatchString(s.ID) && (s.Ref == "" || idPattern().MatchString(s.Ref)) {
 		return nil
 	}
 	return &daypass.Problem{
@@ -176,7 +176,7 @@ func (d *Drive) ask(ctx context.Context, path string, q url.Values, keys map[str
 func resourceKeys(keys map[string]string) string {
 	var pairs []string
 	for id, key := range keys {
-		if key != "" && idPattern.MatchString(key) {
+		if key != "" && idPattern().MatchString(key) {
 			pairs = append(pairs, id+"/"+key)
 		}
 	}

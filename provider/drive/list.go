@@ -138,7 +138,7 @@ func (w *walk) crawl(tops []file) error {
 
 func folders(files []file) (ids []string) {
 	for _, f := range files {
-		if f.Type == folderType && idPattern.MatchString(f.ID) && !slices.Contains(ids, f.ID) {
+		if f.Type == folderType && idPattern().MatchString(f.ID) && !slices.Contains(ids, f.ID) {
 			ids = append(ids, f.ID)
 		}
 	}
@@ -153,7 +153,7 @@ func (w *walk) list(ids []string) error {
 	keys := map[string]string{}
 	terms := make([]string, len(ids))
 	for n, id := range ids {
-		if !idPattern.MatchString(id) {
+		if !idPattern().MatchString(id) {
 			return partial("a folder has an id that is none")
 		}
 		terms[n] = "'" + id + "' in parents"
@@ -205,7 +205,7 @@ func (w *walk) take(parents []string, files []file) error {
 		switch {
 		case f.Trashed:
 			continue
-		case n < 0 && len(parents)+len(f.Parents) > 1 || !idPattern.MatchString(f.ID):
+		case n < 0 && len(parents)+len(f.Parents) > 1 || !idPattern().MatchString(f.ID):
 			return partial("Google lists a file that is in none of the folders")
 		case w.seen >= w.d.MaxItems:
 			return partial(fmt.Sprintf("it holds more than %d files", w.d.MaxItems))
@@ -232,7 +232,7 @@ func (w *walk) fetchOutside() error {
 		again = false
 		for _, f := range w.all() {
 			id := f.Shortcut.ID
-			if _, have := w.files[id]; f.Type != shortcutType || have || !slices.Contains(w.d.Outside, id) || !idPattern.MatchString(id) {
+			if _, have := w.files[id]; f.Type != shortcutType || have || !slices.Contains(w.d.Outside, id) || !idPattern().MatchString(id) {
 				continue
 			}
 			target, err := w.d.file(w.ctx, id, f.Shortcut.Key)

@@ -18,7 +18,7 @@ func (d *Drive) Open(ctx context.Context, s daypass.Source, it daypass.Item, fro
 		return nil, err
 	}
 	t, ok := it.Data.(target)
-	if it.Skip != "" || !ok || !idPattern.MatchString(t.id) {
+	if it.Skip != "" || !ok || !idPattern().MatchString(t.id) {
 		return nil, one(skipped(it), "Ask its owner for a copy in the folder.")
 	}
 	keys := map[string]string{t.id: t.key, s.ID: s.Ref}

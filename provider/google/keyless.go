@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -81,8 +82,8 @@ type federation struct {
 }
 
 var (
-	poolAudience   = regexp.MustCompile(`^//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$`)
-	impersonateURL = regexp.MustCompile(`^https://iamcredentials\.googleapis\.com/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken$`)
+	poolAudience   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$`) })
+	impersonateURL = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^https://iamcredentials\.googleapis\.com/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken$`) })
 )
 
 // Federation reads the configuration of a workload identity federation whose token
@@ -100,9 +101,9 @@ func Federation(c Config, file []byte) (*Tokens, error) {
 			return nil, err
 		}
 	}
-	at := impersonateURL.FindStringSubmatch(f.Impersonate)
+	at := impersonateURL().FindStringSubmatch(f.Impersonate)
 	switch {
-	case f.Type != "external_account" || !poolAudience.MatchString(f.Audience) || f.SubjectType != "urn:ietf:params:oauth:token-type:jwt":
+	case f.Type != "external_account" || !poolAudience().MatchString(f.Audience) || f.SubjectType != "urn:ietf:params:oauth:token-type:jwt":
 		return nil, badFile("it is not the configuration of a workload identity federation with tokens of OpenID Connect")
 	case f.TokenURL != "" && f.TokenURL != "https://sts.googleapis.com/v1/token" || f.Universe != "" && f.Universe != "googleapis.com":
 		return nil, badFile("it sends its holder to a host that is not Google's")
