@@ -84,7 +84,7 @@ func (s *Server) accessPage(v *visit) error {
 func (s *Server) card(r *http.Request, caller daypass.Caller, c Connection) card {
 	out := card{Connection: c}
 	out.Info, _ = s.host(c.Host)
-	if !out.Live() {
+	if !out.Live() || out.Info.Content { // a site of content has no repositories
 		return out
 	}
 	now, k := s.c.Now(), reachKey{caller.User, c.Host, c.Since}
@@ -203,6 +203,9 @@ func (s *Server) start(v *visit) error {
 // to judge: it was bound to this session, this person and this host.
 func (s *Server) finish(v *visit) error {
 	h, err := s.servedHost(v.r)
+	if err == nil && (v.r.PathValue("kind") == "canvas") != h.Content {
+		err = notServed(h.Host)
+	}
 	if err != nil {
 		return err
 	}

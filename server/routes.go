@@ -84,7 +84,7 @@ func forPeople() []route {
 		{name: "activity", method: "GET", path: "activity", kind: person, visit: (*Server).activityPage},
 		{name: "connect", method: "GET", path: "connect/{host}", kind: person, visit: (*Server).connectPage},
 		{name: "start", method: "POST", path: "connect/{host}", kind: person, fresh: true, visit: (*Server).start},
-		{name: "finish", method: "GET", once: true, path: "oauth/github/{host}/callback", kind: person, fresh: true, visit: (*Server).finish},
+		{name: "finish", method: "GET", once: true, path: "oauth/{kind}/{host}/callback", kind: person, fresh: true, visit: (*Server).finish},
 		{name: "disconnect", method: "POST", path: "disconnect/{host}", kind: person, fresh: true, visit: (*Server).disconnect},
 		{name: "approve", method: "POST", path: "approve", kind: person, fresh: true, visit: (*Server).approve},
 		{name: "confirm", method: "POST", path: "confirm", kind: person, fresh: true, visit: (*Server).confirm},

@@ -131,13 +131,14 @@ func (r *Refusal) Error() string { return r.Problem.Error() }
 // Unwrap returns the problem.
 func (r *Refusal) Unwrap() error { return r.Problem }
 
-// A Host is a git host that is served.
+// A Host is one that people connect.
 type Host struct {
 	Host       string
 	Name       string // "GitHub"
 	ConsentURL string // any address of the place where people say yes, for its origin
 	ClientID   string
 	ReachURL   string // where people change what the App reaches
+	Content    bool   // no git host, but a site of course content that is read as oneself
 }
 
 // An App is what a public page tells organisation owners.

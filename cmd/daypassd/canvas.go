@@ -2,18 +2,44 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/canvas/oauth"
 )
+
+func (c *serverConfig) canvasHosts() []string {
+	var out []string
+	for _, site := range c.Sources.Canvas {
+		out = append(out, site.Host)
+	}
+	return out
+}
+
+// openCanvas makes the issuers of the sites that people connect.
+func (svc *service) openCanvas(s *app) error {
+	for _, site := range svc.config.Sources.Canvas {
+		secret, err := s.secret("client_secret", site.ClientSecret)
+		if err != nil {
+			return fmt.Errorf("sources.canvas: %s: %w", site.Host, err)
+		}
+		is, err := oauth.New(oauth.Config{Host: site.Host, ClientID: site.ClientID, ClientSecret: secret, Dial: svc.readers.dialer.DialContext, Now: svc.now})
+		if err != nil {
+			return fmt.Errorf("sources.canvas: %s: %w", site.Host, err)
+		}
+		svc.canvas = append(svc.canvas, is)
+	}
+	return nil
+}
 
 // callbackOf is where a host sends people back to, below the service's address.
 func callbackOf(c *serverConfig, host string) string {
 	kind := "github"
-	if slices.ContainsFunc(c.Sources.Canvas, func(site canvasConfig) bool { return site.Host == host }) {
+	if slices.Contains(c.canvasHosts(), host) {
 		kind = "canvas"
 	}
 	return "oauth/" + kind + "/" + url.PathEscape(host) + "/callback"

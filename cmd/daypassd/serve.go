@@ -59,6 +59,7 @@ type service struct {
 	hub     *hub.Client
 	broker  *broker.Broker
 	issuers []*github.Issuer
+	canvas  []*oauth.Issuer // one for each site
 	sites   []*oauth.Issuer // of Canvas, one for each
 	metrics *server.Metrics
 	heads   *heads
@@ -230,6 +231,12 @@ func (svc *service) newBroker(s *app, bridges []broker.Bridge, forever []string)
 	for _, is := range svc.sites {
 		issuers = append(issuers, is)
 	}
+	if err := svc.openCanvas(s); err != nil {
+		return err
+	}
+	for _, is := range svc.canvas {
+		issuers = append(issuers, is)
+	}
 	svc.broker, err = broker.New(broker.Config{
 		Realm: c.Passes.Realm, AllowNever: c.Passes.AllowNever,
 		Log: svc.log, Store: svc.db, Issuers: issuers, Rules: rules, Audit: audit, Sharing: c.Sharing.Groups, Sources: sources, Bridges: bridges,
@@ -336,6 +343,11 @@ func (svc *service) face(s *app) (*server.Server, error) {
 	for i, is := range svc.issuers {
 		f.hosts = append(f.hosts, server.Host{
 			Host: is.Host(), Name: title(is.Host()), ConsentURL: is.ConsentURL(daypass.Consent{}), ClientID: c.GitHub[i].Push.ClientID, ReachURL: is.ReachURL(), Content: true,
+		})
+	}
+	for _, is := range svc.canvas {
+		f.hosts = append(f.hosts, server.Host{
+			Host: is.Host(), Name: "Canvas at " + is.Host(), ConsentURL: is.ConsentURL(daypass.Consent{}), ClientID: is.App(), ReachURL: is.ReachURL(), Content: true,
 		})
 	}
 	return server.New(server.Config{
