@@ -166,7 +166,7 @@ func (g *gather) sort() ([]piece, error) {
 	}
 	known := g.known()
 	var todo []piece
-	var total int64
+	var total, all int64
 	for _, p := range g.pieces {
 		asked := Included(g.ask.Include, p.path)
 		d, here := known.find(p)
@@ -178,22 +178,27 @@ func (g *gather) sort() ([]piece, error) {
 			g.point(p)
 			continue
 		}
-		if !asked {
-			total += max(p.Size, 0)
+		size := max(p.Size, 0)
+		if here {
+			size = d.Size
+		}
+		if all += size; !asked {
+			total += size
 		}
 		if here {
-			if p.Size < 0 && !asked {
-				total += d.Size
-			}
 			g.take(p, d.OID, d.Size)
 			continue
 		}
 		todo = append(todo, p)
 	}
-	return todo, g.within(total)
+	return todo, g.within(total, all)
 }
 
-func (g *gather) within(total int64) error {
+// within holds what is delivered, and all with what was asked for by name, to the limits.
+func (g *gather) within(total, all int64) error {
+	if g.Most > 0 && all > g.Most {
+		return overLimit(g.m.Title, fmt.Sprintf("with what is included it has %s, and %s may be read", bytesOf(all), bytesOf(g.Most)))
+	}
 	if l := g.Limits.Total; l >= 0 && total > l {
 		return overLimit(g.m.Title, fmt.Sprintf("it has %s, and %s may be pulled", bytesOf(total), bytesOf(l)))
 	}

@@ -69,7 +69,7 @@ func TestContentTooLarge(t *testing.T) {
 	s.fails("DP-461", daypass.ErrRefused)
 	s.c.Limits = Limits{Files: 2}
 	s.fails("DP-461", daypass.ErrRefused)
-	s.c.Limits = Limits{Files: 3, Total: 30}
+	s.c.Limits = Limits{Files: 9, Total: 30}
 	s.f.AddFile(contenttest.File{Parts: []string{"endless"}, NoSum: true, Data: "1234567890"})
 	s.fails("DP-461", nil)
 }
@@ -456,4 +456,21 @@ func TestContentVanishedLarge(t *testing.T) {
 	if snap := s.fetch(); len(snap.Files) != 1 || len(snap.Notes) != 0 {
 		t.Errorf("%+v", snap)
 	}
+}
+
+// TestContentMost: who asks for large files by their names has a limit, too, where
+// others pay for it.
+func TestContentMost(t *testing.T) {
+	s := newShelf(t)
+	s.c.Limits, s.c.Most = Limits{File: 5, Total: 10}, 30
+	s.f.Add("small", "12345")
+	s.f.Add("large", strings.Repeat("l", 20))
+	s.ask.Include = []string{"*"}
+	s.fetch()
+	s.f.AddFile(contenttest.File{Parts: []string{"export"}, Data: "123456", NoSum: true})
+	s.fails("DP-461", daypass.ErrRefused)
+	s.f.Add("more", "12345678")
+	s.f.Counts()
+	s.fails("DP-461", daypass.ErrRefused)
+	s.opened()
 }

@@ -34,6 +34,7 @@ type Git struct {
 type Content struct {
 	Contents daypass.Contents
 	Limits   Limits
+	Most     int64         // bytes of all that may come, with what is included in spite of its size; 0: any
 	Timeout  time.Duration // of all downloads; 0: an hour
 	Idle     time.Duration // without a byte of a file; 0: two minutes
 	Now      func() time.Time

@@ -51,6 +51,7 @@ type crew struct {
 	of     int64
 	bytes  int64
 	spent  int64 // of the limit for all
+	all    int64 // of that for all with what is included
 	began  time.Time
 	report func(Progress)
 }
@@ -75,6 +76,7 @@ func (g *gather) download(ctx context.Context, todo []piece) (map[string]string,
 	defer stop(nil)
 	c := &crew{g: g, ctx: ctx, of: int64(len(todo)), began: time.Now(), report: g.ask.Progress}
 	for _, f := range g.m.Files {
+		c.all += f.Size
 		if !Included(g.ask.Include, f.Path) {
 			c.spent += f.Size
 		}
@@ -108,7 +110,7 @@ func firstError(a, b error) error {
 
 // leaves reports whether an error is of one file alone: it is left out.
 func (g *gather) leaves(err error) bool {
-	return (errors.Is(err, daypass.ErrRefused) || errors.Is(err, daypass.ErrNoSource)) && !errors.Is(err, daypass.ErrChanged)
+	return (errors.Is(err, daypass.ErrRefused) || errors.Is(err, daypass.ErrNoSource)) && !errors.Is(err, daypass.ErrChanged) && !errors.Is(err, errLarge)
 }
 
 // work has some goroutines go through the pieces; the first failure stops them all.
@@ -153,11 +155,13 @@ func (c *crew) told(files, bytes int64) {
 }
 
 // spend counts what is delivered against the limit for all.
-func (c *crew) spend(bytes int64) error {
+func (c *crew) spend(bytes int64, asked bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.spent += bytes
-	return c.g.within(c.spent)
+	if c.all += bytes; !asked {
+		c.spent += bytes
+	}
+	return c.g.within(c.spent, c.all)
 }
 
 // one brings one piece to a file. What a fetch before has brought of it is gone on with.
@@ -173,8 +177,8 @@ func (c *crew) one(p piece) (string, error) {
 		return "", err
 	}
 	from, err := resumed(f, p, sum)
-	if err == nil && !Included(c.g.ask.Include, p.path) {
-		err = c.spend(from)
+	if err == nil {
+		err = c.spend(from, Included(c.g.ask.Include, p.path))
 	}
 	if err != nil {
 		return "", err
@@ -298,10 +302,8 @@ func (c *crew) copy(f *os.File, p piece, n int64, sum hash.Hash, in io.Reader) (
 			if n += int64(k); sum != nil {
 				sum.Write(buf[:k])
 			}
-			if !asked {
-				if err := c.spend(int64(k)); err != nil {
-					return n, err
-				}
+			if err := c.spend(int64(k), asked); err != nil {
+				return n, err
 			}
 			c.told(0, int64(k))
 		}

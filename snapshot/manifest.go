@@ -418,6 +418,6 @@ func overLimit(title, why string) *daypass.Problem {
 	if title = shown(title); title != "" {
 		what += " of " + title
 	}
-	return &daypass.Problem{Code: "DP-461", What: what + " is larger than may be pulled here", Why: why, Kind: daypass.ErrRefused,
+	return &daypass.Problem{Code: "DP-461", What: what + " is larger than may be pulled here", Why: why, Kind: daypass.ErrRefused, Err: errLarge,
 		Next: "Ask whoever gave you the link for a smaller folder of it.", Who: "Whoever runs this place can raise the limit."}
 }
