@@ -60,7 +60,6 @@ type service struct {
 	broker  *broker.Broker
 	issuers []*github.Issuer
 	canvas  []*oauth.Issuer // one for each site
-	sites   []*oauth.Issuer // of Canvas, one for each
 	metrics *server.Metrics
 	heads   *heads
 	changed *changes
@@ -120,7 +119,7 @@ func startProblem(err error) error {
 // open puts a service together: keys, store, issuers, hub, rules, broker. The
 // admin's commands use the same one.
 func (s *app) open(ctx context.Context, c *serverConfig, serving bool) (*service, error) {
-	svc := &service{config: c, serving: serving, now: time.Now, log: s.logger(c), metrics: server.NewMetrics(append(c.hosts(), c.canvasNames()...))}
+	svc := &service{config: c, serving: serving, now: time.Now, log: s.logger(c), metrics: server.NewMetrics(append(c.hosts(), c.canvasHosts()...))}
 	keys, err := s.keys(c)
 	if err != nil {
 		return nil, serveProblem("DP-906", "the store's keys cannot be used", err.Error(), `"daypass admin keys init FILE" makes them; keep the file apart from the store.`)
@@ -223,12 +222,6 @@ func (svc *service) newBroker(s *app, bridges []broker.Bridge, forever []string)
 	}
 	var issuers []daypass.Issuer
 	for _, is := range svc.issuers {
-		issuers = append(issuers, is)
-	}
-	if err := svc.openSites(s); err != nil {
-		return err
-	}
-	for _, is := range svc.sites {
 		issuers = append(issuers, is)
 	}
 	if err := svc.openCanvas(s); err != nil {
