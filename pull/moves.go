@@ -90,7 +90,7 @@ func (r *run) planBack(ctx context.Context, t *tree, o *plumbing.Objects, m *man
 	for {
 		base, theirs := sidesOf(m, moves)
 		pl := r.newPlan(t, o, base, theirs)
-		pl.perms, pl.dirs = permsOf(m.Touches), m.Dirs
+		pl.perms, pl.dirs, pl.where = permsOf(m.Touches), m.Dirs, onDisk(m)
 		gone, err := r.gone(pl, m, moves)
 		if err != nil {
 			return nil, err
@@ -107,6 +107,17 @@ func (r *run) planBack(ctx context.Context, t *tree, o *plumbing.Objects, m *man
 		r.rep.Notes = append(r.rep.Notes, gone...)
 		return pl, pl.err
 	}
+}
+
+// onDisk says where contents are that were only moved.
+func onDisk(m *manifest) map[string]string {
+	out, all := map[string]string{}, byPath(m.Touches)
+	for _, c := range m.Touches {
+		if at := stays(m.Moves, all, c.Path); at != "" {
+			out[c.Before.OID] = at
+		}
+	}
+	return out
 }
 
 // moveBack puts the moves where their places are free and nothing is written yet.

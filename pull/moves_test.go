@@ -138,3 +138,20 @@ func TestUndoMovedAndReplaced(t *testing.T) {
 	}
 	d.nothingLost(map[string]string{"new": "mine, and nowhere else"})
 }
+
+// TestUndoMovedAndEdited: what was only moved aside is joined with what the user has made
+// of the file that came in its place.
+func TestUndoMovedAndEdited(t *testing.T) {
+	d := newDesk(t)
+	d.src.Commit("main", "one", gittest.Files{"a": "a"})
+	d.pull()
+	d.write("new", long("1 mine"))
+	d.src.Commit("main", "two", gittest.Files{"new": long()})
+	d.pull()
+	d.write("new", long("9 mine, later"))
+	if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+		t.Fatal(err)
+	}
+	d.want(map[string]string{"a": "a", "new": long("1 mine", "9 mine, later")})
+	d.nothingLost(map[string]string{"new": long("1 mine")})
+}

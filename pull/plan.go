@@ -33,6 +33,7 @@ type plan struct {
 	shut   map[string]bool        // may not be read
 	perms  map[string]uint32      // what was there before had, where it comes back
 	dirs   dirs                   // the same of folders
+	where  map[string]string      // contents that are nowhere but on the disk, and their paths
 	err    error                  // of looking at the disk
 }
 
@@ -159,6 +160,9 @@ func (pl *plan) blob(oid string) ([]byte, error) {
 		return data, nil
 	}
 	_, data, err := pl.o.Read(plumbing.OID(oid))
+	if at := pl.where[oid]; at != "" && errors.Is(err, plumbing.ErrMissing) {
+		return pl.oursData(at, at, merge.Entry{OID: oid})
+	}
 	return data, err
 }
 
