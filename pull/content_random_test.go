@@ -272,10 +272,10 @@ func (l *lecture) sameID(path string) bool {
 	return false
 }
 
-// TestContentRandomHistories plays 150 lives of five pulls each, the same every day;
+// TestContentRandomHistories plays 100 lives of five pulls each, the same every day;
 // DAYPASS_SOAK=5000 plays so many new ones. DAYPASS_SEED plays one.
 func TestContentRandomHistories(t *testing.T) {
-	lives, first := 150, uint64(1)
+	lives, first := 100, uint64(1)
 	if os.Getenv("DAYPASS_SOAK") != "" {
 		lives, first = 5000, rand.Uint64N(1<<32)
 		fmt.Sscan(os.Getenv("DAYPASS_SOAK"), &lives)
