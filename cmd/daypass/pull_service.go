@@ -44,23 +44,15 @@ func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args [
 	if !ok {
 		return false, nil
 	}
-	q := api.SnapshotQuery{Link: name}
-	if why := q.Check(); why != "" {
-		return true, &daypass.Problem{Code: "DP-482", What: "this is no link of the access service: " + printable(name), Why: why, Next: "Check it: link:NAME, as whoever made it gave it to you.", Kind: daypass.ErrUsage}
-	}
-	s, err := a.service(cfg)
+	s, err := a.linkService(cfg, name)
 	if err != nil {
 		return true, err
-	}
-	if s == nil {
-		return true, &daypass.Problem{Code: "DP-483", What: "this link is the access service's, and none is set up here", Next: "Open the link in a browser, or pull it in a server of the hub.",
-			Who: "The hub's admins name the service: \"broker: URL\" in /etc/daypass/config.yaml.", Kind: daypass.ErrNoLogin}
 	}
 	include, err := pull.Included(before, ask.Include)
 	if err != nil {
 		return true, err
 	}
-	content, found := s.packed(q, p.Limits)
+	content, found := s.packed(api.SnapshotQuery{Link: name}, p.Limits)
 	if _, err := content.Ask(ctx, include); err != nil {
 		return true, err
 	}
@@ -69,6 +61,19 @@ func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args [
 		ask.Folder, err = linkFolder(args, found.Folder, name)
 	}
 	return true, err
+}
+
+// linkService is the access service, for a link of that name.
+func (a *app) linkService(cfg config, name string) (*service, error) {
+	if why := (api.SnapshotQuery{Link: name}).Check(); why != "" {
+		return nil, &daypass.Problem{Code: "DP-482", What: "this is no link of the access service: " + printable(name), Why: why, Next: "Check it: link:NAME, as whoever made it gave it to you.", Kind: daypass.ErrUsage}
+	}
+	s, err := a.service(cfg)
+	if err == nil && s == nil {
+		err = &daypass.Problem{Code: "DP-483", What: "this link is the access service's, and none is set up here", Next: "Open the link in a browser, or pull it in a server of the hub.",
+			Who: "The hub's admins name the service: \"broker: URL\" in /etc/daypass/config.yaml.", Kind: daypass.ErrNoLogin}
+	}
+	return s, err
 }
 
 // linkFolder is where a link goes: as typed, else as its maker calls the folder, here.

@@ -62,6 +62,9 @@ func readingOf(g resolve.Git, commit string) reading {
 }
 
 func (a *app) resolve(ctx context.Context, text string, offline, asJSON bool) error {
+	if done, err := a.resolveLink(ctx, text, offline, asJSON); done || err != nil {
+		return err
+	}
 	list, err := readings(text)
 	if err != nil {
 		return err
