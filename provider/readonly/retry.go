@@ -149,12 +149,16 @@ type failed struct{ err error }
 
 func (f failed) Read([]byte) (int, error) { return 0, f.err }
 
-// After is what an answer's Retry-After asks for, at most a day; 0 where it says
-// nothing that can be read (RFC 9110, 10.2.3).
+// After is what an answer's Retry-After asks for, at most a day (RFC 9110, 10.2.3), or
+// without it the X-RateLimit-Reset of one that says that nothing remains, in seconds of
+// Unix; 0 where it says nothing that can be read.
 func After(res *http.Response, now time.Time) time.Duration {
 	v := res.Header.Get("Retry-After")
 	if n, err := strconv.ParseInt(v, 10, 32); err == nil {
 		return min(max(0, time.Duration(n)*time.Second), 24*time.Hour)
+	}
+	if n, err := strconv.ParseInt(res.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil && v == "" && res.Header.Get("X-RateLimit-Remaining") == "0" {
+		return min(max(0, time.Unix(n, 0).Sub(now)), 24*time.Hour)
 	}
 	if at, err := http.ParseTime(v); err == nil {
 		return min(max(0, at.Sub(now)), 24*time.Hour)
