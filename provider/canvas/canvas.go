@@ -108,7 +108,9 @@ func stored(host string, all []string) bool {
 const idPattern = `[0-9]{1,19}(?:~[0-9]{1,19})?`
 
 var (
-	sourcePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^((?:courses|groups|users)/(?:` + idPattern + `|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(folders|files)/(` + idPattern + `))?$`) })
+	sourcePattern = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^((?:courses|groups|users)/(?:` + idPattern + `|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(folders|files)/(` + idPattern + `))?$`)
+	})
 	numberPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + idPattern + `$`) })
 )
 
