@@ -66,7 +66,7 @@ func (b *bench) class(s *measure.Stage) {
 	}
 	began, _ := st.requests()
 	var cpu, wall []float64
-	const rounds = 3
+	const rounds = 5
 	for i := range rounds {
 		st.clear()
 		var a, b2 round
