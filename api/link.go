@@ -95,11 +95,15 @@ type Link struct {
 	Mine     bool       `json:"mine"`
 	Template bool       `json:"template,omitempty"`
 	Connect  string     `json:"connect,omitempty"` // a page: the reader has to connect first; absolute
+	Public   bool       `json:"public,omitempty"`  // the source is read without any account
 	Pulls    int64      `json:"pulls,omitempty"`   // its maker's alone, as all below
 	Failures int64      `json:"failures,omitempty"`
 	Pulled   *time.Time `json:"pulled,omitempty"`
 	Failed   *time.Time `json:"failed,omitempty"`
 	Failure  string     `json:"failure,omitempty"` // a code
+	// Forms are ways to write the link down elsewhere: "url", "markdown", "lti" (its
+	// launch) and "lti_custom", and of a public repository "nbgitpuller" and "binder".
+	Forms map[string]string `json:"forms,omitempty"`
 }
 
 // Links are the caller's own.

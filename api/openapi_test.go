@@ -35,13 +35,13 @@ func TestOpenAPI(t *testing.T) {
 	for _, path := range []string{
 		api.PathCredential, api.PathRejected, api.PathMe, api.PathConnection + "{host}", api.PathRepos + "{host}", api.PathHookLogin, api.PathHookStop, api.PathOpenAPI,
 		api.PathPasses, api.PathPass + "{id}", api.PathEndPass, api.PathDevice, api.PathDeviceToken, api.PathAudience, api.PathMintToken,
-		api.PathSnapshots, api.PathSnapshot + "{id}",
+		api.PathSnapshots, api.PathSnapshot + "{id}", api.PathLinks, api.PathLink + "{name}", api.PathLink + "{name}/copy", api.PathTest, api.PathBrowse,
 	} {
 		if doc.Paths.Value(path) == nil {
 			t.Errorf("it does not describe %s", path)
 		}
 	}
-	if n := doc.Paths.Len(); n != 17 {
+	if n := doc.Paths.Len(); n != 22 {
 		t.Errorf("it describes %d paths", n)
 	}
 }
@@ -57,6 +57,8 @@ func TestOpenAPITypes(t *testing.T) {
 		"Error": api.Error{}, "ErrorBody": api.ErrorBody{}, "PassLimits": api.PassLimits{}, "PassRequest": api.PassRequest{}, "PassReply": api.PassReply{},
 		"Passes": api.Passes{}, "Pass": api.Pass{}, "PassEnded": api.PassEnded{}, "ShownPass": api.ShownPass{}, "DeviceRequest": api.DeviceRequest{},
 		"DeviceCodes": api.DeviceCodes{}, "DeviceToken": api.DeviceToken{}, "Audience": api.Audience{}, "MintToken": api.MintToken{}, "MintRefused": api.MintRefused{}, "MintError": api.MintError{}, "Snapshot": api.Snapshot{}, "Making": api.Making{},
+		"LinkRequest": api.LinkRequest{}, "Link": api.Link{}, "Links": api.Links{}, "LinkTerms": api.LinkTerms{}, "ShareAddress": api.ShareAddress{}, "SourceQuestion": api.SourceQuestion{},
+		"SourceTest": api.SourceTest{}, "SourceFiles": api.SourceFiles{}, "SourceFile": api.SourceFile{},
 	} {
 		s := schemas[name]
 		if s == nil {
@@ -130,6 +132,16 @@ func TestOpenAPIExamples(t *testing.T) {
 			if err := api.DecodeRequest(b, &v); err != nil || v.Check() != "" {
 				t.Errorf("%s: %v %s: %s", name, err, v.Check(), b)
 			}
+		case "LinkRequest":
+			var v api.LinkRequest
+			if err := api.DecodeRequest(b, &v); err != nil || v.Check() != "" {
+				t.Errorf("%s: %v %s: %s", name, err, v.Check(), b)
+			}
+		case "SourceQuestion":
+			var v api.SourceQuestion
+			if err := api.DecodeRequest(b, &v); err != nil || v.Check() != "" {
+				t.Errorf("%s: %v %s: %s", name, err, v.Check(), b)
+			}
 		case "DeviceRequest":
 			var v api.DeviceRequest
 			if err := api.DecodeRequest(b, &v); err != nil || v.Check() != "" {
@@ -167,6 +179,7 @@ func TestOpenAPIExamples(t *testing.T) {
 			v := map[string]any{
 				"Me": new(api.Me), "Host": new(api.Host), "Disconnected": new(api.Disconnected), "Repos": new(api.Repos), "HookStopped": new(api.HookStopped),
 				"Passes": new(api.Passes), "PassEnded": new(api.PassEnded), "Audience": new(api.Audience), "MintRefused": new(api.MintRefused), "Snapshot": new(api.Snapshot),
+				"Link": new(api.Link), "Links": new(api.Links), "SourceTest": new(api.SourceTest), "SourceFiles": new(api.SourceFiles),
 			}[name]
 			d := json.NewDecoder(bytes.NewReader(b))
 			d.DisallowUnknownFields()

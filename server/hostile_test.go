@@ -161,12 +161,16 @@ func fields(t *testing.T, s *Server, b *browser, path string) url.Values {
 		repo = "github.com tidal-lab/archive"
 	}
 	until := "2027-01-31"
+	if strings.HasPrefix(path, "links/") {
+		until = "2027-02-01"
+	}
 	if path == "passes/new" || path == "passes/narrow" {
 		until = "2026-11-22"
 	}
 	return url.Values{
 		"form": {codeFor(t, s, b, path)}, "server": {"gpu"}, "known": {"yes"}, "repo": {repo}, "group": {"ocean-101"}, "until": {until}, "id": {"3"},
 		"user_code": {"gggg-hhhh"}, "decision": {"yes"}, "repos": {"tidal-lab/buoy-data"}, "access": {"read"}, "pass": {madeText},
+		"do": {map[string]string{"newlink": "make", "links/ph142-lab1": "pause"}[path]}, "source": {labSource}, "name": {"ph142-lab9"}, "audience": {"ph142"},
 	}
 }
 
@@ -711,7 +715,7 @@ func TestSlowAndLarge(t *testing.T) {
 		if o.body == "" {
 			continue
 		}
-		slow := fmt.Sprintf("POST /api/v1/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", o.path, o.token)
+		slow := fmt.Sprintf("%s /api/v1/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", o.method, o.path, o.token)
 		if got := say(slow); !strings.Contains(got, "408") {
 			t.Errorf("a slow body for %s: %q", o.name, got)
 		}

@@ -75,6 +75,9 @@ func (s *Server) linkCall(c *call) (context.Context, context.CancelFunc, error) 
 // shownLink gives a link its addresses.
 func (s *Server) shownLink(l api.Link) api.Link {
 	l.URL = s.Link(strings.TrimPrefix(api.PathGo, "/") + l.Name)
+	if l.Mine {
+		l.Forms = s.linkForms(l)
+	}
 	if l.Connect != "" {
 		l.Connect = s.Link("connect/"+l.Connect) + "?next=" + strings.TrimPrefix(api.PathGo, "/") + l.Name
 	}

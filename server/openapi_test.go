@@ -123,6 +123,14 @@ var operations = []struct{ name, method, path, token, body string }{
 	{"repos", "GET", "repos/github.com", "server-ada", ""},
 	{"snapshot", "GET", "snapshots?link=ph142-lab1", "server-ada", ""},
 	{"pack", "GET", "snapshots/" + labID + "?link=ph142-lab1", "server-ada", ""},
+	{"links", "GET", "links", "server-ada", ""},
+	{"makeLink", "POST", "links", "server-ada", wantLink},
+	{"link", "GET", "links/ph142-lab1", "server-ada", ""},
+	{"editLink", "PATCH", "links/ph142-lab1", "server-ada", `{"paused":true}`},
+	{"endLink", "DELETE", "links/ph142-lab1", "server-ada", ""},
+	{"copyLink", "POST", "links/ph142-lab1/copy", "server-ada", `{"name":"ph142-spring-lab1"}`},
+	{"testSource", "POST", "sources/test", "server-ada", wantSource},
+	{"browseSource", "POST", "sources/browse", "server-ada", wantSource},
 	{"mintPass", "POST", "passes", "server-ada", wantPass},
 	{"passes", "GET", "passes", "server-ada", ""},
 	{"endPass", "DELETE", "passes/k3q7m2wz5t8v4x9n", "server-ada", ""},
@@ -133,6 +141,11 @@ var operations = []struct{ name, method, path, token, body string }{
 	{"hookStopped", "POST", "hook/stopped", "hook-token-for-the-hub", `{"user":"ada","server":"gpu"}`},
 	{"openapi", "GET", "openapi.json", "", ""},
 }
+
+const (
+	wantLink   = `{"name":"ph142-lab1","source":"` + labSource + `","audience":"ph142","open":"start here.ipynb"}`
+	wantSource = `{"source":"` + labSource + `"}`
+)
 
 // broken is a broker each of whose answers is an error.
 func broken(b *Broker, err error) {
@@ -145,6 +158,7 @@ func broken(b *Broker, err error) {
 	b.Disconnect = func(context.Context, daypass.Caller, string) (Ended, error) { return Ended{}, err }
 	b.Snapshot = func(context.Context, daypass.Caller, SnapshotAsk) (Snapshot, error) { return Snapshot{}, err }
 	b.Pack = func(context.Context, daypass.Caller, SnapshotAsk, string) (Pack, error) { return Pack{}, err }
+	brokenLinks(b, err)
 	b.MintPass = func(context.Context, daypass.Caller, PassAsk) (api.PassReply, error) { return api.PassReply{}, err }
 	b.Passes = func(context.Context, daypass.Caller) ([]api.Pass, error) { return nil, err }
 	b.EndPass = func(context.Context, daypass.Caller, string) (string, bool, error) { return "", false, err }
@@ -158,6 +172,21 @@ func broken(b *Broker, err error) {
 	}
 	b.HookLogin = func(context.Context, api.HookLogin) error { return err }
 	b.HookStopped = func(context.Context, api.HookStopped) error { return err }
+}
+
+func brokenLinks(b *Broker, err error) {
+	b.Links = func(context.Context, daypass.Caller) ([]api.Link, error) { return nil, err }
+	b.Link = func(context.Context, daypass.Caller, string, string) (api.Link, error) { return api.Link{}, err }
+	b.MakeLink = func(context.Context, daypass.Caller, LinkAsk) (api.Link, error) { return api.Link{}, err }
+	b.EditLink = func(context.Context, daypass.Caller, string, LinkAsk) (api.Link, error) { return api.Link{}, err }
+	b.CopyLink = b.EditLink
+	b.EndLink = func(context.Context, daypass.Caller, string, string) error { return err }
+	b.TestSource = func(context.Context, daypass.Caller, daypass.Source, string) (api.SourceTest, error) {
+		return api.SourceTest{}, err
+	}
+	b.BrowseSource = func(context.Context, daypass.Caller, daypass.Source, string) (api.SourceFiles, error) {
+		return api.SourceFiles{}, err
+	}
 }
 
 // TestEveryAnswer provokes what an operation can answer with: as it should be,
@@ -179,7 +208,9 @@ func TestEveryAnswer(t *testing.T) {
 		fine, failing := world(nil), answers(errors.New("the disk is gone"))
 		refused := answers(&Refusal{Problem: &daypass.Problem{Code: "DP-811", What: "no", Kind: daypass.ErrRefused}, Event: "K3QF-7"})
 		unconnected := answers(&Refusal{Problem: &daypass.Problem{Code: "DP-813", What: "not connected", Kind: daypass.ErrNoLogin}, Link: "connect/github.com"})
-		none := world(func(c *Config) { c.Broker.PassParts, c.Broker.SnapshotParts = PassParts{}, SnapshotParts{} })
+		none := world(func(c *Config) {
+			c.Broker.PassParts, c.Broker.SnapshotParts, c.Broker.LinkParts = PassParts{}, SnapshotParts{}, LinkParts{}
+		})
 		full := world(nil)
 		for range cap(full.atOnce) {
 			full.atOnce <- struct{}{}
@@ -192,7 +223,7 @@ func TestEveryAnswer(t *testing.T) {
 		}
 		for _, o := range operations {
 			good := 200
-			if o.name == "rejected" || strings.HasPrefix(o.name, "hook") {
+			if o.name == "rejected" || o.name == "endLink" || strings.HasPrefix(o.name, "hook") {
 				good = 204
 			}
 			want(fine, good, o.method, o.path, o.token, o.body)
@@ -212,6 +243,11 @@ func TestEveryAnswer(t *testing.T) {
 			}
 			if strings.HasPrefix(o.path, "snapshots") {
 				want(refused, 403, o.method, o.path, o.token, o.body)
+			}
+			if strings.HasPrefix(o.path, "links") || strings.HasPrefix(o.path, "sources") {
+				want(refused, 403, o.method, o.path, o.token, o.body)
+				want(unconnected, 409, o.method, o.path, o.token, o.body)
+				want(none, 404, o.method, o.path, o.token, o.body)
 			}
 			if strings.HasPrefix(o.path, "passes") || strings.HasPrefix(o.path, "snapshots") {
 				want(none, 404, o.method, o.path, o.token, o.body)

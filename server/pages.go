@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -161,8 +162,9 @@ func (s *Server) connectPage(v *visit) error {
 	app, _ := s.app(h.Host, false)
 	return s.show(v, "connect", "Connect "+s.named(h.Host), struct {
 		card
-		App App
-	}{card{Connection: now, Info: h}, app})
+		App  App
+		Next string // the name of the link that is gone on with afterwards
+	}{card{Connection: now, Info: h}, app, nextLink(v.r.URL.Query().Get("next"))})
 }
 
 func (s *Server) app(host string, content bool) (App, bool) {
@@ -195,6 +197,9 @@ func (s *Server) start(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if err := v.noteNext(h.Host, nextLink(v.form.Get("next"))); err != nil {
+		return err
+	}
 	http.Redirect(v.w, v.r, address, http.StatusSeeOther)
 	return nil
 }
@@ -214,6 +219,12 @@ func (s *Server) finish(v *visit) error {
 		return err
 	}
 	s.log.Info("connected", "user", userName(v.who.Caller.User), "host", h.Host, "account", account.ID, "request", s.requestOf(v))
+	if name, err := v.takeNext(h.Host); err != nil {
+		return err
+	} else if name != "" {
+		http.Redirect(v.w, v.r, s.path(strings.TrimPrefix(api.PathGo, "/")+name), http.StatusSeeOther)
+		return nil
+	}
 	return s.show(v, "connected", "Connected. Push again.", struct {
 		Host    Host
 		Account daypass.Account

@@ -53,10 +53,10 @@ func TestPassesOpenWhatTheTableSays(t *testing.T) {
 					}
 				}
 				rt := routeOf(t, method, path)
-				if rt.pass != said || said != slices.Contains([]string{"credential", "me", "snapshot", "pack"}, op.OperationID) {
+				if rt.pass != said || said != slices.Contains([]string{"credential", "me", "snapshot", "pack", "link"}, op.OperationID) {
 					t.Errorf("%s: the route takes passes: %v; the description says: %v", op.OperationID, rt.pass, said)
 				}
-				target := strings.TrimSuffix(address, "/") + strings.NewReplacer("snapshots/{id}", "snapshots/"+labID, "{host}", "github.com", "{id}", passID1).Replace(path)
+				target := strings.TrimSuffix(address, "/") + strings.NewReplacer("snapshots/{id}", "snapshots/"+labID, "{host}", "github.com", "{id}", passID1, "{name}", "ph142-lab1").Replace(path)
 				if strings.HasPrefix(path, api.PathSnapshots) {
 					target += "?link=ph142-lab1"
 				}

@@ -74,6 +74,7 @@ func forPrograms() []route {
 		{name: "healthz", method: "GET", path: "healthz", kind: open, call: (*Server).healthz},
 		{name: "readyz", method: "GET", path: "readyz", kind: open, call: (*Server).readyz},
 		{name: "metrics", method: "GET", path: "metrics", kind: open, call: (*Server).metricsText},
+		{name: "badge", method: "GET", path: "badge.svg", kind: open, call: (*Server).badgePicture},
 		{name: "static", method: "GET", path: "static/{file}", kind: open, call: (*Server).staticFile},
 	}
 }
@@ -97,6 +98,11 @@ func forPeople() []route {
 		{name: "narrow-pass", method: "POST", path: "passes/narrow", kind: person, fresh: true, visit: (*Server).narrowPass},
 		{name: "stop-pass", method: "POST", path: "passes/end", kind: person, fresh: true, visit: (*Server).stopPass},
 		{name: "pass", method: "GET", path: "passes/{id}", kind: person, visit: (*Server).passPage},
+		{name: "my-links", method: "GET", path: "links", kind: person, visit: (*Server).linksPage},
+		{name: "new-link", method: "GET", path: "newlink", kind: person, visit: (*Server).newLinkPage},
+		{name: "write-link", method: "POST", path: "newlink", kind: person, fresh: true, visit: (*Server).writeLink},
+		{name: "my-link", method: "GET", path: "links/{name}", kind: person, visit: (*Server).linkPage},
+		{name: "change-link", method: "POST", path: "links/{name}", kind: person, fresh: true, visit: (*Server).changeMyLink},
 		{name: "device", method: "GET", path: "device", kind: person, visit: (*Server).devicePage},
 		{name: "decide-device", method: "POST", path: "device", kind: person, fresh: true, visit: (*Server).decideDevice},
 		{name: "signout", method: "POST", path: "signout", kind: person, visit: (*Server).signOut},
@@ -109,6 +115,7 @@ func forPeople() []route {
 
 		{name: "app", method: "GET", path: "app/{host}", kind: public, visit: (*Server).appPage},
 		{name: "app-content", method: "GET", path: "app/{host}/content", kind: public, visit: (*Server).contentPage},
+		{name: "go", method: "GET", path: strings.TrimPrefix(api.PathGo, "/") + "{name}", kind: public, visit: (*Server).goLink},
 		{name: "signin", method: "GET", once: true, path: "signin", kind: entry, visit: (*Server).signIn},
 		{name: "signed-in", method: "GET", once: true, path: "oauth_callback", kind: entry, visit: (*Server).signedIn},
 	}

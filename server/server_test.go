@@ -56,7 +56,10 @@ var pagesToSee = map[string]string{
 	"people": "bobby-t", "people/1": "A sentence to paste", "health": "has not answered", "app/github.com": "as me and for 1 hour 30 minutes at a time", "app/github.com/content": "I teach with",
 	"passes": "Passes that are over", "passes/new": "How long", "passes/new?look=yes&repos=o/r&label=x": "Make this pass", "passes/new?like=" + passID1: "buoy-data#104",
 	"passes/new?look=yes&repos=nonsense": "is not OWNER/NAME", "passes/" + passID1: "pass <code>" + passID1 + "</code>, shown as <code>9f86d081884c7d65</code>", "passes/p9d4h6j2r8s3w5t7": "Ends with", "passes/b7c2f5g8k4m9n3q6": "Without an end",
-	"device": "The code", "device?user_code=GGGG-HHHH": "Asked from",
+	"links": "within a week", "links/ph142-lab1": "Launch address for Canvas", "links/ph142-lab2": "On Binder", "links/ph142-lab3": "Let it go on", "links/ph142-old": "Ended", "newlink": "Address of a repository",
+	"newlink?paste=https://github.com/tidal-lab/teaching-2026/tree/main/labs/week1": "It may mean", "newlink?paste=https://drive.google.com/drive/folders/1AbCdEfGhIjKl": "Share the folder in Drive", "newlink?paste=nonsense": "no address of content",
+	"newlink?like=ph142-lab1": "Copy a link to a new term",
+	"device":                  "The code", "device?user_code=GGGG-HHHH": "Asked from",
 }
 
 func adminPage(page string) bool { return strings.HasPrefix(page, "people") || page == "health" }
@@ -154,7 +157,7 @@ func TestHeaders(t *testing.T) {
 
 // example is a path that a route takes.
 func example(rt route) string {
-	return strings.NewReplacer("{$}", "", "{host}", "github.com", "{id}", "1", "{file}", "x.css").Replace(rt.path)
+	return strings.NewReplacer("{$}", "", "{host}", "github.com", "{id}", "1", "{file}", "x.css", "{name}", "ph142-lab1").Replace(rt.path)
 }
 
 func apiDo(s http.Handler, method, target, token, body string, more ...string) *http.Response {

@@ -23,6 +23,7 @@ type frame struct {
 	Live    bool // the page follows changes by itself
 	Scripts bool
 	Passes  bool // there are some here
+	Links   bool // they may make some, or have some
 	Copy    bool // the page has something to copy, and may have a script for it
 	Hub     Hub
 	Main    any
@@ -39,6 +40,7 @@ func (s *Server) showStatus(v *visit, status int, name, title string, main any) 
 		Admin: !s.c.Shared && v.who.Caller.User.Name != "" && s.c.Admin(v.who.Caller),
 	}
 	f.Live = f.Scripts && f.User != "" && name == "access"
+	f.Links = f.User != "" && s.linker(v)
 	f.Passes, f.Copy = s.c.Broker.Passes != nil, f.Scripts && name == "passmade"
 	b, err := s.pages.Render(name, f)
 	if err != nil {

@@ -24,27 +24,28 @@ import (
 // world is the rest of the service as the face sees it: a hub that knows some
 // tokens, and a broker with realistic answers that notes what it was told to do.
 type world struct {
-	mu      sync.Mutex
-	now     time.Time
-	did     []string // what changed something
-	tokens  map[string]Identity
-	down    bool // the hub
-	stale   bool
-	states  map[string]SignInState
-	changed chan struct{}
-	evil    string          // a name that somebody hostile chose; "" for the realistic ones
-	asked   int             // questions to the hub
-	reached int             // questions what a connection reaches
-	cut     map[string]bool // whom an admin cut off
-	fresh   bool            // the last question was not to be answered from memory
-	shown   []string        // tokens that the hub was asked about
-	passes  map[string]daypass.Caller
-	devices map[string]*device // by the user's code
-	asks    []PassAsk
-	never   bool     // passes without an end are allowed
-	froms   []string // addresses that passes were shown from
-	looked  int      // questions what waits under a code
-	log     strings.Builder
+	mu       sync.Mutex
+	now      time.Time
+	did      []string // what changed something
+	tokens   map[string]Identity
+	down     bool // the hub
+	stale    bool
+	states   map[string]SignInState
+	changed  chan struct{}
+	evil     string          // a name that somebody hostile chose; "" for the realistic ones
+	asked    int             // questions to the hub
+	reached  int             // questions what a connection reaches
+	cut      map[string]bool // whom an admin cut off
+	fresh    bool            // the last question was not to be answered from memory
+	shown    []string        // tokens that the hub was asked about
+	passes   map[string]daypass.Caller
+	devices  map[string]*device // by the user's code
+	asks     []PassAsk
+	linkAsks []LinkAsk
+	never    bool     // passes without an end are allowed
+	froms    []string // addresses that passes were shown from
+	looked   int      // questions what waits under a code
+	log      strings.Builder
 }
 
 // ctxStore gives scs's memory store the methods with a context.
@@ -284,7 +285,7 @@ func (w *world) broker() Broker {
 		HookStopped: func(_ context.Context, l api.HookStopped) error { w.note("hook-stopped"); return nil },
 	}
 	w.lists(&b)
-	b.PassParts, b.SnapshotParts = w.passParts(), w.snapshots()
+	b.PassParts, b.SnapshotParts, b.LinkParts = w.passParts(), w.snapshots(), w.linkParts()
 	return b
 }
 

@@ -42,6 +42,7 @@ func (f *face) broker() server.Broker {
 	b := f.parts()
 	if f.readers != nil {
 		b.SnapshotParts = server.SnapshotParts{Snapshot: f.readers.snapshot, Pack: f.readers.pack}
+		b.LinkParts = f.linkParts()
 	}
 	return b
 }

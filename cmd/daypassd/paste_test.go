@@ -1,0 +1,55 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/daypass-dev/daypass"
+)
+
+// TestReadPaste: what an instructor pastes, and what it means.
+func TestReadPaste(t *testing.T) {
+	const id = "1AbCdEfGhIjKlMnOpQ"
+	for text, want := range map[string]string{
+		"https://drive.google.com/drive/folders/" + id:                                   "drive:drive.google.com/" + id,
+		" https://drive.google.com/drive/u/1/folders/" + id + "?usp=sharing ":            "drive:drive.google.com/" + id,
+		"drive.google.com/file/d/" + id + "/view?resourcekey=0-x":                        "drive:drive.google.com/" + id,
+		"https://docs.google.com/document/d/" + id + "/edit#heading=h.1":                 "drive:drive.google.com/" + id,
+		"https://drive.google.com/open?id=" + id:                                         "drive:drive.google.com/" + id,
+		"drive:drive.google.com/" + id:                                                   "drive:drive.google.com/" + id,
+		"canvas:canvas.example.edu/courses%2F42":                                         "",
+		"canvas:canvas.example.edu/courses/42":                                           "canvas:canvas.example.edu/courses/42",
+		"https://github.com/ORG/course":                                                  "git:github.com/ORG/course",
+		"https://github.com/ORG/course.git":                                              "git:github.com/ORG/course",
+		"github.com/ORG/lab1-{github}":                                                   "git:github.com/ORG/lab1-{github}",
+		"https://github.com/ORG/course/tree/main/labs":                                   "git:github.com/ORG/course@main#labs",
+		"https://github.com/ORG/course/blob/main/README.md":                              "git:github.com/ORG/course@main",
+		"https://hub.example.edu/hub/user-redirect/git-pull?repo=https://github.com/o/r": "git:github.com/o/r",
+		"https://drive.google.com/drive/my-drive":                                        "",
+		"https://drive.google.com@evil.example/drive/folders/" + id:                      "",
+		"https://token@github.com/ORG/course":                                            "",
+		"git@github.com:ORG/course.git":                                                  "",
+		"file:///etc/passwd":                                                             "",
+		"ext::sh -c id":                                                                  "",
+		"/etc":                                                                           "",
+		"":                                                                               "",
+		strings.Repeat("a", 5000):                                                        "",
+	} {
+		list, err := readPaste(text)
+		got := ""
+		if err == nil {
+			got = list[0].Source.String()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q (%v)", text, got, want, err)
+		}
+		for _, p := range list {
+			if _, ok := daypass.ParseSource(p.Source.String()); !ok || p.Words == "" {
+				t.Errorf("%q: %+v", text, p)
+			}
+		}
+	}
+	if list, err := readPaste("https://github.com/ORG/course/blob/main/labs/a.ipynb"); err != nil || list[0].Open != "labs/a.ipynb" {
+		t.Errorf("a file: %+v %v", list, err)
+	}
+}

@@ -1,0 +1,320 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/api"
+)
+
+// TestGo: what people click leads every name to the same place, signed in or not, and
+// looks at nothing.
+func TestGo(t *testing.T) {
+	modes(t, func(t *testing.T, address string, shared bool) {
+		w := newWorld()
+		s := start(t, w, address, shared)
+		in, out := newBrowser(t, s, address, shared), newBrowser(t, s, address, shared)
+		in.signIn("browser-ada", "")
+		asked := w.asked
+		var first http.Header
+		for _, name := range []string{"ph142-lab1", "ph142-old", "no-such-link", "abc", strings.Repeat("z", 64)} {
+			for _, b := range []*browser{in, out} {
+				for _, how := range ways {
+					res := b.do("GET", address+"l/"+name+"?next=//evil.example&link=other", nil, how.head)
+					want := "https://hub.example.org/hub/user-redirect/daypass?link=" + name
+					if res.StatusCode != 303 || res.Header.Get("Location") != want || res.Header.Get("Set-Cookie") != "" {
+						t.Fatalf("%s by %s: %d %q", name, how.name, res.StatusCode, res.Header)
+					}
+					res.Header.Del("Location")
+					if first == nil {
+						first = res.Header
+					}
+					for k := range res.Header {
+						if k != "Content-Length" && res.Header.Get(k) != first.Get(k) {
+							t.Errorf("%s tells by %s: %q", name, k, res.Header.Get(k))
+						}
+					}
+				}
+			}
+		}
+		for _, name := range []string{"", "ab", "AB-c", "a_b", "%2e%2e%2fx", "abc%0d%0aX:%20y", "abc/def", strings.Repeat("z", 65), "l%C3%A4b1"} {
+			if res := out.do("GET", address+"l/"+name, nil, typed); res.StatusCode != 404 && res.StatusCode != 303 || strings.Contains(res.Header.Get("Location"), "evil") || res.Header.Get("X") != "" || strings.Contains(res.Header.Get("Location"), "user-redirect") {
+				t.Errorf("%q: %d %q", name, res.StatusCode, res.Header.Get("Location"))
+			}
+		}
+		for _, method := range []string{"POST", "PUT", "DELETE"} {
+			if res := out.do(method, address+"l/ph142-lab1", nil, typed); res.StatusCode != 405 {
+				t.Errorf("%s: %d", method, res.StatusCode)
+			}
+		}
+		if w.asked != asked || len(w.deeds()) != 0 {
+			t.Errorf("the hub was asked %d times, done %q", w.asked-asked, w.deeds())
+		}
+	})
+}
+
+// TestHubAddress: the hub's address is told with its own part or without, below a
+// path or not.
+func TestHubAddress(t *testing.T) {
+	for hub, want := range map[string]string{
+		"https://hub.example.org": "https://hub.example.org/hub/x", "https://hub.example.org/": "https://hub.example.org/hub/x", "https://hub.example.org/hub/": "https://hub.example.org/hub/x",
+		"https://hub.example.org/jupyter/": "https://hub.example.org/jupyter/hub/x", "https://hub.example.org/jupyter/hub": "https://hub.example.org/jupyter/hub/x",
+	} {
+		s := &Server{c: Config{Hub: Hub{URL: hub}}}
+		if got := s.hubAt("x"); got != want {
+			t.Errorf("%s: %s", hub, got)
+		}
+	}
+}
+
+func postLink(t *testing.T, s *Server, b *browser, path string, form url.Values) (int, string) {
+	t.Helper()
+	form.Set("form", codeFor(t, s, b, path))
+	res := b.do("POST", b.base+path, form, b.own())
+	return res.StatusCode, text(t, res)
+}
+
+// TestLinkForm makes, copies and changes links as a browser without scripts does.
+func TestLinkForm(t *testing.T) {
+	modes(t, func(t *testing.T, address string, shared bool) {
+		w := newWorld()
+		s := start(t, w, address, shared)
+		b := newBrowser(t, s, address, shared)
+		b.signIn("browser-ada", "")
+		has := func(what string, status, want int, body string, words ...string) {
+			t.Helper()
+			if status != want {
+				t.Errorf("%s: %d, want %d", what, status, want)
+			}
+			for _, word := range words {
+				if !strings.Contains(body, word) {
+					t.Errorf("%s: the page lacks %q:\n%s", what, word, body)
+				}
+			}
+		}
+		paste := "https://drive.google.com/drive/folders/1AbCdEfGhIjKl"
+		status, body := postLink(t, s, b, "newlink", url.Values{"do": {"read"}, "paste": {paste}})
+		has("read", status, 200, body, "Share the folder in Drive", "ph142@course.iam.gserviceaccount.com", `name="source" value="`+labSource+`"`)
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}})
+		has("test", status, 200, body, "It can be read", "Lab 1: tides", `value="Lab 1: tides"`, `value="lab-1-tides"`)
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "paste": {"https://drive.google.com/drive/folders/private"}})
+		has("not shared", status, 200, body, "not shared yet", "DP-734", "share it with")
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"browse"}, "source": {labSource}})
+		has("browse", status, 200, body, `value="at:data/"`, `value="open:start here.ipynb"`, "a form cannot be exported")
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"at:data/"}, "source": {labSource}})
+		has("a folder", status, 200, body, `value="at:data/buoys/"`, `value="open:data/tides.csv"`, `value="at:"`)
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"open:data/tides.csv"}, "source": {labSource}, "title": {"kept"}})
+		has("a file", status, 200, body, `name="open" type="text" maxlength="512" value="data/tides.csv"`, `value="kept"`)
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"make"}, "source": {labSource}, "name": {"A B"}})
+		has("a bad form", status, 400, body, "3 to 64 small letters", "Name a group")
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"make"}, "source": {labSource}, "name": {"taken"}, "audience": {"ph142"}})
+		has("a taken name", status, 400, body, "DP-730", `value="ph142"`)
+		before := len(w.deeds())
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"make"}, "source": {labSource}, "name": {"ph142-lab9"}, "audience": {"ph142"}, "until": {"2027-01-31"}, "app": {"lab"}})
+		has("made", status, 200, body, "The link is made", address+"l/ph142-lab9")
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"make"}, "like": {"ph142-lab1"}, "source": {labSource}, "name": {"ph142-fall"}, "everybody": {"yes"}})
+		has("copied", status, 200, body, "The link is made")
+		for do, said := range map[string]string{"pause": "It is paused", "resume": "It goes on", "extend": "It lasts until the end of 2027-05-21", "save": "It is changed"} {
+			status, body = postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {do}, "audience": {"ph142"}})
+			has(do, status, 200, body, said)
+		}
+		status, body = postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {"student"}})
+		has("student", status, 200, body, "What a student sees", "It can be read", "start here.ipynb")
+		status, body = postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {"end"}})
+		has("end", status, 200, body, "The link has ended")
+		did := strings.Join(w.deeds()[before:], "\n")
+		for _, want := range []string{"make-link ada ph142-lab9", "copy-link ada ph142-lab1 ph142-fall", "edit-link ada ph142-lab1", "end-link ada ph142-lab1"} {
+			if !strings.Contains(did, want) {
+				t.Errorf("not done: %s of\n%s", want, did)
+			}
+		}
+		made := w.linkAsks[0]
+		if made.Source == nil || made.Source.String() != labSource || made.Until.Format("2006-01-02 15:04:05") != "2027-01-31 23:59:59" || made.From != nil || *made.Audience != "ph142" {
+			t.Errorf("asked for %+v", made)
+		}
+		if *w.linkAsks[1].Audience != api.Everybody {
+			t.Errorf("the copy is for %q", *w.linkAsks[1].Audience)
+		}
+	})
+}
+
+// TestLinkPagesAreOnesOwn: nobody's page shows another's link, who may make none is
+// told so, and where there are no links there is no page and no tab.
+func TestLinkPagesAreOnesOwn(t *testing.T) {
+	w := newWorld()
+	s := start(t, w, ownURL, false)
+	bob := newBrowser(t, s, ownURL, false)
+	bob.signIn("browser-bob", "")
+	if body := text(t, bob.get("newlink")); !strings.Contains(body, "You may not make links here") || strings.Contains(body, "<input id=") {
+		t.Error("the form is shown to who may make none")
+	}
+	if res := bob.get("links/somebody-elses"); res.StatusCode != 404 {
+		t.Errorf("%d", res.StatusCode)
+	}
+	for _, do := range []string{"pause", "end", "save", "student"} {
+		if status, _ := postLink(t, s, bob, "links/somebody-elses", url.Values{"do": {do}}); status != 404 {
+			t.Errorf("%s: %d", do, status)
+		}
+	}
+	if d := w.deeds(); len(d) != 0 {
+		t.Errorf("done %q", d)
+	}
+	c := newWorld().config(ownURL, false)
+	c.Broker.LinkParts = LinkParts{}
+	none, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t, none, ownURL, false)
+	b.signIn("browser-ada", "")
+	for _, page := range []string{"links", "links/ph142-lab1", "newlink", "l/ph142-lab1"} {
+		if res := b.get(page); res.StatusCode != 404 {
+			t.Errorf("%s: %d", page, res.StatusCode)
+		}
+	}
+	if strings.Contains(text(t, b.get("")), ">Links</a>") {
+		t.Error("there is a tab for what there is not")
+	}
+}
+
+// TestHostileLinkRequests: bodies and names that nothing of ours sends.
+func TestHostileLinkRequests(t *testing.T) {
+	w := newWorld()
+	s := start(t, w, ownURL, false)
+	long := strings.Repeat("a", 5000)
+	for _, c := range []struct{ method, path, body string }{
+		{"POST", "links", `{"name":"UPPER"}`}, {"POST", "links", `{"name":"a/../b"}`}, {"POST", "links", `{"name":"ab"}`}, {"POST", "links", `{"source":"https://drive.google.com/x"}`},
+		{"POST", "links", `{"name":"abc","source":"drive:drive.google.com/` + long + `"}`}, {"POST", "links", `{"name":"abc","title":"` + long + `"}`}, {"POST", "links", `{"name":"abc","title":"a\u0000b"}`},
+		{"POST", "links", `{"name":"abc","open":"a\nb"}`}, {"POST", "links", `{"name":"abc","maker":"bob"}`}, {"POST", "links", `{"name":["abc"]}`},
+		{"POST", "links", `{"name":"abc","until":"tomorrow"}`}, {"POST", "links", `[]`}, {"POST", "links", ``},
+		{"PATCH", "links/ph142-lab1", `{"app":"a\u202eb` + "\x00" + `"}`}, {"POST", "links/ph142-lab1/copy", `{"source":"git:"}`},
+		{"POST", "sources/test", `{"source":"file:///etc/passwd"}`}, {"POST", "sources/test", `{"source":"` + labSource + `","path":"` + long + `"}`}, {"POST", "sources/test", `{}`},
+		{"POST", "sources/browse", `{"source":"` + labSource + `","url":"http://169.254.169.254/"}`},
+	} {
+		if res := apiDo(s, c.method, ownURL+"api/v1/"+c.path, "server-ada", c.body); res.StatusCode != 400 {
+			t.Errorf("%s %s %.60s: %d", c.method, c.path, c.body, res.StatusCode)
+		}
+	}
+	if d := w.deeds(); len(d) != 0 {
+		t.Errorf("done %q", d)
+	}
+}
+
+// TestHostileTitles: what others named is shown as text, on every page of links, and
+// cannot make a badge say something else.
+func TestHostileTitles(t *testing.T) {
+	for _, evil := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, "a\u202egpj.exe", "](https://evil.example) [x", "{{.User}}", "line\nfeed\x1b[31m"} {
+		w := newWorld()
+		w.evil = evil
+		s := start(t, w, ownURL, false)
+		b := newBrowser(t, s, ownURL, false)
+		b.signIn("browser-ada", "")
+		_, test := postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}})
+		_, browse := postLink(t, s, b, "newlink", url.Values{"do": {"browse"}, "source": {labSource}})
+		_, student := postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {"student"}})
+		for i, body := range []string{text(t, b.get("links")), text(t, b.get("links/ph142-lab1")), text(t, b.get("newlink?like=ph142-lab1")), test, browse, student} {
+			if strings.Contains(body, "<script>alert") || strings.Contains(body, "<img") || strings.Contains(body, "\u202e") || strings.Contains(body, "\x1b") || strings.Contains(body, "ZgotmplZ") {
+				t.Errorf("page %d is not safe from %q", i, evil)
+			}
+		}
+		badge := s.linkForms(w.links()[0])["markdown"]
+		if strings.Count(badge, "](") != 2 || strings.ContainsAny(badge, "\u202e\n\x1b<>") {
+			t.Errorf("the badge of %q: %s", evil, badge)
+		}
+	}
+}
+
+// TestLinkForms: the forms to copy, with everything escaped once and no more.
+func TestLinkForms(t *testing.T) {
+	s := start(t, newWorld(), sharedURL, true)
+	public := api.Link{Name: "lab-2", Mine: true, Public: true, Source: "git:github.com/org/course@dev/x#labs/week%202", Open: "a b&c.ipynb", Folder: "my lab"}
+	f := s.shownLink(public).Forms
+	for name, want := range map[string]string{
+		"url":         "https://hub.example.org/services/daypass/l/lab-2",
+		"lti":         "https://hub.example.org/hub/lti/launch?next=%2Fhub%2Fuser-redirect%2Fdaypass%3Flink%3Dlab-2",
+		"lti_custom":  "next=/hub/user-redirect/daypass?link=lab-2",
+		"markdown":    "[![Open “lab-2”](https://hub.example.org/services/daypass/badge.svg)](https://hub.example.org/services/daypass/l/lab-2)",
+		"nbgitpuller": "https://hub.example.org/hub/user-redirect/git-pull?branch=dev%2Fx&repo=https%3A%2F%2Fgithub.com%2Forg%2Fcourse&targetPath=my+lab&urlpath=lab%2Ftree%2Fmy%2520lab%2Flabs%2Fweek%25202%2Fa%2520b%26c.ipynb",
+		"binder":      "https://mybinder.org/v2/gh/org/course/dev%2Fx?urlpath=lab%2Ftree%2Flabs%2Fweek%25202%2Fa%2520b%26c.ipynb",
+	} {
+		if f[name] != want {
+			t.Errorf("%s: %s\nwant %s", name, f[name], want)
+		}
+	}
+	private, drive, theirs := public, public, public
+	private.Public, drive.Source, theirs.Mine = false, labSource, false
+	if f := s.shownLink(private).Forms; f["nbgitpuller"] != "" || f["binder"] != "" || f["lti"] == "" {
+		t.Errorf("a private repository: %q", f)
+	}
+	if f := s.shownLink(drive).Forms; f["nbgitpuller"] != "" || f["url"] == "" {
+		t.Errorf("a folder of Drive: %q", f)
+	}
+	if f := s.shownLink(theirs).Forms; f != nil {
+		t.Errorf("another's: %q", f)
+	}
+}
+
+// TestConnectGoesOn: who connects for a link comes back to that link, once, and to
+// nothing else.
+func TestConnectGoesOn(t *testing.T) {
+	modes(t, func(t *testing.T, address string, shared bool) {
+		w := newWorld()
+		s := start(t, w, address, shared)
+		b := newBrowser(t, s, address, shared)
+		b.signIn("browser-ada", "")
+		finish := func() string {
+			res := b.do("GET", address+"oauth/github/github.com/callback?code=x&state="+sessionName(b.cookies[s.sessions.Cookie.Name].Value), nil, fetched("cross-site", "navigate", "document", ""))
+			return res.Header.Get("Location")
+		}
+		if body := text(t, b.get("connect/github.com?next=l/ph142-lab1")); !strings.Contains(body, `name="next" value="l/ph142-lab1"`) || !strings.Contains(body, "goes on") {
+			t.Error("the page does not keep the link")
+		}
+		if status, _ := postLink(t, s, b, "connect/github.com", url.Values{"next": {"l/ph142-lab1"}}); status != 303 {
+			t.Fatal(status)
+		}
+		if to := finish(); to != s.path("l/ph142-lab1") {
+			t.Errorf("it leads to %q", to)
+		}
+		if to := finish(); to != "" {
+			t.Errorf("the second time it leads to %q", to)
+		}
+		postLink(t, s, b, "connect/github.com", url.Values{"next": {"l/ph142-lab1"}})
+		postLink(t, s, b, "connect/github.com", url.Values{})
+		if to := finish(); to != "" {
+			t.Errorf("a connection without a link leads to %q", to)
+		}
+		for _, evil := range []string{"//evil.example", "l/../signin", "l//evil.example", "l/ab", "https://evil.example/l/abc", "l/abc?x", "l/abc\r\nX: y", "links/abc", "\\l/abc"} {
+			postLink(t, s, b, "connect/github.com", url.Values{"next": {evil}})
+			if to := finish(); to != "" {
+				t.Errorf("%q leads to %q", evil, to)
+			}
+		}
+	})
+}
+
+var errDisk = errors.New("the disk is gone")
+
+// TestLinksFail: where the broker fails, a page says so without its words.
+func TestLinksFail(t *testing.T) {
+	c := newWorld().config(ownURL, false)
+	brokenLinks(&c.Broker, errDisk)
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t, s, ownURL, false)
+	b.signIn("browser-ada", "")
+	if status, body := postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}}); status != 500 || strings.Contains(body, "disk") {
+		t.Errorf("%d", status)
+	}
+	if res := b.get("links"); res.StatusCode != 500 {
+		t.Errorf("%d", res.StatusCode)
+	}
+	if !errors.Is(noSuchLink(), daypass.ErrRefused) {
+		t.Error("another's link is no refusal")
+	}
+}
