@@ -483,6 +483,29 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// What came of a fetch that broke off is there for the next one.
+func TestGoesOn(t *testing.T) {
+	r := newRig(t, Config{})
+	part := func(repo *plumbing.Repo) string { return filepath.Join(repo.Dir(), "part") }
+	_, err := r.d.Get(t.Context(), key, time.Minute, func(_ context.Context, repo *plumbing.Repo, _ plumbing.OID, _ string) (Result, error) {
+		return Result{}, errors.Join(os.WriteFile(part(repo), []byte("half"), 0o600), errors.New("the connection broke"))
+	})
+	var p *daypass.Problem
+	if !errors.As(err, &p) || p.Code != "DP-478" {
+		t.Errorf("%v", err)
+	}
+	r.later(failFor)
+	_, err = r.d.Get(t.Context(), key, time.Minute, func(ctx context.Context, repo *plumbing.Repo, have plumbing.OID, mark string) (Result, error) {
+		if text, err := os.ReadFile(part(repo)); err != nil || string(text) != "half" {
+			t.Errorf("%q %v", text, err)
+		}
+		return r.fetch(ctx, repo, have, mark)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestForget(t *testing.T) {
 	r := newRig(t, Config{})
 	own := Key{Source: key.Source, As: "person:7"}

@@ -159,10 +159,7 @@ func wipe(dir string) error {
 // bring makes one look or fetch, checks what came, and makes it the newest version.
 func (d *Depot) bring(ctx context.Context, s *slot, k Key, st *state, fetch Fetch) (Version, error) {
 	old, known := st.last()
-	if st == nil {
-		if err := wipe(s.dir); err != nil {
-			return Version{}, err
-		}
+	if st == nil { // what came of a fetch that broke off is of use to the next
 		st = &state{Source: k.Source.String(), As: k.As}
 	}
 	repo, err := d.repo(s.dir)
