@@ -96,8 +96,10 @@ func TestPack(t *testing.T) {
 
 func TestPackStrange(t *testing.T) {
 	for name, f := range map[string]http.HandlerFunc{
-		"a page":       func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
-		"a redirect":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.example/", http.StatusFound) },
+		"a page": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://evil.example/", http.StatusFound)
+		},
 		"another part": func(w http.ResponseWriter, _ *http.Request) { part(w, "bytes 3-9/10", "0123456") },
 		"no end":       func(w http.ResponseWriter, _ *http.Request) { part(w, "bytes 4-7/10", "0123") },
 		"an odd range": func(w http.ResponseWriter, _ *http.Request) { part(w, "bytes */10", "0123") },
