@@ -74,7 +74,7 @@ var layers = map[string][]string{
 	"fake":                        {},
 	"cmd/git-credential-daypass":  {"", "gitcred", "wallet"},
 	"cmd/daypass":                 {"", "api", "client", "gitcred", "wallet", "gitconf", "devpi", "doctor", "internal/plumbing", "pass", "provider/github", "pull", "resolve", "snapshot"},
-	"cmd/daypassd":                {"", "api", "broker", "depot", "egress", "exchange", "fake", "gateway", "hub", "internal/plumbing", "pass", "policy", "policy/rulefile", "provider/canvas", "provider/canvas/oauth", "provider/drive", "provider/github", "provider/google", "resolve", "server", "snapshot", "store"},
+	"cmd/daypassd":                {"", "api", "broker", "depot", "egress", "exchange", "fake", "gateway", "hub", "internal/plumbing", "pass", "policy", "policy/rulefile", "provider/canvas", "provider/canvas/oauth", "provider/deposit", "provider/drive", "provider/github", "provider/google", "provider/invenio", "resolve", "server", "snapshot", "store"},
 	"cmd/daypass-page":            {"", "pull", "pullpage", "web"},
 	"bench/class":                 {"", "api", "client", "fake", "hub", "internal/gittest", "internal/measure", "store"},
 	"bench/pull":                  {"", "internal/gittest", "internal/measure", "merge", "merge/notebook", "merge/notebook/notebooktest"},

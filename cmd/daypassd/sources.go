@@ -68,6 +68,7 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 		}
 	}
 	r.kinds = map[string]reader{daypass.KindDrive: r.driveOf, daypass.KindCanvas: r.canvasOf}
+	r.openPublic(c.Sources.Hosts)
 	r.canvases = map[string]canvasConfig{}
 	for _, site := range c.Sources.Canvas {
 		r.canvases[site.Host] = site
@@ -242,7 +243,7 @@ func (r *readers) fetch(y broker.Reading, include []string) depot.Fetch {
 		if err != nil {
 			return depot.Result{}, err
 		}
-		from := snapshot.Content{Contents: c, Limits: r.limits, Now: r.now}
+		from := snapshot.Content{Contents: c, Limits: r.limits, Most: r.limits.Or().Total, Now: r.now}
 		if mark != "" && have != "" {
 			seen, err := from.Look(ctx, y.Source, mark)
 			if err != nil || seen.Same {

@@ -109,17 +109,16 @@ func get(t testing.TB, token, address string) (int, []byte, http.Header) {
 	return res.StatusCode, body, res.Header
 }
 
-type told2 struct {
+type snapshotTold struct {
 	ID, Source, Title, Pack, Folder, Open string
 	Same                                  bool
-	Code                                  string
 }
 
-func (l *library) snapshot(token, at string, q url.Values) (int, told2) {
+func (l *library) snapshot(token, at string, q url.Values) (int, snapshotTold) {
 	l.t.Helper()
 	for {
 		status, body, _ := get(l.t, token, at+"api/v1/snapshots?"+q.Encode())
-		var out told2
+		var out snapshotTold
 		if err := json.Unmarshal(body, &out); err != nil {
 			l.t.Fatalf("%d %s", status, body)
 		}
@@ -370,5 +369,31 @@ func TestCanvasLink(t *testing.T) {
 		if _, body, _ := get(t, stu, service+"api/v1/snapshots?link=ph142-files"); bytes.Contains(body, []byte(secret)) {
 			t.Error("a token of Canvas's is in an answer")
 		}
+	}
+}
+
+// TestPublicRecord: what is public at a listed host is read for everybody of the hub,
+// without a link and by nobody's account.
+func TestPublicRecord(t *testing.T) {
+	site := fake.NewInvenio(fake.InvenioConfig{Records: []fake.InvenioRecord{{ID: "7", Title: "Levels", Files: []fake.DepositFile{{Name: "levels.csv", Text: "day,level\n1,2.30\n"}}}}})
+	srv := httptest.NewServer(site)
+	t.Cleanup(srv.Close)
+	at := strings.TrimPrefix(srv.URL, "http://")
+	l := newLibrary(t, "")
+	l.edit("hosts: []", "hosts: [\""+at+"\"]")
+	_, service := l.serving()
+	stu := l.hub.StartServer("stu", "")
+	src := daypass.Source{Kind: "invenio", Host: at, ID: "7"}
+	status, got := l.snapshot(stu, service, url.Values{"source": {src.String()}})
+	if status != http.StatusOK {
+		t.Fatalf("%d %+v", status, got)
+	}
+	_, pack, _ := get(t, stu, service+got.Pack)
+	if files := unpack(t, pack, got.ID); files["levels.csv"] != "day,level\n1,2.30\n" {
+		t.Errorf("%v", files)
+	}
+	src.Host = "127.0.0.1:1"
+	if status, body, _ := get(t, stu, service+"api/v1/snapshots?source="+url.QueryEscape(src.String())); !bytes.Contains(body, []byte("DP-723")) {
+		t.Errorf("a host that is not listed: %d %s", status, body)
 	}
 }
