@@ -69,6 +69,27 @@ func (pl *plan) make(ctx context.Context, missing []string, adopt bool) error {
 	return pl.err
 }
 
+// brought takes for delivered what the user's own git brought of the last commit's files
+// that a pull had left out.
+func (pl *plan) brought() error {
+	rec := pl.r.st.rec
+	if rec.Over <= 0 || rec.Tree == "" || pl.r.ask.Content != nil {
+		return nil
+	}
+	files, err := pl.o.Files(plumbing.OID(rec.Tree))
+	if err != nil {
+		return err
+	}
+	pl.base = maps.Clone(pl.base)
+	for _, f := range files {
+		b, ok := pl.base[f.Path]
+		if old := entryOf(f); b.Entry != old && !b.gone && (ok || pl.theirs[f.Path] != (merge.Entry{})) && pl.ours(f.Path) == old {
+			pl.base[f.Path] = fact{Entry: old}
+		}
+	}
+	return pl.err
+}
+
 // changed lists the base's paths that need a look and are not the base's any more.
 func (pl *plan) changed(missing []string) []string {
 	out := slices.Clone(missing)

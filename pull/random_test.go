@@ -365,7 +365,7 @@ func TestRandomHistories(t *testing.T) {
 	}
 	t.Logf("seeds from %d", first)
 	if lives > 1 {
-		for _, seed := range []uint64{1601920312, 2250458590, 2250457546, 2250454903, 2250454596, 2250453886, 2250456319, 2250455702, 2250455285} {
+		for _, seed := range []uint64{1601920312, 2250458590, 2250457546, 2250454903, 2250454596, 3054250451, 2250453886, 2250456319, 2250455702, 2250455285} {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) { life(t, seed) })
 		}
 	}

@@ -247,6 +247,9 @@ func (r *run) round(ctx context.Context, o *plumbing.Objects, base delivered, mi
 	t.plain = r.st.rec.Disk.Plain
 	pl := r.newPlan(t, o, base, r.theirs())
 	pl.hold()
+	if err := pl.brought(); err != nil {
+		return false, err
+	}
 	if err := pl.make(ctx, missing, r.st.rec.Commit == "" && r.base == ""); err != nil {
 		return false, err
 	}
