@@ -58,6 +58,8 @@ var layers = map[string][]string{
 	"provider/deposittest":        {"", "fake", "provider/providertest"},
 	"provider/doi":                {"", "provider/deposit"},
 	"provider/invenio":            {"", "provider/deposit"},
+	"provider/figshare":           {"", "provider/deposit"},
+	"provider/dataverse":          {"", "provider/deposit"},
 	"provider/drive":              {"", "provider/readonly"},
 	"provider/google":             {""},
 	"provider/providertest":       {""},

@@ -87,6 +87,12 @@ func New(c Config, t Traits) *Site {
 	}
 	s.client = readonly.Client(readonly.Config{
 		Hosts: s.known, Bound: bound, Loopback: c.Plain, Dial: c.Dial, Proxy: c.Proxy, Base: c.Base, Pace: s.Pace, Retry: readonly.Retry{Now: c.Now},
+		Units: func(r *http.Request) int {
+			if readonly.Host(r) == s.api {
+				return 1
+			}
+			return 0 // a store is not the site
+		},
 	})
 	return s
 }
@@ -297,6 +303,12 @@ func (s *Site) bytes(ctx context.Context, address string, it daypass.Item, from 
 	case http.StatusAccepted: // a wall that wants a browser, or a file that is being made
 		res.Body.Close()
 		return nil, readonly.Limited(s.Host, time.Minute)
+	case http.StatusNotFound, http.StatusGone: // it was listed a moment ago
+		res.Body.Close()
+		return nil, readonly.Changed(s.Host)
+	case http.StatusUnauthorized, http.StatusForbidden:
+		res.Body.Close()
+		return nil, s.Unavailable("the site does not give it to everybody")
 	}
 	return nil, readonly.Refused(s.Host, res, s.Now(), s.None())
 }

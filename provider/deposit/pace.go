@@ -25,7 +25,7 @@ func NewPace(every time.Duration, burst int, now func() time.Time) *Pace {
 
 // Wait returns when a request may be made.
 func (p *Pace) Wait(ctx context.Context, units int) error {
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil || units <= 0 {
 		return err
 	}
 	for d := p.take(units); d > 0; d = p.paused() {

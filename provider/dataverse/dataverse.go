@@ -1,0 +1,307 @@
+// Package dataverse reads datasets of a Dataverse installation, by its native and data
+// access interfaces (guides.dataverse.org/en/latest/api). A source's ID is a dataset's
+// persistent id, "doi:10.7910/DVN/TJCLKP"; Ref is a version, "1.2", and without it the
+// newest published one is meant. Tables are read as their owner uploaded them.
+package dataverse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/deposit"
+)
+
+// Dataverse reads one installation. It is a [daypass.Contents].
+type Dataverse struct{ site *deposit.Site }
+
+var _ daypass.Contents = (*Dataverse)(nil)
+
+// New returns a reader. A token goes as X-Dataverse-key; with one, restricted files are
+// asked for.
+func New(c deposit.Config) *Dataverse {
+	return &Dataverse{deposit.New(c, traits())}
+}
+
+func traits() deposit.Traits {
+	return deposit.Traits{Header: "X-Dataverse-key", Every: 200 * time.Millisecond, Burst: 20, Downloads: 3}
+}
+
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
+var (
+	persistent = pattern(`^(?:doi|hdl|perma):[0-9A-Za-z][0-9A-Za-z.]{0,60}[/][0-9A-Za-z._;()/:-]{1,200}$`)
+	release    = pattern(`^[0-9]{1,6}\.[0-9]{1,6}$`)
+	digits     = pattern(`^[0-9]{1,18}$`)
+)
+
+func sound(id string) bool {
+	return persistent().MatchString(id) && !slices.ContainsFunc(strings.Split(id, "/"), func(p string) bool { return p == "" || p == "." || p == ".." })
+}
+
+func (d *Dataverse) check(s daypass.Source) error {
+	if s.Kind != daypass.KindDataverse || s.Host != d.site.Host || !sound(s.ID) || s.Ref != "" && !release().MatchString(s.Ref) {
+		return d.site.Odd()
+	}
+	return nil
+}
+
+type version struct {
+	ID         json.Number `json:"id"`
+	Persistent string      `json:"datasetPersistentId"`
+	Major      *int        `json:"versionNumber"`
+	Minor      int         `json:"versionMinorNumber"`
+	State      string      `json:"versionState"`
+	Updated    string      `json:"lastUpdateTime"`
+	Blocks     struct {
+		Citation struct {
+			Fields []struct {
+				Name  string `json:"typeName"`
+				Value any    `json:"value"`
+			} `json:"fields"`
+		} `json:"citation"`
+	} `json:"metadataBlocks"`
+}
+
+func (v version) name() string { return fmt.Sprintf("%d.%d", *v.Major, v.Minor) }
+func (v version) mark() string { return fmt.Sprintf("%s %s %s", v.name(), v.ID, v.Updated) }
+func (v version) title() string {
+	for _, f := range v.Blocks.Citation.Fields {
+		if text, ok := f.Value.(string); ok && f.Name == "title" {
+			return text
+		}
+	}
+	return ""
+}
+
+// ask puts a question about a dataset.
+func (d *Dataverse) ask(ctx context.Context, id string, q url.Values, data any, path ...string) (total int, err error) {
+	var answer struct {
+		Status string          `json:"status"`
+		Total  *int            `json:"totalCount"`
+		Data   json.RawMessage `json:"data"`
+	}
+	q.Set("persistentId", id)
+	if _, err := d.site.JSON(ctx, d.site.URL(path...)+"?"+q.Encode(), "", &answer); err != nil {
+		return 0, err
+	}
+	if answer.Status != "OK" || json.Unmarshal(answer.Data, data) != nil {
+		return 0, d.site.Partial()
+	}
+	if answer.Total == nil {
+		return -1, nil
+	}
+	return *answer.Total, nil
+}
+
+func (d *Dataverse) version(ctx context.Context, s daypass.Source) (version, error) {
+	name := s.Ref
+	if name == "" {
+		name = ":latest-published"
+	}
+	var v version
+	_, err := d.ask(ctx, s.ID, url.Values{"excludeFiles": {"true"}}, &v, "api", "datasets", ":persistentId", "versions", name)
+	switch {
+	case err != nil:
+		return version{}, err
+	case v.Major == nil || v.ID == "" || v.Persistent != "" && v.Persistent != s.ID || s.Ref != "" && v.name() != s.Ref:
+		return version{}, d.site.Partial()
+	case v.State != "RELEASED": // withdrawn, or not published yet
+		return version{}, d.site.Absent()
+	}
+	return v, nil
+}
+
+func (d *Dataverse) page(s daypass.Source) string {
+	return d.site.Page("dataset.xhtml") + "?" + url.Values{"persistentId": {s.ID}, "version": {s.Ref}}.Encode()
+}
+
+// Look asks for the version.
+func (d *Dataverse) Look(ctx context.Context, s daypass.Source, mark string) (daypass.Seen, error) {
+	if err := d.check(s); err != nil {
+		return daypass.Seen{}, err
+	}
+	v, err := d.version(ctx, s)
+	if err != nil {
+		return daypass.Seen{}, err
+	}
+	s.Ref = v.name()
+	return daypass.Seen{Source: s, Title: v.title(), Mark: v.mark(), Same: mark == v.mark(), Web: d.page(s)}, nil
+}
+
+type file struct {
+	Label      string `json:"label"`
+	Folder     string `json:"directoryLabel"`
+	Restricted bool   `json:"restricted"`
+	Data       struct {
+		ID         json.Number `json:"id"`
+		Root       json.Number `json:"rootDataFileId"`
+		Size       *int64      `json:"filesize"`
+		Original   string      `json:"originalFileName"`
+		OldSize    *int64      `json:"originalFileSize"`
+		OldFormat  string      `json:"originalFileFormat"`
+		Tabular    bool        `json:"tabularData"`
+		MD5        string      `json:"md5"`
+		Restricted bool        `json:"restricted"`
+		Checksum   struct {
+			Type  string `json:"type"`
+			Value string `json:"value"`
+		} `json:"checksum"`
+		Embargo *struct {
+			Until string `json:"dateAvailable"`
+		} `json:"embargo"`
+	} `json:"dataFile"`
+}
+
+// List asks for the version and for its files, of which all come at once.
+func (d *Dataverse) List(ctx context.Context, s daypass.Source) (daypass.Listing, error) {
+	if err := d.check(s); err != nil {
+		return daypass.Listing{}, err
+	}
+	v, err := d.version(ctx, s)
+	if err != nil {
+		return daypass.Listing{}, err
+	}
+	var files []file
+	total, err := d.ask(ctx, s.ID, url.Values{}, &files, "api", "datasets", ":persistentId", "versions", v.name(), "files")
+	switch {
+	case errors.Is(err, daypass.ErrNoSource): // it was there a moment ago
+		return daypass.Listing{}, d.site.Partial()
+	case err != nil:
+		return daypass.Listing{}, err
+	case files == nil || total >= 0 && total != len(files):
+		return daypass.Listing{}, d.site.Partial()
+	}
+	l := daypass.Listing{Complete: true, Mark: v.mark(), Title: v.title()}
+	s.Ref = v.name()
+	for _, f := range files {
+		if !digits().MatchString(f.Data.ID.String()) {
+			return daypass.Listing{}, d.site.Partial()
+		}
+		l.Items = append(l.Items, d.item(s, f))
+	}
+	return d.site.Ordered(l, s.Path)
+}
+
+// A target is what is opened.
+type target struct {
+	id       string
+	original bool
+}
+
+func (d *Dataverse) item(s daypass.Source, f file) daypass.Item {
+	x := f.Data
+	it := daypass.Item{ID: x.ID.String(), Size: -1, Mark: x.ID.String(), Web: d.page(s)}
+	if n, err := strconv.ParseInt(x.Root.String(), 10, 64); err == nil && n > 0 {
+		it.ID = x.Root.String() // the first of those that took each other's place
+	}
+	name, size := f.Label, x.Size
+	table := x.Tabular || x.OldFormat != "" || x.Original != ""
+	if table {
+		// What is kept is a table made of the upload. The upload has no checksum here: that
+		// of the table is another's.
+		if size = x.OldSize; x.Original != "" {
+			name = x.Original
+		}
+	} else if it.Sum = deposit.Sum(x.Checksum.Type, x.Checksum.Value); it.Sum == "" {
+		it.Sum = deposit.Sum("md5", x.MD5)
+	}
+	if size != nil && *size >= 0 {
+		it.Size = *size
+	}
+	for p := range strings.SplitSeq(f.Folder, "/") {
+		if p != "" {
+			it.Parts = append(it.Parts, p)
+		}
+	}
+	it.Parts, it.Data = append(it.Parts, name), target{x.ID.String(), table}
+	switch {
+	case name == "":
+		it.Parts[len(it.Parts)-1], it.Skip = "no name", "it has no name"
+	case d.site.Token == nil && (f.Restricted || x.Restricted):
+		it.Skip = "its owner restricts who may have it"
+	case d.site.Token == nil && x.Embargo != nil && x.Embargo.Until > d.site.Now().UTC().Format(time.DateOnly):
+		it.Skip = "its owner keeps it back until a later day"
+	}
+	return it
+}
+
+// Open reads a file, a table as it was uploaded.
+func (d *Dataverse) Open(ctx context.Context, s daypass.Source, it daypass.Item, from int64) (io.ReadCloser, error) {
+	if err := d.check(s); err != nil {
+		return nil, err
+	}
+	t, ok := it.Data.(target)
+	if !ok || it.Skip != "" {
+		return nil, d.site.Unavailable("it was not listed, or was left out: " + it.Skip)
+	}
+	at := d.site.URL("api", "access", "datafile", t.id)
+	if t.original {
+		at += "?format=original"
+	}
+	return d.site.Bytes(ctx, at, it, from)
+}
+
+// DatasetOf says which dataset a file is in, by its number or its own persistent id.
+// [daypass.ErrNoSource]: there is no such file that may be seen; another error: it is not
+// known.
+func DatasetOf(ctx context.Context, c deposit.Config, file string) (id string, err error) {
+	d := New(c)
+	q := url.Values{"returnDatasetVersion": {"true"}}
+	at := d.site.URL("api", "files", file)
+	switch {
+	case digits().MatchString(file):
+	case sound(file):
+		at = d.site.URL("api", "files", ":persistentId")
+		q.Set("persistentId", file)
+	default:
+		return "", d.site.Odd()
+	}
+	var answer struct {
+		Data struct {
+			Version struct {
+				ID string `json:"datasetPersistentId"`
+			} `json:"datasetVersion"`
+		} `json:"data"`
+	}
+	if _, err := d.site.JSON(ctx, at+"?"+q.Encode(), "", &answer); err != nil {
+		return "", err
+	}
+	if !sound(answer.Data.Version.ID) {
+		return "", d.site.Partial()
+	}
+	return answer.Data.Version.ID, nil
+}
+
+// Exists says whether a persistent id is a published dataset's, with errors as of
+// [DatasetOf]; it may be a file's.
+func Exists(ctx context.Context, c deposit.Config, id string) error {
+	_, err := New(c).Look(ctx, daypass.Source{Kind: daypass.KindDataverse, Host: c.Host, ID: id}, "")
+	return err
+}
+
+// Probe says whether a host is a Dataverse installation; an error says that it is not
+// known.
+func Probe(ctx context.Context, c deposit.Config) (bool, error) {
+	site := deposit.New(c, traits())
+	body, found, err := site.Probe(ctx, site.URL("api", "info", "version"))
+	var answer struct {
+		Status string `json:"status"`
+		Data   struct {
+			Version string `json:"version"`
+		} `json:"data"`
+	}
+	return found && json.Unmarshal(body, &answer) == nil && answer.Status == "OK" && answer.Data.Version != "", err
+}
