@@ -49,7 +49,7 @@ test: build
 	@scripts/tools.sh jupyter
 	@scripts/tools.sh pull
 	@GO=$(GO) scripts/tools.sh sources
-	eval "$$(scripts/tools.sh hub-env; scripts/tools.sh pass-env; scripts/tools.sh devpi-env; scripts/tools.sh jupyter-env; scripts/tools.sh pull-env; scripts/tools.sh sources-env)"; DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -race -timeout 14m ./...
+	eval "$$(scripts/tools.sh hub-env; scripts/tools.sh pass-env; scripts/tools.sh devpi-env; scripts/tools.sh jupyter-env; scripts/tools.sh pull-env; scripts/tools.sh sources-env)"; TMPDIR=$$(scripts/tools.sh room) DAYPASS_TEST_COMPLETE=1 DAYPASS_TEST_AXE=$$(scripts/tools.sh axe) DAYPASS_TEST_IPYTHON=$$(scripts/tools.sh ipython) DAYPASS_TEST_POSTGRES=$$(scripts/tools.sh postgres) $(GO) test -race -p 3 -timeout 14m ./...
 
 test-hubs:
 	@scripts/tools.sh hubs

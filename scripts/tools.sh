@@ -6,6 +6,7 @@
 #        scripts/tools.sh postgres  prints the folder of PostgreSQL's programs
 #        scripts/tools.sh hub       installs a JupyterHub 6 and its proxy, once
 #        scripts/tools.sh hubs      installs 5, 4 and Debian's 3 too
+#        scripts/tools.sh room      prints a folder for the tests' files: in memory where there is room, since they wait for disks otherwise
 #        scripts/tools.sh pass      installs pymacaroons and libmacaroons, the oracles of passes
 #        scripts/tools.sh devpi     installs devpi servers, with and without devpi-tokens, and their clients
 #        scripts/tools.sh jupyter   installs Jupyter Server with its front ends and its proxy
@@ -97,6 +98,18 @@ bench)
 	;;
 postgres)
 	postgres
+	;;
+room)
+	room="/dev/shm/daypass-test-$(id -u)"
+	free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')
+	memory=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2>/dev/null)
+	if [ "${free:-0}" -gt 6000000 ] && [ "${memory:-0}" -gt 8000000 ] && mkdir -p -m 0700 "$room" 2>/dev/null && [ -O "$room" ] &&
+		printf '#!/bin/sh\n' >"$room/try" && chmod 0700 "$room/try" && "$room/try" 2>/dev/null; then # it may be mounted noexec
+		rm -f "$room/try"
+		echo "$room"
+	else
+		echo "${TMPDIR:-/tmp}"
+	fi
 	;;
 ipython)
 	echo "$ipython/bin/python"
