@@ -19,7 +19,7 @@ import (
 func (f *face) linkParts() server.LinkParts {
 	return server.LinkParts{
 		Links: f.links, LinkTerms: f.linkTerms, Link: f.link, MakeLink: f.makeLink, EditLink: f.editLink, CopyLink: f.copyLink, EndLink: f.endLink,
-		TestSource: f.testSource, BrowseSource: f.browseSource, ReadPaste: readPaste,
+		TestSource: f.testSource, BrowseSource: f.browseSource, ReadPaste: f.readPaste,
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
@@ -11,85 +10,55 @@ import (
 	"github.com/daypass-dev/daypass/server"
 )
 
-// driveHost is where Google Drive's files are, for people.
-const driveHost = "drive.google.com"
-
-// readPaste says what was pasted may mean, the most likely first. It asks no network.
-func readPaste(text string) ([]server.Pasted, error) {
-	text = strings.TrimSpace(text)
-	if len(text) > api.MaxPaste {
-		return nil, unread("it is longer than an address")
-	}
-	if s, ok := daypass.ParseSource(text); ok && strings.Trim(s.Kind, "abcdefghijklmnopqrstuvwxyz") == "" {
-		return []server.Pasted{{Source: s, Words: sourceWords(s), Why: "it is written as the service writes it"}}, nil
-	}
-	if id, ok := driveAddress(text); ok {
-		if id == "" {
-			return nil, unread("the address names no folder or file of Drive: open the folder, and copy the address then")
-		}
-		s := daypass.Source{Kind: daypass.KindDrive, Host: driveHost, ID: id}
-		return []server.Pasted{{Source: s, Words: sourceWords(s), Why: "it is an address of Google Drive"}}, nil
-	}
-	return readGit(text)
-}
-
 // stand stands for the reader's login while an address is read: no login is so long.
 const stand = "x0daypass0template0login0that0no0account0could0ever0have0x"
 
-func readGit(text string) ([]server.Pasted, error) {
-	list, err := resolve.Parse(strings.ReplaceAll(text, api.TemplateX, stand))
+// readPaste says what was pasted may mean, the most likely first. It asks no network.
+func (f *face) readPaste(text string) ([]server.Pasted, error) {
+	var canvas []string
+	for _, h := range f.hosts {
+		if h.Content {
+			canvas = append(canvas, h.Host)
+		}
+	}
+	return readPaste(text, resolve.Sites{Canvas: canvas})
+}
+
+func readPaste(text string, sites resolve.Sites) ([]server.Pasted, error) {
+	if len(text) > api.MaxPaste {
+		return nil, unread("it is longer than an address")
+	}
+	text = strings.ReplaceAll(strings.TrimSpace(text), api.TemplateX, stand)
+	list, err := resolve.Places(text, sites)
+	if err != nil && !strings.Contains(text, "://") { // as a browser shows it
+		if bare, berr := resolve.Places("https://"+text, sites); berr == nil && text != "" && bare[0].Git == nil {
+			list, err = bare, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	var out []server.Pasted
-	for _, g := range list {
-		p, ok := pastedGit(g)
-		if ok && !slices.ContainsFunc(out, func(o server.Pasted) bool { return o.Source == p.Source && o.Open == p.Open }) {
-			out = append(out, p)
+	for _, p := range list {
+		if p.Ask != "" && p.Ask != resolve.AskRef {
+			return nil, unread("where " + p.Words + " leads only its host tells: open it, and copy the address of the page that comes")
+		}
+		if p.Source == (daypass.Source{}) {
+			continue
+		}
+		s := p.Source
+		for _, part := range []*string{&s.ID, &s.Ref, &s.Path} {
+			*part = strings.ReplaceAll(*part, stand, api.TemplateX)
+		}
+		one := server.Pasted{Source: s, Words: sourceWords(s), Why: p.Why, Open: strings.ReplaceAll(p.Open, stand, api.TemplateX)}
+		if !slices.ContainsFunc(out, func(o server.Pasted) bool { return o.Source == s && o.Open == one.Open }) {
+			out = append(out, one)
 		}
 	}
 	if len(out) == 0 {
 		return nil, unread("a link reads a repository by https, at a host that the service knows")
 	}
 	return out, nil
-}
-
-func pastedGit(g resolve.Git) (server.Pasted, bool) {
-	u, err := url.Parse(g.URL)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "https" && !(u.Scheme == "http" && daypass.Loopback(u.Host)) {
-		return server.Pasted{}, false
-	}
-	back := func(s string) string { return strings.ReplaceAll(s, stand, api.TemplateX) }
-	s := daypass.Source{Kind: daypass.KindGit, Host: strings.ToLower(u.Host), ID: back(strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git")), Ref: back(g.Ref)}
-	p := server.Pasted{Why: g.Why}
-	if g.File {
-		p.Open = back(g.Path)
-	} else {
-		s.Path = back(strings.Trim(g.Path, "/"))
-	}
-	p.Source, p.Words = s, sourceWords(s)
-	return p, s.ID != ""
-}
-
-// driveAddress finds the id in an address of Drive's; "" where it has none.
-func driveAddress(text string) (id string, ok bool) {
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.Host != driveHost && u.Host != "docs.google.com" {
-		return "", false
-	}
-	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
-	for i, part := range parts[:len(parts)-1] {
-		if (part == "folders" || part == "d" && i > 0) && driveID.MatchString(parts[i+1]) {
-			return parts[i+1], true
-		}
-	}
-	if q := u.Query()["id"]; len(q) == 1 && driveID.MatchString(q[0]) {
-		return q[0], true
-	}
-	return "", true
 }
 
 func unread(why string) error {

@@ -5,19 +5,22 @@ import (
 	"testing"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/resolve"
 )
 
 // TestReadPaste: what an instructor pastes, and what it means.
 func TestReadPaste(t *testing.T) {
+	sites := resolve.Sites{Canvas: []string{"canvas.example.edu"}}
 	const id = "1AbCdEfGhIjKlMnOpQ"
 	for text, want := range map[string]string{
-		"https://drive.google.com/drive/folders/" + id:                                   "drive:drive.google.com/" + id,
-		" https://drive.google.com/drive/u/1/folders/" + id + "?usp=sharing ":            "drive:drive.google.com/" + id,
-		"drive.google.com/file/d/" + id + "/view?resourcekey=0-x":                        "drive:drive.google.com/" + id,
-		"https://docs.google.com/document/d/" + id + "/edit#heading=h.1":                 "drive:drive.google.com/" + id,
-		"https://drive.google.com/open?id=" + id:                                         "drive:drive.google.com/" + id,
-		"drive:drive.google.com/" + id:                                                   "drive:drive.google.com/" + id,
-		"canvas:canvas.example.edu/courses%2F42":                                         "",
+		"https://drive.google.com/drive/folders/" + id:                        "drive:drive.google.com/" + id,
+		" https://drive.google.com/drive/u/1/folders/" + id + "?usp=sharing ": "drive:drive.google.com/" + id,
+		"drive.google.com/file/d/" + id + "/view?resourcekey=0-x":             "drive:drive.google.com/" + id,
+		"https://docs.google.com/document/d/" + id + "/edit#heading=h.1":      "drive:drive.google.com/" + id,
+		"https://drive.google.com/open?id=" + id:                              "drive:drive.google.com/" + id,
+		"drive:drive.google.com/" + id:                                        "drive:drive.google.com/" + id,
+		"canvas:canvas.example.edu/courses%2F42":                              "",
+		"https://canvas.example.edu/courses/42/files":                         "canvas:canvas.example.edu/courses/42", "https://zenodo.org/records/7347926": "invenio:zenodo.org/7347926", "doi:10.7910/DVN/TJCLKP": "",
 		"canvas:canvas.example.edu/courses/42":                                           "canvas:canvas.example.edu/courses/42",
 		"https://github.com/ORG/course":                                                  "git:github.com/ORG/course",
 		"https://github.com/ORG/course.git":                                              "git:github.com/ORG/course",
@@ -35,7 +38,7 @@ func TestReadPaste(t *testing.T) {
 		"":                                                                               "",
 		strings.Repeat("a", 5000):                                                        "",
 	} {
-		list, err := readPaste(text)
+		list, err := readPaste(text, sites)
 		got := ""
 		if err == nil {
 			got = list[0].Source.String()
@@ -49,7 +52,7 @@ func TestReadPaste(t *testing.T) {
 			}
 		}
 	}
-	if list, err := readPaste("https://github.com/ORG/course/blob/main/labs/a.ipynb"); err != nil || list[0].Open != "labs/a.ipynb" {
+	if list, err := readPaste("https://github.com/ORG/course/blob/main/labs/a.ipynb", sites); err != nil || list[0].Open != "labs/a.ipynb" {
 		t.Errorf("a file: %+v %v", list, err)
 	}
 }
