@@ -225,7 +225,11 @@ func (s *Server) finish(v *visit) error {
 		http.Redirect(v.w, v.r, s.path(strings.TrimPrefix(api.PathGo, "/")+name), http.StatusSeeOther)
 		return nil
 	}
-	return s.show(v, "connected", "Connected. Push again.", struct {
+	heading := "Connected. Push again."
+	if h.Content {
+		heading = "Connected"
+	}
+	return s.show(v, "connected", heading, struct {
 		Host    Host
 		Account daypass.Account
 	}{h, account})

@@ -335,7 +335,7 @@ func (svc *service) face(s *app) (*server.Server, error) {
 	f.redirect = func(host string) string { return u.String() + callbackOf(c, host) }
 	for i, is := range svc.issuers {
 		f.hosts = append(f.hosts, server.Host{
-			Host: is.Host(), Name: title(is.Host()), ConsentURL: is.ConsentURL(daypass.Consent{}), ClientID: c.GitHub[i].Push.ClientID, ReachURL: is.ReachURL(), Content: true,
+			Host: is.Host(), Name: title(is.Host()), ConsentURL: is.ConsentURL(daypass.Consent{}), ClientID: c.GitHub[i].Push.ClientID, ReachURL: is.ReachURL(),
 		})
 	}
 	for _, is := range svc.canvas {
