@@ -176,6 +176,9 @@ func (p Program) run(f *os.File, r Request) (<-chan struct{}, error) {
 	if r.Backup {
 		args = append(args, "--backup")
 	}
+	if r.Include != "" {
+		args = append(args, "--include="+r.Include)
+	}
 	c := p.command(context.Background(), r.Root, append(args, "--", r.Repo, r.Folder)...)
 	c.Stdout = f
 	if !r.Login.IsZero() {
@@ -243,6 +246,7 @@ type line struct {
 	Report  *pull.Report  `json:"report,omitempty"`
 	Problem *problemLine  `json:"problem,omitempty"`
 	Backups []pull.Backup `json:"backups,omitempty"`
+	Link    *Told         `json:"link,omitempty"`
 }
 
 type problemLine struct {
@@ -353,8 +357,35 @@ func (p Program) ask(ctx context.Context, folder string, args ...string) (line, 
 	// A browser that goes away does not stop half of an undo.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actFor)
 	defer cancel()
+	return p.tells(ctx, folder, append([]string{"pull", "--json"}, args...)...)
+}
+
+// linkFor bounds the question what a link brings.
+const linkFor = time.Minute
+
+// Link asks the access service what one of its links brings.
+func (p Program) Link(ctx context.Context, name string) (Told, error) {
+	ctx, cancel := context.WithTimeout(ctx, linkFor)
+	defer cancel()
+	l, err := p.tells(ctx, "/", "resolve", "--json", "--", linkPrefix+name)
+	var told *daypass.Problem
+	switch {
+	case errors.As(err, &told) && told.Kind == nil && l.Problem != nil:
+		no := *told
+		no.Kind = daypass.ErrRefused
+		return Told{}, &no
+	case err != nil:
+		return Told{}, err
+	case l.Link == nil || l.Link.Name != name:
+		return Told{}, brokenOff(nil)
+	}
+	return *l.Link, nil
+}
+
+// tells runs daypass and reads the last line that it prints.
+func (p Program) tells(ctx context.Context, dir string, args ...string) (line, error) {
 	var out bytes.Buffer
-	c := p.command(ctx, folder, append([]string{"pull", "--json"}, args...)...)
+	c := p.command(ctx, dir, args...)
 	c.Stdout = &out
 	err := c.Run()
 	text := bytes.TrimSpace(out.Bytes())
@@ -366,7 +397,7 @@ func (p Program) ask(ctx context.Context, folder string, args ...string) (line, 
 		return line{}, brokenOff(err)
 	}
 	if l.Problem != nil {
-		return line{}, l.Problem.problem()
+		return l, l.Problem.problem()
 	}
 	if err != nil {
 		return line{}, brokenOff(err)

@@ -260,11 +260,17 @@ func (s *Server) status(j *job) (status, <-chan struct{}) {
 // stepText says what happens.
 func stepText(l Link, e pull.Event) string {
 	from := l.Origin.Host
+	if l.Content != nil && l.Content.Link != "" {
+		from = l.Origin.Name
+	}
 	if from == "" {
 		from = "the source"
 	}
 	switch e.Phase {
 	case pull.Looking:
+		if l.Content != nil && l.Content.Link != "" {
+			return "Looking for the newest version of " + from
+		}
 		return "Asking " + from + " for the newest version"
 	case pull.Fetching:
 		return "Fetching files from " + from

@@ -25,6 +25,8 @@ type Link struct {
 	// ref than a branch or a tag. Hosts show such of every fork at the address of the
 	// repository, so that it is no word of the owner's.
 	Proposed bool
+	// Content is set where it is not git's, or is the access service's to give out.
+	Content *Content
 }
 
 // Names under which the page is served, each with its own reading of a query.
@@ -136,11 +138,10 @@ func ReadLink(name string, v Values, s Settings) (Link, error) {
 	if strings.HasPrefix(l.Ref, "-") {
 		return Link{}, badLink("what it names as branch is none")
 	}
-	var err error
-	if l.Origin, err = readOrigin(repo); err != nil {
+	if err := l.whence(repo, v, s); err != nil {
 		return Link{}, err
 	}
-	l.Proposed = l.Origin.proposed || proposed(l.Ref)
+	var err error
 	if d := v["depth"]; d != "" {
 		if l.Depth, err = strconv.Atoi(d); err != nil || l.Depth < 0 {
 			return Link{}, badLink("its depth is no number")
@@ -151,6 +152,23 @@ func ReadLink(name string, v Values, s Settings) (Link, error) {
 	}
 	l.Target, err = readTarget(l, v, s)
 	return l, err
+}
+
+// whence reads where the content is.
+func (l *Link) whence(repo string, v Values, s Settings) (err error) {
+	if err := checkAddress(repo); err != nil {
+		return err
+	}
+	if p, ok := s.plainSource(repo); ok {
+		if v[sealedLogin] != "" {
+			return secretLink()
+		}
+		l.fromPlace(p)
+		return nil
+	}
+	l.Origin, err = readOrigin(repo)
+	l.Proposed = l.Origin.proposed || proposed(l.Ref)
+	return err
 }
 
 // interact turns the parameters of the oldest links into those of today.
@@ -191,7 +209,7 @@ func (l *Link) into(parent, target string) error {
 		return badFolder(target, "it names no folder of its own")
 	case strings.HasPrefix(target, "/") || strings.HasPrefix(target, "~"):
 		return badFolder(target, "it is outside of your files")
-	case strings.ContainsAny(target, "\\\x00") || len(target) > 1024:
+	case strings.ContainsAny(target, "\\\x00?#") || len(target) > 1024:
 		return badFolder(target, "that is no name of a folder")
 	}
 	clean := path.Clean(target)

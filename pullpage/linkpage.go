@@ -20,6 +20,8 @@ type linkView struct {
 	Runs     bool
 	Again    bool // it runs already
 	Token    string
+	Connect  string // a page to visit first; "" is none
+	Host     string // that is connected there
 	Progress progressView
 }
 
@@ -43,9 +45,12 @@ func (v *visit) linkPage() error {
 	if framed(v.r) {
 		return v.show(http.StatusOK, "framed", "Open in a new tab", "./?"+v.r.URL.RawQuery)
 	}
-	l, err := ReadLink(v.s.c.Name, v.query, v.s.c.Settings)
+	l, err := v.s.read(v.r.Context(), v.query, false)
 	if err != nil {
 		return err
+	}
+	if l.Content != nil && l.Content.Connect != "" {
+		return v.connectFirst(l)
 	}
 	view := linkView{Link: l, Query: v.r.URL.RawQuery, Runs: l.Target.Runs, Progress: progressView{Hidden: true}}
 	var running Request
@@ -60,6 +65,13 @@ func (v *visit) linkPage() error {
 	if view.Token, err = v.s.token(boundTo("begin", view.Query, asked, "", "", "", "", "")); err != nil {
 		return err
 	}
+	return v.show(http.StatusOK, "link", l.Origin.Name, view)
+}
+
+// connectFirst leads to the access service's page for connecting a host, which leads
+// back to this very link.
+func (v *visit) connectFirst(l Link) error {
+	view := linkView{Link: l, Query: v.r.URL.RawQuery, Connect: v.s.back(l.Content.Connect, l.Content.Link), Host: v.s.toConnect(l.Content.Connect), Progress: progressView{Hidden: true}}
 	return v.show(http.StatusOK, "link", l.Origin.Name, view)
 }
 
@@ -87,6 +99,9 @@ func (v *visit) homePage() error {
 // site lists the owner, or the folder is already theirs, nobody has to, but for what is
 // not the owner's word or can be changed on the way.
 func (s *Server) mustAsk(l Link) bool {
+	if l.Content != nil {
+		return s.mustAskOf(l)
+	}
 	listed := s.c.Settings.trusts(l.Origin)
 	switch {
 	case l.Origin.Open() && !listed:
@@ -105,6 +120,16 @@ func (s *Server) mustAsk(l Link) bool {
 	}
 	from, err := readOrigin(st.Source)
 	return err != nil || !l.Origin.Same(from)
+}
+
+// mustAskOf is mustAsk of content. The access service's links are made by those whom the
+// hub's admins let make them.
+func (s *Server) mustAskOf(l Link) bool {
+	if l.Content.Link != "" || s.c.Settings.trusts(l.Origin) {
+		return s.elsewhere(l)
+	}
+	st, ok, err := s.c.State(s.folder(l.Folder))
+	return err != nil || !ok || !s.from(l, st)
 }
 
 // agreedTo reports whether the link names the very commit that somebody last agreed to
@@ -130,7 +155,7 @@ func (v *visit) begin() error {
 	if err != nil {
 		return err
 	}
-	l, err := ReadLink(v.s.c.Name, values, v.s.c.Settings)
+	l, err := v.s.read(v.r.Context(), values, true)
 	if err != nil {
 		return err
 	}
@@ -291,6 +316,9 @@ func (v *visit) pullPage() error {
 	for _, n := range j.report.Notes {
 		view.Notes = append(view.Notes, v.s.plain(n))
 	}
+	if err := v.s.offer(&view.Changes, j.request.Folder, map[string]bool{}); err != nil {
+		return err
+	}
 	if j.report.Aside != "" {
 		view.Aside = path.Base(j.report.Aside)
 	}
@@ -304,6 +332,7 @@ func (v *visit) failedPage(j *job) error {
 	p := *problemOf(j.err)
 	p.What, p.Why, p.Next, p.Who = v.s.plain(p.What), v.s.plain(p.Why), v.s.plain(p.Next), v.s.plain(p.Who)
 	view := failed{Problem: &p, Again: "./?" + j.query, Without: v.s.c.Base, Folder: j.link.Folder, Query: j.query, Send: v.s.send(&p, j.link, "")}
+	view.Connect = v.s.connectIn(p.Code, j.link, p.Next)
 	if v.s.exists(j.link.Folder) {
 		t, ok := v.s.found(j.link)
 		if !ok || t.Runs {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/pull"
 	"github.com/daypass-dev/daypass/resolve"
 )
 
@@ -170,29 +171,15 @@ func originOf(g resolve.Git) (Origin, error) {
 func checkAddress(address string) error {
 	_, _, ok := strings.Cut(address, "://")
 	switch {
+	case pull.HoldsSecret(address):
+		return secretLink()
 	case !ok && strings.Contains(address, "::"):
 		return badLink("what it names as repository is a command of git's, not an address")
 	case !ok:
 		return nil
 	}
-	u, err := url.Parse(address)
-	if err != nil {
+	if _, err := url.Parse(address); err != nil {
 		return badLink("what it names as repository is no address")
 	}
-	if u.User != nil {
-		if _, has := u.User.Password(); has || secretLooking(u.User.Username()) {
-			return secretLink()
-		}
-	}
 	return nil
-}
-
-// secretLooking reports whether a user name in an address is a token of a git host.
-func secretLooking(name string) bool {
-	for _, p := range []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gloas-", "gldt-", "x-access-token", "x-oauth-basic"} {
-		if strings.HasPrefix(strings.ToLower(name), p) {
-			return true
-		}
-	}
-	return len(name) >= 32
 }

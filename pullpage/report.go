@@ -27,7 +27,9 @@ type group struct {
 
 type item struct {
 	Path, Note string
-	Look       bool // both versions can be looked at
+	Look       bool   // both versions can be looked at
+	Large      string // its name at the source, where it was left out for its size
+	Token      string // of the button that brings it in spite of its size; "" is none
 }
 
 const maxItems = 200
@@ -71,7 +73,7 @@ func (s *Server) changes(folder string, r pull.Report) changesView {
 				g.More++
 				continue
 			}
-			g.Items = append(g.Items, item{Path: c.Path, Note: note(c), Look: !r.Undone && both(c)})
+			g.Items = append(g.Items, item{Path: c.Path, Note: note(c), Look: !r.Undone && both(c), Large: tooLarge(c)})
 		}
 		if len(g.Items) > 0 {
 			view.Groups = append(view.Groups, g)
@@ -182,11 +184,17 @@ func (v *visit) reportPage() error {
 	if err != nil {
 		return err
 	}
-	if o, err := readOrigin(st.Source); ok && err == nil {
-		view.From = o.String()
+	if ok {
+		view.From = v.s.cameFrom(st)
 	}
 	for _, e := range entries {
 		view.Entries = append(view.Entries, entryView{At: e.At, Sentence: e.Report.Sentence(), Changes: v.s.changes(rel, e.Report)})
+	}
+	offered := map[string]bool{}
+	for i := range view.Entries {
+		if err := v.s.offer(&view.Entries[i].Changes, folder, offered); err != nil {
+			return err
+		}
 	}
 	if !ok {
 		return v.show(http.StatusOK, "report", "Updates of "+strings.TrimSuffix(rel, ".git"), view)

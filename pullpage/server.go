@@ -26,6 +26,8 @@ type Request struct {
 	Root   string `json:"root"`   // the server's root
 	Depth  int    `json:"depth"`  // of a first pull; 0: all
 	Backup bool   `json:"backup,omitempty"`
+	// Include is a pattern of what is to come in spite of its size.
+	Include string `json:"include,omitempty"`
 	// Login is that of [pull.Ask]: of a link that held one.
 	Login daypass.Secret `json:"-"`
 	// Only says to follow such a pull that runs, and to begin none: nobody was asked.
@@ -51,6 +53,8 @@ type Config struct {
 	// and source that runs already. When the context ends it returns, and the pull
 	// itself goes on.
 	Run func(ctx context.Context, r Request, told func(pull.Event)) (pull.Report, error)
+	// Link asks the access service what one of its links brings.
+	Link func(ctx context.Context, name string) (Told, error)
 	// Running tells which pull of a folder runs.
 	Running func(folder string) (Request, bool)
 	// State tells what is known of a folder; with false, of one that was never pulled
@@ -82,6 +86,7 @@ type Server struct {
 	mu    sync.Mutex
 	jobs  map[string]*job
 	spent map[string]time.Time // tokens that were used, until they end
+	links map[string]toldAt    // what the access service said
 }
 
 // atOnce bounds the requests that are answered at a time, of a single user.
@@ -102,7 +107,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if w := c.Settings.Wrong; w != nil {
 		c.Log.Error("the settings are wrong", "code", w["code"], "what", w["what"], "why", w["why"])
 	}
-	s := &Server{c: c, ctx: ctx, book: book{filepath.Join(c.Settings.State, "reports")}, jobs: map[string]*job{}, spent: map[string]time.Time{}}
+	s := &Server{c: c, ctx: ctx, book: book{filepath.Join(c.Settings.State, "reports")}, jobs: map[string]*job{}, spent: map[string]time.Time{}, links: map[string]toldAt{}}
 	s.key = make([]byte, sha256.Size)
 	if _, err := io.ReadFull(c.Random, s.key); err != nil {
 		return nil, fmt.Errorf("draw a key for forms: %w", err)
@@ -150,7 +155,7 @@ func (s *Server) routes() *http.ServeMux {
 	for pattern, h := range map[string]handler{
 		"GET /{$}": (*visit).linkPage, "POST /begin": (*visit).begin, "GET /pull": (*visit).pullPage, "GET /events": (*visit).events, "GET /status": (*visit).status,
 		"GET /report": (*visit).reportPage, "GET /file": (*visit).filePage, "POST /open": (*visit).open,
-		"POST /reset": (*visit).reset, "POST /undo": (*visit).undo, "POST /restore": (*visit).restore,
+		"POST /reset": (*visit).reset, "POST /undo": (*visit).undo, "POST /restore": (*visit).restore, "POST /include": (*visit).include,
 		"GET /api": (*visit).oldAPI, "/": (*visit).nowhere,
 	} {
 		m.Handle(pattern, s.answers(h))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/resolve"
 )
 
 // SettingsVariable is the environment variable in which "daypass page" hands
@@ -53,6 +54,8 @@ type Settings struct {
 	// Service is the address of the access service, where a host is connected; "" is
 	// none.
 	Service string `json:"service,omitempty"`
+	// Sites are hosts of content that cannot be told by their names.
+	Sites resolve.Sites `json:"sites,omitzero"`
 	// Wrong is what is wrong with the site's settings, a [daypass.Problem] by the names
 	// code, what, why, next and who. The page then tells that, and nothing else counts.
 	Wrong map[string]string `json:"wrong,omitempty"`

@@ -67,7 +67,7 @@ func TestTokenOfJupyter(t *testing.T) {
 			t.Errorf("%s: %d %s", q, end.Code, end.Body)
 		}
 	}
-	if b := w.get("/?token=5ecret").Body.String(); !strings.Contains(b, "Address of the repository") {
+	if b := w.get("/?token=5ecret").Body.String(); !strings.Contains(b, "Address of the files") {
 		t.Errorf("the first page:\n%s", b)
 	}
 }

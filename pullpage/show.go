@@ -67,6 +67,7 @@ func (s *Server) funcs() template.FuncMap {
 // failed is the page of an error.
 type failed struct {
 	Problem *daypass.Problem
+	Connect string // a page to visit first, which leads back to the link; "" is none
 	Again   string // where to try again; "" where there is no pull to repeat
 	Without string // on, without an update
 	Folder  string
@@ -90,9 +91,32 @@ func (v *visit) trouble(err error) {
 	if p.Code != "DP-381" && p.Code != "DP-389" {
 		main.Send = v.s.send(&shown, Link{}, v.query["repo"])
 	}
+	if name, ok, e := v.s.c.Settings.linkNamed(v.s.c.Name, v.query); ok && e == nil && v.r.URL.Path == "/" {
+		v.noLink(name, &main)
+	}
 	if err := v.show(status, "failed", "That did not work", main); err != nil {
 		v.s.c.Log.Error("the page of an error cannot be shown", "error", err)
 		http.Error(v.w, shown.Error(), status)
+	}
+}
+
+// noLink says of a link that the access service refused, or could not be asked about,
+// what can be done.
+func (v *visit) noLink(name string, main *failed) {
+	l := Link{Content: &Content{Link: name}}
+	main.Again, main.Send = "./?"+v.r.URL.RawQuery, v.s.send(main.Problem, l, "")
+	main.Connect = v.s.connectIn(main.Problem.Code, l, main.Problem.Next)
+	list, err := v.s.book.folders()
+	if err != nil {
+		return
+	}
+	for _, e := range list { // the newest first
+		if st, ok, err := v.s.c.State(e.Report.Folder); err == nil && ok && st.Via == linkPrefix+name {
+			if rel, under := strings.CutPrefix(e.Report.Folder, v.s.c.Root+"/"); under && v.s.exists(rel) {
+				main.Without = v.s.c.Base + prefix(v.s.c.Settings.App, "") + escapePath(rel)
+				return
+			}
+		}
 	}
 }
 
@@ -135,7 +159,13 @@ func (s *Server) send(p *daypass.Problem, l Link, repo string) string {
 	if l.Repo != "" {
 		repo = l.Repo
 	}
-	if checkAddress(repo) == nil {
+	switch {
+	case l.Content != nil && l.Content.Link != "":
+		line("Link", strings.TrimSuffix(s.c.Settings.Service, "/")+"/l/"+l.Content.Link)
+		line("Title", l.Content.Title)
+	case l.Content != nil:
+		line("Source", l.Repo)
+	case checkAddress(repo) == nil:
 		line("Repository", repo)
 	}
 	line("Branch", l.Ref)

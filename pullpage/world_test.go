@@ -36,12 +36,15 @@ type world struct {
 	upstream map[string]string
 	run      func(ctx context.Context, r Request, told func(pull.Event)) (pull.Report, error)
 	running  map[string]Request
+	links    map[string]Told
+	asked    []string // of the access service
+	noLink   error
 }
 
 func newWorld(t *testing.T, change func(*Config)) *world {
 	t.Helper()
 	w := &world{
-		t: t, root: t.TempDir(), now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), states: map[string]pull.State{}, upstream: map[string]string{}, running: map[string]Request{},
+		t: t, root: t.TempDir(), now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), states: map[string]pull.State{}, upstream: map[string]string{}, running: map[string]Request{}, links: map[string]Told{},
 		run: func(_ context.Context, r Request, told func(pull.Event)) (pull.Report, error) {
 			told(pull.Event{Phase: pull.Fetching, Bytes: 10, BytesTotal: 20})
 			return pull.Report{Folder: r.Folder, Source: r.Repo, Fresh: true, New: strings.Repeat("1", 40), Changes: []pull.Change{{Path: "index.ipynb", What: pull.Came, Kind: "notebook"}}}, nil
@@ -49,7 +52,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	}
 	c := Config{
 		Settings: Settings{Program: "/usr/bin/daypass", Home: w.root, State: t.TempDir(), Version: "1.2.3"}, Base: "/user/ada/", Name: NamePull, Root: w.root,
-		Run: w.pull, Running: func(folder string) (Request, bool) {
+		Run: w.pull, Link: w.link, Running: func(folder string) (Request, bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			r, ok := w.running[folder]
@@ -94,6 +97,18 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	return w
 }
 
+// link is what the access service says.
+func (w *world) link(_ context.Context, name string) (Told, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, name)
+	t, ok := w.links[name]
+	if !ok {
+		return Told{}, w.noLink
+	}
+	return t, nil
+}
+
 func (w *world) did(format string, args ...any) (pull.Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,7 +142,11 @@ func (w *world) pull(ctx context.Context, r Request, told func(pull.Event)) (pul
 			}
 		}
 		w.mu.Lock()
-		w.states[r.Folder] = pull.State{Folder: r.Folder, Source: r.Repo, Ref: r.Ref, Commit: rep.New, At: w.now, Last: rep}
+		st := pull.State{Folder: r.Folder, Source: r.Repo, Ref: r.Ref, Commit: rep.New, At: w.now, Last: rep}
+		if told, ok := w.links[strings.TrimPrefix(r.Repo, linkPrefix)]; ok {
+			st.Via, st.Source, st.Content = r.Repo, told.Source, true
+		}
+		w.states[r.Folder] = st
 		w.mu.Unlock()
 	}
 	return rep, err

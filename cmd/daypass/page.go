@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/resolve"
 )
 
 // settingsVariable is where daypass-page finds its settings.
@@ -28,6 +29,8 @@ type pageSettings struct {
 	State   string   `json:"state"`
 	Version string   `json:"version,omitempty"`
 	Service string   `json:"service,omitempty"`
+
+	Sites resolve.Sites `json:"sites,omitzero"`
 	// Wrong is a problem of the settings: the page itself tells it, since a student
 	// would else see that nothing answers.
 	Wrong map[string]string `json:"wrong,omitempty"`
