@@ -7,7 +7,7 @@ import (
 	"github.com/daypass-dev/daypass"
 )
 
-var canvasID = lazily(`^(?:[0-9]{1,20}(?:~[0-9]{1,20})?|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})$`)
+var canvasID = pattern(`^(?:[0-9]{1,20}(?:~[0-9]{1,20})?|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})$`)
 
 // canvasPage reads the addresses of Canvas's pages of files (canvas-lms, config/routes.rb),
 // and those of its API. What a verifier in one would give away is dropped.

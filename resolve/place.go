@@ -121,15 +121,15 @@ func (g Git) place() Place {
 	return p
 }
 
-// lazily compiles a pattern at its first use: a command that reads no address does not.
-func lazily(text string) func() *regexp.Regexp {
+// pattern compiles a pattern at its first use: a command that reads no address does not.
+func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
 
 var (
-	doiForm = lazily(`^10\.[0-9]{4,9}(?:\.[0-9]+)*/\S{1,512}$`)
-	hdlForm = lazily(`^[0-9][0-9.]{1,30}/\S{1,512}$`)
-	swhForm = lazily(`^swh:1:(cnt|dir|rev|rel|snp):[0-9a-f]{40}$`)
+	doiForm = pattern(`^10\.[0-9]{4,9}(?:\.[0-9]+)*/\S{1,512}$`)
+	hdlForm = pattern(`^[0-9][0-9.]{1,30}/\S{1,512}$`)
+	swhForm = pattern(`^swh:1:(cnt|dir|rev|rel|snp):[0-9a-f]{40}$`)
 )
 
 // identifier reads DOIs (doi.org's handbook, 2.2), handles and SWHIDs (ISO/IEC 18670) that

@@ -8,7 +8,7 @@ import (
 )
 
 // driveID is the form of Drive's ids of files, folders and resource keys.
-var driveID = lazily(`^[A-Za-z0-9_-]{10,100}$`)
+var driveID = pattern(`^[A-Za-z0-9_-]{10,100}$`)
 
 const driveHost = "drive.google.com"
 
@@ -81,7 +81,7 @@ func colabPage(a address) (Place, error) {
 	return Place{}, notThat("this address of Colab names no notebook in Drive", "For a notebook at GitHub give its address there.")
 }
 
-var recordID = lazily(`^[a-z0-9][a-z0-9-]{0,63}$`)
+var recordID = pattern(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
 // invenioPage reads addresses of InvenioRDM, Zenodo's software.
 func invenioPage(a address) (Place, error) {
@@ -111,7 +111,7 @@ func invenioPage(a address) (Place, error) {
 	return Place{}, notThat("this address of "+a.host+" names no record", "Open the record and copy the address of its page, or its DOI.")
 }
 
-var number = lazily(`^[0-9]{1,20}$`)
+var number = pattern(`^[0-9]{1,20}$`)
 
 // figsharePage reads …/articles/KIND/TITLE/ID[/VERSION] of figshare and its portals.
 func figsharePage(a address) (Place, error) {
@@ -145,7 +145,7 @@ func hydroPage(a address) (Place, error) {
 	return Place{}, notThat("this address of HydroShare names no resource", "Open the resource and copy the address of its page.")
 }
 
-var regexpHex = lazily(`^[0-9a-f]{32}$`)
+var regexpHex = pattern(`^[0-9a-f]{32}$`)
 
 func swhPage(a address) (Place, error) {
 	for _, s := range a.segments {
@@ -182,7 +182,7 @@ func davPage(a address) (Place, error) {
 	return Place{Source: daypass.Source{Kind: daypass.KindWebDAV, Host: a.host, ID: strings.Join(a.segments, "/")}, Words: kinds[daypass.KindWebDAV], Certain: true, Why: a.host + " is listed as a WebDAV server"}, nil
 }
 
-var persistentID = lazily(`^(?:doi|hdl|perma):[^\s#?@]{3,300}$`)
+var persistentID = pattern(`^(?:doi|hdl|perma):[^\s#?@]{3,300}$`)
 
 // dataverse reports whether an address has one of the shapes of Dataverse.
 func (a address) dataverse() bool {

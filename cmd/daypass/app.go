@@ -29,6 +29,7 @@ type app struct {
 	uid            int               // effective user id
 	transport      http.RoundTripper // verifies certificates, honours HTTPS_PROXY and SSL_CERT_FILE
 	direct         http.RoundTripper // to the access service: through no proxy; nil means client.NewTransport
+	sources        http.RoundTripper // to hosts of content that is not git's, in tests; nil: the network
 	etcConfig      string            // the admin's configuration
 	rootDir        string            // where an image's files are written; "" means /
 	terminal       bool              // stderr is a terminal

@@ -43,6 +43,7 @@ type fileConfig struct {
 	Hosts       map[string]hostConfig `yaml:"hosts"`
 	FallThrough *bool                 `yaml:"fallthrough"`
 	Pull        pullConfig            `yaml:"pull"`
+	Sources     sourcesConfig         `yaml:"sources"`
 
 	// Admin keys too: where the hub's token may go.
 	Broker           string   `yaml:"broker"`             // the access service's URL
@@ -80,6 +81,7 @@ type config struct {
 	fallThrough bool
 	admin       client.Admin // what /etc says about the access service
 	pull        pullConfig
+	sources     sourcesConfig
 }
 
 // forHost returns the configuration of a host; none is the zero value.
@@ -105,6 +107,7 @@ func (a *app) loadConfig() (config, error) {
 			out.admin = client.Admin{Broker: fc.Broker, Origins: fc.BrokerOrigins, PlainHTTP: fc.PlainHTTPOrigins}
 		}
 		out.pull = out.pull.with(fc.Pull, file.admin)
+		out.sources = out.sources.with(fc.Sources)
 		for _, name := range slices.Sorted(maps.Keys(fc.Hosts)) {
 			if err := mergeHost(out.hosts, file.path, name, fc.Hosts[name]); err != nil {
 				return config{}, err
@@ -309,7 +312,10 @@ func (f configFile) parse(text []byte) (fileConfig, error) {
 	if err := f.checkService(tree, out); err != nil {
 		return out, err
 	}
-	return out, f.checkPull(tree, out.Pull)
+	if err := f.checkPull(tree, out.Pull); err != nil {
+		return out, err
+	}
+	return out, f.checkSources(tree, out.Sources)
 }
 
 // checkService checks what the file says about the access service. Only the

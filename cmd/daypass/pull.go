@@ -223,19 +223,30 @@ func (a *app) pullAsk(ctx context.Context, p *pull.Puller, cfg config, args []st
 	if done, err := a.serviceAsk(ctx, p, cfg, args, &ask); done || err != nil {
 		return ask, err
 	}
-	if st, ok, err := a.again(p, args); err != nil || ok {
+	st, again, err := a.again(p, args)
+	switch {
+	case err != nil:
+		return ask, err
+	case again && st.Content:
+		s, err := sourceOf(st)
 		if err == nil {
-			err = a.still(cfg.pull, st.Source, o.submodules)
+			err = a.contentAsk(ctx, p, cfg, s, st, args, outward{}, &ask)
 		}
+		return ask, err
+	case again:
 		ask.URL, ask.Folder = st.Source, st.Folder
 		ask.Ref, ask.Path = first(ask.Ref, st.Ref), first(ask.Path, st.Path)
-		return ask, err
-	}
-	if len(args) == 0 {
+		return ask, a.still(cfg.pull, st.Source, o.submodules)
+	case len(args) == 0:
 		return ask, &daypass.Problem{
 			Code: "DP-366", What: "nothing was pulled into this folder yet", Next: "Give the source: daypass pull SOURCE [DIR].", Kind: daypass.ErrUsage,
 		}
 	}
+	return a.freshAsk(ctx, p, cfg, args, o, ask)
+}
+
+// freshAsk reads a source that was typed.
+func (a *app) freshAsk(ctx context.Context, p *pull.Puller, cfg config, args []string, o pullOptions, ask pull.Ask) (pull.Ask, error) {
 	var text string
 	if text, ask.Login = pull.SplitLogin(args[0]); ask.Login.IsZero() {
 		ask.Login = daypass.NewSecret(a.getenv(pull.LoginVariable)) // from the page
@@ -245,7 +256,19 @@ func (a *app) pullAsk(ctx context.Context, p *pull.Puller, cfg config, args []st
 			return ask, err
 		}
 	}
-	g, err := a.source(ctx, cfg, text, o.branch)
+	t := a.newTrail(cfg, false)
+	places, err := t.follow(ctx, text)
+	if err != nil {
+		return ask, err
+	}
+	if places[0].Git == nil {
+		s := places[0].Source
+		if o.branch != "" || o.path != "" {
+			s.Ref, s.Path = first(o.branch, s.Ref), first(strings.Trim(o.path, "/"), s.Path)
+		}
+		return ask, a.contentAsk(ctx, p, cfg, s, pull.State{}, args, t.outward, &ask)
+	}
+	g, err := a.source(ctx, cfg, readingsOf(places), o.branch)
 	if err != nil {
 		return ask, err
 	}

@@ -15,11 +15,13 @@ import (
 	"github.com/daypass-dev/daypass/snapshot"
 )
 
-const resolveHelp = `Say what an address means to "daypass pull": which host, repository, branch and folder,
-how certain that is and why. Where the text alone does not tell, the host is asked for
-the names of its branches and tags (--offline: it is not).
+const resolveHelp = `Say what an address means to "daypass pull": a git repository with its branch and folder,
+a folder of Google Drive, a course's files, a record of an archive; how certain that is
+and why. Identifiers such as 10.5281/zenodo.3232985 are followed to what they stand for.
+Where the text alone does not tell, the host is asked (--offline: it is not).
 
-  daypass resolve https://github.com/ORG/course/tree/feature/x/labs`
+  daypass resolve https://github.com/ORG/course/tree/feature/x/labs
+  daypass resolve doi:10.5281/zenodo.3232985`
 
 func (a *app) resolveCommand() *cobra.Command {
 	var asJSON, offline bool
@@ -28,7 +30,7 @@ func (a *app) resolveCommand() *cobra.Command {
 		Annotations: map[string]string{problemLines: "yes"},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageProblem(c, "give the address of a repository or of a page in one")
+				return usageProblem(c, "give the address of a repository, folder, course or record")
 			}
 			return a.resolve(c.Context(), args[0], offline, asJSON)
 		},
@@ -40,17 +42,31 @@ func (a *app) resolveCommand() *cobra.Command {
 
 // A resolution is what "daypass resolve --json" prints.
 type resolution struct {
-	Source   string    `json:"source"`
+	Source   string    `json:"source"`   // a repository's address, or as daypass writes sources
 	Answer   *reading  `json:"answer"`   // null where nothing was certain enough, offline
-	Readings []reading `json:"readings"` // by the text alone, the most likely first
+	Readings []reading `json:"readings"` // of the last step, by its text alone, the most likely first
+	Steps    []step    `json:"steps"`    // how it came from the text to there
+}
+
+// ended is the status of a resolution that was shown: what does not exist is refused.
+func (r resolution) ended() error {
+	if n := len(r.Steps); n > 0 && r.Steps[n-1].Certainty == stepNone {
+		return exitStatus(daypass.ExitCode(daypass.ErrRefused))
+	}
+	return nil
 }
 
 type reading struct {
-	URL     string `json:"url"`
+	URL     string `json:"url"` // of a git repository; else ""
+	Source  string `json:"source,omitempty"`
 	Host    string `json:"host,omitempty"`
 	Ref     string `json:"ref,omitempty"`
 	Path    string `json:"path,omitempty"`
+	Open    string `json:"open,omitempty"` // the file that the page shows
 	Kind    string `json:"kind"`
+	Words   string `json:"words,omitempty"`
+	Title   string `json:"title,omitempty"` // as the source calls itself; only where the host was asked
+	Web     string `json:"web,omitempty"`
 	Pull    int    `json:"pull,omitempty"`
 	Certain bool   `json:"certain"`
 	Why     string `json:"why"`
@@ -61,36 +77,35 @@ func readingOf(g resolve.Git, commit string) reading {
 	return reading{URL: g.URL, Host: g.Host, Ref: g.Ref, Path: g.Path, Kind: g.Kind, Pull: g.Pull, Certain: g.Certain, Why: g.Why, Commit: commit}
 }
 
+// readingAt is a reading of what is not git's.
+func readingAt(p resolve.Place) reading {
+	s := p.Source
+	return reading{Source: s.String(), Host: s.Host, Ref: s.Ref, Path: s.Path, Open: p.Open, Kind: s.Kind, Words: p.Words, Certain: p.Certain && p.Ask == "", Why: p.Why}
+}
+
 func (a *app) resolve(ctx context.Context, text string, offline, asJSON bool) error {
 	if done, err := a.resolveLink(ctx, text, offline, asJSON); done || err != nil {
 		return err
 	}
-	list, err := readings(text)
+	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
 	}
-	out := resolution{Source: list[0].URL}
-	for _, g := range list {
-		out.Readings = append(out.Readings, readingOf(g, ""))
-	}
-	switch {
-	case offline && len(list) == 1 && list[0].Certain:
-		out.Answer = &out.Readings[0]
-	case !offline:
-		answer, err := a.asked(ctx, list)
-		if err != nil {
-			return err
-		}
-		out.Answer = &answer
+	out, err := a.resolved(ctx, cfg, text, offline)
+	if err != nil {
+		return err
 	}
 	s := a.screen(asJSON)
 	if asJSON {
 		s.object(out)
-		return nil
+		return out.ended()
+	}
+	for _, st := range out.Steps[:max(0, len(out.Steps)-1)] {
+		s.result("%s: %s", st.Words, st.Why)
 	}
 	if out.Answer != nil {
 		s.reading(*out.Answer)
-		return nil
+		return out.ended()
 	}
 	s.result("The text alone does not say. It may be:")
 	for _, r := range out.Readings {
@@ -100,7 +115,71 @@ func (a *app) resolve(ctx context.Context, text string, offline, asJSON bool) er
 	return nil
 }
 
+// resolved finds out what a text means.
+func (a *app) resolved(ctx context.Context, cfg config, text string, offline bool) (resolution, error) {
+	t := a.newTrail(cfg, offline)
+	places, err := t.follow(ctx, text)
+	if err != nil {
+		return resolution{}, err
+	}
+	out := resolution{Source: places[0].Source.String(), Steps: t.steps}
+	if places[0].Git == nil {
+		out.Readings = []reading{readingAt(places[0])}
+		if out.Answer = &out.Readings[0]; !offline {
+			answer := t.looked(ctx, places[0])
+			out.Answer = &answer
+		} else if !out.Answer.Certain {
+			out.Answer = nil
+		}
+		return out, nil
+	}
+	list := readingsOf(places)
+	out.Source = list[0].URL
+	for _, g := range list {
+		out.Readings = append(out.Readings, readingOf(g, ""))
+	}
+	switch {
+	case offline && len(list) == 1 && list[0].Certain:
+		out.Answer = &out.Readings[0]
+	case !offline:
+		answer, err := a.asked(ctx, list)
+		if err != nil {
+			return resolution{}, err
+		}
+		out.Answer = &answer
+		out.Steps[len(out.Steps)-1].Certainty = stepExists
+	}
+	return out, nil
+}
+
+// looked looks whether a source is there, as this user, where this process can read it.
+func (t *trail) looked(ctx context.Context, p resolve.Place) reading {
+	r, last := readingAt(p), &t.steps[len(t.steps)-1]
+	c, err := t.a.contents(t.cfg, p.Source, t.outward)
+	if err == nil {
+		err = allowedHost(t.cfg.pull, p.Source.Host)
+	}
+	if err == nil {
+		var seen daypass.Seen
+		if seen, err = c.Look(ctx, p.Source, ""); err == nil {
+			last.Certainty, last.Why = stepExists, p.Source.Host+" says so"
+			r.Source, r.Ref, r.Title, r.Web, r.Certain, r.Why = seen.Source.String(), seen.Source.Ref, printable(seen.Title), printable(seen.Web), true, last.Why
+			return r
+		}
+	}
+	if errors.Is(err, daypass.ErrNoSource) {
+		last.Certainty = stepNone
+	}
+	last.Why = why(err)
+	r.Certain, r.Why = false, last.Why
+	return r
+}
+
 func (s *screen) reading(r reading) {
+	if r.URL == "" {
+		s.content(r)
+		return
+	}
 	if r.Host != "" {
 		s.result("Host:        %s (%s)", r.Host, r.Kind)
 	}
@@ -119,6 +198,21 @@ func (s *screen) reading(r reading) {
 	if r.Path != "" {
 		s.result("Path:        %s", r.Path)
 	}
+	s.sure(r)
+}
+
+// content shows a reading of what is not git's.
+func (s *screen) content(r reading) {
+	s.result("Source:      %s", r.Source)
+	for _, line := range [][2]string{{"What:        ", r.Words}, {"Title:       ", r.Title}, {"Page:        ", r.Web}, {"File:        ", r.Open}} {
+		if line[1] != "" {
+			s.result("%s%s", line[0], line[1])
+		}
+	}
+	s.sure(r)
+}
+
+func (s *screen) sure(r reading) {
 	sure := "certain: "
 	if !r.Certain {
 		sure = "not certain: "
@@ -126,20 +220,37 @@ func (s *screen) reading(r reading) {
 	s.result("How sure:    %s%s", sure, r.Why)
 }
 
-// readings is what a text may mean; paths of this machine are made full.
+// readings is what a text may mean that is git's; paths of this machine are made full.
 func readings(text string) ([]resolve.Git, error) {
 	list, err := resolve.Parse(text)
 	if err != nil {
 		return nil, err
 	}
+	return full(list), nil
+}
+
+// readingsOf are the readings of places that are git's.
+func readingsOf(places []resolve.Place) []resolve.Git {
+	var out []resolve.Git
+	for _, p := range places {
+		if p.Git != nil {
+			out = append(out, *p.Git)
+		}
+	}
+	return full(out)
+}
+
+// full makes paths of this machine full. A folder that cannot be found from here stays
+// as it was typed.
+func full(list []resolve.Git) []resolve.Git {
 	for i, g := range list {
 		if g.Kind == "path" && !filepath.IsAbs(g.URL) && g.URL[0] == '.' {
-			if list[i].URL, err = filepath.Abs(g.URL); err != nil {
-				return nil, err
+			if at, err := filepath.Abs(g.URL); err == nil {
+				list[i].URL = at
 			}
 		}
 	}
-	return list, nil
+	return list
 }
 
 // asked is the reading that the host confirms, with its commit.
@@ -220,13 +331,9 @@ func settle(ctx context.Context, cfg config, git snapshot.Git, list []resolve.Gi
 	return resolve.Git{}, nil, firstErr
 }
 
-// source is the one place that a text names: the host is asked only where the
-// text does not say. A branch that was given beside it wins.
-func (a *app) source(ctx context.Context, cfg config, text, branch string) (resolve.Git, error) {
-	list, err := readings(text)
-	if err != nil {
-		return resolve.Git{}, err
-	}
+// source is the one reading that is meant: the host is asked only where the text does
+// not say. A branch that was given beside it wins.
+func (a *app) source(ctx context.Context, cfg config, list []resolve.Git, branch string) (resolve.Git, error) {
 	if branch != "" {
 		for _, g := range list {
 			if g.Ref == branch {

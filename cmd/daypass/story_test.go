@@ -31,7 +31,7 @@ func TestStories(t *testing.T) {
 			"approve": cmdApprove, "deny": cmdDeny, "live": cmdLive, "switch": cmdSwitch, "world": cmdWorld,
 			"nosecret": cmdNoSecret, "requests": cmdRequests, "fault": cmdFault, "code": cmdCode, "later": cmdLater,
 			"install": cmdInstall, "issue": cmdIssue, "broker": cmdBroker, "took": cmdTook,
-			"publish": cmdPublish, "asked": cmdAsked,
+			"publish": cmdPublish, "asked": cmdAsked, "sources": cmdSources, "drive": cmdDrive, "reached": cmdReached,
 		},
 		RequireUniqueNames: true,
 		Deadline:           time.Now().Add(5 * time.Minute),
@@ -65,6 +65,9 @@ type stage struct {
 
 	broker *broker
 	seen   int // how often a path was asked for, by cmdAsked
+
+	library *library
+	reached map[string]int // how often a host was asked, by cmdReached
 }
 
 func (s *stage) now() time.Time {

@@ -103,15 +103,18 @@ func stored(host string, all []string) bool {
 	})
 }
 
+// pattern compiles a pattern at its first use: a program that reads nothing does not.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 // idPattern is what ids are: those of another shard are SHARD~LOCAL, and none has more
 // digits than a number of 64 bits.
 const idPattern = `[0-9]{1,19}(?:~[0-9]{1,19})?`
 
 var (
-	sourcePattern = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^((?:courses|groups|users)/(?:` + idPattern + `|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(folders|files)/(` + idPattern + `))?$`)
-	})
-	numberPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + idPattern + `$`) })
+	sourcePattern = pattern(`^((?:courses|groups|users)/(?:` + idPattern + `|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(folders|files)/(` + idPattern + `))?$`)
+	numberPattern = pattern(`^` + idPattern + `$`)
 )
 
 // A place is a source, taken apart.

@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -67,7 +65,7 @@ func (v *Canvas) address(path string, q url.Values) string {
 	return out
 }
 
-var nextPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<([^<>]*)>\s*;[^,]*\brel="?next"?`) })
+var nextPattern = pattern(`<([^<>]*)>\s*;[^,]*\brel="?next"?`)
 
 // next is the address of the next page, which has to be of the same site: a token goes
 // with it.

@@ -94,9 +94,14 @@ func New(c Config) (*Drive, error) {
 	return d, nil
 }
 
+// pattern compiles a pattern at its first use: a program that reads nothing does not.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 // idPattern is what Drive's ids are made of. It holds nothing that would end a string
 // of a query.
-var idPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{10,100}$`) })
+var idPattern = pattern(`^[A-Za-z0-9_-]{10,100}$`)
 
 // check refuses what is no source of Drive before anything is asked.
 func check(s daypass.Source) error {

@@ -30,7 +30,7 @@ func (d *Drive) List(ctx context.Context, s daypass.Source) (daypass.Listing, er
 	}
 	// The place in the feed comes first: what changes from now on shows there.
 	at := d.cursor(ctx, s, root, "")
-	w := &walk{d: d, ctx: ctx, children: map[string][]file{}, files: map[string]file{root.ID: root}, keys: map[string]string{root.ID: s.Ref}}
+	w := &walk{d: d, ctx: ctx, children: map[string][]file{}, inside: map[string]file{}, files: map[string]file{root.ID: root}, keys: map[string]string{root.ID: s.Ref}}
 	l := daypass.Listing{Title: d.title(ctx, root)}
 	tops, err := w.descend(root, s.Path)
 	if err != nil {
@@ -63,6 +63,7 @@ type walk struct {
 	ctx      context.Context
 	children map[string][]file // by folder, of those that were listed
 	files    map[string]file   // all that was seen, by id
+	inside   map[string]file   // what of it lies below what was asked for, or was enrolled: shortcuts lead there
 	keys     map[string]string // resource keys
 	seen     int
 	items    []daypass.Item
@@ -111,6 +112,7 @@ func (w *walk) descend(root file, path string) ([]file, error) {
 
 // crawl lists folders and all folders below them, each once.
 func (w *walk) crawl(tops []file) error {
+	w.enter(tops)
 	level := folders(tops)
 	for depth := 0; len(level) > 0; depth++ {
 		if depth > maxDepth {
@@ -128,12 +130,19 @@ func (w *walk) crawl(tops []file) error {
 				return err
 			}
 			for _, id := range batch {
+				w.enter(w.children[id])
 				next = append(next, w.children[id]...)
 			}
 		}
 		level = folders(next)
 	}
 	return nil
+}
+
+func (w *walk) enter(files []file) {
+	for _, f := range files {
+		w.inside[f.ID] = f
+	}
 }
 
 func folders(files []file) (ids []string) {
@@ -232,7 +241,7 @@ func (w *walk) fetchOutside() error {
 		again = false
 		for _, f := range w.all() {
 			id := f.Shortcut.ID
-			if _, have := w.files[id]; f.Type != shortcutType || have || !slices.Contains(w.d.Outside, id) || !idPattern().MatchString(id) {
+			if _, have := w.inside[id]; f.Type != shortcutType || have || !slices.Contains(w.d.Outside, id) || !idPattern().MatchString(id) {
 				continue
 			}
 			target, err := w.d.file(w.ctx, id, f.Shortcut.Key)
@@ -287,7 +296,7 @@ func (w *walk) assemble(tops []file) error {
 		for _, f := range w.children[at.id] {
 			target, via := f, at.via
 			if f.Type == shortcutType {
-				target, via = w.files[f.Shortcut.ID], f.ID
+				target, via = w.inside[f.Shortcut.ID], f.ID
 			}
 			if target.Type != folderType {
 				w.item(at, f)
@@ -321,7 +330,7 @@ type target struct {
 func (w *walk) item(at place, f file) {
 	t := f
 	if f.Type == shortcutType {
-		t = w.files[f.Shortcut.ID]
+		t = w.inside[f.Shortcut.ID]
 	}
 	it := daypass.Item{Parts: append(slices.Clone(at.parts), f.Name), ID: f.ID, Size: -1, Web: page(f)}
 	if at.via != "" {

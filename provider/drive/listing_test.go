@@ -208,6 +208,25 @@ func TestShortcuts(t *testing.T) {
 	}
 }
 
+// TestShortcutsOutOfPath: what lies in the folder, but beside the path that is read, is
+// outside: a file, a folder, and the folder itself.
+func TestShortcutsOutOfPath(t *testing.T) {
+	seed, _ := seedOf([]providertest.File{{Parts: []string{"week1", "lab.csv"}, Text: "1,2"}, {Parts: []string{"exam.pdf"}, Text: "the answers"}, {Parts: []string{"staff", "keys.txt"}, Text: "k"}})
+	ids := map[string]string{}
+	for _, f := range seed.Files {
+		ids[f.Name] = f.ID
+	}
+	for n, to := range []string{rootID, ids["exam.pdf"], ids["staff"], ids["lab.csv"]} {
+		seed.Files = append(seed.Files, fake.DriveFile{ID: fmt.Sprint("shortcut-no-", n), Name: fmt.Sprint("way ", n), Type: fake.ShortcutType, Parent: ids["week1"], Target: to})
+	}
+	b := newBench(t, seed, fake.DriveSwitches{}, nil)
+	at := source(rootID)
+	at.Path = "week1"
+	if got, want := names(b.list(t, at)), []string{"!way 0", "!way 1", "!way 2", "lab.csv", "way 3"}; !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 func (b *bench) open(t *testing.T, it daypass.Item) (string, error) {
 	t.Helper()
 	r, err := b.read.Open(t.Context(), source(rootID), it, 0)

@@ -81,9 +81,14 @@ type federation struct {
 	} `json:"credential_source"`
 }
 
+// pattern compiles a pattern at its first use: a program that reads nothing does not.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 var (
-	poolAudience   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$`) })
-	impersonateURL = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^https://iamcredentials\.googleapis\.com/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken$`) })
+	poolAudience   = pattern(`^//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$`)
+	impersonateURL = pattern(`^https://iamcredentials\.googleapis\.com/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken$`)
 )
 
 // Federation reads the configuration of a workload identity federation whose token
