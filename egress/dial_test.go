@@ -23,12 +23,12 @@ func TestPublic(t *testing.T) {
 		"fc00::1", "fd00:ec2::254", "ff02::1", "2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1",
 		"2002:7f00:1::", "2002:a00:1::1", "3fff::1", "64:ff9b::7f00:1", "64:ff9b::8.8.8.8", "64:ff9b:1::1", "100::1", "5f00::1", "2606:4700::1%eth0",
 	} {
-		if Public(netip.MustParseAddr(a)) {
+		if allowed(netip.MustParseAddr(a), nil) {
 			t.Errorf("%s is taken for a public address", a)
 		}
 	}
 	for _, a := range []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.32.0.1", "198.20.0.1", "::ffff:8.8.8.8", "2606:4700::1111", "2a00:1450::1", "2001:4860:4860::8888"} {
-		if !Public(netip.MustParseAddr(a)) {
+		if !allowed(netip.MustParseAddr(a), nil) {
 			t.Errorf("%s is not taken for a public address", a)
 		}
 	}

@@ -189,6 +189,34 @@ func TestDial(t *testing.T) {
 	}
 }
 
+// TestJudgedByTheDial: a dial that was handed in, and lists an address of its own
+// network, is asked for a redirect there too; without it, or behind a proxy, it is
+// refused.
+func TestJudgedByTheDial(t *testing.T) {
+	var dialled []string
+	dial := func(_ context.Context, _, address string) (net.Conn, error) {
+		dialled = append(dialled, address)
+		return nil, &daypass.Problem{Code: "DP-475", What: "no"}
+	}
+	first, _ := http.NewRequest(http.MethodGet, "https://api.example/", nil)
+	req, _ := http.NewRequest(http.MethodGet, "https://10.1.2.3/", nil)
+	req.Response = &http.Response{Request: first}
+	any := func(string) bool { return true }
+	proxy := func(*http.Request) (*url.URL, error) { return nil, nil }
+	for name, c := range map[string]struct {
+		Config
+		asked bool
+	}{
+		"judged": {Config{Hosts: any, Dial: dial}, true}, "nobody judges": {Config{Hosts: any}, false}, "perhaps a proxy dials": {Config{Hosts: any, Dial: dial, Proxy: proxy}, false},
+	} {
+		dialled = nil
+		_, err := Client(c.Config).Transport.RoundTrip(req)
+		if err == nil || errors.Is(err, ErrForbidden) == c.asked || (len(dialled) > 0) != c.asked {
+			t.Errorf("%s: %v, dialled %q", name, err, dialled)
+		}
+	}
+}
+
 func TestPublic(t *testing.T) {
 	for address, want := range map[string]bool{
 		"8.8.8.8": true, "2606:4700::1111": true, "::ffff:8.8.8.8": true, "10.1.2.3": false, "::ffff:10.1.2.3": false, "172.31.255.255": false, "172.32.0.1": true, "192.168.1.1": false,
