@@ -36,6 +36,8 @@ type driveConfig struct {
 	Groups       []string `yaml:"groups"`
 	Folders      []string `yaml:"folders"`
 	SharedDrives []string `yaml:"shared_drives"`
+	// Shortcuts are ids that shortcuts in any folder of the account may lead to.
+	Shortcuts []string `yaml:"shortcuts"`
 	// Endpoints take the place of Google's, for a stand-in.
 	Endpoints struct {
 		API      string `yaml:"api"`
@@ -157,7 +159,7 @@ func (d driveConfig) check() error {
 	case slices.Contains(d.Groups, ""):
 		return errors.New(at + " has a group without a name")
 	}
-	for _, id := range slices.Concat(d.Folders, d.SharedDrives) {
+	for _, id := range slices.Concat(d.Folders, d.SharedDrives, d.Shortcuts) {
 		if !driveID.MatchString(id) {
 			return fmt.Errorf("%s: %s is no id of a folder; it is the last part of the folder's address", at, strconv.QuoteToASCII(id))
 		}

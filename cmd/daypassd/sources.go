@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -126,7 +125,7 @@ func (r *readers) openDrive(s *app, d driveConfig) (address string, err error) {
 		}
 	}
 	r.drives[d.Account], err = drive.New(drive.Config{
-		Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Outside: slices.Concat(d.Folders, d.SharedDrives), Verify: verifyDrive,
+		Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Outside: d.Shortcuts, Verify: verifyDrive,
 		Dial: r.dialer.DialContext, API: d.Endpoints.API, Now: r.now,
 	})
 	return address, err

@@ -243,6 +243,7 @@ func TestSourcesConfig(t *testing.T) {
 		"sources: {drive: [{account: ph, identity: mine, address: a@b.c}]}":                          `write "metadata"`,
 		"sources: {drive: [{account: ph, identity: metadata}]}":                                      "needs its address",
 		"sources: {drive: [{account: ph, key: 'file:/k', folders: ['https://drive.google.com/x']}]}": "no id of a folder",
+		"sources: {drive: [{account: ph, key: 'file:/k', shortcuts: [true, ' ']}]}":                  "no id of a folder",
 		"sources: {drive: [{account: ph, key: 'file:/k', groups: ['']}]}":                            "a group without a name",
 		"sources: {drive: [{account: ph, key: 'file:/k'}, {account: ph, key: 'file:/k'}]}":           "two accounts",
 		"sources: {drive: [{account: ph, secret: x}]}":                                               "there is no key secret",
@@ -268,6 +269,34 @@ func TestSourcesConfig(t *testing.T) {
 		s := &app{getenv: func(string) string { return "" }}
 		if _, err := s.readConfig(path); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: want a word about %s, got %v", more, says, err)
+		}
+	}
+}
+
+// TestForeignShortcut: a shortcut to another folder of the same account, which is
+// enrolled, is not followed, but where the configuration names it for that.
+func TestForeignShortcut(t *testing.T) {
+	for _, c := range []struct {
+		named string
+		want  int
+	}{{"", 2}, {", shortcuts: [fExamOf142]", 3}} {
+		l := newLibrary(t, "")
+		l.edit("groups: [ph142-staff]", "groups: [ph142-staff], folders: [fExamOf142]"+c.named)
+		l.drive.Edit("fExamOf142", func(f *fake.DriveFile) { *f = fake.DriveFile{ID: "fExamOf142", Name: "Exams", Type: fake.FolderType, Shared: []string{courseAccount}} })
+		l.drive.Edit("fKeyOfExam", func(f *fake.DriveFile) { *f = fake.DriveFile{ID: "fKeyOfExam", Name: "answers.txt", Parent: "fExamOf142", Text: "42"} })
+		l.drive.Edit("fWayOut142", func(f *fake.DriveFile) { *f = fake.DriveFile{ID: "fWayOut142", Name: "way", Type: fake.ShortcutType, Parent: "fLab1ofPh142", Target: "fExamOf142"} })
+		svc, at := l.serving()
+		l.hub.SetGroups("tea", "instructors", "ph142-staff")
+		l.hub.SetGroups("stu", "ph142")
+		src, group := daypass.Source{Kind: "drive", Host: "drive.google.com", ID: "fLab1ofPh142"}, "ph142"
+		if _, err := svc.broker.MakeLink(t.Context(), l.caller(&desk{service: svc}, "tea"), broker.LinkAsk{Name: "ph142-lab1", Source: &src, Audience: &group}); err != nil {
+			t.Fatal(err)
+		}
+		stu := l.hub.StartServer("stu", "")
+		_, got := l.snapshot(stu, at, url.Values{"link": {"ph142-lab1"}})
+		_, pack, _ := get(t, stu, at+got.Pack)
+		if files := unpack(t, pack, got.ID); len(files) != c.want || (files["way/answers.txt"] == "42") != (c.want == 3) {
+			t.Errorf("%q: %v", c.named, files)
 		}
 	}
 }
