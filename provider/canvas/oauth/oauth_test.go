@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -130,5 +131,22 @@ func TestGoesNowhereElse(t *testing.T) {
 	mend()
 	if i := slices.IndexFunc(b.Requests(), func(r fake.Request) bool { return r.Host != host }); i >= 0 {
 		t.Errorf("%s was asked", b.Requests()[i].Host)
+	}
+}
+
+// TestManual: the list that admins copy is what is asked for.
+func TestManual(t *testing.T) {
+	text, err := os.ReadFile("../../../doc/sources.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "url:") {
+			listed = append(listed, strings.TrimSpace(line))
+		}
+	}
+	if want := oauth.Scopes(); !slices.Equal(listed, want) {
+		t.Errorf("doc/sources.md lists %q, want %q", listed, want)
 	}
 }
