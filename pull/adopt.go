@@ -138,7 +138,7 @@ func (r *run) adopt(ctx context.Context, o *plumbing.Objects) (delivered, error)
 	if err != nil {
 		return nil, err
 	}
-	r.base = commit
+	r.base, r.cloned = commit, r.tracked(o)
 	r.rep.Old = string(commit)
 	skip := hidden{}
 	if _, ours := r.cloneID(); ours { // what we left out then is not the user's choice
@@ -222,6 +222,27 @@ func (r *run) sourceIn(ctx context.Context, head plumbing.OID, branch string) (p
 		}
 	}
 	return base, nil
+}
+
+// tracked is the tree of what the user's git says the source's branch was last; "" where
+// it does not, or where that is not there.
+func (r *run) tracked(o *plumbing.Objects) plumbing.OID {
+	b, ok := strings.CutPrefix(r.tip.Ref, "refs/heads/")
+	if !ok || r.clone == nil {
+		return ""
+	}
+	now, ok, err := r.clone.Ref("refs/remotes/origin/" + b)
+	if err != nil || !ok {
+		return ""
+	}
+	c, err := o.Commit(now)
+	if err != nil {
+		return ""
+	}
+	if _, err := o.Files(c.Tree); err != nil {
+		return ""
+	}
+	return c.Tree
 }
 
 // contains reports whether a commit has another among its ancestors.

@@ -69,14 +69,18 @@ func (pl *plan) make(ctx context.Context, missing []string, adopt bool) error {
 	return pl.err
 }
 
-// brought takes for delivered what the user's own git brought of the last commit's files
-// that a pull had left out.
+// brought takes for delivered what the user's own git brought of the source: files of
+// the last commit that a pull had left out, and in a folder that is taken up those of a
+// commit that was cloned and then amended.
 func (pl *plan) brought() error {
-	rec := pl.r.st.rec
-	if rec.Over <= 0 || rec.Tree == "" || pl.r.ask.Content != nil {
+	tree := pl.r.cloned
+	if rec := pl.r.st.rec; rec.Over > 0 && pl.r.ask.Content == nil {
+		tree = plumbing.OID(rec.Tree)
+	}
+	if tree == "" {
 		return nil
 	}
-	files, err := pl.o.Files(plumbing.OID(rec.Tree))
+	files, err := pl.o.Files(tree)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type run struct {
 	tip     snapshot.Tip
 	snap    snapshot.Snapshot
 	base    plumbing.OID // of a folder that is taken up: what it was delivered last
+	cloned  plumbing.OID // likewise: the tree of what its git says the source was last; "" where that is not known
 	rep     Report
 	// recalled: snap is what was delivered last, and nothing was fetched.
 	recalled bool
