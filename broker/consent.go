@@ -176,6 +176,12 @@ func (b *Broker) takeState(ctx context.Context, c daypass.Caller, p store.Person
 			Kind: daypass.ErrRefused,
 		}
 	}
+	if e.Error == "invalid_scope" { // RFC 6749, 4.1.2.1: not the person's doing
+		return s, &daypass.Problem{
+			Code: "DP-432", What: e.Host + " refused how it was asked", Why: "the service's key there does not have what daypass asks for",
+			Next: "Ask whoever runs the access service.", Who: "An admin compares the key's scopes with the manual.", Kind: daypass.ErrRefused,
+		}
+	}
 	if e.Error != "" || e.Code == "" {
 		return s, &daypass.Problem{
 			Code: "DP-829", What: "nothing was connected, because you said no at " + e.Host, Next: "Connect again when you are ready.",

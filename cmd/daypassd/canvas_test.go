@@ -32,11 +32,11 @@ type campus struct {
 	key    string // the secret of the developer key
 }
 
-func newCampus(t *testing.T) *campus {
+func newCampus(t *testing.T, scopes []string) *campus {
 	t.Helper()
 	c := &campus{key: "canary-canvas-secret-0123456789"}
 	c.canvas = fake.NewCanvas(fake.CanvasConfig{Switches: fake.CanvasSwitches{Direct: true}, Seed: fake.CanvasSeed{
-		Keys:    []fake.CanvasKey{{ID: "170000000000007", Secret: c.key, Redirects: []string{"127.0.0.1"}, Scopes: oauth.Scopes()}},
+		Keys:    []fake.CanvasKey{{ID: "170000000000007", Secret: c.key, Redirects: []string{"127.0.0.1"}, Scopes: scopes}},
 		Users:   []fake.CanvasUser{{ID: 42, Name: "Tea Cher"}, {ID: 43, Name: "Stu Dent"}},
 		Courses: []fake.CanvasCourse{{ID: 7, Name: "Physics 142", Teachers: []int64{42}, Students: []int64{43}}},
 		Folders: []fake.CanvasFolder{{ID: 70, Context: "courses/7", Name: "course files"}, {ID: 71, Context: "courses/7", Parent: 70, Name: "lab 1"}, {ID: 72, Context: "courses/7", Parent: 70, Name: "staffroom", Hidden: true}},
@@ -170,7 +170,7 @@ func (c *campus) connect(at, name, button string) (*visitor, string) {
 // them reaches their machine, and no token.
 func TestCanvasJourney(t *testing.T) {
 	t.Parallel()
-	c := newCampus(t)
+	c := newCampus(t, oauth.Scopes())
 	svc, at := c.serving()
 	c.hub.SetGroups("tea", "instructors")
 	c.hub.SetGroups("stu", "ph142")
@@ -306,7 +306,7 @@ func (c *campus) pulled(token, at string) []byte {
 // id that was seen; and the callback is the kind's own.
 func TestCanvasGoesNowhereElse(t *testing.T) {
 	t.Parallel()
-	c := newCampus(t)
+	c := newCampus(t, oauth.Scopes())
 	svc, at := c.serving()
 	c.hub.SetGroups("tea", "instructors", "ph142")
 	c.hub.SetGroups("stu", "ph142")
@@ -337,5 +337,79 @@ func TestCanvasGoesNowhereElse(t *testing.T) {
 		if _, page := stu.open(c.url + wrong); strings.Contains(page, "is connected as") || strings.Contains(page, "DP-828") {
 			t.Errorf("%s: %s", wrong, page)
 		}
+	}
+}
+
+// TestCanvasKeyTooNarrow: a developer key without one of the scopes is the admins' to
+// mend, and no no of the person's.
+func TestCanvasKeyTooNarrow(t *testing.T) {
+	c := newCampus(t, oauth.Scopes()[1:])
+	_, at := c.serving()
+	if _, page := c.connect(at, "stu", "43"); !strings.Contains(page, "DP-432") {
+		t.Errorf("%s", page)
+	}
+}
+
+// TestCanvasEnds: what a hub's own log-in with Canvas gave reads a course; disconnecting
+// ends it there too.
+func TestCanvasEnds(t *testing.T) {
+	t.Parallel()
+	c := newCampus(t, oauth.Scopes())
+	svc, at := c.serving()
+	c.hub.SetGroups("tea", "instructors", "ph142")
+	login, err := oauth.New(oauth.Config{Host: c.site, ClientID: "170000000000007", ClientSecret: daypass.NewSecret(c.key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := c.canvas.Authorize(login.ConsentURL(daypass.Consent{State: "s", Redirect: "http://127.0.0.1/hub/oauth_callback"}), 42)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := login.Exchange(t.Context(), u.Query().Get("code"), "", "http://127.0.0.1/hub/oauth_callback")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tea := c.caller(&desk{service: svc}, "tea")
+	hand := func(account string) int {
+		body := `{"user":"tea","created":"` + tea.User.Created.Format(time.RFC3339Nano) + `","host":"` + c.site + `","client_id":"170000000000007","account":{"id":` + account + `,"login":"x","name":"","email":""},"access_token":"` + g.Access.Reveal() + `","refresh_token":"` + g.Refresh.Reveal() + `","expires_in":3600,"token_type":"Bearer"}`
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at+"api/v1/hook/login", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+officeHook)
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	if status := hand("42"); status != http.StatusNoContent {
+		t.Fatalf("the hub's log-in: %d", status)
+	}
+	src, group := daypass.Source{Kind: "canvas", Host: c.site, ID: "courses/7"}, "ph142"
+	if _, err := svc.broker.MakeLink(t.Context(), tea, broker.LinkAsk{Name: "ph142-files", Source: &src, Audience: &group}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(c.pulled(c.hub.StartServer("tea", ""), at), []byte("forty-two")) {
+		t.Error("by the hub's log-in nothing is read")
+	}
+	v := c.visitor(at)
+	where, page := v.open(c.url)
+	where, page = v.send(where, page, "login", url.Values{"username": {"tea"}})
+	v.send(where, page, "disconnect/"+c.site, url.Values{})
+	if n := len(c.canvas.Tokens()); n != 0 {
+		t.Errorf("%d tokens live at Canvas", n)
+	}
+	if status, got := c.snapshot(c.hub.StartServer("tea", ""), at, url.Values{"link": {"ph142-files"}}); status == http.StatusOK {
+		t.Errorf("disconnected: %+v", got)
+	}
+	if status := hand("43"); status == http.StatusNoContent {
+		t.Error("a dead token, said to be another's, is taken")
 	}
 }
