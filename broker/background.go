@@ -40,6 +40,9 @@ func (b *Broker) follow(ctx context.Context, c store.Change) {
 		b.people.drop(c.Person)
 		b.holders.drop(c.Person)
 		b.linked.forget(c.Person)
+		if b.Sources.Ended != nil {
+			b.Sources.Ended()
+		}
 		b.children.drop(func(k childKey, v *kept) bool { return k.person == c.Person || k.person == 0 && v.holds(c.Person) })
 		if b.Limits.Session {
 			go b.endCutOff(context.WithoutCancel(ctx), c.Person)

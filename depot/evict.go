@@ -71,6 +71,25 @@ func (d *Depot) Forget(ctx context.Context, as string) (done bool, err error) {
 	return done, nil
 }
 
+// Readers are the identities that what is kept was read as, each once.
+func (d *Depot) Readers() ([]string, error) {
+	folders, err := os.ReadDir(d.c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, f := range folders {
+		s := slot{dir: filepath.Join(d.c.Dir, f.Name())}
+		if len(f.Name()) != 64 {
+			continue
+		}
+		if st := s.load(); st != nil && !slices.Contains(out, st.As) {
+			out = append(out, st.As)
+		}
+	}
+	return out, nil
+}
+
 // An entry is one key's folder.
 type entry struct {
 	name string

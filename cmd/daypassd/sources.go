@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -37,7 +38,9 @@ type readers struct {
 	mu       sync.Mutex
 	paces    map[string]*canvas.Pace // of Canvas, by whose token
 	now      func() time.Time
+	log      *slog.Logger
 	plain    func(host string) bool // without TLS, on this machine
+	ended    chan struct{}          // somebody may have been cut off
 }
 
 // A reader opens one kind of source, as the identity of a reading.
@@ -60,7 +63,7 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 	if err != nil {
 		return nil, err
 	}
-	r := &readers{dialer: &egress.Dialer{Allow: allow}, limits: limits.Source, drives: map[string]daypass.Contents{}, now: svc.now, plain: daypass.Loopback}
+	r := &readers{dialer: &egress.Dialer{Allow: allow}, limits: limits.Source, drives: map[string]daypass.Contents{}, now: svc.now, log: svc.log, plain: daypass.Loopback}
 	for i, d := range c.Sources.Drive {
 		if sources.Drive[i].Address, err = r.openDrive(s, d); err != nil {
 			return nil, fmt.Errorf("sources.drive: %s: %w", d.Account, err)
@@ -73,6 +76,13 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 		r.canvases[site.Host] = site
 	}
 	sources.Look = r.look
+	r.ended = make(chan struct{}, 1)
+	sources.Ended = func() {
+		select {
+		case r.ended <- struct{}{}:
+		default: // it is known already
+		}
+	}
 	if !svc.serving { // a command keeps nothing, and may be another user's
 		return r, nil
 	}
@@ -254,11 +264,13 @@ func (r *readers) fetch(y broker.Reading, include []string) depot.Fetch {
 	}
 }
 
-// tend takes away what nobody asks for, until ctx ends.
+// tend takes away what nobody asks for, and what was read as somebody who may not read
+// any more, until ctx ends.
 func (r *readers) tend(ctx context.Context, m *server.Metrics) {
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
 	for {
+		r.forget(ctx)
 		_, _ = r.depot.Evict(ctx) // the depot's log says what was in the way
 		if bytes, n, err := r.depot.Size(); err == nil {
 			m.Snapshots(bytes, n)
@@ -267,7 +279,26 @@ func (r *readers) tend(ctx context.Context, m *server.Metrics) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-r.ended:
 		}
+	}
+}
+
+// forget takes away what was read as people who are gone. What is in use goes at a
+// later time, and so does what the store cannot be asked about.
+func (r *readers) forget(ctx context.Context) {
+	all, err := r.depot.Readers()
+	for _, as := range all {
+		var keep bool
+		if keep, err = r.broker.ReadsFor(ctx, as); err == nil && !keep {
+			_, err = r.depot.Forget(ctx, as)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("what was read as people who are gone could not be taken away; it is tried again", "error", err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ const (
 type library struct {
 	*office
 	drive *fake.Drive
+	kept  string // snapshots.dir
 }
 
 func newLibrary(t *testing.T, more string) *library {
@@ -60,8 +62,9 @@ func newLibrary(t *testing.T, more string) *library {
 		}
 		return fmt.Sprintf("    - {account: %s, key: \"file:%s\", groups: [%s-staff], endpoints: {api: %s, token: %s/token}}\n", name, path, name, srv.URL, srv.URL)
 	}
+	l.kept = filepath.Join(dir, "snapshots")
 	l.office = newOffice(t, "sources:\n  dial: [127.0.0.1/32]\n  drive:\n"+account("ph142", courseAccount)+account("bio101", otherAccount)+
-		"links: {groups: [instructors]}\nsnapshots: {dir: "+filepath.Join(dir, "snapshots")+"}\n"+more)
+		"links: {groups: [instructors]}\nsnapshots: {dir: "+l.kept+"}\n"+more)
 	l.edit("dial: [127.0.0.1/32]", "dial: [127.0.0.1/32]\n  hosts: []")
 	return l
 }
@@ -282,9 +285,15 @@ func TestForeignShortcut(t *testing.T) {
 	}{{"", 2}, {", shortcuts: [fExamOf142]", 3}} {
 		l := newLibrary(t, "")
 		l.edit("groups: [ph142-staff]", "groups: [ph142-staff], folders: [fExamOf142]"+c.named)
-		l.drive.Edit("fExamOf142", func(f *fake.DriveFile) { *f = fake.DriveFile{ID: "fExamOf142", Name: "Exams", Type: fake.FolderType, Shared: []string{courseAccount}} })
-		l.drive.Edit("fKeyOfExam", func(f *fake.DriveFile) { *f = fake.DriveFile{ID: "fKeyOfExam", Name: "answers.txt", Parent: "fExamOf142", Text: "42"} })
-		l.drive.Edit("fWayOut142", func(f *fake.DriveFile) { *f = fake.DriveFile{ID: "fWayOut142", Name: "way", Type: fake.ShortcutType, Parent: "fLab1ofPh142", Target: "fExamOf142"} })
+		l.drive.Edit("fExamOf142", func(f *fake.DriveFile) {
+			*f = fake.DriveFile{ID: "fExamOf142", Name: "Exams", Type: fake.FolderType, Shared: []string{courseAccount}}
+		})
+		l.drive.Edit("fKeyOfExam", func(f *fake.DriveFile) {
+			*f = fake.DriveFile{ID: "fKeyOfExam", Name: "answers.txt", Parent: "fExamOf142", Text: "42"}
+		})
+		l.drive.Edit("fWayOut142", func(f *fake.DriveFile) {
+			*f = fake.DriveFile{ID: "fWayOut142", Name: "way", Type: fake.ShortcutType, Parent: "fLab1ofPh142", Target: "fExamOf142"}
+		})
 		svc, at := l.serving()
 		l.hub.SetGroups("tea", "instructors", "ph142-staff")
 		l.hub.SetGroups("stu", "ph142")
@@ -397,6 +406,68 @@ func TestCanvasLink(t *testing.T) {
 	for _, secret := range site.Secrets() {
 		if _, body, _ := get(t, stu, service+"api/v1/snapshots?link=ph142-files"); bytes.Contains(body, []byte(secret)) {
 			t.Error("a token of Canvas's is in an answer")
+		}
+	}
+	for _, secret := range append(site.Secrets(), "verifier=") {
+		if bytes.Contains(l.keptObjects(), []byte(secret)) {
+			t.Errorf("%.12s… is in what is kept", secret)
+		}
+	}
+	l.forgotten(svc, "stu", 2)
+}
+
+// keptObjects is all that snapshots.dir has: each file, and each object of git.
+func (l *library) keptObjects() []byte {
+	l.t.Helper()
+	var all []byte
+	err := filepath.WalkDir(l.kept, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() && e.Name() == "repo.git" {
+			out, err := exec.CommandContext(l.t.Context(), "git", "-C", path, "cat-file", "--batch-all-objects", "--batch").Output()
+			all = append(all, out...)
+			return err
+		}
+		if e.Type().IsRegular() {
+			data, err := os.ReadFile(path)
+			all = append(all, data...)
+			return err
+		}
+		return nil
+	})
+	if err != nil || !bytes.Contains(all, []byte("lab1.ipynb")) {
+		l.t.Fatalf("what is kept cannot be read: %v", err)
+	}
+	return all
+}
+
+// forgotten cuts somebody off, and waits until nothing is kept that was read as them;
+// what others read stays.
+func (l *library) forgotten(svc *service, name string, had int) {
+	l.t.Helper()
+	ctx, stop := context.WithCancel(l.t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	all.Go(func() { _ = svc.broker.Run(ctx) })
+	all.Go(func() { svc.readers.tend(ctx, svc.metrics) })
+	readers := func() int {
+		list, err := svc.readers.depot.Readers()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return len(list)
+	}
+	if n := readers(); n != had {
+		l.t.Fatalf("%d people's are kept", n)
+	}
+	if _, err := svc.broker.RevokeUser(ctx, name, "root"); err != nil {
+		l.t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); readers() != had-1; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			l.t.Fatalf("%d people's are kept after one was cut off", readers())
 		}
 	}
 }
