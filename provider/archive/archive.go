@@ -22,6 +22,8 @@ type Limits struct {
 	Ratio int64 // what a file may be packed to: 200 to 1, from 1 MiB on
 	// Total is what all files together may unpack to: 8 GiB.
 	Total int64
+	// Keep leaves the one folder that everything lies in as it is.
+	Keep bool
 }
 
 func (l Limits) filled() Limits {
@@ -159,8 +161,8 @@ func shown(parts []string) []string {
 }
 
 // flat takes away one folder that all lies in.
-func flat(items []daypass.Item) []daypass.Item {
-	if len(items) == 0 {
+func (l Limits) flat(items []daypass.Item) []daypass.Item {
+	if len(items) == 0 || l.Keep {
 		return items
 	}
 	for _, it := range items {

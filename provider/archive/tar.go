@@ -34,7 +34,7 @@ func Tar(r io.Reader, l Limits) ([]daypass.Item, error) {
 	items, err := spoolTar(tar.NewReader(plain), f, l)
 	switch {
 	case err == nil:
-		return flat(items), nil
+		return l.flat(items), nil
 	case errors.Is(err, errRatio):
 		err = lies(fmt.Sprintf("it is packed to less than a part in %d, as no honest archive is", l.Ratio))
 	case errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):

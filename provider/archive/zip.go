@@ -46,7 +46,7 @@ func Zip(f *os.File, size int64, id string, l Limits) ([]daypass.Item, error) {
 		}
 		items = append(items, zipItem(e, id, l))
 	}
-	return flat(items), nil
+	return l.flat(items), nil
 }
 
 func zipItem(e *zip.File, id string, l Limits) daypass.Item {

@@ -26,8 +26,8 @@ func (s *Site) Open(ctx context.Context, it daypass.Item, from int64, open Opene
 
 // Unzipped lists what is in a zip in its place; open is how the zip is had. One that
 // is too large to be looked into stays as it is, with a note.
-func (s *Site) Unzipped(ctx context.Context, l daypass.Listing, zip daypass.Item, open Opener) (daypass.Listing, error) {
-	most := s.Archive.Bytes
+func (s *Site) Unzipped(ctx context.Context, l daypass.Listing, zip daypass.Item, limits archive.Limits, open Opener) (daypass.Listing, error) {
+	most := limits.Bytes
 	if most <= 0 {
 		most = 2 << 30
 	}
@@ -44,7 +44,7 @@ func (s *Site) Unzipped(ctx context.Context, l daypass.Listing, zip daypass.Item
 	if err != nil {
 		return daypass.Listing{}, err
 	}
-	if l.Items, err = archive.Zip(f, size, zip.Sum+zip.Mark, s.Archive); err != nil {
+	if l.Items, err = archive.Zip(f, size, zip.Sum+zip.Mark, limits); err != nil {
 		f.Close()
 		return daypass.Listing{}, err
 	}

@@ -87,7 +87,10 @@ func (f *Figshare) article(ctx context.Context, s daypass.Source) (article, erro
 	case string(a.ID) != s.ID || a.Version <= 0 || s.Ref != "" && strconv.Itoa(a.Version) != s.Ref:
 		return article{}, f.site.Partial()
 	case !f.ours(a):
-		return article{}, f.site.Absent()
+		return article{}, &daypass.Problem{
+			Code: "DP-441", What: "The article is not one of " + f.site.Host, Why: "figshare shows it at another portal", Next: "Give its own address: https://" + Host + "/articles/_/" + s.ID + ".",
+			Who: "An admin lists further hosts for the access service.", Kind: daypass.ErrRefused, Err: daypass.ErrNoSource,
+		}
 	}
 	return a, nil
 }

@@ -32,7 +32,7 @@ func New(c deposit.Config) *Invenio {
 }
 
 // recordID is Zenodo's number, or two words of others.
-var recordID = pattern(`^[0-9a-z]{1,12}(?:-[0-9a-z]{1,12}){0,3}$`)
+var recordID = pattern(`^[0-9a-z][0-9a-z-]{0,63}$`)
 
 func pattern(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
@@ -149,7 +149,7 @@ func (i *Invenio) List(ctx context.Context, s daypass.Source) (daypass.Listing, 
 		l.Items = append(l.Items, i.item(r, e))
 	}
 	if len(l.Items) == 1 && zipped(files.Entries[0]) && l.Items[0].Skip == "" {
-		if l, err = i.site.Unzipped(ctx, l, l.Items[0], i.open); err != nil {
+		if l, err = i.site.Unzipped(ctx, l, l.Items[0], i.site.Archive, i.open); err != nil {
 			return daypass.Listing{}, err
 		}
 	}
