@@ -52,7 +52,7 @@ type LinkRequest struct {
 // Check says in a few words what is wrong with the request; "" where nothing is that
 // can be seen here.
 func (r LinkRequest) Check() string {
-	if r.Name != "" && !linkName(r.Name) {
+	if r.Name != "" && !LinkName(r.Name) {
 		return "the name has 3 to 64 small letters, digits and hyphens"
 	}
 	if r.Source != nil {

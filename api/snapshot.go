@@ -74,7 +74,7 @@ func (q SnapshotQuery) Check() string {
 	switch {
 	case (q.Link == "") == (q.Source == ""):
 		return "it names neither a link nor a source, or both"
-	case q.Link != "" && !linkName(q.Link):
+	case q.Link != "" && !LinkName(q.Link):
 		return "the link's name is none"
 	case q.Have != "" && !SnapshotID(q.Have):
 		return "have is no id of a snapshot"
@@ -94,7 +94,8 @@ func (q SnapshotQuery) Check() string {
 	return ""
 }
 
-func linkName(s string) bool {
+// LinkName reports whether s has the form of a link's name.
+func LinkName(s string) bool {
 	return len(s) >= 3 && len(s) <= maxLinkName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 

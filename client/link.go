@@ -2,26 +2,121 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
+	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
 )
 
-// linkTime is how long the answer about a link may take: its ground may have to be
-// looked at anew.
-const linkTime = endTime
+// linkTime is how long an answer about a link may take: an upstream is asked.
+const linkTime = 40 * time.Second
 
-// Link tells what a link brings, to somebody whom it is for. What it says is the
-// service's word: whoever shows it or makes a path of it looks at it first.
+// Links lists the caller's own links, and says what one of theirs may be.
+func (c *Client) Links(ctx context.Context) (api.Links, error) {
+	var l api.Links
+	err := c.get(ctx, api.PathLinks, answerTime, &l)
+	return l, err
+}
+
+// Link shows one that the caller made, or that is for them. Nothing is read.
 func (c *Client) Link(ctx context.Context, name string) (api.Link, error) {
-	if why := (api.SnapshotQuery{Link: name}).Check(); why != "" {
-		return api.Link{}, unsendable(why)
+	if !api.LinkName(name) {
+		return api.Link{}, badLink("the name has 3 to 64 small letters, digits and hyphens")
 	}
 	var l api.Link
-	if err := c.get(ctx, api.LinkPath(name), linkTime, &l); err != nil {
-		return api.Link{}, err
+	err := c.get(ctx, api.LinkPath(name), answerTime, &l)
+	return c.linkIn(l, name, err)
+}
+
+// MakeLink makes a link; the request names it.
+func (c *Client) MakeLink(ctx context.Context, r api.LinkRequest) (api.Link, error) {
+	return c.writeLink(ctx, http.MethodPost, api.PathLinks, r.Name, r)
+}
+
+// EditLink changes what of a link the request names.
+func (c *Client) EditLink(ctx context.Context, name string, r api.LinkRequest) (api.Link, error) {
+	if !api.LinkName(name) {
+		return api.Link{}, badLink("the name has 3 to 64 small letters, digits and hyphens")
 	}
-	if l.Name != name {
-		return api.Link{}, c.strange("it is another link")
+	return c.writeLink(ctx, http.MethodPatch, api.LinkPath(name), name, r)
+}
+
+// CopyLink makes a link like another of the caller's; the request names it, and what
+// is to be otherwise.
+func (c *Client) CopyLink(ctx context.Context, name string, r api.LinkRequest) (api.Link, error) {
+	if !api.LinkName(name) {
+		return api.Link{}, badLink("the name has 3 to 64 small letters, digits and hyphens")
+	}
+	return c.writeLink(ctx, http.MethodPost, api.LinkPath(name)+"/copy", r.Name, r)
+}
+
+func (c *Client) writeLink(ctx context.Context, method, path, name string, r api.LinkRequest) (api.Link, error) {
+	if why := r.Check(); why != "" || !api.LinkName(name) {
+		if why == "" {
+			why = "the name has 3 to 64 small letters, digits and hyphens"
+		}
+		return api.Link{}, badLink(why)
+	}
+	_, body, err := c.send(ctx, method, path, r, linkTime)
+	var l api.Link
+	if err == nil && json.Unmarshal(body, &l) != nil {
+		return l, c.strange("its answer is no link")
+	}
+	return c.linkIn(l, name, err)
+}
+
+// linkIn trusts nothing in an answer: its addresses are to be this service's.
+func (c *Client) linkIn(l api.Link, name string, err error) (api.Link, error) {
+	switch {
+	case err != nil:
+		return api.Link{}, err
+	case l.Name != name:
+		return api.Link{}, c.strange("it is about another link")
+	case !c.pageOfService(l.URL), l.Connect != "" && !c.pageOfService(l.Connect):
+		return api.Link{}, c.strange("the link's address is none")
 	}
 	return l, nil
+}
+
+// EndLink ends a link for good.
+func (c *Client) EndLink(ctx context.Context, name string) error {
+	if !api.LinkName(name) {
+		return badLink("the name has 3 to 64 small letters, digits and hyphens")
+	}
+	_, _, err := c.send(ctx, http.MethodDelete, api.LinkPath(name), nil, endTime)
+	return err
+}
+
+// TestSource asks whether a link of the caller's could read a source.
+func (c *Client) TestSource(ctx context.Context, q api.SourceQuestion) (api.SourceTest, error) {
+	var t api.SourceTest
+	err := c.question(ctx, api.PathTest, q, &t)
+	return t, err
+}
+
+// BrowseSource lists the files of a source that a link of the caller's could read.
+func (c *Client) BrowseSource(ctx context.Context, q api.SourceQuestion) (api.SourceFiles, error) {
+	var f api.SourceFiles
+	err := c.question(ctx, api.PathBrowse, q, &f)
+	return f, err
+}
+
+func (c *Client) question(ctx context.Context, path string, q api.SourceQuestion, v any) error {
+	if why := q.Check(); why != "" {
+		return badLink(why)
+	}
+	_, body, err := c.send(ctx, http.MethodPost, path, q, linkTime)
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(body, v) != nil {
+		return c.strange("its answer cannot be read")
+	}
+	return nil
+}
+
+func badLink(why string) error {
+	return &daypass.Problem{Code: "DP-764", What: "that is no request about a link", Why: why, Next: "Correct it.", Kind: daypass.ErrUsage}
 }

@@ -97,8 +97,29 @@ func heading(text string) browsertest.Action {
 	return chromedp.WaitVisible(chromedp.Search(`//h1[contains(., "` + text + `")]`))
 }
 
+func anywhere(text string) browsertest.Action {
+	return chromedp.WaitVisible(chromedp.Search(`//main//*[contains(text(), "` + text + `") or contains(@value, "` + text + `")]`))
+}
+
+// shows waits for a text. A search that began while the page before was still there
+// may never end, so that it is begun again.
+func shows(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	for range 10 {
+		wait, cancel := context.WithTimeout(ctx, 4*time.Second)
+		err := chromedp.Do(wait, anywhere(text))
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	t.Fatalf("no page shows %q", text)
+}
+
+type shot struct{ name, path, want string }
+
 // shots are the pages, by the name of their picture. The texts are what is on them.
-var shots = []struct{ name, path, want string }{
+var shots = []shot{
 	{"access", "", "Your access"}, {"activity", "activity", "Activity"}, {"connect", "connect/github.example.edu:8443", "Connect Campus GitHub"},
 	{"sharing", "sharing", "Sharing"}, {"app", "app/github.com", "For organisation owners"}, {"app-content", "app/github.com/content", "For instructors"}, {"people", "people", "People"},
 	{"person", "people/1", "To answer them"}, {"health", "health", "Health"}, {"problem", "connect/evil.example", "That did not work"},
@@ -110,10 +131,25 @@ var shots = []struct{ name, path, want string }{
 
 const passLook = "passes/new?look=yes&label=night+job&repos=tidal-lab/ocean-models%0Atidal-lab/buoy-data&access=read&until=2026-11-30&host=github.com&addresses=192.0.2.0/24&uses=50"
 
+var linkShots = []shot{
+	{"links", "links", "within a week"}, {"links-new", "newlink", "Address of a repository"}, {"links-wrong", "newlink?paste=nonsense", "no address of content"},
+	{"links-read", linkPaste, "Share the folder in Drive"}, {"links-choice", "newlink?paste=https://github.com/tidal-lab/teaching-2026/tree/main/labs/week1", "It may mean"},
+	{"links-tested", linkPaste + " #test", "Lab 1: tides"}, {"links-unshared", "newlink?paste=https://drive.google.com/drive/folders/private #test", "not shared yet"}, {"links-browse", linkPaste + " #browse", "start here.ipynb"},
+	{"links-made", linkPaste + "&name=ph142-lab9&audience=ph142 #make", "The link is made"}, {"link", "links/ph142-lab2", "On Binder"}, {"link-paused", "links/ph142-lab3", "Let it go on"}, {"links-student", "links/ph142-lab1 #student", "What a student sees"},
+	{"links-ended", "links/ph142-lab1 #end", "The link has ended"}, {"links-copy", "newlink?like=ph142-lab1", "Copy a link to a new term"},
+}
+
+const linkPaste = "newlink?paste=https://drive.google.com/drive/folders/1AbCdEfGhIjKl"
+
 // TestEveryPageInABrowser: axe finds nothing, nothing is wider than the window,
 // and the browser has nothing to complain of, in light and dark, wide and phone.
 // With DAYPASS_SCREENS it also writes the pictures of doc/screens.
-func TestEveryPageInABrowser(t *testing.T) {
+func TestEveryPageInABrowser(t *testing.T) { everyPage(t, shots) }
+
+// TestEveryLinkPageInABrowser is the same for the pages of links.
+func TestEveryLinkPageInABrowser(t *testing.T) { everyPage(t, linkShots) }
+
+func everyPage(t *testing.T, shots []shot) {
 	ctx := chromium(t)
 	st := openSite(t, false)
 	axe := browsertest.Axe(t)
@@ -128,7 +164,7 @@ func TestEveryPageInABrowser(t *testing.T) {
 					browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS(button)))
 				}
 				if press != "" {
-					browsertest.Do(ctx, t, heading(shot.want))
+					shows(ctx, t, shot.want)
 				}
 				body := browsertest.Get(ctx, t, chromedp.Text(chromedp.CSS("main")))
 				wide := browsertest.Script[bool](ctx, t, `document.documentElement.scrollWidth > window.innerWidth`)
@@ -230,6 +266,23 @@ func TestKeyboardAlone(t *testing.T) {
 	arrive("Passes")
 	to("End the pass night job", kb.Enter)
 	arrive("The pass has ended")
+	to("Links", kb.Enter)
+	arrive("Links")
+	to("Make a link", kb.Enter)
+	arrive("Make a link")
+	to("paste", "https://drive.google.com/drive/folders/1AbCdEfGhIjKl", kb.Enter)
+	shows(ctx, t, "Share the folder in Drive")
+	to("Test", kb.Enter)
+	shows(ctx, t, "It can be read")
+	to("Choose a file to open", kb.Enter)
+	shows(ctx, t, "start here.ipynb")
+	to("data/", " ")
+	shows(ctx, t, "tides.csv")
+	to("tides.csv", " ")
+	browsertest.Do(ctx, t, chromedp.WaitVisible(chromedp.CSS(`#open[value="data/tides.csv"]`)))
+	to("audience", "ph142")
+	to("Make this link", kb.Enter)
+	shows(ctx, t, "The link is made")
 	browsertest.Do(ctx, t, chromedp.Navigate(st.address+"device"))
 	to("user_code", "wdjbmjht")
 	to("Go on", kb.Enter)
@@ -240,7 +293,8 @@ func TestKeyboardAlone(t *testing.T) {
 	arrive("Signed out")
 	want := []string{
 		"start ada github.example.edu:8443", "finish ada github.example.edu:8443", "approve ada gpu", "disconnect ada github.com",
-		"share ada tidal-lab/teaching-2026 ocean-101 2027-03-22", "mint ada browser true", `narrow read ["tidal-lab/ocean-models"] over`, "end-pass ada " + passID1, "decide ada WDJBMJHT yes",
+		"share ada tidal-lab/teaching-2026 ocean-101 2027-03-22", "mint ada browser true", `narrow read ["tidal-lab/ocean-models"] over`, "end-pass ada " + passID1,
+		"test " + labSource, "browse " + labSource, "browse " + labSource, "make-link ada lab-1-tides", "decide ada WDJBMJHT yes",
 	}
 	if got := st.deeds(); !slices.Equal(got, want) {
 		t.Errorf("done %q, want %q", got, want)

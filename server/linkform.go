@@ -292,7 +292,7 @@ func (s *Server) readLink(m *linkFormMain) LinkAsk {
 	}
 	q := api.LinkRequest{Source: &m.Source, Title: &m.Title, Folder: &m.Folder, Open: &m.Open, App: &m.App, Audience: &audience}
 	if !m.Edit {
-		if q.Name = m.Name; !goName(m.Name) {
+		if q.Name = m.Name; !api.LinkName(m.Name) {
 			m.Wrong["name"] = "It has 3 to 64 small letters, digits and hyphens."
 		}
 	}

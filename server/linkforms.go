@@ -10,11 +10,6 @@ import (
 	"github.com/daypass-dev/daypass/api"
 )
 
-// goName reports whether a text is of the form of a link's name.
-func goName(s string) bool {
-	return len(s) >= 3 && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
-}
-
 // hubAt is where something below the hub's own part is: the hub's address may be told
 // with that part or without.
 func (s *Server) hubAt(rest string) string {
@@ -40,7 +35,7 @@ func redirectTo(name string) string {
 // name leads to the reader's own server, whether there is such a link or not.
 func (s *Server) goLink(v *visit) error {
 	name := v.r.PathValue("name")
-	if s.c.Broker.Links == nil || !goName(name) {
+	if s.c.Broker.Links == nil || !api.LinkName(name) {
 		return nothingHere()
 	}
 	http.Redirect(v.w, v.r, s.hubAt(redirectTo(name)), http.StatusSeeOther)

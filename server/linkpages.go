@@ -169,7 +169,7 @@ func (s *Server) showLink(v *visit, status int, l api.Link, m linkMain) error {
 			return err
 		}
 	}
-	m.Form.Name, m.Form.Path = l.Name, "links/"+l.Name
+	m.Form.Name, m.Form.Path, m.Form.Edit = l.Name, "links/"+l.Name, true
 	return s.showStatus(v, status, "link", "Link "+l.Name, m)
 }
 

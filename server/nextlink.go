@@ -13,7 +13,7 @@ const keyNext = "next"
 // that a connection leads nowhere but to a link.
 func nextLink(text string) string {
 	name, ok := strings.CutPrefix(strings.TrimPrefix(text, "/"), strings.TrimPrefix(api.PathGo, "/"))
-	if !ok || !goName(name) {
+	if !ok || !api.LinkName(name) {
 		return ""
 	}
 	return name
@@ -41,7 +41,7 @@ func (v *visit) takeNext(host string) (string, error) {
 	}
 	m.Remove(ctx, keyNext)
 	name, ok := strings.CutPrefix(text, host+" ")
-	if !ok || !goName(name) {
+	if !ok || !api.LinkName(name) {
 		name = ""
 	}
 	return name, v.kept()

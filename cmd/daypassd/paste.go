@@ -47,6 +47,9 @@ func readPaste(text string, sites resolve.Sites) ([]server.Pasted, error) {
 			continue
 		}
 		s := p.Source
+		if s.Kind == daypass.KindDrive {
+			s.Ref = "" // a resource key: whom a folder is shared with needs none
+		}
 		for _, part := range []*string{&s.ID, &s.Ref, &s.Path} {
 			*part = strings.ReplaceAll(*part, stand, api.TemplateX)
 		}

@@ -11,11 +11,11 @@ import (
 // TestReadPaste: what an instructor pastes, and what it means.
 func TestReadPaste(t *testing.T) {
 	sites := resolve.Sites{Canvas: []string{"canvas.example.edu"}}
-	const id = "1AbCdEfGhIjKlMnOpQ"
+	const id = "1AbCdEfGhIjKlMnOpQrStUvWxYz0123456"
 	for text, want := range map[string]string{
 		"https://drive.google.com/drive/folders/" + id:                        "drive:drive.google.com/" + id,
 		" https://drive.google.com/drive/u/1/folders/" + id + "?usp=sharing ": "drive:drive.google.com/" + id,
-		"drive.google.com/file/d/" + id + "/view?resourcekey=0-x":             "drive:drive.google.com/" + id,
+		"drive.google.com/file/d/" + id + "/view?resourcekey=0-AbCdEfGhIj":    "drive:drive.google.com/" + id,
 		"https://docs.google.com/document/d/" + id + "/edit#heading=h.1":      "drive:drive.google.com/" + id,
 		"https://drive.google.com/open?id=" + id:                              "drive:drive.google.com/" + id,
 		"drive:drive.google.com/" + id:                                        "drive:drive.google.com/" + id,
