@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/daypass-dev/daypass/broker"
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/provider/canvas/oauth"
+	"github.com/daypass-dev/daypass/server"
 )
 
 // A campus is a library whose courses are in Canvas.
@@ -344,7 +346,10 @@ func TestCanvasGoesNowhereElse(t *testing.T) {
 // mend, and no no of the person's.
 func TestCanvasKeyTooNarrow(t *testing.T) {
 	c := newCampus(t, oauth.Scopes()[1:])
-	_, at := c.serving()
+	svc, at := c.serving()
+	if i := slices.IndexFunc(svc.checks(t.Context()), func(k server.Check) bool { return k.Name == c.site && k.Good }); i < 0 {
+		t.Error("the checks do not know the key")
+	}
 	if _, page := c.connect(at, "stu", "43"); !strings.Contains(page, "DP-432") {
 		t.Errorf("%s", page)
 	}

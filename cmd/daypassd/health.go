@@ -72,6 +72,13 @@ func (svc *service) hubChecks(ctx context.Context) []server.Check {
 			out = append(out, server.Check{Name: is.Host(), Good: f.OK, Says: f.What, Fix: f.Next})
 		}
 	}
+	for _, is := range svc.canvas {
+		c := server.Check{Name: is.Host(), Good: true, Says: "takes the developer key"}
+		if err := is.Check(ctx); err != nil {
+			c.Good, c.Says, c.Fix = false, err.Error(), "Look at client_id and client_secret under sources.canvas, and whether the key is on."
+		}
+		out = append(out, c)
+	}
 	if n := svc.broker.Bridged(); n > 0 {
 		out = append(out, server.Check{
 			Name: "bridge", Says: fmt.Sprintf("%d whole tokens of a classic OAuth App are held in memory and handed out", n),

@@ -141,6 +141,19 @@ func (i *Issuer) Refresh(ctx context.Context, refresh daypass.Secret) (daypass.G
 	return g, err
 }
 
+// Check asks whether the site knows the developer key and its secret, by something to
+// renew that there is not. It uses nothing up.
+func (i *Issuer) Check(ctx context.Context) error {
+	_, err := i.token(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"none"}})
+	if errors.Is(err, errGrant) {
+		return nil
+	}
+	if err == nil {
+		return i.unusable("it renews what there is not", nil)
+	}
+	return err
+}
+
 // errGrant: Canvas does not take the code, or what was to be renewed.
 var errGrant = errors.New("oauth: invalid_grant")
 

@@ -111,6 +111,12 @@ func TestWrongKey(t *testing.T) {
 	if !errors.As(err, &p) || p.Code != "DP-430" || strings.Contains(err.Error(), "another-secret") {
 		t.Errorf("%v", err)
 	}
+	if err := b.issuer.Check(t.Context()); !errors.As(err, &p) || p.Code != "DP-430" {
+		t.Errorf("looked at: %v", err)
+	}
+	if err := newBench(t, fake.CanvasUser{ID: 17, Name: "Ada"}, nil, secret).issuer.Check(t.Context()); err != nil {
+		t.Errorf("a key that is right: %v", err)
+	}
 	if _, err := oauth.New(oauth.Config{Host: "Canvas.example.edu/x", ClientID: "1", ClientSecret: daypass.NewSecret("x")}); err == nil {
 		t.Error("a host that is none")
 	}

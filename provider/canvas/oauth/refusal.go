@@ -15,7 +15,7 @@ func refused(code, what, why, next string) error {
 }
 
 func (i *Issuer) spent() error {
-	return fmt.Errorf("Canvas at %s: %w", i.Config.Host, daypass.ErrSpent)
+	return fmt.Errorf("%s: %w", i.Config.Host, daypass.ErrSpent)
 }
 
 // unusable: there was no answer, or one that says nothing about what was done.
