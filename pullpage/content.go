@@ -244,7 +244,11 @@ func folderFor(p resolve.Place) string {
 	if len(name) > 60 {
 		name = name[:60]
 	}
-	return p.Source.Kind + "-" + strings.TrimLeft(name, ".-")
+	kind := p.Source.Kind
+	if kind == daypass.KindInvenio {
+		kind, _, _ = strings.Cut(p.Source.Host, ".")
+	}
+	return kind + "-" + strings.TrimLeft(name, ".-")
 }
 
 // elsewhere reports whether the folder of a link holds what came from another source.

@@ -29,7 +29,7 @@ type pageSettings struct {
 	State   string   `json:"state"`
 	Version string   `json:"version,omitempty"`
 	Service string   `json:"service,omitempty"`
-
+	// Sites are hosts of content that cannot be told by their names.
 	Sites resolve.Sites `json:"sites,omitzero"`
 	// Wrong is a problem of the settings: the page itself tells it, since a student
 	// would else see that nothing answers.
@@ -91,7 +91,7 @@ func (a *app) pageSettings() (pageSettings, error) {
 	out := pageSettings{
 		Program: filepath.Join(dir, "daypass"), Depth: &depth, Owners: cfg.pull.Owners,
 		Home: filepath.Join(home, "pulls"), State: filepath.Join(home, "page"), Version: daypass.Version,
-		Service: a.serviceURL(cfg),
+		Service: a.serviceURL(cfg), Sites: cfg.sources.sites(),
 	}
 	out.Parent = first(a.getenv("DAYPASS_PULL_PARENT"), a.getenv("NBGITPULLER_PARENTPATH"), cfg.pull.Parent)
 	if why := parentMistake(out.Parent); why != "" && !filepath.IsAbs(out.Parent) { // the page knows the root
