@@ -229,6 +229,12 @@ func TestCanvasJourney(t *testing.T) {
 	}
 	c.secondPull(t, course, run, read)
 	c.nothingHidden(t, c.pulled(token, at), home)
+	stored := filesBelow(t, c.dir)
+	for _, secret := range c.canvas.Secrets() {
+		if bytes.Contains(stored, []byte(secret)) {
+			t.Error("the service keeps a token, or what opens a file to anybody, in clear")
+		}
+	}
 }
 
 // secondPull: an upload over a file is merged into an edit, and a rename takes it along.
@@ -253,28 +259,35 @@ func (c *campus) secondPull(t *testing.T, course string, run func(string, ...str
 	}
 }
 
-// nothingHidden looks at every byte that a student was sent, and at all that they have.
-func (c *campus) nothingHidden(t *testing.T, sent []byte, home string) {
+// filesBelow is all files of a folder, with their names.
+func filesBelow(t *testing.T, dir string) []byte {
 	t.Helper()
-	all := bytes.NewBuffer(sent)
-	err := filepath.WalkDir(home, func(path string, d os.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			text, err := os.ReadFile(path)
-			all.WriteString(path)
-			all.Write(text)
+	var all bytes.Buffer
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
+		text, err := os.ReadFile(path)
+		all.WriteString(path)
+		all.Write(text)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(all.Bytes(), []byte("lab1.txt")) {
+	return all.Bytes()
+}
+
+// nothingHidden looks at every byte that a student was sent, and at all that they have.
+func (c *campus) nothingHidden(t *testing.T, sent []byte, home string) {
+	t.Helper()
+	all := append(filesBelow(t, home), sent...)
+	if !bytes.Contains(all, []byte("lab1.txt")) {
 		t.Fatal("the test looks at nothing")
 	}
 	hidden := []string{"exam-solutions", "70102", "forty-two", "grades-2026", "70103", "stu,17", "staffroom", c.key, "verifier="}
 	for _, text := range append(hidden, c.canvas.Secrets()...) {
-		if bytes.Contains(all.Bytes(), []byte(text)) {
+		if bytes.Contains(all, []byte(text)) {
 			t.Errorf("a student has %.12q", text)
 		}
 	}
