@@ -107,12 +107,12 @@ install: build
 	install -m 0755 $(BINS) $(DESTDIR)$(BINDIR)/
 	install -d $(DESTDIR)$(PREFIX)/share/daypass/python
 	install -m 0644 python/pyproject.toml python/gh_scoped_creds.py python/daypass_hub.py python/daypass_jupyter.py $(DESTDIR)$(PREFIX)/share/daypass/python/
-	for name in gh-scoped-creds github-app-user-auth gitpuller; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
+	for name in gh-scoped-creds github-app-user-auth gitpuller repoproviders; do ln -sf daypass $(DESTDIR)$(BINDIR)/$$name; done
 	ln -sf git-credential-daypass $(DESTDIR)$(BINDIR)/git-credential-github-app
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/daypass
-	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd daypass-page git-credential-daypass gh-scoped-creds github-app-user-auth gitpuller git-credential-github-app
+	cd $(DESTDIR)$(BINDIR) && rm -f daypass daypassd daypass-page git-credential-daypass gh-scoped-creds github-app-user-auth gitpuller repoproviders git-credential-github-app
 
 clean:
 	rm -rf bin

@@ -136,7 +136,7 @@ func (a *app) more() []listed {
 
 // hidden are the commands that programs call.
 func (a *app) hidden() []listed {
-	return []listed{{"credential", "", a.credentialCommand}, {"identity", "", a.identityCommand}, {"page", "", a.pageCommand}}
+	return []listed{{"credential", "", a.credentialCommand}, {"identity", "", a.identityCommand}, {"page", "", a.pageCommand}, {"repoproviders", "", a.repoprovidersCommand}}
 }
 
 // root is the whole command line for these words; nil builds all of it.

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/daypass-dev/daypass"
-	"github.com/daypass-dev/daypass/provider/deposit"
+	"github.com/daypass-dev/daypass/provider/ckan"
+	"github.com/daypass-dev/daypass/provider/dataverse"
+	"github.com/daypass-dev/daypass/provider/invenio"
 	"github.com/daypass-dev/daypass/resolve"
 )
 
@@ -22,39 +23,20 @@ func (t *trail) features(ctx context.Context, text string) (resolve.Sites, bool)
 		return sites, false
 	}
 	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
-	site := deposit.New(t.a.site(u.Host, t.outward), deposit.Traits{})
-	says := func(v any, path ...string) bool {
-		body, found, err := site.Probe(ctx, site.URL(path...))
-		return err == nil && found && json.Unmarshal(body, v) == nil
-	}
 	if i := slices.Index(parts, "dataset"); i >= 0 && i+1 < len(parts) {
-		var ckan struct {
-			Result struct {
-				Version string `json:"ckan_version"`
-			} `json:"result"`
-		}
-		if says(&ckan, append(slices.Clone(parts[:i]), "api", "3", "action", "status_show")...) && ckan.Result.Version != "" {
+		if ok, err := ckan.Probe(ctx, t.a.site(u.Host, t.outward), strings.Join(parts[:i], "/")); ok && err == nil {
 			sites.CKAN = append(sites.CKAN, u.Host)
 			return sites, true
 		}
 	}
 	if u.Query().Get("persistentId") != "" || slices.Contains(parts, "datafile") {
-		var dataverse struct {
-			Status string `json:"status"`
-			Data   struct {
-				Version string `json:"version"`
-			} `json:"data"`
-		}
-		if says(&dataverse, "api", "info", "version") && dataverse.Status == "OK" && dataverse.Data.Version != "" {
+		if ok, err := dataverse.Probe(ctx, t.a.site(u.Host, t.outward)); ok && err == nil {
 			sites.Dataverse = append(sites.Dataverse, u.Host)
 			return sites, true
 		}
 	}
 	if i := slices.Index(parts, "records"); i == 0 && len(parts) > 1 {
-		var invenio struct {
-			Parent *struct{} `json:"parent"`
-		}
-		if says(&invenio, "api", "records", parts[1]) && invenio.Parent != nil {
+		if _, err := invenio.Find(ctx, t.a.site(u.Host, t.outward), parts[1]); err == nil {
 			sites.Invenio = append(sites.Invenio, u.Host)
 			return sites, true
 		}

@@ -23,6 +23,8 @@ func (a *app) oldNames(args []string) []string {
 	case "gh-scoped-creds", "github-app-user-auth":
 	case "gitpuller":
 		return gitpuller(rest)
+	case "repoproviders":
+		return append([]string{"repoproviders"}, rest...)
 	default:
 		return rest
 	}

@@ -11,11 +11,17 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
 	"github.com/daypass-dev/daypass/client"
+	"github.com/daypass-dev/daypass/provider/artifact"
 	"github.com/daypass-dev/daypass/provider/canvas"
+	"github.com/daypass-dev/daypass/provider/ckan"
+	"github.com/daypass-dev/daypass/provider/dataverse"
 	"github.com/daypass-dev/daypass/provider/deposit"
 	"github.com/daypass-dev/daypass/provider/drive"
+	"github.com/daypass-dev/daypass/provider/figshare"
 	"github.com/daypass-dev/daypass/provider/google"
+	"github.com/daypass-dev/daypass/provider/hydroshare"
 	"github.com/daypass-dev/daypass/provider/invenio"
+	"github.com/daypass-dev/daypass/provider/swh"
 	"github.com/daypass-dev/daypass/provider/webdav"
 	"github.com/daypass-dev/daypass/pull"
 	"github.com/daypass-dev/daypass/resolve"
@@ -41,7 +47,13 @@ func sourceReaders() map[string]sourceReader {
 		daypass.KindCanvas: {open: (*app).openCanvas, private: true},
 		daypass.KindWebDAV: {open: (*app).openWebDAV},
 
-		daypass.KindInvenio: deposited(func(c deposit.Config) daypass.Contents { return invenio.New(c) }),
+		daypass.KindInvenio:    deposited(func(c deposit.Config) daypass.Contents { return invenio.New(c) }),
+		daypass.KindFigshare:   deposited(func(c deposit.Config) daypass.Contents { return figshare.New(c) }),
+		daypass.KindDataverse:  deposited(func(c deposit.Config) daypass.Contents { return dataverse.New(c) }),
+		daypass.KindSWH:        deposited(func(c deposit.Config) daypass.Contents { return swh.New(c) }),
+		daypass.KindHydroShare: deposited(func(c deposit.Config) daypass.Contents { return hydroshare.New(c) }),
+		daypass.KindCKAN:       deposited(func(c deposit.Config) daypass.Contents { return ckan.New(c) }),
+		daypass.KindArtifact:   deposited(func(c deposit.Config) daypass.Contents { return artifact.New(c) }),
 	}
 }
 

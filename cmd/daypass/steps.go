@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/dataverse"
 	"github.com/daypass-dev/daypass/provider/doi"
 	"github.com/daypass-dev/daypass/provider/invenio"
 	"github.com/daypass-dev/daypass/resolve"
@@ -135,15 +136,17 @@ func (t *trail) lost(why string) error {
 // ask puts a place's question: it leads to another text, or to a place.
 func (t *trail) ask(ctx context.Context, p resolve.Place) (next string, place resolve.Place, err error) {
 	answers := map[resolve.Question]func(context.Context, resolve.Place) (string, resolve.Place, error){
-		resolve.AskDOI: t.askDOI, resolve.AskConcept: t.askConcept,
+		resolve.AskDOI: t.askDOI, resolve.AskConcept: t.askConcept, resolve.AskDataset: t.askDataset,
 	}
 	answer := answers[p.Ask]
 	if answer == nil {
 		t.add(p.Source.Kind, stepMaybe, p, p.URL, p.Why)
 		return "", p, nil
 	}
-	if err := allowedHost(t.cfg.pull, p.Source.Host); err != nil {
-		return "", p, err
+	if p.Ask != resolve.AskDOI && p.Ask != resolve.AskConcept { // a DOI is at no host yet
+		if err := allowedHost(t.cfg.pull, p.Source.Host); err != nil {
+			return "", p, err
+		}
 	}
 	next, place, err = answer(ctx, p)
 	if errors.Is(err, daypass.ErrNoSource) {
@@ -189,5 +192,28 @@ func (t *trail) askConcept(ctx context.Context, p resolve.Place) (string, resolv
 	out := p
 	out.Ask, out.Source, out.Words = "", daypass.Source{Kind: daypass.KindInvenio, Host: u.Host, ID: id}, "a record of "+u.Host
 	t.add(daypass.KindInvenio, stepExists, out, "https://"+u.Host+"/records/"+id, u.Host+" says that the DOI is of this record")
+	return "", out, nil
+}
+
+// askDataset asks a Dataverse which dataset an address is of: a citation may be of a
+// file, and a number is a file's.
+func (t *trail) askDataset(ctx context.Context, p resolve.Place) (string, resolve.Place, error) {
+	site, id := t.a.site(p.Source.Host, t.outward), p.Source.ID
+	number, file := strings.CutPrefix(id, "file/")
+	err := daypass.ErrNoSource
+	if !file {
+		err = dataverse.Exists(ctx, site, id)
+	}
+	why := "it is a dataset there"
+	if errors.Is(err, daypass.ErrNoSource) {
+		id, err = dataverse.DatasetOf(ctx, site, number)
+		why = "the file is in that dataset"
+	}
+	if err != nil {
+		return "", p, err
+	}
+	out := p
+	out.Ask, out.Source.ID, out.Certain = "", id, true
+	t.add(daypass.KindDataverse, stepExists, out, p.URL, p.Source.Host+" says that "+why)
 	return "", out, nil
 }

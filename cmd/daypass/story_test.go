@@ -48,7 +48,7 @@ func programs(t testing.TB) string {
 		t.Fatalf("build the programs: %v\n%s", err, out)
 	}
 	for name, program := range map[string]string{
-		"gh-scoped-creds": "daypass", "github-app-user-auth": "daypass", "gitpuller": "daypass", "git-credential-github-app": "git-credential-daypass",
+		"gh-scoped-creds": "daypass", "github-app-user-auth": "daypass", "gitpuller": "daypass", "repoproviders": "daypass", "git-credential-github-app": "git-credential-daypass",
 	} {
 		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
