@@ -83,6 +83,7 @@ type Limits struct {
 	Fetch  time.Duration // for one fetch; 10 minutes
 	AtOnce int           // fetches at a time, of all sources; 4
 	Stale  time.Duration // how old what was seen may be where the source cannot be reached; 5 minutes
+	Look   time.Duration // how old what is given as new may be at most; 0: as each caller asks
 	// Source is what one source may have.
 	Source snapshot.Limits
 }

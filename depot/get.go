@@ -31,6 +31,9 @@ const failFor = 5 * time.Second
 // source cannot be reached, what was seen a few minutes ago will do; where it refuses,
 // nothing does. Errors are fetch's; DP-478 where nothing can be kept.
 func (d *Depot) Get(ctx context.Context, k Key, maxAge time.Duration, fetch Fetch) (Version, error) {
+	if l := d.c.Limits.Look; l > 0 {
+		maxAge = min(maxAge, l)
+	}
 	s, err := d.enter(k)
 	if err != nil {
 		return Version{}, err

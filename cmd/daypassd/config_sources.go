@@ -79,6 +79,7 @@ type snapshotsConfig struct {
 	MaxFile   string `yaml:"max_file"`
 	MaxFiles  int    `yaml:"max_files"`
 	Time      string `yaml:"time"`
+	Look      string `yaml:"look"`
 }
 
 // defaultSnapshots is where snapshots are kept.
@@ -241,6 +242,7 @@ func (s snapshotsConfig) limits() (depot.Limits, error) {
 	size(&out.Size, "snapshots.max_size", s.MaxSize)
 	age(&out.Age, "snapshots.max_age", s.MaxAge)
 	age(&out.Fetch, "snapshots.time", s.Time)
+	age(&out.Look, "snapshots.look", s.Look)
 	var of snapshot.Limits
 	size(&of.Total, "snapshots.max_source", s.MaxSource)
 	size(&of.File, "snapshots.max_file", s.MaxFile)
