@@ -516,7 +516,7 @@ func (s *screen) checked(got linkCheck, now time.Time) {
 	case got.Link.Template:
 		s.result("  Read:    each student's own copy, by their own account")
 	default:
-		s.result("  Read:    %d files%s%s", got.Files, with(" of ", got.Test.Title), with(", ", got.Test.Reads))
+		s.result("  Read:    %s%s%s", plural(got.Files, "file"), with(" of ", got.Test.Title), with(", ", got.Test.Reads))
 	}
 	if got.OK {
 		s.result("A student of %s can open it: it comes from %s into the folder %s.", got.Link.Audience, first(got.Link.Maker, "you"), first(got.Link.Folder, got.Link.Name))

@@ -57,10 +57,10 @@ func TestLinkCommand(t *testing.T) {
 	does(tea, false, []string{"DP-734", courseAccount}, "link", "make", "ph142-lab2", "--source", folder, "--for", "ph142")
 	l.drive.Edit(id, func(f *fake.DriveFile) { f.Shared = []string{courseAccount} })
 	time.Sleep(10 * time.Millisecond)
-	does(tea, true, []string{"ph142-lab2  Lab 2", "Address: " + at + "l/ph142-lab2", "State:   open", "For:     the group ph142", "Opened:  never"},
+	does(tea, true, []string{"ph142-lab2  Lab 2", "/l/ph142-lab2\n", "State:   open", "For:     the group ph142", "Opened:  never"},
 		"link", "make", "ph142-lab2", "--source", folder, "--for", "ph142", "--open", "start.ipynb", "--folder", "lab2", "--app", "lab", "--until", "60d")
-	does(tea, true, []string{"1 files of Lab 2", "A student of ph142 can open it", "folder lab2"}, "link", "check", "ph142-lab2")
-	does(tea, true, []string{at + "l/ph142-lab2\n"}, "link", "url", "ph142-lab2")
+	does(tea, true, []string{"1 file of Lab 2", "A student of ph142 can open it", "folder lab2"}, "link", "check", "ph142-lab2")
+	does(tea, true, []string{"/l/ph142-lab2\n"}, "link", "url", "ph142-lab2")
 	does(tea, true, []string{"[![Open “Lab 2”]"}, "link", "url", "link:ph142-lab2", "--as", "markdown")
 	does(tea, false, []string{"DP-793"}, "link", "url", "ph142-lab2", "--as", "binder")
 	does(stu, true, nil, "pull", at+"l/ph142-lab2")
@@ -68,7 +68,7 @@ func TestLinkCommand(t *testing.T) {
 
 	does(stu, false, []string{"DP-729"}, "link", "make", "mine", "--source", folder, "--for", "ph142")
 	does(stu, true, []string{"may make none"}, "link", "list")
-	does(stu, false, []string{"DP-733"}, "link", "edit", "ph142-lab2", "--for", "bio101")
+	does(stu, false, []string{"DP-729"}, "link", "edit", "ph142-lab2", "--for", "bio101")
 	does(stu, false, []string{"DP-733"}, "link", "end", "ph142-lab2", "--yes")
 	does(eve, false, []string{"DP-723"}, "link", "check", "ph142-lab2")
 	if out := does(eve, false, []string{"DP-723"}, "link", "url", "ph142-lab2"); strings.Contains(out, "Lab 2") {
