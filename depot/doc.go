@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,7 +34,8 @@ import (
 type Key struct {
 	Source  daypass.Source
 	As      string   // "hub:ACCOUNT", "person:N", "public"
-	Include []string // what is to come although it is large, sorted; see snapshot.ContentAsk
+	Number  int64    // of a repository: another one of the same name is another source
+	Include []string // what is to come although it is large: of [Version.Over], sorted
 }
 
 // name is the key's folder.
@@ -54,6 +56,7 @@ type Version struct {
 	Files   int       `json:"files"`
 	Made    time.Time `json:"made"`
 	Checked time.Time `json:"-"` // when the source was last seen to be so
+	Over    []string  `json:"-"` // paths that were left out for their size, of the newest one
 }
 
 // A Result is what a [Fetch] brought.
@@ -114,6 +117,9 @@ type Depot struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	fetching chan struct{}
+
+	kept    atomic.Int64 // bytes, as of the last count, with what came since
+	counted atomic.Int64 // when, in nanoseconds of Unix
 
 	mu       sync.Mutex
 	slots    map[string]*slot

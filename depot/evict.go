@@ -43,6 +43,8 @@ func (d *Depot) Evict(ctx context.Context) (freed int64, err error) {
 			d.log.Info("a snapshot was evicted", "folder", e.name, "bytes", e.size, "idle", idle.Round(time.Second))
 		}
 	}
+	d.kept.Store(total)
+	d.counted.Store(now.UnixNano())
 	return freed, nil
 }
 

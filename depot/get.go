@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -173,8 +174,15 @@ func (d *Depot) bring(ctx context.Context, s *slot, k Key, st *state, fetch Fetc
 		return Version{}, err
 	}
 	tidy(s.dir)
+	have := plumbing.OID(old.ID)
+	if !known {
+		if err := d.room(ctx); err != nil {
+			return Version{}, err
+		}
+		have = d.seed(ctx, repo, k)
+	}
 	began := d.c.Now()
-	res, err := fetch(ctx, repo, plumbing.OID(old.ID), st.Mark)
+	res, err := fetch(ctx, repo, have, st.Mark)
 	if err != nil {
 		return Version{}, err
 	}
@@ -224,23 +232,39 @@ func (d *Depot) take(ctx context.Context, s *slot, repo *plumbing.Repo, st *stat
 	if err := d.make(ctx, s, repo, string(commit), ""); err != nil {
 		return err
 	}
+	st.Over = nil
+	for _, left := range m.Left {
+		if left.Over > 0 {
+			st.Over = append(st.Over, left.Path)
+		}
+	}
+	slices.Sort(st.Over)
+	d.kept.Add(snap.Bytes)
 	gone := st.add(Version{ID: string(commit), Title: m.Title, Bytes: snap.Bytes, Files: len(snap.Files), Made: d.c.Now()})
+	large := sizeOf(repo.Dir()) > 4*max(d.l.Source.Total, minRepo)
+	if large { // what changes much has few states here
+		gone = append(gone, st.most(2)...)
+	}
 	for _, v := range gone {
 		if err := repo.DeleteRef(versionRef(v.ID)); err != nil {
 			return err
 		}
 	}
 	s.prune(st)
-	return d.compact(ctx, repo)
+	return d.compact(ctx, repo, large)
 }
+
+// minRepo is how large the limit of a source is taken to be at least, where it is about
+// what its repository may have.
+const minRepo = 1 << 20
 
 // maxPacks is how many fetches' packs a repository has before they become one.
 const maxPacks = 40
 
 // compact puts packs together, and leaves out what no version has any more.
-func (d *Depot) compact(ctx context.Context, repo *plumbing.Repo) error {
+func (d *Depot) compact(ctx context.Context, repo *plumbing.Repo, now bool) error {
 	packs, err := filepath.Glob(filepath.Join(repo.Dir(), "objects/pack/*.pack"))
-	if err != nil || len(packs) <= maxPacks {
+	if err != nil || len(packs) <= maxPacks && !now {
 		return err
 	}
 	return plumbing.Run(repo.Command(ctx, "repack", "-a", "-d", "-q", "--no-write-bitmap-index"), packMemory)

@@ -18,6 +18,7 @@ type state struct {
 	As       string    `json:"as"`
 	Mark     string    `json:"mark"`
 	Checked  time.Time `json:"checked"`
+	Over     []string  `json:"over,omitempty"`
 	Versions []Version `json:"versions"` // the newest last
 }
 
@@ -30,7 +31,7 @@ func (st *state) last() (Version, bool) {
 		return Version{}, false
 	}
 	v := st.Versions[len(st.Versions)-1]
-	v.Checked = st.Checked
+	v.Checked, v.Over = st.Checked, st.Over
 	return v, true
 }
 
@@ -38,15 +39,20 @@ func (st *state) has(id string) bool {
 	return st != nil && slices.ContainsFunc(st.Versions, func(v Version) bool { return v.ID == id })
 }
 
-// add makes a version the newest, and returns those that have to go for it.
-func (st *state) add(v Version) (gone []Version) {
-	st.Versions = slices.DeleteFunc(st.Versions, func(o Version) bool { return o.ID == v.ID })
-	st.Versions = append(st.Versions, v)
-	if n := len(st.Versions) - maxVersions; n > 0 {
-		gone = slices.Clone(st.Versions[:n])
-		st.Versions = st.Versions[n:]
+// most drops all versions but the newest n, and returns them.
+func (st *state) most(n int) (gone []Version) {
+	if over := len(st.Versions) - n; over > 0 {
+		gone = slices.Clone(st.Versions[:over])
+		st.Versions = slices.Clone(st.Versions[over:])
 	}
 	return gone
+}
+
+// add makes a version the newest, and returns those that have to go for it.
+func (st *state) add(v Version) []Version {
+	st.Versions = slices.DeleteFunc(st.Versions, func(o Version) bool { return o.ID == v.ID })
+	st.Versions = append(st.Versions, v)
+	return st.most(maxVersions)
 }
 
 // load reads the state again where another process has written it. The caller holds

@@ -213,7 +213,7 @@ func (r *readers) browseGit(ctx context.Context, y broker.Reading) (api.SourceFi
 		return res, err
 	}
 	for range 3 { // another's flight tells nothing of files
-		if _, err := r.depot.Get(ctx, depot.Key{Source: y.Source, As: y.As}, 0, fetch); err != nil {
+		if _, err := r.depot.Get(ctx, keyOf(y), 0, fetch); err != nil {
 			return api.SourceFiles{}, err
 		}
 		select {

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
@@ -37,6 +40,7 @@ type readers struct {
 	canvases map[string]canvasConfig // by host
 	mu       sync.Mutex
 	paces    map[string]*canvas.Pace // of Canvas, by whose token
+	news     map[string]*rate.Limiter
 	now      func() time.Time
 	log      *slog.Logger
 	plain    func(host string) bool // without TLS, on this machine
@@ -67,6 +71,12 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 	for i, d := range c.Sources.Drive {
 		if sources.Drive[i].Address, err = r.openDrive(s, d); err != nil {
 			return nil, fmt.Errorf("sources.drive: %s: %w", d.Account, err)
+		}
+		for _, other := range sources.Drive[:i] {
+			if strings.EqualFold(other.Address, sources.Drive[i].Address) {
+				return nil, fmt.Errorf("sources.drive: %s and %s are one account, %s: what one course shares with it the other's instructors could give on; "+
+					"name it once, with the groups of both, or make an account for each", other.Account, d.Account, other.Address)
+			}
 		}
 	}
 	r.kinds = map[string]reader{daypass.KindDrive: r.driveOf, daypass.KindCanvas: r.canvasOf}
@@ -206,11 +216,11 @@ func (r *readers) snapshot(ctx context.Context, c daypass.Caller, ask server.Sna
 	if err != nil {
 		return server.Snapshot{}, told(hostOf(ask), err)
 	}
-	v, err := r.depot.Get(ctx, keyOf(y, ask), y.MaxAge, r.fetch(y, ask.Include))
+	v, err := r.get(ctx, c, y, ask.Include)
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return server.Snapshot{}, ctx.Err() // it is being made still
 	}
-	r.broker.Saw(ctx, y, err)
+	r.broker.Saw(ctx, y, v.Checked, err)
 	if err != nil {
 		return server.Snapshot{}, told(y.Source.Host, err)
 	}
@@ -224,11 +234,11 @@ func (r *readers) snapshot(ctx context.Context, c daypass.Caller, ask server.Sna
 
 // pack opens a file of a snapshot. Whether the caller may read it is asked anew.
 func (r *readers) pack(ctx context.Context, c daypass.Caller, ask server.SnapshotAsk, id string) (server.Pack, error) {
-	y, err := r.broker.ReadSource(ctx, c, broker.SourceAsk{Link: ask.Link, Source: ask.Source, Stale: ask.Stale, Request: ask.Request})
+	y, err := r.broker.ReadSource(ctx, c, broker.SourceAsk{Link: ask.Link, Source: ask.Source, Stale: ask.Stale, Pack: id, Request: ask.Request})
 	if err != nil {
 		return server.Pack{}, told(hostOf(ask), err)
 	}
-	p, err := r.depot.Pack(ctx, keyOf(y, ask), id, ask.Have)
+	p, err := r.depot.Pack(ctx, r.including(keyOf(y), ask.Include), id, ask.Have)
 	if err != nil {
 		return server.Pack{}, told(y.Source.Host, err)
 	}
@@ -238,8 +248,8 @@ func (r *readers) pack(ctx context.Context, c daypass.Caller, ask server.Snapsho
 // hostOf is the host that a refusal's page is about: of a link it is not told here.
 func hostOf(ask server.SnapshotAsk) string { return ask.Source.Host }
 
-func keyOf(y broker.Reading, ask server.SnapshotAsk) depot.Key {
-	return depot.Key{Source: y.Source, As: y.As, Include: ask.Include}
+func keyOf(y broker.Reading) depot.Key {
+	return depot.Key{Source: y.Source, As: y.As, Number: y.Repo.ID}
 }
 
 // fetch reads a source for the depot.

@@ -310,6 +310,77 @@ func TestForeignShortcut(t *testing.T) {
 	}
 }
 
+// TestIncludeStorm: a student who asks for ever other patterns makes few full reads; what
+// means the same is the same, what is there is not read again, and the class goes on.
+func TestIncludeStorm(t *testing.T) {
+	l := newLibrary(t, "")
+	l.edit("snapshots: {", "snapshots: {max_file: 1KB, max_source: 40KB, ")
+	for i := range 40 {
+		id := fmt.Sprintf("fLarge%06d", i)
+		l.drive.Edit(id, func(f *fake.DriveFile) {
+			*f = fake.DriveFile{ID: id, Name: fmt.Sprintf("large%02d.bin", i), Parent: "fLab1ofPh142", Text: strings.Repeat("x", 1500+i)}
+		})
+	}
+	svc, at := l.serving()
+	l.hub.SetGroups("tea", "instructors", "ph142-staff")
+	src, group := daypass.Source{Kind: "drive", Host: "drive.google.com", ID: "fLab1ofPh142"}, "ph142"
+	if _, err := svc.broker.MakeLink(t.Context(), l.caller(&desk{service: svc}, "tea"), broker.LinkAsk{Name: "ph142-lab1", Source: &src, Audience: &group}); err != nil {
+		t.Fatal(err)
+	}
+	l.hub.SetGroups("stu", "ph142")
+	l.hub.SetGroups("bob", "ph142")
+	stu, bob := l.hub.StartServer("stu", ""), l.hub.StartServer("bob", "")
+	ask := func(token string, include ...string) (int, snapshotTold) {
+		return l.snapshot(token, at, url.Values{"link": {"ph142-lab1"}, "include": include})
+	}
+	opened := func() (n int) {
+		for _, r := range l.drive.Requests() {
+			if strings.Contains(r.RawQuery, "alt=media") {
+				n++
+			}
+		}
+		return n
+	}
+	_, base := ask(stu)
+	before := opened()
+	for _, p := range []string{"none*", "start here.ipynb", "data.csv", "[", "x/../y"} {
+		if status, got := ask(stu, p); status != http.StatusOK || got.ID != base.ID {
+			t.Errorf("%s: %d %+v", p, status, got)
+		}
+	}
+	_, one := ask(stu, "large00.bin")
+	for _, same := range [][]string{{"large00.*"}, {"large00.bin", "none"}, {"./large00.bin"}} {
+		if status, got := ask(stu, same...); status != http.StatusOK || got.ID != one.ID || one.ID == base.ID {
+			t.Errorf("%s: %d %+v", same, status, got)
+		}
+	}
+	if n := opened() - before; n != 1 {
+		t.Errorf("%d files were read for one large one", n)
+	}
+	_, pack, _ := get(t, stu, at+one.Pack)
+	if files := unpack(t, pack, one.ID); len(files["large00.bin"]) != 1500 || files["data.csv"] != "1,2\n" || files["large01.bin"] != "" {
+		t.Errorf("%d files", len(files))
+	}
+	if status, _ := ask(stu, "*"); status == http.StatusOK {
+		t.Error("all large files together are more than a source may have, and come")
+	}
+	refused := 0
+	for i := range 40 {
+		if status, _ := ask(stu, fmt.Sprintf("large%02d.bin", i)); status != http.StatusOK {
+			refused++
+		}
+	}
+	if list, err := svc.readers.depot.Readers(); err != nil || refused < 20 || len(list) != 1 {
+		t.Errorf("%d of 40 were refused; %v %v", refused, list, err)
+	}
+	if status, got := ask(stu); status != http.StatusOK || got.ID != base.ID {
+		t.Errorf("what is there: %d %+v", status, got)
+	}
+	if status, _ := ask(bob, "large39.bin"); status != http.StatusOK {
+		t.Errorf("somebody else: %d", status)
+	}
+}
+
 // TestAdminSources: what an admin sees, enrols and ends.
 func TestAdminSources(t *testing.T) {
 	l := newLibrary(t, "")

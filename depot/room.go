@@ -1,0 +1,88 @@
+package depot
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+)
+
+// countEvery is how often all is counted for somebody who asks for something new.
+const countEvery = time.Minute
+
+// room says no to what is new where more is kept than may be, although what nobody
+// wants was evicted: a quarter more is let in, for what is in use.
+func (d *Depot) room(ctx context.Context) error {
+	most := d.l.Size + d.l.Size/4 + minRepo
+	if last := d.counted.Load(); last == 0 || d.kept.Load() > d.l.Size && d.c.Now().Sub(time.Unix(0, last)).Abs() > countEvery {
+		if _, err := d.Evict(ctx); err != nil {
+			return err
+		}
+	}
+	if d.kept.Load() <= most {
+		return nil
+	}
+	d.log.Error("there is no room for another snapshot", "bytes", d.kept.Load(), "may be", d.l.Size)
+	return &daypass.Problem{Code: "DP-485", What: "The access service has no room for another source at this moment", Next: "Try again in an hour.",
+		Who: "The hub's admins can give snapshots more room: \"snapshots: max_size:\".", Kind: daypass.ErrUnreachable}
+}
+
+// Kept reports whether a key has a version, or gets one at this moment: to ask for it
+// begins no fetch of everything.
+func (d *Depot) Kept(k Key) bool {
+	s, err := d.enter(k)
+	if err != nil {
+		return false
+	}
+	defer d.leave(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.load().last()
+	return ok || s.flight != nil
+}
+
+// Over is what the newest version of a key left out for its size.
+func (d *Depot) Over(k Key) []string {
+	s, err := d.enter(k)
+	if err != nil {
+		return nil
+	}
+	defer d.leave(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, _ := s.load().last()
+	return v.Over
+}
+
+// seed brings what the same source has without its large files into the repository of
+// a key that includes some, so that only those are read. "" where there is nothing.
+func (d *Depot) seed(ctx context.Context, repo *plumbing.Repo, k Key) plumbing.OID {
+	if len(k.Include) == 0 {
+		return ""
+	}
+	k.Include = nil
+	s, err := d.enter(k)
+	if err != nil {
+		return ""
+	}
+	defer d.leave(s)
+	s.mu.Lock()
+	v, ok := s.load().last()
+	s.mu.Unlock()
+	if !ok {
+		return ""
+	}
+	p, err := d.check(filepath.Join(s.dir, "packs", packName(v.ID, "")))
+	if err != nil {
+		return ""
+	}
+	defer p.File.Close()
+	cmd := repo.Command(ctx, "index-pack", "--stdin")
+	cmd.Stdin = p.File
+	if plumbing.Run(cmd, packMemory) != nil {
+		return ""
+	}
+	return plumbing.OID(v.ID)
+}

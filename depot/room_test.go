@@ -1,0 +1,99 @@
+package depot
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/snapshot"
+)
+
+// noise is text that no pack makes smaller.
+func noise(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return string(b)
+}
+
+// TestNoRoom: what is new is refused where too much is in use to make room for it; what
+// is there is given out, and goes on changing.
+func TestNoRoom(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{Size: 1 << 20}})
+	r.clock.Store(time.Now().UnixNano())
+	r.set("big.bin", noise(3<<20))
+	v := r.get(time.Minute)
+	another := key
+	another.As = "hub:bio101"
+	ask := func() error {
+		r.later(2 * countEvery)
+		_, err := r.d.Get(t.Context(), another, time.Minute, r.fetch)
+		return err
+	}
+	var p *daypass.Problem
+	if err := ask(); !errors.As(err, &p) || p.Code != "DP-485" {
+		t.Fatalf("%v", err)
+	}
+	r.set("x.txt", "more\n")
+	r.later(time.Minute)
+	if w := r.get(time.Second); w.ID == v.ID {
+		t.Error("what is there does not change any more")
+	}
+	r.later(2 * grace)
+	if err := ask(); err != nil {
+		t.Errorf("after nobody wanted the other one for an hour: %v", err)
+	}
+}
+
+// TestSeed: with large files included, what is there without them is not read again.
+func TestSeed(t *testing.T) {
+	r := newRig(t, Config{})
+	base := r.get(time.Minute)
+	with := key
+	with.Include = []string{"big.bin"}
+	if r.d.Kept(with) || !r.d.Kept(key) {
+		t.Error("one is kept and the other is not")
+	}
+	_, err := r.d.Get(t.Context(), with, time.Minute, func(ctx context.Context, repo *plumbing.Repo, have plumbing.OID, mark string) (Result, error) {
+		o, err := repo.Objects(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		defer o.Close()
+		s, _, err := snapshot.ReadContent(o, have, "", snapshot.Limits{})
+		if err != nil || string(have) != base.ID || len(s.Files) != 2 || mark != "" {
+			t.Errorf("%s, %q: %+v %v", have, mark, s.Files, err)
+		}
+		return r.fetch(ctx, repo, have, mark)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbered := key
+	numbered.Number = 7
+	if r.d.Kept(numbered) {
+		t.Error("a repository of the same name and another number is the same")
+	}
+}
+
+// TestEverAnother: a source that is another each time does not fill the disk with what
+// it was before.
+func TestEverAnother(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{Source: snapshot.Limits{Total: 1 << 20, File: -1}}})
+	for range 10 {
+		r.set("big.bin", noise(900<<10))
+		r.later(time.Hour)
+		r.get(time.Minute)
+	}
+	dir := filepath.Join(r.d.c.Dir, key.name())
+	if n := sizeOf(dir); n > 8<<20 {
+		t.Errorf("%d MiB are kept of a source of 1", n>>20)
+	}
+	r.read(r.client(), r.get(time.Hour).ID, "")
+}
