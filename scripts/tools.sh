@@ -11,7 +11,7 @@
 #        scripts/tools.sh devpi     installs devpi servers, with and without devpi-tokens, and their clients
 #        scripts/tools.sh jupyter   installs Jupyter Server with its front ends and its proxy
 #        scripts/tools.sh pull      installs nbgitpuller, nbformat and nbdime, peers and oracles of pulls
-#        scripts/tools.sh sources   installs independent clients of what content is read from: rclone, Google's library, canvasapi
+#        scripts/tools.sh sources   installs independent clients of what content is read from: rclone, Google's library, canvasapi, repoproviders
 #        scripts/tools.sh hub-env|hubs-env|pass-env|devpi-env|jupyter-env|pull-env|sources-env   prints the variables that lead the tests to them, for eval
 set -eu
 
@@ -175,11 +175,12 @@ sources)
 	install_missing
 	alone
 	install_python sources/canvasapi.lock canvasapi
+	install_python sources/repoproviders.lock repoproviders
 	mkdir -p "$cache/sources"
 	(cd "$here/../tools/driveclient" && CGO_ENABLED=0 "${GO:-go}" build -trimpath -buildvcs=false -o "$cache/sources/" .)
 	;;
 sources-env)
-	echo "export DAYPASS_TEST_RCLONE='$(command -v rclone)' DAYPASS_TEST_DRIVECLIENT='$cache/sources/driveclient' DAYPASS_TEST_CANVASAPI='$cache/canvasapi/bin/python'"
+	echo "export DAYPASS_TEST_RCLONE='$(command -v rclone)' DAYPASS_TEST_DRIVECLIENT='$cache/sources/driveclient' DAYPASS_TEST_CANVASAPI='$cache/canvasapi/bin/python' DAYPASS_TEST_REPOPROVIDERS='$cache/repoproviders/bin/python'"
 	;;
 jupyter-env)
 	echo "export DAYPASS_TEST_JUPYTER='$cache/jupyter'"
