@@ -123,6 +123,7 @@ type Depot struct {
 
 	mu       sync.Mutex
 	slots    map[string]*slot
+	queues   map[string]*queue
 	verified map[seen]string // files whose sum was right, and the sum
 }
 
@@ -138,7 +139,7 @@ func New(c Config) (*Depot, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Depot{c: c, l: c.Limits.filled(), log: c.Log, slots: map[string]*slot{}, verified: map[seen]string{}}
+	d := &Depot{c: c, l: c.Limits.filled(), log: c.Log, slots: map[string]*slot{}, queues: map[string]*queue{}, verified: map[seen]string{}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	d.fetching = make(chan struct{}, d.l.AtOnce)
 	return d, nil

@@ -20,6 +20,18 @@ type flight struct {
 	done    chan struct{}
 	version Version
 	err     error
+
+	by     string        // who began it
+	shared chan struct{} // closed when somebody else waits for it too
+	others bool          // it is closed
+}
+
+// join is called by whoever comes to wait. The caller holds the slot's lock.
+func (f *flight) join(by string) {
+	if by != f.by && !f.others {
+		f.others = true
+		close(f.shared)
+	}
 }
 
 // failFor is how long a failure stands for all who ask, so that a class that clicks at
@@ -32,6 +44,12 @@ const failFor = 5 * time.Second
 // source cannot be reached, what was seen a few minutes ago will do; where it refuses,
 // nothing does. Errors are fetch's; DP-478 where nothing can be kept.
 func (d *Depot) Get(ctx context.Context, k Key, maxAge time.Duration, fetch Fetch) (Version, error) {
+	return d.GetFor(ctx, "", k, maxAge, fetch)
+}
+
+// GetFor is Get for somebody who is known by a name: what nobody else waits for, and
+// was never read, is fetched one at a time for them, so that they leave room for others.
+func (d *Depot) GetFor(ctx context.Context, by string, k Key, maxAge time.Duration, fetch Fetch) (Version, error) {
 	if l := d.c.Limits.Look; l > 0 {
 		maxAge = min(maxAge, l)
 	}
@@ -52,7 +70,7 @@ func (d *Depot) Get(ctx context.Context, k Key, maxAge time.Duration, fetch Fetc
 	}
 	f := s.flight
 	if f == nil {
-		f = &flight{done: make(chan struct{})}
+		f = &flight{done: make(chan struct{}), shared: make(chan struct{}), by: by}
 		s.flight = f
 		if err := d.start(s, k, f, d.c.Now().Add(-maxAge), fetch); err != nil {
 			s.flight = nil
@@ -60,6 +78,7 @@ func (d *Depot) Get(ctx context.Context, k Key, maxAge time.Duration, fetch Fetc
 			return Version{}, err
 		}
 	}
+	f.join(by)
 	s.mu.Unlock()
 	select {
 	case <-f.done:
@@ -86,7 +105,7 @@ func (d *Depot) start(s *slot, k Key, f *flight, since time.Time, fetch Fetch) e
 		defer d.leave(s)
 		ctx, cancel := context.WithTimeout(d.ctx, d.l.Fetch)
 		defer cancel()
-		v, err := d.fly(ctx, s, k, since, fetch)
+		v, err := d.turn(ctx, s, k, f, since, fetch)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.failed, s.when = nil, d.c.Now(); err != nil {

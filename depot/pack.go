@@ -83,6 +83,12 @@ func (d *Depot) open(ctx context.Context, s *slot, id, have string) (*Pack, erro
 	if err == nil || ctx.Err() != nil {
 		return p, err
 	}
+	s.mu.Lock()
+	st = s.load()
+	s.mu.Unlock()
+	if !st.has(id) { // newer ones took its place meanwhile
+		return nil, noVersion()
+	}
 	d.log.Error("a snapshot is damaged; it is fetched anew", "folder", filepath.Base(s.dir), "error", err)
 	if err := d.spoil(ctx, s); err != nil {
 		d.log.Error("a damaged snapshot could not be taken away", "folder", filepath.Base(s.dir), "error", err)

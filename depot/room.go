@@ -29,6 +29,54 @@ func (d *Depot) room(ctx context.Context) error {
 		Who: "The hub's admins can give snapshots more room: \"snapshots: max_size:\".", Kind: daypass.ErrUnreachable}
 }
 
+// turn waits for those that the same person began before, where nobody else waits and
+// there is nothing to be given in the meantime.
+func (d *Depot) turn(ctx context.Context, s *slot, k Key, f *flight, since time.Time, fetch Fetch) (Version, error) {
+	s.mu.Lock()
+	_, known := s.load().last()
+	s.mu.Unlock()
+	if f.by != "" && !known {
+		place := d.place(f.by)
+		defer d.unplace(f.by)
+		select {
+		case place <- struct{}{}:
+			defer func() { <-place }()
+		case <-f.shared:
+		case <-ctx.Done():
+			return Version{}, tooLong(ctx)
+		}
+	}
+	return d.fly(ctx, s, k, since, fetch)
+}
+
+// A queue is of the fetches that one person began.
+type queue struct {
+	place   chan struct{}
+	waiting int
+}
+
+func (d *Depot) place(by string) chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	q := d.queues[by]
+	if q == nil {
+		q = &queue{place: make(chan struct{}, 1)}
+		d.queues[by] = q
+	}
+	q.waiting++
+	return q.place
+}
+
+func (d *Depot) unplace(by string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if q := d.queues[by]; q.waiting == 1 {
+		delete(d.queues, by)
+	} else {
+		q.waiting--
+	}
+}
+
 // Kept reports whether a key has a version, or gets one at this moment: to ask for it
 // begins no fetch of everything.
 func (d *Depot) Kept(k Key) bool {

@@ -3,8 +3,10 @@ package depot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,4 +98,51 @@ func TestEverAnother(t *testing.T) {
 		t.Errorf("%d MiB are kept of a source of 1", n>>20)
 	}
 	r.read(r.client(), r.get(time.Hour).ID, "")
+}
+
+// TestOneAtATime: somebody who asks for many new sources leaves room for others, and a
+// class does not wait behind them for what they asked for as well.
+func TestOneAtATime(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{AtOnce: 2}})
+	hang := make(chan struct{})
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	slow := func(ctx context.Context, repo *plumbing.Repo, have plumbing.OID, mark string) (Result, error) {
+		select {
+		case <-hang:
+			return r.fetch(ctx, repo, have, mark)
+		case <-ctx.Done():
+			return Result{}, ctx.Err()
+		}
+	}
+	of := func(id string) Key { k := key; k.Source.ID = id; return k }
+	var all sync.WaitGroup
+	begun := func(k Key, fetch Fetch) {
+		all.Go(func() { _, _ = r.d.GetFor(ctx, "eve", k, time.Minute, fetch) })
+		for !r.d.Kept(k) && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for i := range 6 {
+		begun(of(fmt.Sprint("storm", i)), slow)
+	}
+	if _, err := r.d.GetFor(ctx, "bob", of("bobs"), time.Minute, r.fetch); err != nil {
+		t.Fatalf("somebody else waits for all of hers: %v", err)
+	}
+	begun(of("class"), r.fetch)
+	if _, err := r.d.GetFor(ctx, "bob", of("class"), time.Minute, r.fetch); err != nil {
+		t.Fatalf("the class waits behind hers: %v", err)
+	}
+	close(hang)
+	all.Wait()
+	for i := range 6 {
+		if !r.d.Kept(of(fmt.Sprint("storm", i))) {
+			t.Errorf("hers did not come: %d", i)
+		}
+	}
+	r.d.mu.Lock()
+	defer r.d.mu.Unlock()
+	if r.d.queues["eve"] != nil {
+		t.Error("her queue is remembered for ever")
+	}
 }

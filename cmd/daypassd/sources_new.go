@@ -40,7 +40,7 @@ func (r *readers) got(ctx context.Context, c daypass.Caller, y broker.Reading, k
 	if !r.depot.Kept(k) && !r.fresh(c.User) {
 		return depot.Version{}, manyNew()
 	}
-	return r.depot.Get(ctx, k, y.MaxAge, r.fetch(y, include))
+	return r.depot.GetFor(ctx, c.User.Name, k, y.MaxAge, r.fetch(y, include))
 }
 
 // including is a key with those large files that patterns mean.
