@@ -140,6 +140,7 @@ type Broker struct {
 	shareds  shares
 	linked   linkBook
 	readers  readerTokens
+	fetched  fetches
 	reached  reaches
 	flights  flights
 	pace     pace
@@ -221,6 +222,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	wg.Wait()
 	b.endMemory()
+	b.endReaders()
 	return nil
 }
 

@@ -25,38 +25,44 @@ type ground struct {
 // is missing. Whoever may make no links, and what is another's, costs no request to
 // an upstream.
 func (b *Broker) TestSource(ctx context.Context, c daypass.Caller, s daypass.Source, request string) (Tested, error) {
-	q := &wanting{c: c, request: request, kind: policy.Own, source: s}
-	var g ground
-	var err error
-	if q.p, err = b.linker(ctx, c); err == nil {
-		g, err = b.groundFor(ctx, q, s)
-	}
-	if err != nil {
-		return Tested{}, b.refuseReading(ctx, q, err)
-	}
-	return Tested{g.reading, g.seen}, nil
+	g, err := b.tried(ctx, c, s, request, "test", func() error { return nil })
+	return Tested{g.reading, g.seen}, err
 }
 
 // BrowseSource lets whoever makes links list a source of theirs. The reading is
 // recorded as any other.
 func (b *Broker) BrowseSource(ctx context.Context, c daypass.Caller, s daypass.Source, request string) (Reading, error) {
+	g, err := b.tried(ctx, c, s, request, "browse", func() error {
+		if !isTemplate(s) {
+			return nil
+		}
+		return &daypass.Problem{Code: "DP-738", What: "a template has no files of its own", Next: "Browse the repository that its copies are made of.", Kind: daypass.ErrUsage}
+	})
+	return g.reading, err
+}
+
+// tried looks at a source for whoever makes links, and records the answer before they
+// are told what was seen.
+func (b *Broker) tried(ctx context.Context, c daypass.Caller, s daypass.Source, request, what string, fits func() error) (ground, error) {
 	q := &wanting{c: c, request: request, kind: policy.Own, source: s}
 	var g ground
 	var err error
 	if q.p, err = b.linker(ctx, c); err == nil {
 		g, err = b.groundFor(ctx, q, s)
 	}
-	if err == nil && isTemplate(s) {
-		err = &daypass.Problem{Code: "DP-738", What: "a template has no files of its own", Next: "Browse the repository that its copies are made of.", Kind: daypass.ErrUsage}
+	if err == nil {
+		err = fits()
 	}
 	if err != nil {
-		return Reading{}, b.refuseReading(ctx, q, err)
+		return ground{}, b.refuseReading(ctx, q, err)
 	}
 	e := b.readEvent(q, store.ReadContent)
-	e.Outcome, e.As, e.Rule, e.Why = store.OK, plainAs(g.as), "browse", s.String()
-	id, err := b.Store.Record(ctx, e)
-	g.reading.Event, g.reading.Rule = id, "browse"
-	return g.reading, storeProblem(err)
+	e.Outcome, e.As, e.Rule, e.Why = store.OK, plainAs(g.as), what, s.String()
+	g.reading.Rule = what
+	if g.reading.Event, err = b.Store.Record(ctx, e); err != nil {
+		return ground{}, b.refuseReading(ctx, q, storeProblem(err))
+	}
+	return g, nil
 }
 
 // groundFor looks at the caller's own right to a source. What is decided without

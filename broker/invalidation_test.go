@@ -75,7 +75,7 @@ func TestSweptChanges(t *testing.T) {
 	cut := func(op func(*store.Tx) error) {
 		t.Helper()
 		err := db.Write(t.Context(), func(tx *store.Tx) error {
-			if err := tx.CutPerson(p.ID, time.Now(), "root"); err != nil {
+			if _, err := tx.CutPerson(p.ID, time.Now(), "root"); err != nil {
 				return err
 			}
 			return op(tx)

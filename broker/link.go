@@ -271,19 +271,24 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 	return l, nil
 }
 
-// maxLinks bounds the links of one person that have not ended.
-const maxLinks = 1000
+const (
+	// maxLinks bounds the links of one person that have not ended, and maxNames those
+	// that they ever made, whose names stay taken.
+	maxLinks = 1000
+	maxNames = 5 * maxLinks
+)
 
 func (b *Broker) roomForLink(ctx context.Context, p store.Person) error {
 	list, err := b.Store.Links(ctx, store.LinkFilter{Maker: p.ID, Hub: b.Hub.ID})
 	if err != nil {
 		return storeProblem(err)
 	}
+	names := len(list)
 	list = slices.DeleteFunc(list, func(l store.Link) bool { return !l.Ended.IsZero() })
-	if len(list) < maxLinks {
+	if len(list) < maxLinks && names < maxNames {
 		return nil
 	}
-	return &daypass.Problem{Code: "DP-749", What: "you have as many links as one person may have", Next: `End some that are over: "daypass link list" shows them.`, Kind: daypass.ErrRefused}
+	return &daypass.Problem{Code: "DP-749", What: "you have as many links as one person may have", Next: `End some that are over, or take up a name of one that ended: "daypass link list" shows them.`, Kind: daypass.ErrRefused}
 }
 
 func clip(s string, n int) string {
@@ -415,8 +420,14 @@ func (b *Broker) CloseLink(ctx context.Context, name, by string) error {
 	return b.endLink(ctx, list[0], "an admin ended it", store.Event{At: b.Now(), Kind: store.LinkEnded, Person: list[0].Maker, Hub: b.Hub.ID, User: by})
 }
 
-func (b *Broker) endLink(ctx context.Context, l store.Link, why string, e store.Event) error {
+// linkEnd fills in what ended, and why.
+func linkEnd(e store.Event, l store.Link, why string) store.Event {
 	e.Outcome, e.Host, e.Repo, e.RepoID, e.Why = store.OK, l.Source.Host, l.Source.ID, l.Repo, "link "+l.Name+": "+why
+	return e
+}
+
+func (b *Broker) endLink(ctx context.Context, l store.Link, why string, e store.Event) error {
+	e = linkEnd(e, l, why)
 	err := b.Store.Write(ctx, func(tx *store.Tx) error {
 		ok, err := tx.EndSourceLink(l.ID, b.Now(), why)
 		if ok {

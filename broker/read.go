@@ -52,6 +52,7 @@ type wanting struct {
 	link    *store.Link    // found, and for them
 	source  daypass.Source // asked for, or the link's
 	named   string         // the link that they named
+	pack    string         // the snapshot whose file they ask for
 }
 
 // ReadSource says whether the caller may read a source now, and as whom. It is asked
@@ -59,7 +60,7 @@ type wanting struct {
 // a link has the right still. What is not there, is not enrolled, or is not for the
 // caller is one answer. The error is a [Refusal].
 func (b *Broker) ReadSource(ctx context.Context, c daypass.Caller, ask SourceAsk) (Reading, error) {
-	q := &wanting{c: c, request: ask.Request, named: ask.Link, source: ask.Source}
+	q := &wanting{c: c, request: ask.Request, named: ask.Link, source: ask.Source, pack: ask.Pack}
 	r, err := b.readSource(ctx, q, ask)
 	if err != nil {
 		return Reading{}, b.refuseReading(ctx, q, err)
@@ -67,7 +68,7 @@ func (b *Broker) ReadSource(ctx context.Context, c daypass.Caller, ask SourceAsk
 	e := b.readEvent(q, store.ReadContent)
 	e.Outcome, e.As, e.Rule, e.Host, e.Repo, e.Why = store.OK, plainAs(r.As), r.Rule, r.Source.Host, r.Source.ID, r.Source.String()
 	e.RepoID = r.Repo.ID
-	if r.Event, err = b.record(ctx, q.pass, e); err != nil {
+	if r.Event, err = b.recordReading(ctx, q, e); err != nil {
 		return Reading{}, b.refuseReading(ctx, q, err)
 	}
 	q.pass.used()
@@ -156,6 +157,9 @@ func (b *Broker) passReading(ctx context.Context, q *wanting) (*passing, error) 
 			Code: "DP-174", What: "content is given to no pass that lives as long as this one", Why: "from its making to its end it may be " + span(policy.DefaultMaxPass),
 			Next: "Make a pass that ends sooner, and use that.", Kind: daypass.ErrRefused,
 		}}
+	}
+	if file, ok := (&wanting{pass: out, pack: q.pack}).fetching(); ok && b.fetched.has(file, b.Now()) {
+		return out, nil
 	}
 	return out, s.left(ctx)
 }
@@ -524,7 +528,17 @@ func (b *Broker) asOneself(ctx context.Context, q *wanting, s daypass.Source) (R
 	if conn.State == store.NeedsConsent {
 		return Reading{}, notConnected(s.Host, conn.Why)
 	}
-	return Reading{Source: s, As: b.asPersonOf(q.p), MaxAge: readAge, person: q.p.ID}, nil
+	r := Reading{Source: s, As: b.asPersonOf(q.p), MaxAge: readAge, person: q.p.ID}
+	if q.pack == "" {
+		return r, nil // it is looked at next
+	}
+	// What was read as them is kept, and nobody looks before its file is given.
+	if err := b.seenToRead(ctx, r); err != nil && settled(err) {
+		return Reading{}, noSuchSource()
+	} else if err != nil {
+		return Reading{}, err
+	}
+	return r, nil
 }
 
 // asPersonOf names somebody for good: in another store, or in one that was restored,
@@ -555,15 +569,17 @@ func (b *Broker) byTemplate(ctx context.Context, q *wanting) (Reading, error) {
 	if err != nil {
 		return Reading{}, gone(host, err)
 	}
-	s := forAccount(q.link.Source, conn.Account.Login)
-	repo, named := daypass.ParseRepo(s.ID)
-	if !named || !sound(s) {
-		return Reading{}, noSuchSource()
-	}
-	if err := b.forbidden(q, host, repo, policy.AsUser); err != nil {
-		return Reading{}, err
+	if _, _, err := b.copyOf(q, conn.Account.Login); err != nil {
+		return Reading{}, err // before anybody is asked
 	}
 	conn, grant, err := b.access(ctx, g, led, conn)
+	if err != nil {
+		return Reading{}, err
+	}
+	if conn.Account.Login, err = b.loginNow(ctx, g, led, conn, grant); err != nil {
+		return Reading{}, err
+	}
+	s, repo, err := b.copyOf(q, conn.Account.Login)
 	if err != nil {
 		return Reading{}, err
 	}
@@ -582,6 +598,43 @@ func (b *Broker) byTemplate(ctx context.Context, q *wanting) (Reading, error) {
 	}
 	r := Reading{Source: s, As: b.asPersonOf(q.p), Repo: right.Repo, MaxAge: readAge, person: q.p.ID}
 	return r, q.passAllows(s, right.Repo)
+}
+
+// copyOf is somebody's copy of a template, where rules and their pass let them read it.
+func (b *Broker) copyOf(q *wanting, login string) (daypass.Source, daypass.Repo, error) {
+	s := forAccount(q.link.Source, login)
+	repo, named := daypass.ParseRepo(s.ID)
+	if !named || !sound(s) || login == "" {
+		return s, repo, noSuchSource()
+	}
+	if err := b.forbidden(q, s.Host, repo, policy.AsUser); err != nil {
+		return s, repo, err
+	}
+	return s, repo, q.passMay(s)
+}
+
+// loginNow is what an account is called today: a name that it gave up may be
+// somebody else's by now, and so may what lies below it.
+func (b *Broker) loginNow(ctx context.Context, g *guarded, led ledger, conn store.Connection, grant daypass.Grant) (string, error) {
+	key := standKey{source: daypass.Source{Host: conn.Host, ID: fmt.Sprint("account ", conn.ID, ".", conn.Account.ID)}}
+	spent := false
+	now, err := b.standsNow(ctx, key, func(ctx context.Context) (daypass.Repo, error) {
+		var who daypass.Account
+		err := g.call(ctx, "whose", func(ctx context.Context) error {
+			var err error
+			who, err = g.Whose(ctx, grant.Access)
+			return err
+		})
+		if err == nil && who.ID != conn.Account.ID {
+			err = errors.New("the token is another account's")
+		}
+		spent = errors.Is(err, daypass.ErrSpent)
+		return daypass.Repo{ID: who.ID, Owner: who.Login}, err
+	})
+	if spent {
+		return "", b.spent(ctx, g, led, conn, grant)
+	}
+	return now.Owner, err
 }
 
 // noSuchSource is the one answer to what is not there, is not enrolled, or is not for
@@ -667,11 +720,20 @@ func (b *Broker) observedRead(kind, as, outcome string) {
 	}
 }
 
-// Saw is told what came of reading by a yes: that something was given, or an error. A
-// no of the upstream's counts for all, and a look for five minutes.
-func (b *Broker) Saw(ctx context.Context, r Reading, err error) {
-	if _, hub := hubAccount(r.As); hub && (err == nil && r.Source.Kind == daypass.KindDrive || err != nil && errors.Is(err, daypass.ErrNoSource)) {
+// Saw is told what came of reading by a yes: that something was given which was seen
+// upstream at that time, or an error. A no of the upstream's counts for all. What was
+// seen as a person counts as a look; an account of the hub's is looked at by itself,
+// since its reader may go by what it knew.
+func (b *Broker) Saw(ctx context.Context, r Reading, at time.Time, err error) {
+	_, hub := hubAccount(r.As)
+	switch {
+	case hub && err != nil && errors.Is(err, daypass.ErrNoSource):
 		b.stood(r.standing(), standing{problem: err, at: b.Now(), repo: r.Repo})
+	case r.person != 0 && r.Source.Kind == daypass.KindCanvas && (err == nil || settled(err)):
+		if err != nil {
+			at = b.Now()
+		}
+		b.stood(r.standing(), standing{problem: err, at: at})
 	}
 	if r.Link == nil || errors.Is(err, context.Canceled) {
 		return

@@ -133,3 +133,29 @@ func (b *Broker) appReads(ctx context.Context, g *guarded, r Reading) (daypass.S
 }
 
 type readerKey rightKey
+
+// endReaders ends the App's tokens that this process reads with, where it stops. What
+// the host does not take ends by itself within the hour.
+func (b *Broker) endReaders() {
+	b.readers.mu.Lock()
+	have := b.readers.byKey
+	b.readers.byKey = nil
+	b.readers.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	atOnce := make(chan struct{}, 8)
+	for key, t := range have {
+		if g, ok := b.issuers[key.host]; ok && t.until.After(b.Now()) {
+			wg.Go(func() {
+				select {
+				case atOnce <- struct{}{}:
+					b.discard(g, t.token)
+					<-atOnce
+				case <-ctx.Done():
+				}
+			})
+		}
+	}
+	wg.Wait()
+}

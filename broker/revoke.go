@@ -315,8 +315,12 @@ func (b *Broker) RevokePerson(ctx context.Context, id int64, by string) ([]strin
 func (b *Broker) cutOff(ctx context.Context, p store.Person, by string) ([]string, error) {
 	now := b.Now()
 	err := b.Store.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.CutPerson(p.ID, now, by); err != nil {
+		links, err := tx.CutPerson(p.ID, now, by)
+		if err != nil {
 			return err
+		}
+		for _, l := range links {
+			tx.Record(linkEnd(store.Event{At: now, Kind: store.LinkEnded, Person: p.ID, Hub: p.User.Hub, User: p.User.Name}, l, l.Why))
 		}
 		if err := tx.EndSessions(p.ID); err != nil {
 			return err

@@ -55,6 +55,7 @@ type SourceAsk struct {
 	Link    string         // a link's name; "": none
 	Source  daypass.Source // where Link is ""
 	Stale   bool           // the hub could not be asked just now
+	Pack    string         // the snapshot whose file is asked for; "": what there is now
 	Request string         // the request's id, for the activity
 }
 

@@ -531,8 +531,8 @@ func TestClassLooksOnce(t *testing.T) {
 	s.want("while Drive is away", second(s.open(s.student(), "ph142-lab1")), "DP-815")
 	s.fail(nil)
 	r := s.mustOpen(s.student(), "ph142-lab1")
-	s.Saw(t.Context(), r, nil)
-	s.Saw(t.Context(), r, &daypass.Problem{Code: "DP-410", What: "gone", Kind: daypass.ErrRefused, Err: daypass.ErrNoSource})
+	s.Saw(t.Context(), r, s.now(), nil)
+	s.Saw(t.Context(), r, s.now(), &daypass.Problem{Code: "DP-410", What: "gone", Kind: daypass.ErrRefused, Err: daypass.ErrNoSource})
 	s.want("a reader found it gone just now", second(s.open(s.student(), "ph142-lab1")), "DP-727")
 	if got := s.stored("ph142-lab1"); got.Pulls != 1 || got.Failures != 3 || got.Failure != "DP-727" {
 		t.Errorf("counted %+v", got)
@@ -591,9 +591,13 @@ func TestPassesRead(t *testing.T) {
 		t.Errorf("a pass for content gets a credential: %v", err)
 	}
 	once := s.mint(stu, pass.Limits{Uses: 1})
-	for _, want := range []string{"no error", "DP-162"} {
-		s.want("for one use", second(open(once.Text, broker.SourceAsk{Link: "ph142-lab1"})), want)
+	for what, step := range []struct{ pack, want string }{
+		{"", "no error"}, {"", "no error"}, {"one", "no error"}, {"one", "no error"}, {"two", "DP-162"}, {"", "DP-162"}, {"one", "no error"},
+	} {
+		s.want(fmt.Sprint("a pull for one use, step ", what), second(open(once.Text, broker.SourceAsk{Link: "ph142-lab1", Pack: step.pack})), step.want)
 	}
+	s.later(11 * time.Minute)
+	s.want("the same file, much later", second(open(once.Text, broker.SourceAsk{Link: "ph142-lab1", Pack: "one"})), "DP-162")
 	if _, err := s.RevokeUser(t.Context(), "stu", "root"); err != nil {
 		t.Fatal(err)
 	}

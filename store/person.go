@@ -129,22 +129,24 @@ func (tx *Tx) changed(c Change, text string, args ...any) error {
 
 // CutPerson cuts a person off, ends their sessions and, for good, their passes and links,
 // and tells the other processes ("person"). ErrNone: there is no such person.
-func (tx *Tx) CutPerson(id int64, at time.Time, by string) error {
+// The links that it ended are returned, for their events.
+func (tx *Tx) CutPerson(id int64, at time.Time, by string) ([]Link, error) {
 	// First, so that a pass that is being made is either found below or refused.
 	err := tx.changed(Change{Kind: "person", Person: id}, `UPDATE people SET cut_at = $1, cut_by = $2 WHERE id = $3`, micro(at), by, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := tx.EndPasses(PassFilter{Person: id}, "cut off"); err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := tx.EndSourceLinks(id, at, "its maker was cut off"); err != nil {
-		return err
+	links, err := tx.EndSourceLinks(id, at, "its maker was cut off")
+	if err != nil {
+		return nil, err
 	}
 	if _, err := tx.exec(`DELETE FROM devices WHERE person = $1`, id); err != nil {
-		return err
+		return nil, err
 	}
-	return tx.EndSessions(id)
+	return links, tx.EndSessions(id)
 }
 
 // AllowPerson undoes CutPerson, and tells the other processes ("allow").

@@ -102,7 +102,7 @@ func devices(t *testing.T, w *world) {
 	}
 	w.device(t, "EEEE")
 	w.decide(t, "EEEE", alice.ID, true, true)
-	w.write(t, func(tx *store.Tx) error { return tx.CutPerson(alice.ID, now, "root") })
+	w.write(t, func(tx *store.Tx) error { return cutPerson(tx, alice.ID, now, "root") })
 	w.take(t, "dev-EEEE", store.DeviceGone)
 }
 

@@ -115,7 +115,7 @@ func linkEnds(t *testing.T, w *world, l store.Link, put func(int64, string) erro
 		t.Errorf("its maker takes the name up again: %v", err)
 	}
 	w.link(t, l.Maker, "second")
-	w.write(t, func(tx *store.Tx) error { return tx.CutPerson(l.Maker, w.now(), "root") })
+	w.write(t, func(tx *store.Tx) error { return cutPerson(tx, l.Maker, w.now(), "root") })
 	for _, got := range must(w.db.Links(t.Context(), store.LinkFilter{Maker: l.Maker}))(t) {
 		if got.State(w.now()) != store.LinkGone || got.Why == "" {
 			t.Errorf("whose maker was cut off: %+v", got)
@@ -291,4 +291,10 @@ func linkBackup(t *testing.T, w *world) {
 		t.Error("a lease of the old store holds in the new one")
 	}
 	to.link(t, jo.ID, "next") // numbers go on
+}
+
+// cutPerson cuts somebody off, whatever links end with that.
+func cutPerson(tx *store.Tx, id int64, at time.Time, by string) error {
+	_, err := tx.CutPerson(id, at, by)
+	return err
 }

@@ -447,7 +447,7 @@ func passPeople(t *testing.T, w *world) {
 	a, b := w.pass(t, store.Pass{ID: "a", Person: alice.ID}), w.pass(t, store.Pass{ID: "b", Person: bob.ID})
 	i := w.pass(t, store.Pass{Realm: indexRealm, User: "alice", ID: "i"})
 	before := must(w.db.LastChange(t.Context()))(t)
-	w.write(t, func(tx *store.Tx) error { return tx.CutPerson(alice.ID, time.Now(), "root") })
+	w.write(t, func(tx *store.Tx) error { return cutPerson(tx, alice.ID, time.Now(), "root") })
 	var kinds []string
 	for _, c := range must(w.db.Changes(t.Context(), before))(t) {
 		kinds = append(kinds, c.Kind)

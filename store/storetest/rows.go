@@ -30,7 +30,7 @@ func people(t *testing.T, w *world) {
 	}
 	cut := time.Now().UTC().Truncate(time.Microsecond)
 	w.write(t, func(tx *store.Tx) error {
-		return errors.Join(tx.CutPerson(alice.ID, cut, "root"), tx.MarkMissed(alice.ID, cut), tx.MarkMissed(alice.ID, cut.Add(time.Hour)))
+		return errors.Join(cutPerson(tx, alice.ID, cut, "root"), tx.MarkMissed(alice.ID, cut), tx.MarkMissed(alice.ID, cut.Add(time.Hour)))
 	})
 	got, _, _ = w.db.PersonByID(t.Context(), alice.ID)
 	if !got.CutAt.Equal(cut) || got.CutBy != "root" || !got.MissedAt.Equal(cut) {
@@ -50,7 +50,7 @@ func people(t *testing.T, w *world) {
 	if got, _, _ = w.db.PersonByID(t.Context(), alice.ID); !got.CutAt.IsZero() || got.CutBy != "" {
 		t.Errorf("after being allowed: %+v", got)
 	}
-	err = w.db.Write(t.Context(), func(tx *store.Tx) error { return tx.CutPerson(4711, cut, "root") })
+	err = w.db.Write(t.Context(), func(tx *store.Tx) error { return cutPerson(tx, 4711, cut, "root") })
 	if !errors.Is(err, store.ErrNone) {
 		t.Errorf("cutting nobody: %v", err)
 	}
@@ -424,7 +424,7 @@ func children(t *testing.T, w *world) {
 	}
 	w.write(t, func(tx *store.Tx) error { return tx.ForgetChildren([]int64{c.ID, 4711}) })
 	w.wantChildren(t, store.ChildFilter{Person: alice.ID}, []int64(nil)...)
-	w.write(t, func(tx *store.Tx) error { return tx.CutPerson(alice.ID, time.Now(), "root") })
+	w.write(t, func(tx *store.Tx) error { return cutPerson(tx, alice.ID, time.Now(), "root") })
 	err := w.db.Write(t.Context(), func(tx *store.Tx) error {
 		_, err := tx.PutChild(store.Child{Person: alice.ID, Connection: con.ID, Host: "github.com"}, daypass.NewSecret("ghs_x"))
 		return err
@@ -575,7 +575,7 @@ func changes(t *testing.T, w *world) {
 	alice := w.person(t, "alice")
 	start := must(w.db.LastChange(t.Context()))(t)
 	c := w.connect(t, alice.ID, "x")
-	w.write(t, func(tx *store.Tx) error { return tx.CutPerson(alice.ID, time.Now(), "root") })
+	w.write(t, func(tx *store.Tx) error { return cutPerson(tx, alice.ID, time.Now(), "root") })
 	got := must(w.open(t).Changes(t.Context(), start))(t)
 	if len(got) != 2 || got[1].Kind != "person" || got[1].Person != alice.ID || got[0].Kind != "connection" || got[0].Connection != c.ID {
 		t.Errorf("changes: %+v", got)
