@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/daypass-dev/daypass"
 )
@@ -21,7 +22,8 @@ func Zip(f *os.File, size int64, id string, l Limits) ([]daypass.Item, error) {
 	l = l.filled()
 	// The reader believes no number but counts entries, so what it reads is counted: each
 	// entry of the directory costs at least 46 bytes here, and some hundred in memory.
-	counted := &budget{at: f, left: 1<<20 + int64(l.Files)*512}
+	counted := &budget{at: f}
+	counted.left.Store(1<<20 + int64(l.Files)*512)
 	z, err := zip.NewReader(counted, size)
 	switch {
 	case errors.Is(err, errBudget):
@@ -31,7 +33,7 @@ func Zip(f *os.File, size int64, id string, l Limits) ([]daypass.Item, error) {
 	case len(z.File) > 2*l.Files: // folders stand in it too
 		return nil, lies(fmt.Sprintf("it holds more than %d files", l.Files))
 	}
-	counted.left = math.MaxInt64
+	counted.left.Store(math.MaxInt64)
 	if err := apart(z.File, size); err != nil {
 		return nil, err
 	}
@@ -95,14 +97,14 @@ func apart(files []*zip.File, size int64) error {
 
 var errBudget = errors.New("too much to read")
 
-// A budget reads at most so many bytes.
+// A budget reads at most so many bytes. Its files are read at once.
 type budget struct {
 	at   io.ReaderAt
-	left int64
+	left atomic.Int64
 }
 
 func (b *budget) ReadAt(p []byte, off int64) (int, error) {
-	if b.left -= int64(len(p)); b.left < 0 {
+	if b.left.Add(-int64(len(p))) < 0 {
 		return 0, errBudget
 	}
 	return b.at.ReadAt(p, off)

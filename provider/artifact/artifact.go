@@ -71,7 +71,7 @@ func (a *Artifact) info(ctx context.Context, s daypass.Source) (info, error) {
 		return info{}, err
 	}
 	var i info
-	if _, err := a.site.JSON(ctx, a.site.URL("repos", owner, name, "actions", "artifacts", id), "application/vnd.github+json", &i); err != nil {
+	if err := a.site.JSON(ctx, a.site.URL("repos", owner, name, "actions", "artifacts", id), "application/vnd.github+json", &i); err != nil {
 		return info{}, err
 	}
 	switch {

@@ -83,7 +83,7 @@ func (k *CKAN) dataset(ctx context.Context, s daypass.Source) (dataset, error) {
 		Result  *dataset `json:"result"`
 	}
 	at := k.site.URL(append(slices.Clone(prefix), "api", "3", "action", "package_show")...) + "?" + url.Values{"id": {name}}.Encode()
-	if _, err := k.site.JSON(ctx, at, "", &answer); err != nil {
+	if err := k.site.JSON(ctx, at, "", &answer); err != nil {
 		return dataset{}, err
 	}
 	d := answer.Result

@@ -94,7 +94,7 @@ func (d *Dataverse) ask(ctx context.Context, id string, q url.Values, data any, 
 		Data   json.RawMessage `json:"data"`
 	}
 	q.Set("persistentId", id)
-	if _, err := d.site.JSON(ctx, d.site.URL(path...)+"?"+q.Encode(), "", &answer); err != nil {
+	if err := d.site.JSON(ctx, d.site.URL(path...)+"?"+q.Encode(), "", &answer); err != nil {
 		return 0, err
 	}
 	if answer.Status != "OK" || json.Unmarshal(answer.Data, data) != nil {
@@ -276,7 +276,7 @@ func DatasetOf(ctx context.Context, c deposit.Config, file string) (id string, e
 			} `json:"datasetVersion"`
 		} `json:"data"`
 	}
-	if _, err := d.site.JSON(ctx, at+"?"+q.Encode(), "", &answer); err != nil {
+	if err := d.site.JSON(ctx, at+"?"+q.Encode(), "", &answer); err != nil {
 		return "", err
 	}
 	if !sound(answer.Data.Version.ID) {

@@ -166,18 +166,12 @@ func (s *Site) Partial() error {
 // maxPage is how long an answer in JSON may be.
 const maxPage = 32 << 20
 
-// An Answer is what [Site.JSON] was told.
-type Answer struct {
-	Path   string // of the address that answered at last, after redirects
-	Header http.Header
-}
-
 // JSON asks and reads an answer; accept may be "". What is not there is
 // [daypass.ErrNoSource], where the site itself says so: by JSON.
-func (s *Site) JSON(ctx context.Context, address, accept string, v any) (Answer, error) {
+func (s *Site) JSON(ctx context.Context, address, accept string, v any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return Answer{}, readonly.Failure(s.Host, err)
+		return readonly.Failure(s.Host, err)
 	}
 	if accept == "" {
 		accept = "application/json"
@@ -185,22 +179,22 @@ func (s *Site) JSON(ctx context.Context, address, accept string, v any) (Answer,
 	req.Header.Set("Accept", accept)
 	res, err := s.client.Do(req)
 	if err != nil {
-		return Answer{}, readonly.Failure(s.Host, err)
+		return readonly.Failure(s.Host, err)
 	}
 	speaks := jsonType(res.Header.Get("Content-Type"))
 	switch {
 	case res.StatusCode == http.StatusOK && speaks:
-	case res.StatusCode == http.StatusOK || res.StatusCode == http.StatusNotFound && !speaks:
-		// A page of somebody's, on the way or for people: it says nothing of the deposit.
+	case !speaks && (res.StatusCode == http.StatusOK || res.StatusCode > 400 && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests):
+		// A page of a portal or wall on the way: it says nothing of the deposit.
 		res.Body.Close()
-		return Answer{}, readonly.Failure(s.Host, fmt.Errorf("deposit: an answer that is no JSON"))
+		return readonly.Failure(s.Host, fmt.Errorf("deposit: an answer that is no JSON"))
 	default:
-		return Answer{}, readonly.Refused(s.Host, res, s.Now(), s.None())
+		return readonly.Refused(s.Host, res, s.Now(), s.None())
 	}
 	if err := readonly.ReadJSON(res, maxPage, v); err != nil {
-		return Answer{}, readonly.Failure(s.Host, err)
+		return readonly.Failure(s.Host, err)
 	}
-	return Answer{Path: res.Request.URL.Path, Header: res.Header}, nil
+	return nil
 }
 
 func jsonType(v string) bool {

@@ -57,7 +57,7 @@ func Resolve(ctx context.Context, c deposit.Config, name string) (string, error)
 	}
 	var answer answer
 	// Segments stay apart: a name of several has its slashes.
-	_, err := site.JSON(ctx, site.URL(append([]string{"api", "handles"}, strings.Split(name, "/")...)...), "", &answer)
+	err := site.JSON(ctx, site.URL(append([]string{"api", "handles"}, strings.Split(name, "/")...)...), "", &answer)
 	switch {
 	case errors.Is(err, daypass.ErrNoSource) || err == nil && (answer.Code == 100 || answer.Code == 200): // not found; found, without values
 		return "", none(name)

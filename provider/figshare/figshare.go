@@ -80,7 +80,7 @@ func (f *Figshare) article(ctx context.Context, s daypass.Source) (article, erro
 		at = f.site.URL("v2", "articles", s.ID, "versions", s.Ref)
 	}
 	var a article
-	if _, err := f.site.JSON(ctx, at, "", &a); err != nil {
+	if err := f.site.JSON(ctx, at, "", &a); err != nil {
 		return article{}, err
 	}
 	switch {
@@ -143,7 +143,7 @@ func (f *Figshare) files(ctx context.Context, a article) ([]file, error) {
 	for page := 1; page <= maxPages; page++ {
 		q := url.Values{"page": {strconv.Itoa(page)}, "page_size": {strconv.Itoa(perPage)}}
 		var some []file
-		if _, err := f.site.JSON(ctx, f.site.URL("v2", "articles", string(a.ID), "versions", strconv.Itoa(a.Version), "files")+"?"+q.Encode(), "", &some); err != nil {
+		if err := f.site.JSON(ctx, f.site.URL("v2", "articles", string(a.ID), "versions", strconv.Itoa(a.Version), "files")+"?"+q.Encode(), "", &some); err != nil {
 			return nil, err
 		}
 		for _, x := range some {

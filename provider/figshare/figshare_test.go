@@ -145,6 +145,11 @@ func TestWall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stop := f.Fault(0, fake.Fault{Status: 403, Body: "<html>Request blocked.</html>"})
+	if _, err := g.Look(t.Context(), source("7"), ""); !errors.Is(err, daypass.ErrUnreachable) || errors.Is(err, daypass.ErrNoSource) {
+		t.Errorf("a wall says nothing of an article: %v", err)
+	}
+	stop()
 	f.Fault(0, fake.Fault{Status: 202, Header: map[string][]string{"X-Amzn-Waf-Action": {"challenge"}}})
 	if _, err := g.Open(t.Context(), source("7"), l.Items[0], 0); !errors.Is(err, daypass.ErrLimited) {
 		t.Error(err)

@@ -52,7 +52,7 @@ func PullHead(ctx context.Context, c deposit.Config, repo daypass.Repo, n int) (
 		} `json:"head"`
 	}
 	at := site.URL("repos", repo.Owner, repo.Name, "pulls", strconv.Itoa(n))
-	if _, err := site.JSON(ctx, at, "application/vnd.github+json", &answer); err != nil {
+	if err := site.JSON(ctx, at, "application/vnd.github+json", &answer); err != nil {
 		return Pull{}, err
 	}
 	out := Pull{Branch: answer.Head.Ref, Commit: answer.Head.SHA}

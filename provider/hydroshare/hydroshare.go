@@ -52,7 +52,7 @@ func (h *HydroShare) Look(ctx context.Context, s daypass.Source, mark string) (d
 		Title   string `json:"resource_title"`
 		Updated string `json:"date_last_updated"`
 	}
-	if _, err := h.site.JSON(ctx, h.site.URL("hsapi", "resource", s.ID, "sysmeta")+"/", "", &r); err != nil {
+	if err := h.site.JSON(ctx, h.site.URL("hsapi", "resource", s.ID, "sysmeta")+"/", "", &r); err != nil {
 		return daypass.Seen{}, err
 	}
 	if r.ID != s.ID || r.Updated == "" {
@@ -87,7 +87,7 @@ func (h *HydroShare) List(ctx context.Context, s daypass.Source) (daypass.Listin
 			Next    *string `json:"next"`
 			Results []file  `json:"results"`
 		}
-		if _, err := h.site.JSON(ctx, h.site.URL("hsapi", "resource", s.ID, "files")+"/?"+q.Encode(), "", &some); err != nil {
+		if err := h.site.JSON(ctx, h.site.URL("hsapi", "resource", s.ID, "files")+"/?"+q.Encode(), "", &some); err != nil {
 			return daypass.Listing{}, err
 		}
 		for _, f := range some.Results {

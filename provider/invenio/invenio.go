@@ -72,9 +72,9 @@ func (i *Invenio) record(ctx context.Context, s daypass.Source) (record, error) 
 		id = s.Ref
 	}
 	var r record
-	_, err := i.site.JSON(ctx, i.site.URL("api", "records", id), media, &r)
+	err := i.site.JSON(ctx, i.site.URL("api", "records", id), media, &r)
 	if errors.Is(err, daypass.ErrNoSource) && s.Ref == "" { // a parent is none of the records
-		_, err = i.site.JSON(ctx, i.site.URL("api", "records", id, "versions", "latest"), media, &r)
+		err = i.site.JSON(ctx, i.site.URL("api", "records", id, "versions", "latest"), media, &r)
 	}
 	switch {
 	case err != nil:
@@ -135,7 +135,7 @@ func (i *Invenio) List(ctx context.Context, s daypass.Source) (daypass.Listing, 
 		Enabled *bool   `json:"enabled"`
 		Entries []entry `json:"entries"`
 	}
-	if _, err := i.site.JSON(ctx, i.site.URL("api", "records", string(r.ID), "files"), "", &files); err != nil {
+	if err := i.site.JSON(ctx, i.site.URL("api", "records", string(r.ID), "files"), "", &files); err != nil {
 		return daypass.Listing{}, err
 	}
 	l := daypass.Listing{Complete: true, Mark: r.mark(), Title: r.Metadata.Title}

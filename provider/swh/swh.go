@@ -77,7 +77,7 @@ func (h *SWH) root(ctx context.Context, s daypass.Source) (object, error) {
 		var visit struct {
 			Snapshot string `json:"snapshot"`
 		}
-		if _, err := h.site.JSON(ctx, h.site.URL("api", "1", "origin", s.ID, "visit", "latest")+"/?require_snapshot=true", "", &visit); err != nil {
+		if err := h.site.JSON(ctx, h.site.URL("api", "1", "origin", s.ID, "visit", "latest")+"/?require_snapshot=true", "", &visit); err != nil {
 			return object{}, err
 		}
 		if o, ok = named("snapshot", visit.Snapshot); !ok {
@@ -91,7 +91,7 @@ func (h *SWH) root(ctx context.Context, s daypass.Source) (object, error) {
 			return o, nil
 		case "rev":
 			var r struct{ Directory string }
-			if _, err = h.site.JSON(ctx, h.site.URL("api", "1", "revision", o.hash)+"/", "", &r); err == nil {
+			if err = h.site.JSON(ctx, h.site.URL("api", "1", "revision", o.hash)+"/", "", &r); err == nil {
 				o, ok = named("directory", r.Directory)
 			}
 		case "rel":
@@ -99,7 +99,7 @@ func (h *SWH) root(ctx context.Context, s daypass.Source) (object, error) {
 				Target string `json:"target"`
 				Type   string `json:"target_type"`
 			}
-			if _, err = h.site.JSON(ctx, h.site.URL("api", "1", "release", o.hash)+"/", "", &r); err == nil {
+			if err = h.site.JSON(ctx, h.site.URL("api", "1", "release", o.hash)+"/", "", &r); err == nil {
 				o, ok = named(r.Type, r.Target)
 			}
 		case "snp":
@@ -133,7 +133,7 @@ func (h *SWH) branch(ctx context.Context, snapshot object, ref string) (object, 
 			}
 			// From a name on, one branch: it is the one of that name, or there is none.
 			q := url.Values{"branches_from": {name}, "branches_count": {"1"}}
-			if _, err := h.site.JSON(ctx, h.site.URL("api", "1", "snapshot", snapshot.hash)+"/?"+q.Encode(), "", &answer); err != nil {
+			if err := h.site.JSON(ctx, h.site.URL("api", "1", "snapshot", snapshot.hash)+"/?"+q.Encode(), "", &answer); err != nil {
 				return object{}, err
 			}
 			t := answer.Branches[name]
@@ -204,7 +204,7 @@ type entry struct {
 
 func (h *SWH) directory(ctx context.Context, o object) ([]entry, error) {
 	var all []entry
-	if _, err := h.site.JSON(ctx, h.site.URL("api", "1", "directory", o.hash)+"/", "", &all); err != nil {
+	if err := h.site.JSON(ctx, h.site.URL("api", "1", "directory", o.hash)+"/", "", &all); err != nil {
 		return nil, err
 	}
 	if all == nil {
@@ -215,7 +215,7 @@ func (h *SWH) directory(ctx context.Context, o object) ([]entry, error) {
 
 func (h *SWH) content(ctx context.Context, o object) (entry, error) {
 	e := entry{Type: "file", Target: o.hash, Name: o.hash}
-	_, err := h.site.JSON(ctx, h.site.URL("api", "1", "content", "sha1_git:"+o.hash)+"/", "", &e)
+	err := h.site.JSON(ctx, h.site.URL("api", "1", "content", "sha1_git:"+o.hash)+"/", "", &e)
 	return e, err
 }
 
@@ -259,7 +259,7 @@ func (h *SWH) vault(ctx context.Context, o object) ([]daypass.Item, bool, error)
 		Status string `json:"status"`
 		Fetch  string `json:"fetch_url"`
 	}
-	_, err := h.site.JSON(ctx, h.site.URL("api", "1", "vault", "flat", o.String())+"/", "", &job)
+	err := h.site.JSON(ctx, h.site.URL("api", "1", "vault", "flat", o.String())+"/", "", &job)
 	switch {
 	case errors.Is(err, daypass.ErrNoSource):
 		return nil, false, nil
