@@ -17,8 +17,8 @@ import (
 )
 
 const demoPullHelp = `Show how course content comes home, in a world that lives on this machine only: an instructor's private repository on
-a stand-in for GitHub, a student who pulls it, works in it, and pulls again when the instructor has changed it. It checks
-each step.
+a stand-in for GitHub, a student who pulls it, works in it, and pulls again when the instructor has changed it. Then the
+same by a link to a private folder on a stand-in for Google Drive. It checks each step.
 
   daypass demo pull             tell it
   daypass demo pull --serve     leave that world up: click a course's link in a browser`
@@ -56,6 +56,7 @@ type pullDemo struct {
 	desk   string // the instructor's clone
 	course string // the course's address
 	folder string // where the student has it
+	app    *app
 }
 
 const (
@@ -81,7 +82,7 @@ func (s *app) newPullDemo() (*pullDemo, error) {
 		os.RemoveAll(origin)
 		return nil, err
 	}
-	p := &pullDemo{demo: d, desk: filepath.Join(origin, "desk"), course: d.world.URL + "/uni-course/" + courseName, folder: filepath.Join(d.dir, "home", courseName)}
+	p := &pullDemo{app: s, demo: d, desk: filepath.Join(origin, "desk"), course: d.world.URL + "/uni-course/" + courseName, folder: filepath.Join(d.dir, "home", courseName)}
 	if err := p.firstWeek(); err != nil {
 		p.close()
 		return nil, err
@@ -99,7 +100,7 @@ func (p *pullDemo) journey(ctx context.Context) error {
 	began := time.Now()
 	p.say("A stand-in for GitHub runs at %s, on this machine only.", p.world.URL)
 	p.say("An instructor has the private repository uni-course/%s; %s is a student who may read it.", courseName, fake.CampusUser)
-	for _, part := range []func(context.Context) error{p.arrives, p.studies, p.merges, p.undoes} {
+	for _, part := range []func(context.Context) error{p.arrives, p.studies, p.merges, p.undoes, p.drives} {
 		if err := part(ctx); err != nil {
 			return err
 		}

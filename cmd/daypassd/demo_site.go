@@ -29,6 +29,7 @@ type hubDemo struct {
 	hubURL   string // of the hub, with its proxy's routes
 	url      string // of the access service
 	config   string // its server.yaml
+	more     string // of that
 	log      serviceLog
 	front    *http.Server
 	service  *exec.Cmd
@@ -54,13 +55,16 @@ func (s *serviceLog) String() string {
 	return s.b.String()
 }
 
-func (s *app) newHubDemo(ctx context.Context) (*hubDemo, error) {
+func (s *app) newHubDemo(ctx context.Context) (*hubDemo, error) { return s.newHubDemoOf(ctx, nil) }
+
+// newHubDemoOf is a demo whose service has more in its configuration.
+func (s *app) newHubDemoOf(ctx context.Context, more func(*hubDemo) (string, error)) (*hubDemo, error) {
 	d, err := s.newDemo()
 	if err != nil {
 		return nil, err
 	}
 	h := &hubDemo{demo: d}
-	if err := h.build(ctx); err != nil {
+	if err := h.build(ctx, more); err != nil {
 		h.close()
 		return nil, err
 	}
@@ -84,9 +88,15 @@ func (h *hubDemo) close() {
 }
 
 // build starts everything but servers.
-func (h *hubDemo) build(ctx context.Context) error {
+func (h *hubDemo) build(ctx context.Context, more func(*hubDemo) (string, error)) error {
 	for _, sub := range []string{"service", "secrets", "servers"} {
 		if err := os.Mkdir(filepath.Join(h.dir, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	if more != nil {
+		var err error
+		if h.more, err = more(h); err != nil {
 			return err
 		}
 	}
@@ -186,7 +196,7 @@ github:
   - host: %[6]s
     push: {client_id: %[7]s, client_secrets: ["file:%[3]s/secrets/push-secret"], app_url: %[6]s/github-apps/campus-push}
     content: {client_id: %[8]s, key: "file:%[3]s/secrets/content-key"}
-`, listen, h.url, h.dir, h.hubURL, demoAdmin, h.world.URL, fake.CampusPushApp, fake.CampusContentApp), 0o600)
+%[9]s`, listen, h.url, h.dir, h.hubURL, demoAdmin, h.world.URL, fake.CampusPushApp, fake.CampusContentApp, h.more), 0o600)
 }
 
 // startService runs "daypass serve", and waits until an address answers well.
