@@ -53,7 +53,7 @@ func run(ctx context.Context, key, folder string, token []string) error {
 }
 
 func walk(ctx context.Context, s *drive.Service, out *json.Encoder, folder string, above []string) error {
-	call := s.Files.List().Q("'" + folder + "' in parents and trashed = false").PageSize(3).SupportsAllDrives(true).IncludeItemsFromAllDrives(true).
+	call := s.Files.List().Q("'"+folder+"' in parents and trashed = false").PageSize(3).SupportsAllDrives(true).IncludeItemsFromAllDrives(true).
 		Fields("nextPageToken", "incompleteSearch", "files(id,name,mimeType,size,md5Checksum,capabilities/canDownload)")
 	return call.Pages(ctx, func(page *drive.FileList) error {
 		for _, f := range page.Files {
