@@ -184,6 +184,9 @@ func (d *Depot) bring(ctx context.Context, s *slot, k Key, st *state, fetch Fetc
 	old, known := st.last()
 	if st == nil { // what came of a fetch that broke off is of use to the next
 		st = &state{Source: k.Source.String(), As: k.As}
+		if err := s.save(st); err != nil { // whose it is, is known from the first byte on: see Forget
+			return Version{}, err
+		}
 	}
 	repo, err := d.repo(s.dir)
 	if err != nil {

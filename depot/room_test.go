@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -144,5 +145,28 @@ func TestOneAtATime(t *testing.T) {
 	defer r.d.mu.Unlock()
 	if r.d.queues["eve"] != nil {
 		t.Error("her queue is remembered for ever")
+	}
+}
+
+// TestForgetsHalves: what a fetch brought that broke off is forgotten with whoever it
+// was read as, too.
+func TestForgetsHalves(t *testing.T) {
+	r := newRig(t, Config{})
+	k := key
+	k.As = "person:7@x.1"
+	_, err := r.d.Get(t.Context(), k, time.Minute, func(_ context.Context, repo *plumbing.Repo, _ plumbing.OID, _ string) (Result, error) {
+		return Result{}, errors.Join(os.WriteFile(filepath.Join(repo.Dir(), "part"), []byte("a grade"), 0o600), errors.New("the connection broke"))
+	})
+	if err == nil || r.d.Kept(k) {
+		t.Fatalf("%v", err)
+	}
+	if list, err := r.d.Readers(); err != nil || len(list) != 1 || list[0] != k.As {
+		t.Errorf("%v, %v", list, err)
+	}
+	if done, err := r.d.Forget(t.Context(), k.As); !done || err != nil {
+		t.Errorf("%v %v", done, err)
+	}
+	if left, err := os.ReadDir(r.d.c.Dir); err != nil || len(left) != 0 {
+		t.Errorf("%v %v are left", left, err)
 	}
 }

@@ -140,7 +140,7 @@ func bounded(text string) string {
 // delivered, no two alike, none in another's way.
 func ParseManifest(data []byte) (Manifest, error) {
 	var m Manifest
-	if len(data) > maxManifest {
+	if len(data) > maxManifest || bytes.Count(data, []byte("{")) > plumbing.MaxFiles {
 		return m, fmt.Errorf("%w: its manifest has no end", errManifest)
 	}
 	if err := json.Unmarshal(data, &m); err != nil {

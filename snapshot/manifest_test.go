@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -212,5 +213,18 @@ func TestReadContentLimit(t *testing.T) {
 	got, _, err := ReadContent(o, snap.Commit, "", Limits{File: 5})
 	if err != nil || len(got.Files) != 1 || got.Bytes != 1 || len(got.Left) != 1 || !got.Left[0].TooLarge || len(got.Rest) != 1 {
 		t.Errorf("%+v %v", got, err)
+	}
+}
+
+// TestManifestBomb: a few bytes for each of endless files are refused before they are
+// given memory.
+func TestManifestBomb(t *testing.T) {
+	data := []byte(`{"version":1,"source":"drive:drive.google.com/x","files":[` + strings.Repeat("{},", plumbing.MaxFiles) + `{}]}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := ParseManifest(data)
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, errManifest) || n > 1<<20 {
+		t.Errorf("%v; %d bytes", err, n)
 	}
 }
