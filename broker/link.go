@@ -245,7 +245,7 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 	}
 	l.Maker = q.p.ID
 	if l.ID == 0 {
-		if err := b.roomForLink(ctx, q.p); err != nil {
+		if err := b.roomForLink(ctx, q.p, l.Name); err != nil {
 			return l, err
 		}
 	}
@@ -278,13 +278,18 @@ const (
 	maxNames = 5 * maxLinks
 )
 
-func (b *Broker) roomForLink(ctx context.Context, p store.Person) error {
+func (b *Broker) roomForLink(ctx context.Context, p store.Person, name string) error {
 	list, err := b.Store.Links(ctx, store.LinkFilter{Maker: p.ID, Hub: b.Hub.ID})
 	if err != nil {
 		return storeProblem(err)
 	}
 	names := len(list)
-	list = slices.DeleteFunc(list, func(l store.Link) bool { return !l.Ended.IsZero() })
+	list = slices.DeleteFunc(list, func(l store.Link) bool {
+		if l.Name == name {
+			names-- // it takes that one's place
+		}
+		return !l.Ended.IsZero()
+	})
 	if len(list) < maxLinks && names < maxNames {
 		return nil
 	}

@@ -355,7 +355,14 @@ func (b *Broker) seenToRead(ctx context.Context, r Reading) error {
 	return err
 }
 
-func (r Reading) standing() standKey { return standKey{r.Source, r.As, r.maker} }
+// standing is what a look of the reading's was at: as a person it is theirs, whoever
+// made the link.
+func (r Reading) standing() standKey {
+	if r.person != 0 {
+		r.maker = 0
+	}
+	return standKey{r.Source, r.As, r.maker}
+}
 
 // gitByLink reads a repository by the content App, while its maker was seen to
 // administer it at most five minutes ago.

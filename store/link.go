@@ -269,6 +269,7 @@ func (tx *Tx) EndSourceLinks(maker int64, at time.Time, why string) ([]Link, err
 			return nil, err
 		}
 		if ok {
+			l.Ended, l.Why = at, cleanText(why)
 			out = append(out, l)
 		}
 	}
