@@ -247,7 +247,7 @@ func TestStream(t *testing.T) {
 // TestWhatActsIsFresh: whatever changes something asks the hub anew.
 func TestWhatActsIsFresh(t *testing.T) {
 	for _, rt := range routes() {
-		acts := rt.method == "POST" || rt.method == "DELETE" || rt.name == "finish"
+		acts := rt.method == "POST" || rt.method == "DELETE" || rt.method == "PATCH" || rt.name == "finish"
 		mints := rt.name == "credential" || rt.name == "rejected" || rt.kind == hook || rt.name == "signout"
 		mints = mints || rt.kind == open || rt.kind == job // whoever asks shows all that counts, and no hub's token
 		if acts && !mints && !rt.fresh {

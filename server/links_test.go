@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -311,6 +312,15 @@ func TestLinksFail(t *testing.T) {
 	if status, body := postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}}); status != 500 || strings.Contains(body, "disk") {
 		t.Errorf("%d", status)
 	}
+	s.c.Broker.TestSource = func(context.Context, daypass.Caller, daypass.Source, string) (api.SourceTest, error) {
+		return api.SourceTest{}, &Refusal{Problem: &daypass.Problem{Code: "DP-813", What: "not connected", Kind: daypass.ErrNoLogin}, Link: "connect/canvas.example.edu"}
+	}
+	c2 := newWorld()
+	s.c.Broker.Links, s.c.Broker.LinkTerms = c2.linkParts().Links, c2.linkTerms
+	if status, body := postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}}); status != 200 || !strings.Contains(body, `href="/connect/canvas.example.edu"`) {
+		t.Errorf("what has to be connected: %d\n%s", status, body)
+	}
+	s.c.Broker.Links = func(context.Context, daypass.Caller) ([]api.Link, error) { return nil, errDisk }
 	if res := b.get("links"); res.StatusCode != 500 {
 		t.Errorf("%d", res.StatusCode)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -148,8 +149,18 @@ func (f *face) browseSource(ctx context.Context, c daypass.Caller, s daypass.Sou
 	if err != nil {
 		return api.SourceFiles{}, told(s.Host, inTime(ctx, err))
 	}
-	out, err := f.readers.browse(ctx, y)
+	out, err := f.readers.browse(ctx, c, y)
 	return out, told(s.Host, inTime(ctx, err))
+}
+
+// toldOfLink is told, where what has to be connected is for a link: it goes on with it.
+func toldOfLink(link, host string, err error) error {
+	err = told(host, err)
+	var r *server.Refusal
+	if link != "" && errors.As(err, &r) && strings.HasPrefix(r.Link, "connect/") {
+		r.Link += "?next=" + strings.TrimPrefix(api.PathGo, "/") + link
+	}
+	return err
 }
 
 // inTime says of what was cut short that it may only be large.
@@ -164,15 +175,15 @@ func inTime(ctx context.Context, err error) error {
 
 // browse lists what a reading may read. Of a repository that is what the depot keeps
 // then, so that the link's first pull finds it there.
-func (r *readers) browse(ctx context.Context, y broker.Reading) (api.SourceFiles, error) {
+func (r *readers) browse(ctx context.Context, c daypass.Caller, y broker.Reading) (api.SourceFiles, error) {
 	if y.Source.Kind == daypass.KindGit {
-		return r.browseGit(ctx, y)
+		return r.browseGit(ctx, c, y)
 	}
-	c, err := r.contents(ctx, y)
+	from, err := r.contents(ctx, y)
 	if err != nil {
 		return api.SourceFiles{}, err
 	}
-	l, err := c.List(ctx, y.Source)
+	l, err := from.List(ctx, y.Source)
 	if err != nil {
 		return api.SourceFiles{}, err
 	}
@@ -187,9 +198,13 @@ func (r *readers) browse(ctx context.Context, y broker.Reading) (api.SourceFiles
 	return out, nil
 }
 
-func (r *readers) browseGit(ctx context.Context, y broker.Reading) (api.SourceFiles, error) {
+func (r *readers) browseGit(ctx context.Context, c daypass.Caller, y broker.Reading) (api.SourceFiles, error) {
 	if r.depot == nil {
 		return api.SourceFiles{}, noReader(y)
+	}
+	k := keyOf(y)
+	if !r.depot.Kept(k) && !r.fresh(c.User) {
+		return api.SourceFiles{}, manyNew()
 	}
 	found := make(chan snapshot.Manifest, 4) // a flight may go on when nobody waits for it
 	fetch := func(ctx context.Context, repo *plumbing.Repo, have plumbing.OID, mark string) (depot.Result, error) {

@@ -213,7 +213,7 @@ func (r *readers) look(ctx context.Context, y broker.Reading) (daypass.Seen, err
 func (r *readers) snapshot(ctx context.Context, c daypass.Caller, ask server.SnapshotAsk) (server.Snapshot, error) {
 	y, err := r.broker.ReadSource(ctx, c, broker.SourceAsk{Link: ask.Link, Source: ask.Source, Stale: ask.Stale, Request: ask.Request})
 	if err != nil {
-		return server.Snapshot{}, told(hostOf(ask), err)
+		return server.Snapshot{}, toldOfLink(ask.Link, hostOf(ask), err)
 	}
 	v, err := r.get(ctx, c, y, ask.Include)
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
@@ -235,7 +235,7 @@ func (r *readers) snapshot(ctx context.Context, c daypass.Caller, ask server.Sna
 func (r *readers) pack(ctx context.Context, c daypass.Caller, ask server.SnapshotAsk, id string) (server.Pack, error) {
 	y, err := r.broker.ReadSource(ctx, c, broker.SourceAsk{Link: ask.Link, Source: ask.Source, Stale: ask.Stale, Pack: id, Request: ask.Request})
 	if err != nil {
-		return server.Pack{}, told(hostOf(ask), err)
+		return server.Pack{}, toldOfLink(ask.Link, hostOf(ask), err)
 	}
 	p, err := r.depot.Pack(ctx, r.including(keyOf(y), ask.Include), id, ask.Have)
 	if err != nil {
