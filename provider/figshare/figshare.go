@@ -132,8 +132,9 @@ type file struct {
 }
 
 const (
-	perPage  = 100
-	maxPages = 400
+	perPage   = 100
+	leastPage = 10
+	maxPages  = 400
 )
 
 // files asks for all pages of a version's files.
@@ -152,7 +153,9 @@ func (f *Figshare) files(ctx context.Context, a article) ([]file, error) {
 			}
 			seen[x.ID] = true
 		}
-		if all = append(all, some...); len(some) < perPage {
+		// A page may hold fewer than was asked for, but not fewer than figshare's own ten
+		// where another comes: a file that is not seen would be taken for a deleted one.
+		if all = append(all, some...); len(some) == 0 || len(all) < leastPage {
 			return all, nil
 		}
 	}
