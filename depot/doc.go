@@ -84,7 +84,7 @@ type Limits struct {
 	Size   int64         // bytes of everything; 20 GiB
 	Age    time.Duration // without anybody asking; 30 days
 	Fetch  time.Duration // for one fetch; 10 minutes
-	AtOnce int           // fetches at a time, of all sources; 4
+	AtOnce int           // fetches at a time, of all sources; 8, and half as many of one host
 	Stale  time.Duration // how old what was seen may be where the source cannot be reached; 5 minutes
 	Look   time.Duration // how old what is given as new may be at most; 0: as each caller asks
 	// Source is what one source may have.
@@ -93,7 +93,7 @@ type Limits struct {
 
 func (l Limits) filled() Limits {
 	l.Size, l.Age, l.Fetch = cmp.Or(l.Size, 20<<30), cmp.Or(l.Age, 30*24*time.Hour), cmp.Or(l.Fetch, 10*time.Minute)
-	l.AtOnce, l.Stale = cmp.Or(l.AtOnce, 4), cmp.Or(l.Stale, 5*time.Minute)
+	l.AtOnce, l.Stale = cmp.Or(l.AtOnce, 8), cmp.Or(l.Stale, 5*time.Minute)
 	l.Source = l.Source.Or()
 	return l
 }

@@ -124,6 +124,9 @@ func (d *Depot) start(s *slot, k Key, f *flight, since time.Time, fetch Fetch) e
 
 // fly looks and fetches, when it is its turn.
 func (d *Depot) fly(ctx context.Context, s *slot, k Key, since time.Time, fetch Fetch) (Version, error) {
+	if leave := d.atHost(ctx, k.Source.Host); leave != nil {
+		defer leave()
+	}
 	select {
 	case d.fetching <- struct{}{}:
 		defer func() { <-d.fetching }()

@@ -36,8 +36,9 @@ func (d *Depot) turn(ctx context.Context, s *slot, k Key, f *flight, since time.
 	_, known := s.load().last()
 	s.mu.Unlock()
 	if f.by != "" && !known {
-		place := d.place(f.by)
-		defer d.unplace(f.by)
+		name := "by " + f.by
+		place := d.place(name, 1)
+		defer d.unplace(name)
 		select {
 		case place <- struct{}{}:
 			defer func() { <-place }()
@@ -49,29 +50,43 @@ func (d *Depot) turn(ctx context.Context, s *slot, k Key, f *flight, since time.
 	return d.fly(ctx, s, k, since, fetch)
 }
 
-// A queue is of the fetches that one person began.
+// atHost waits for a place among those that read from one host: one that is slow, or
+// that asks to be left alone for a while, has not all of them. nil: ctx ended.
+func (d *Depot) atHost(ctx context.Context, host string) (leave func()) {
+	name := "host " + host
+	place := d.place(name, (d.l.AtOnce+1)/2)
+	select {
+	case place <- struct{}{}:
+		return func() { <-place; d.unplace(name) }
+	case <-ctx.Done():
+		d.unplace(name)
+		return nil
+	}
+}
+
+// A queue is of the fetches that one person began, or that are from one host.
 type queue struct {
 	place   chan struct{}
 	waiting int
 }
 
-func (d *Depot) place(by string) chan struct{} {
+func (d *Depot) place(name string, wide int) chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	q := d.queues[by]
+	q := d.queues[name]
 	if q == nil {
-		q = &queue{place: make(chan struct{}, 1)}
-		d.queues[by] = q
+		q = &queue{place: make(chan struct{}, wide)}
+		d.queues[name] = q
 	}
 	q.waiting++
 	return q.place
 }
 
-func (d *Depot) unplace(by string) {
+func (d *Depot) unplace(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if q := d.queues[by]; q.waiting == 1 {
-		delete(d.queues, by)
+	if q := d.queues[name]; q.waiting == 1 {
+		delete(d.queues, name)
 	} else {
 		q.waiting--
 	}

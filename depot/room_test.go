@@ -104,7 +104,7 @@ func TestEverAnother(t *testing.T) {
 // TestOneAtATime: somebody who asks for many new sources leaves room for others, and a
 // class does not wait behind them for what they asked for as well.
 func TestOneAtATime(t *testing.T) {
-	r := newRig(t, Config{Limits: Limits{AtOnce: 2}})
+	r := newRig(t, Config{Limits: Limits{AtOnce: 4}})
 	hang := make(chan struct{})
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
@@ -143,8 +143,8 @@ func TestOneAtATime(t *testing.T) {
 	}
 	r.d.mu.Lock()
 	defer r.d.mu.Unlock()
-	if r.d.queues["eve"] != nil {
-		t.Error("her queue is remembered for ever")
+	if len(r.d.queues) != 0 {
+		t.Error("queues are remembered for ever")
 	}
 }
 
@@ -168,5 +168,36 @@ func TestForgetsHalves(t *testing.T) {
 	}
 	if left, err := os.ReadDir(r.d.c.Dir); err != nil || len(left) != 0 {
 		t.Errorf("%v %v are left", left, err)
+	}
+}
+
+// TestSlowHost: one host that does not answer has not all places.
+func TestSlowHost(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{AtOnce: 4}})
+	hang := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range 8 {
+		k := key
+		k.Source.Host, k.Source.ID = "slow.example", fmt.Sprint(i)
+		all.Go(func() {
+			_, _ = r.d.GetFor(t.Context(), fmt.Sprint("user", i), k, time.Minute, func(ctx context.Context, _ *plumbing.Repo, _ plumbing.OID, _ string) (Result, error) {
+				select {
+				case <-hang:
+				case <-ctx.Done():
+				}
+				return Result{}, errors.New("it did not answer")
+			})
+		})
+		for !r.d.Kept(k) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	_, err := r.d.Get(ctx, key, time.Minute, r.fetch)
+	close(hang)
+	all.Wait()
+	if err != nil {
+		t.Errorf("a class waits for another host: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package drive_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -177,4 +178,21 @@ func TestContract(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { providertest.RunContents(t, synctest.Test, fresh) })
 	}
+}
+
+// TestPaceGivesUp: who would wait in vain does not wait, and holds nobody else up.
+func TestPaceGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := drive.NewPace(600, time.Now)
+		p.Slow(time.Hour)
+		began := time.Now()
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer stop()
+		if err := p.Wait(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if err := p.Wait(t.Context(), 300); err != nil || time.Since(began) != time.Hour {
+			t.Errorf("%v after %v: what was not spent is there", err, time.Since(began))
+		}
+	})
 }

@@ -38,6 +38,10 @@ func (p *Pace) Wait(ctx context.Context, units int) error {
 		return err
 	}
 	for d := p.take(float64(units)); d > 0; d = p.paused() {
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < d { // it would be in vain, and in others' way
+			p.give(float64(units))
+			return context.DeadlineExceeded
+		}
 		t := time.NewTimer(d)
 		select {
 		case <-t.C:
