@@ -20,7 +20,6 @@ type shelf struct {
 	repo *plumbing.Repo
 	ask  ContentAsk
 	now  time.Time
-	mark string
 }
 
 func newShelf(t *testing.T) *shelf {

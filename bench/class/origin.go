@@ -14,7 +14,7 @@ import (
 )
 
 // originVariable makes this program the process that serves repositories.
-const originVariable = "DAYPASS_BENCH_ORIGIN"
+const originVariable = "DAYPASS_TEST_ORIGIN"
 
 // serveOrigin serves a folder and answers each line with the number of requests for
 // content since the last one.

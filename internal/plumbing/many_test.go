@@ -75,26 +75,26 @@ func TestEach(t *testing.T) {
 				t.Errorf("they did %v", count)
 			}
 		})
-		ends := map[string]func(oids []plumbing.OID) (error, func(i int) error){
-			"missing": func(oids []plumbing.OID) (error, func(int) error) { oids[333] = none; return plumbing.ErrMissing, nil },
-			"no file": func(oids []plumbing.OID) (error, func(int) error) {
+		ends := map[string]func(oids []plumbing.OID) (func(i int) error, error){
+			"missing": func(oids []plumbing.OID) (func(int) error, error) { oids[333] = none; return nil, plumbing.ErrMissing },
+			"no file": func(oids []plumbing.OID) (func(int) error, error) {
 				oids[40] = plumbing.OID(commit)
-				return plumbing.ErrObject, nil
+				return nil, plumbing.ErrObject
 			},
-			"not wanted": func([]plumbing.OID) (error, func(int) error) {
+			"not wanted": func([]plumbing.OID) (func(int) error, error) {
 				enough := errors.New("enough")
-				return enough, func(i int) error {
+				return func(i int) error {
 					if i == 77 {
 						return enough
 					}
 					return nil
-				}
+				}, enough
 			},
 		}
 		for name, end := range ends {
 			t.Run(fmt.Sprintf("%s, two %t", name, two), func(t *testing.T) {
 				o, _, oids := open(t)
-				want, f := end(oids)
+				f, want := end(oids)
 				var mu sync.Mutex
 				n := 0
 				err := o.Each(oids, func(_, i int, _ *plumbing.Content) error {

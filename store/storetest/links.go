@@ -236,7 +236,8 @@ func leases(t *testing.T, w *world) {
 	take := func(name, owner string, d time.Duration) bool {
 		return must(w.db.TakeLease(t.Context(), name, owner, d))(t)
 	}
-	if !take("another", "me", time.Minute) || !take("another", "me", time.Minute) || take("another", "you", time.Minute) {
+	first := take("another", "me", time.Minute)
+	if again := take("another", "me", time.Minute); !first || !again || take("another", "you", time.Minute) {
 		t.Error("one has it, who may prolong it")
 	}
 	if err := errors.Join(w.db.DropLease(t.Context(), "another", "you"), w.db.DropLease(t.Context(), "none", "you")); err != nil {
@@ -276,8 +277,8 @@ func linkBackup(t *testing.T, w *world) {
 	}
 	to := *w
 	to.url = w.empty(t)
-	if _, err := to.open(t).Import(t.Context(), &text); err != nil {
-		t.Fatal(err)
+	if done, err := to.open(t).Import(t.Context(), &text); err != nil || done.Links != 1 {
+		t.Fatalf("%+v, %v", done, err)
 	}
 	to.db = to.open(t)
 	got := must(to.db.Links(t.Context(), store.LinkFilter{}))(t)
