@@ -211,11 +211,11 @@ func (r *run) progress() func(snapshot.Progress) {
 	var told time.Time
 	return func(g snapshot.Progress) {
 		now := r.p.Now()
-		if g.Text == text && g.Done != g.Total && now.Sub(told) < tellEvery {
+		if g.Text == text && (g.Done != g.Total || g.Bytes != g.BytesTotal) && now.Sub(told) < tellEvery {
 			return
 		}
 		text, told = g.Text, now
-		r.ask.Events(Event{Phase: Fetching, Text: g.Text, Bytes: g.Bytes, Files: g.Done, FilesTotal: g.Total, At: now})
+		r.ask.Events(Event{Phase: Fetching, Text: g.Text, Bytes: g.Bytes, BytesTotal: g.BytesTotal, Files: g.Done, FilesTotal: g.Total, At: now})
 	}
 }
 

@@ -97,6 +97,7 @@ type Progress struct {
 	Text        string  // what git is at, in its own words: "Receiving objects"
 	Done, Total int64   // objects of that; Total is 0 where it is not known
 	Bytes       int64   // that came so far
+	BytesTotal  int64   // of all; 0 where it is not known
 	Rate        float64 // bytes a second, lately
 }
 

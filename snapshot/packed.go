@@ -367,7 +367,7 @@ func (a *arriving) feed(git io.Writer, f *os.File, in PackStream) error {
 
 func (a *arriving) tell(size int64) {
 	if a.progress != nil {
-		a.progress(Progress{Text: "Receiving", Done: a.came >> 10, Total: size >> 10, Bytes: a.came})
+		a.progress(Progress{Text: "Receiving", Bytes: a.came, BytesTotal: size})
 	}
 }
 
