@@ -30,6 +30,7 @@ type app struct {
 	transport      http.RoundTripper // verifies certificates, honours HTTPS_PROXY and SSL_CERT_FILE
 	direct         http.RoundTripper // to the access service: through no proxy; nil means client.NewTransport
 	sources        http.RoundTripper // to hosts of content that is not git's, in tests; nil: the network
+	lookup         lookup            // of names, in tests; nil: the system's
 	etcConfig      string            // the admin's configuration
 	rootDir        string            // where an image's files are written; "" means /
 	terminal       bool              // stderr is a terminal

@@ -58,10 +58,14 @@ func (s sourcesConfig) with(over sourcesConfig) sourcesConfig {
 }
 
 // sites are the hosts that addresses are told by.
-func (s sourcesConfig) sites() resolve.Sites {
+func (a *app) sites(cfg config) resolve.Sites {
+	s := cfg.sources
 	out := resolve.Sites{Invenio: s.Invenio, Figshare: s.Figshare, Dataverse: s.Dataverse, CKAN: s.CKAN}
 	for _, c := range s.Canvas {
 		out.Canvas = append(out.Canvas, c.Host)
+	}
+	if h := a.getenv("DAYPASS_CANVAS_HOST"); cleanHost(h) {
+		out.Canvas = append(out.Canvas, h)
 	}
 	for _, w := range s.WebDAV {
 		out.WebDAV = append(out.WebDAV, w.Host)

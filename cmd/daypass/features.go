@@ -17,7 +17,7 @@ import (
 // the address is one of theirs and the name tells nothing. ok is false where it is none;
 // it may be a git host then.
 func (t *trail) features(ctx context.Context, text string) (resolve.Sites, bool) {
-	sites := t.cfg.sources.sites()
+	sites := t.a.sites(t.cfg)
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && !(u.Scheme == "http" && daypass.Loopback(u.Host)) || u.User != nil || !cleanHost(u.Host) || allowedHost(t.cfg.pull, u.Host) != nil {
 		return sites, false

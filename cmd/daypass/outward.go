@@ -6,18 +6,26 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/plumbing"
 	"github.com/daypass-dev/daypass/provider/readonly"
 )
 
 // An outward is the way to a host from this process. What the user typed may be
 // anywhere: they can reach it without us. Where a host's answer led, which is guarded,
 // has to be public, so that nobody who registers an identifier asks this network.
-type outward struct{ guarded bool }
+type outward struct {
+	guarded bool
+	lookup  lookup
+}
+
+// A lookup finds the addresses of a name; nil is the system's.
+type lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 // proxy is the one that this user's environment names.
 func (o outward) proxy(req *http.Request) (*url.URL, error) { return http.ProxyFromEnvironment(req) }
@@ -59,7 +67,11 @@ func (o outward) check(ctx context.Context, address string) error {
 	if o.proxied(u.Host) {
 		return nil
 	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	find := o.lookup
+	if find == nil {
+		find = net.DefaultResolver.LookupNetIP
+	}
+	found, err := find(ctx, "ip", name)
 	if err != nil {
 		return readonly.Failure(u.Host, err)
 	}
@@ -76,4 +88,12 @@ func notPublic() error {
 		Code: "DP-453", What: "a host led to an address that is not asked", Why: "it is not on the Internet, and only you may send daypass into your own network",
 		Next: "If you trust it, give that address yourself.", Kind: daypass.ErrRefused,
 	}
+}
+
+// git is one that goes where it is sent, and not on from there by a redirect.
+func (o outward) git(g plumbing.Git) plumbing.Git {
+	if o.guarded {
+		g.Config = append(slices.Clone(g.Config), [2]string{"http.followRedirects", "false"})
+	}
+	return g
 }

@@ -91,7 +91,7 @@ func (a *app) pageSettings() (pageSettings, error) {
 	out := pageSettings{
 		Program: filepath.Join(dir, "daypass"), Depth: &depth, Owners: cfg.pull.Owners,
 		Home: filepath.Join(home, "pulls"), State: filepath.Join(home, "page"), Version: daypass.Version,
-		Service: a.serviceURL(cfg), Sites: cfg.sources.sites(),
+		Service: a.serviceURL(cfg), Sites: a.sites(cfg),
 	}
 	out.Parent = first(a.getenv("DAYPASS_PULL_PARENT"), a.getenv("NBGITPULLER_PARENTPATH"), cfg.pull.Parent)
 	if why := parentMistake(out.Parent); why != "" && !filepath.IsAbs(out.Parent) { // the page knows the root

@@ -268,7 +268,8 @@ func (a *app) freshAsk(ctx context.Context, p *pull.Puller, cfg config, args []s
 		}
 		return ask, a.contentAsk(ctx, p, cfg, s, pull.State{}, args, t.outward, &ask)
 	}
-	g, err := a.source(ctx, cfg, readingsOf(places), o.branch)
+	p.Git = t.outward.git(p.Git)
+	g, err := source(ctx, cfg, p.Git, readingsOf(places), o.branch)
 	if err != nil {
 		return ask, err
 	}

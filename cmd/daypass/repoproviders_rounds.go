@@ -68,7 +68,7 @@ func (t *oldTrail) text(ctx context.Context, q question) (*oldAnswer, error) {
 	if out, err := t.known(ctx, question{url: text}); out != nil || err != nil {
 		return out, err
 	}
-	places, err := resolve.Places(text, t.cfg.sources.sites())
+	places, err := resolve.Places(text, t.a.sites(t.cfg))
 	scheme, _, web := strings.Cut(text, "://")
 	switch {
 	case err == nil && places[0].Ask == resolve.AskDOI:
@@ -107,7 +107,7 @@ func (t *oldTrail) known(_ context.Context, q question) (*oldAnswer, error) {
 	kind := map[string]string{
 		"github.com": "GitHubURL", "gist.github.com": "GistURL", "gitlab.com": "GitLabURL", "zenodo.org": "ZenodoURL", "sandbox.zenodo.org": "ZenodoURL", "data.caltech.edu": "ZenodoURL", "figshare.com": "FigshareURL",
 	}[host]
-	places, err := resolve.Places(q.url, t.cfg.sources.sites())
+	places, err := resolve.Places(q.url, t.a.sites(t.cfg))
 	switch {
 	case kind == "FigshareURL":
 		return says(oldMaybe, kind, question{url: q.url, site: site}, "installation", figshareSite(), "url", q.url), nil
@@ -194,6 +194,7 @@ func (t *oldTrail) commit(ctx context.Context, q question) (*oldAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	git = t.outward.git(git)
 	repo := q.git[0].URL
 	g, tips, err := settle(ctx, t.cfg, snapshot.Git{Git: git}, q.git)
 	var p *daypass.Problem
@@ -218,7 +219,7 @@ func (t *oldTrail) commit(ctx context.Context, q question) (*oldAnswer, error) {
 
 // zenodo is the record that a page of InvenioRDM shows.
 func (t *oldTrail) zenodo(ctx context.Context, q question) (*oldAnswer, error) {
-	places, err := resolve.Places(q.url, t.cfg.sources.sites())
+	places, err := resolve.Places(q.url, t.a.sites(t.cfg))
 	u, _ := url.Parse(q.url)
 	if err != nil {
 		if strings.HasPrefix(u.Path, "/doi/") {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/plumbing"
 	"github.com/daypass-dev/daypass/resolve"
 	"github.com/daypass-dev/daypass/snapshot"
 )
@@ -142,7 +143,7 @@ func (a *app) resolved(ctx context.Context, cfg config, text string, offline boo
 	case offline && len(list) == 1 && list[0].Certain:
 		out.Answer = &out.Readings[0]
 	case !offline:
-		answer, err := a.asked(ctx, list)
+		answer, err := a.asked(ctx, list, t.outward)
 		if err != nil {
 			return resolution{}, err
 		}
@@ -254,7 +255,7 @@ func full(list []resolve.Git) []resolve.Git {
 }
 
 // asked is the reading that the host confirms, with its commit.
-func (a *app) asked(ctx context.Context, list []resolve.Git) (reading, error) {
+func (a *app) asked(ctx context.Context, list []resolve.Git, o outward) (reading, error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return reading{}, err
@@ -263,6 +264,7 @@ func (a *app) asked(ctx context.Context, list []resolve.Git) (reading, error) {
 	if err != nil {
 		return reading{}, err
 	}
+	git = o.git(git)
 	g, tips, err := settle(ctx, cfg, snapshot.Git{Git: git}, list)
 	if err != nil {
 		return reading{}, err
@@ -333,7 +335,7 @@ func settle(ctx context.Context, cfg config, git snapshot.Git, list []resolve.Gi
 
 // source is the one reading that is meant: the host is asked only where the text does
 // not say. A branch that was given beside it wins.
-func (a *app) source(ctx context.Context, cfg config, list []resolve.Git, branch string) (resolve.Git, error) {
+func source(ctx context.Context, cfg config, git plumbing.Git, list []resolve.Git, branch string) (resolve.Git, error) {
 	if branch != "" {
 		for _, g := range list {
 			if g.Ref == branch {
@@ -349,10 +351,6 @@ func (a *app) source(ctx context.Context, cfg config, list []resolve.Git, branch
 	}
 	if len(list) == 1 {
 		return list[0], nil
-	}
-	git, err := a.pullGit(ctx, cfg)
-	if err != nil {
-		return resolve.Git{}, err
 	}
 	g, _, err := settle(ctx, cfg, snapshot.Git{Git: git}, list)
 	return g, err

@@ -46,6 +46,8 @@ func cmdSources(ts *testscript.TestScript, neg bool, args []string) {
 		canvas: fake.NewCanvas(fake.CanvasConfig{Host: "canvas.example.edu", Seed: fake.CanvasSeed{
 			Users:   []fake.CanvasUser{{ID: 5, Name: "Ada"}},
 			Courses: []fake.CanvasCourse{{ID: 42, Name: "PH 142", Students: []int64{5}}},
+			Folders: []fake.CanvasFolder{{ID: 1, Context: "courses/42", Name: "course files"}},
+			Files:   []fake.CanvasFile{{ID: 9, Folder: 1, Name: "syllabus.md", Text: "# PH 142\n"}},
 		}}),
 		doi: fake.NewDOI(map[string]string{
 			"10.5281/zenodo.3232985": "https://zenodo.org/record/3232985", "10.5281/zenodo.3232984": "https://zenodo.org/doi/10.5281/zenodo.3232984",

@@ -50,7 +50,7 @@ type trail struct {
 }
 
 func (a *app) newTrail(cfg config, offline bool) *trail {
-	return &trail{a: a, cfg: cfg, offline: offline, seen: map[string]bool{}}
+	return &trail{a: a, cfg: cfg, offline: offline, seen: map[string]bool{}, outward: outward{lookup: a.lookup}}
 }
 
 // add notes a step.
@@ -99,7 +99,7 @@ func (t *trail) follow(ctx context.Context, text string) ([]resolve.Place, error
 
 // places reads a text. What a host named is held to more than what a person did.
 func (t *trail) places(ctx context.Context, text string) ([]resolve.Place, error) {
-	list, err := resolve.Places(text, t.cfg.sources.sites())
+	list, err := resolve.Places(text, t.a.sites(t.cfg))
 	if t.outward.guarded {
 		if cerr := t.outward.check(ctx, text); cerr != nil {
 			return nil, cerr
