@@ -211,7 +211,7 @@ func (r *run) progress() func(snapshot.Progress) {
 	var told time.Time
 	return func(g snapshot.Progress) {
 		now := r.p.Now()
-		if g.Text == text && (g.Done != g.Total || g.Bytes != g.BytesTotal) && now.Sub(told) < tellEvery {
+		if g.Text == text && (g.Done != g.Total || g.Done == 0 && g.Bytes != g.BytesTotal) && now.Sub(told) < tellEvery {
 			return
 		}
 		text, told = g.Text, now
