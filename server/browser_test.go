@@ -191,7 +191,7 @@ func everyPage(t *testing.T, shots []shot) {
 // picture writes what the page looks like, without what differs from run to run.
 func picture(ctx context.Context, t *testing.T, path string) {
 	t.Helper()
-	browsertest.Script[chromedp.Void](ctx, t, `for (const e of document.querySelectorAll("textarea")) e.value = e.value.replaceAll(location.origin, "https://daypass.example.org"); for (const e of document.querySelectorAll("pre code")) e.textContent = e.textContent.replaceAll(location.origin, "https://daypass.example.org"); document.activeElement.blur()`)
+	browsertest.Script[chromedp.Void](ctx, t, `for (const e of document.querySelectorAll("textarea")) e.value = e.value.replaceAll(location.origin, "https://daypass.example.org"); for (const e of document.querySelectorAll("code")) e.textContent = e.textContent.replaceAll(location.origin, "https://daypass.example.org"); document.activeElement.blur()`)
 	browsertest.Picture(ctx, t, path)
 }
 

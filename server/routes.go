@@ -115,7 +115,7 @@ func forPeople() []route {
 
 		{name: "app", method: "GET", path: "app/{host}", kind: public, visit: (*Server).appPage},
 		{name: "app-content", method: "GET", path: "app/{host}/content", kind: public, visit: (*Server).contentPage},
-		{name: "go", method: "GET", path: strings.TrimPrefix(api.PathGo, "/") + "{name}", kind: public, visit: (*Server).goLink},
+		{name: "go", method: "GET", path: "l/{name}", kind: public, visit: (*Server).goLink},
 		{name: "signin", method: "GET", once: true, path: "signin", kind: entry, visit: (*Server).signIn},
 		{name: "signed-in", method: "GET", once: true, path: "oauth_callback", kind: entry, visit: (*Server).signedIn},
 	}
