@@ -40,7 +40,7 @@ func (c Content) Fetch(ctx context.Context, repo *plumbing.Repo, a ContentAsk) (
 		return Snapshot{}, err
 	}
 	defer o.Close()
-	g := &gather{Content: c, repo: repo, o: o, ask: a, old: map[string]delivered{}}
+	g := &gather{Content: c, repo: repo, o: o, ask: a, old: map[string]delivered{}, oldID: map[string]delivered{}}
 	if err := g.recall(); err != nil {
 		return Snapshot{}, err
 	}
@@ -68,11 +68,12 @@ const grace = 24 * time.Hour
 // A gather is one fetch of content.
 type gather struct {
 	Content
-	repo *plumbing.Repo
-	o    *plumbing.Objects
-	ask  ContentAsk
-	had  Manifest             // of ask.Have
-	old  map[string]delivered // its files, by path
+	repo  *plumbing.Repo
+	o     *plumbing.Objects
+	ask   ContentAsk
+	had   Manifest             // of ask.Have
+	old   map[string]delivered // its files, by path
+	oldID map[string]delivered // the same, by idOr
 
 	round   int // of listing
 	pieces  []piece
@@ -107,6 +108,7 @@ func (g *gather) recall() error {
 	}
 	for _, s := range m.Files {
 		g.old[s.Path] = delivered{s, of[s.Path]}
+		g.oldID[idOr(s.ID, s.Path)] = g.old[s.Path]
 	}
 	return nil
 }
@@ -227,12 +229,9 @@ func (g *gather) take(p piece, oid plumbing.OID, size int64) {
 // leave leaves a piece out; what was delivered of it stays.
 func (g *gather) leave(p piece, why string) {
 	g.m.Left = append(g.m.Left, Stored{Path: p.path, ID: bounded(p.ID), Mark: bounded(p.Mark), Size: max(p.Size, 0), Was: p.was, Why: bounded(why)})
-	for _, d := range g.old {
-		if idOr(d.ID, d.Stored.Path) == idOr(p.ID, p.path) {
-			d.File.Path, d.Stored.Path = p.path, p.path
-			g.files, g.m.Files = append(g.files, d.File), append(g.m.Files, d.Stored)
-			return
-		}
+	if d, ok := g.oldID[idOr(p.ID, p.path)]; ok {
+		d.File.Path, d.Stored.Path = p.path, p.path
+		g.files, g.m.Files = append(g.files, d.File), append(g.m.Files, d.Stored)
 	}
 }
 
