@@ -81,7 +81,7 @@ func (r *run) fetchWhole(ctx context.Context, depth int, have plumbing.OID) erro
 		return nil
 	}
 	r.tip = tip
-	if have == "" || ctx.Err() != nil || !suspicious(first) || reaches(ctx, r.repo, string(have)) && r.intact(ctx) {
+	if have == "" || ctx.Err() != nil || !suspicious(first) || reaches(ctx, r.repo, string(have)) && r.intact(ctx) && !r.looseHurt() {
 		return first
 	}
 	r.later.wait()

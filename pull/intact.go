@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/daypass-dev/daypass/internal/plumbing"
@@ -101,6 +102,16 @@ func soundFiles(ctx context.Context, repo *plumbing.Repo) bool {
 		}
 	}
 	return true
+}
+
+// looseHurt reports whether the folder's own repository has an object that makes no sense.
+// Git stumbles over it where the same comes again, though nothing leads to it.
+func (r *run) looseHurt() bool {
+	if r.clone == nil {
+		return false
+	}
+	loose, err := filepath.Glob(filepath.Join(r.clone.Objects(), "[0-9a-f][0-9a-f]", "*"))
+	return err == nil && slices.ContainsFunc(loose, func(file string) bool { return !soundLoose(file) })
 }
 
 // cloneSound reports whether the folder's own repository, by itself, has what its HEAD
