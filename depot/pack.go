@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -224,7 +226,31 @@ func (d *Depot) make(ctx context.Context, s *slot, repo *plumbing.Repo, id, have
 	if err := os.Rename(tmp, filepath.Join(dir, packName(id, have))); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	newest, _ := s.load().last()
+	s.mu.Unlock()
+	s.trim(4*max(d.l.Source.Total, minRepo), packName(id, have), packName(newest.ID, ""))
 	return syncDir(dir)
+}
+
+// trim takes away the packs that were made longest ago, where all together are larger
+// than they may be. Who reads one goes on; it is made again for the next.
+func (s *slot) trim(most int64, but ...string) {
+	dir := filepath.Join(s.dir, "packs")
+	found, _ := filepath.Glob(filepath.Join(dir, "*.pack"))
+	made := map[string]os.FileInfo{}
+	for _, path := range found {
+		if fi, err := os.Lstat(path); err == nil {
+			made[path] = fi
+			most -= fi.Size()
+		}
+	}
+	old := slices.SortedFunc(maps.Keys(made), func(a, b string) int { return made[a].ModTime().Compare(made[b].ModTime()) })
+	for _, path := range old {
+		if most < 0 && !slices.Contains(but, filepath.Base(path)) && os.Remove(path) == nil {
+			most += made[path].Size()
+		}
+	}
 }
 
 // pack prepares git to make a pack. Versions have no common history, and git leaves out

@@ -201,3 +201,31 @@ func TestSlowHost(t *testing.T) {
 		t.Errorf("a class waits for another host: %v", err)
 	}
 }
+
+// TestManyPairs: packs for everybody who has an older version do not fill the disk.
+func TestManyPairs(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{Source: snapshot.Limits{Total: 1 << 20, File: -1}}})
+	var had []string
+	for i := range 12 {
+		r.set(fmt.Sprintf("%d.bin", i), noise(200<<10))
+		if i > 2 {
+			r.mu.Lock()
+			delete(r.files, fmt.Sprintf("%d.bin", i-3))
+			r.mu.Unlock()
+		}
+		r.later(time.Hour)
+		had = append(had, r.get(time.Minute).ID)
+	}
+	last := had[len(had)-1]
+	for range 2 {
+		for _, id := range had[:len(had)-1] {
+			client := r.client()
+			r.read(client, id, "")
+			r.read(client, last, id)
+		}
+		matches(t, filepath.Join(r.d.c.Dir, key.name(), "packs"), "all-"+last+".pack")
+	}
+	if n := sizeOf(filepath.Join(r.d.c.Dir, key.name(), "packs")); n > 5<<20 {
+		t.Errorf("%d KiB of packs are kept of a source of 1 MiB", n>>10)
+	}
+}
