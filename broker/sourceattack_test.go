@@ -1,8 +1,11 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -91,16 +94,22 @@ func TestTemplateOfTheRenamed(t *testing.T) {
 	if r := s.mustOpen(stu, "lab1-own"); r.Source != gitSource(notes) {
 		t.Fatalf("%+v", r)
 	}
-	s.gh.Update(func(seed *fake.Seed) {
-		for i := range seed.Users {
-			if seed.Users[i].Login == fake.CampusUser {
-				seed.Users[i].Login = "octo-renamed"
-			}
+	wire := http.RoundTripper(roundTrip(func(req *http.Request) (*http.Response, error) {
+		res, err := fake.Transport(s.gh).RoundTrip(req)
+		if err != nil || req.URL.Path != "/user" {
+			return res, err
 		}
-	})
+		body, err := io.ReadAll(res.Body)
+		body = bytes.ReplaceAll(body, []byte(`"`+fake.CampusUser+`"`), []byte(`"octo-renamed"`))
+		res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		res.Header.Del("Content-Length")
+		return res, err
+	}))
+	s.wire.Store(&wire)
 	s.later(5*time.Minute + time.Second)
-	if r, err := s.open(stu, "lab1-own"); err == nil && strings.HasPrefix(r.Source.ID, fake.CampusUser+"/") {
-		t.Errorf("what bears the old name is read: %+v", r)
+	r, err := s.open(stu, "lab1-own")
+	if s.want("what bears the old name", err, "DP-738"); err == nil || !strings.Contains(err.Error(), "octo-renamed/notes") {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

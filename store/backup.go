@@ -140,6 +140,7 @@ func exportTable(ctx context.Context, s *session, t backupTable, out *lineWriter
 type Imported struct {
 	People, Connections, Children, Events int64
 	Passes, PassesEnded                   int64 // good at an index; ended
+	Links                                 int64 // to content, as they were
 	Epoch                                 int64
 }
 
@@ -387,6 +388,10 @@ func (im *importer) epoch() error {
 		}
 	}
 	if err := im.passes(); err != nil {
+		return err
+	}
+	var err error
+	if im.out.Links, err = txOne(im.tx, scanInt, `SELECT count(*) FROM content_links WHERE ended = 0`); err != nil {
 		return err
 	}
 	im.tx.Record(Event{Kind: Restore, Outcome: OK, Why: fmt.Sprintf("backup of %s, epoch %d", im.head.At, im.out.Epoch)})

@@ -142,6 +142,10 @@ func (s *app) tellRestored(path string, done store.Imported, heads string) {
 		s.say("  - The tokens of the package index are as they were when the backup was made (%d are good). One that was ended since is", done.Passes)
 		s.say("    good again, and uses that were counted since count anew: daypass admin passes list, and end.")
 	}
+	if done.Links > 0 {
+		s.say("  - Links to content (%d), and what is enrolled, are as they were when the backup was made. One that was ended or paused", done.Links)
+		s.say("    since is good again: daypass admin links list, and end; daypass admin sources unenrol.")
+	}
 	s.say("  - Keep the store that was there before, if there is one: its record of events shows what is missing here.")
 	if heads != "" {
 		s.say("  - Move %s aside, and keep it: its heads know events that are not here, which", heads)
