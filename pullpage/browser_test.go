@@ -204,7 +204,64 @@ func (st *site) several() func() {
 	return nil
 }
 
+// linkQuery is the access service's link, in the page's own form.
+const linkQuery = "repo=link%3Aph142-lab1"
+
+// linksTo has the service know a link.
+func (st *site) linksTo(change func(*Told)) {
+	told := labTold
+	change(&told)
+	st.world.mu.Lock()
+	defer st.world.mu.Unlock()
+	st.links[told.Name] = told
+}
+
+// comes is a link whose files are on the way.
+func (st *site) comes() func() {
+	st.linksTo(func(*Told) {})
+	return st.half()
+}
+
+// other is a link into a folder of another source.
+func (st *site) other() func() {
+	st.pulledBefore()
+	st.linksTo(func(l *Told) { l.Folder = "lab-3" })
+	return nil
+}
+
+// unconnected is a link that is read with the reader's own account.
+func (st *site) unconnected() func() {
+	st.linksTo(func(l *Told) {
+		l.Title, l.Words, l.Connect = "Physics 142, week 1", "a course's files in Canvas", atService+"/connect/canvas.example.edu"
+	})
+	return nil
+}
+
+// paused is a link that its maker has paused.
+func (st *site) paused() func() {
+	st.noLink = &daypass.Problem{Code: "DP-725", What: "the link ph142-lab1 is paused", Next: "Ask whoever teaches the course.", Who: "Whoever made it can let it go on.", Kind: daypass.ErrRefused}
+	return nil
+}
+
+// large brings all but a file that is too large.
+func (st *site) large() func() {
+	st.linksTo(func(*Told) {})
+	st.has(map[string]string{"courses/lab1/survey.csv.daypass-pointer": "", "courses/lab1/start here.ipynb": "{}"})
+	st.does(func(_ context.Context, r Request, _ func(pull.Event)) (pull.Report, error) {
+		return pull.Report{Folder: r.Folder, Title: "Lab 1: water", Fresh: true, New: commitA, Changes: []pull.Change{
+			{Path: "start here.ipynb", What: pull.Came}, {Path: "survey.csv.daypass-pointer", From: "survey.csv", What: pull.LeftOut, Why: "larger than 100 MB"},
+		}}, nil
+	})
+	return nil
+}
+
 var scenes = []aScene{
+	{"link-comes", linkQuery, "12 of 40 files", (*site).comes, nil},
+	{"link-elsewhere", linkQuery, "holds files from somewhere else", (*site).other, nil},
+	{"link-connect", linkQuery, "Connect canvas.example.edu first", (*site).unconnected, nil},
+	{"link-paused", linkQuery, "is paused", (*site).paused, nil},
+	{"link-large", linkQuery, "Bring it all the same", (*site).large, nil},
+	{"pull-source", "repo=https%3A%2F%2Fdrive.google.com%2Fdrive%2Ffolders%2F1AbCdEfGhIjKlMnOpQrStUvWxYz012345", "Google Drive", nil, nil},
 	{"pull-home", "", "Bring course files into your folder", nil, nil},
 	{"pull-folders", "", "Your course folders", (*site).several, nil},
 	{"pull-framed", "../framed/?" + labQuery, "Open in a new tab", nil, nil},
@@ -281,7 +338,7 @@ func TestEveryPageInABrowser(t *testing.T) {
 		for _, dark := range []bool{false, true} {
 			for _, width := range []int64{1280, 360} {
 				name := fmt.Sprintf("%s-%s-%s", s.name, map[bool]string{false: "light", true: "dark"}[dark], map[int64]string{1280: "wide", 360: "phone"}[width])
-				st := openSite(t, nil)
+				st := openSite(t, func(c *Config) { c.Settings.Service = atService })
 				browsertest.Do(ctx, t, browsertest.Look(width, dark))
 				end := goTo(ctx, t, st, s)
 				if browsertest.Script[bool](ctx, t, `document.documentElement.scrollWidth > window.innerWidth`) {

@@ -273,6 +273,9 @@ func stepText(l Link, e pull.Event) string {
 		}
 		return "Asking " + from + " for the newest version"
 	case pull.Fetching:
+		if l.Content != nil && l.Content.Link != "" {
+			return "Fetching " + from
+		}
 		return "Fetching files from " + from
 	case pull.Merging:
 		return "Joining it with your work"
