@@ -59,10 +59,16 @@ func TestJourney3(t *testing.T) {
 // that of the file it returns.
 func newClass(t *testing.T) (*site, string) {
 	t.Helper()
+	return newClassWith(t, "")
+}
+
+// newClassWith is newClass with more of the service's configuration.
+func newClassWith(t *testing.T, yaml string) (*site, string) {
+	t.Helper()
 	prefix := jupytertest.Prefix(t, "")
 	dir, python := t.TempDir(), jupytertest.Install(t, "")
 	wrap := filepath.Join(dir, "wrap")
-	s := newSite(t, siteConfig{Hub: func(c *hubtest.Config, _ *fake.World) {
+	s := newSite(t, siteConfig{YAML: yaml, Hub: func(c *hubtest.Config, _ *fake.World) {
 		c.Extra = jupytertest.HubLines(prefix, builtPrograms(t), []string{python}, "/bin/sh", wrap) +
 			fmt.Sprintf("\nc.Spawner.environment.update({%q: %q})", "DAYPASS_RUNTIME_DIR", dir)
 	}})
