@@ -47,19 +47,36 @@ func (b *Broker) keeper(ctx context.Context, c daypass.Caller) (store.Person, er
 	if err != nil || c.Via == daypass.ViaBrowser {
 		return p, err
 	}
-	kind := policy.NoKind
-	if c.Via == daypass.ViaServer || c.Via == daypass.ViaUser {
-		if kind = b.kind(ctx, c); kind == policy.NoKind {
-			return p, hubProblem(nil)
-		}
+	if err := b.fromOwn(ctx, c); err != nil {
+		return p, err
 	}
-	if kind != policy.Own || b.Sources.Links.BrowserOnly {
-		return p, &daypass.Problem{
-			Code: "DP-744", What: "links are not made or changed from here", Why: "others enter this server, or the hub's admins want a browser for it",
-			Next: "Use the page of your links, in your browser.", Kind: daypass.ErrRefused,
-		}
+	if b.Sources.Links.BrowserOnly {
+		return p, notFromHere()
 	}
 	return p, nil
+}
+
+// fromOwn refuses who asks from a server that others enter.
+func (b *Broker) fromOwn(ctx context.Context, c daypass.Caller) error {
+	switch c.Via {
+	case daypass.ViaBrowser:
+		return nil
+	case daypass.ViaServer, daypass.ViaUser:
+		switch b.kind(ctx, c) {
+		case policy.Own:
+			return nil
+		case policy.NoKind:
+			return hubProblem(nil)
+		}
+	}
+	return notFromHere()
+}
+
+func notFromHere() error {
+	return &daypass.Problem{
+		Code: "DP-744", What: "links are not made, changed or listed from here", Why: "others enter this server, or the hub's admins want a browser for it",
+		Next: "Use the page of your links, in your browser.", Kind: daypass.ErrRefused,
+	}
 }
 
 // LinkTerms says what a link of the caller's may be.
@@ -110,9 +127,10 @@ func (b *Broker) linkFor(ctx context.Context, q *wanting) (LinkView, error) {
 		return LinkView{}, err
 	}
 	v, err := b.view(ctx, *q.link, q.p)
-	if err != nil || v.Mine {
-		return v, err
+	if v.Mine = v.Mine && q.kind == policy.Own; err != nil || v.Mine {
+		return v, err // where others enter, its maker sees what the audience does
 	}
+	v.EndsSoon = false
 	if err := stateProblem(*q.link, b.Now()); err != nil {
 		return v, err
 	}
@@ -151,6 +169,9 @@ func (b *Broker) view(ctx context.Context, l store.Link, p store.Person) (LinkVi
 // LinksOf lists the caller's own links, newest first.
 func (b *Broker) LinksOf(ctx context.Context, c daypass.Caller) ([]LinkView, error) {
 	p, err := b.themself(ctx, c)
+	if err == nil {
+		err = b.fromOwn(ctx, c)
+	}
 	if err != nil {
 		return nil, err
 	}

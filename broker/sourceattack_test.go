@@ -207,3 +207,32 @@ func TestReadersEnd(t *testing.T) {
 		t.Error("the reader's token lives on")
 	}
 }
+
+// TestLinksFromSharedServer: who enters another's server is not shown what the other
+// makes links to, nor how they do.
+func TestLinksFromSharedServer(t *testing.T) {
+	s := newSourceRig(t, sharedServers("lab"))
+	tea := s.teacher()
+	s.link(tea, "ph142-lab1", drive("ph142Lab1"), "ph142")
+	_ = second(s.open(s.student(), "ph142-lab1"))
+	shared := tea
+	shared.Server.Name = "lab"
+	list, err := s.LinksOf(t.Context(), shared)
+	if s.want("their list", err, "DP-744"); len(list) != 0 {
+		t.Errorf("%+v", list)
+	}
+	if list, err := s.LinksOf(t.Context(), tea); err != nil || len(list) != 1 {
+		t.Errorf("in a server of their own: %+v, %v", list, err)
+	}
+	v, err := s.LinkFor(t.Context(), shared, "ph142-lab1", "")
+	if err != nil || v.Mine || v.Pulls != 0 || v.Failures != 0 {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if _, err := s.EditLink(t.Context(), browser(tea), "ph142-lab1", broker.LinkAsk{Paused: ptr(true)}); err != nil {
+		t.Fatal(err)
+	}
+	s.want("paused", second(s.LinkFor(t.Context(), shared, "ph142-lab1", "")), "DP-725")
+	if v, err := s.LinkFor(t.Context(), tea, "ph142-lab1", ""); err != nil || !v.Mine {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
