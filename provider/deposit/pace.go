@@ -29,6 +29,10 @@ func (p *Pace) Wait(ctx context.Context, units int) error {
 		return err
 	}
 	for d := p.take(units); d > 0; d = p.paused() {
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < d { // it would be in vain, and in others' way
+			p.give(units)
+			return context.DeadlineExceeded
+		}
 		t := time.NewTimer(d)
 		select {
 		case <-t.C:
@@ -51,6 +55,13 @@ func (p *Pace) take(units int) time.Duration {
 	wait := max(p.due.Sub(now), p.until.Sub(now))
 	p.due = p.due.Add(p.every * time.Duration(units))
 	return wait
+}
+
+// give takes back what was promised and is not used.
+func (p *Pace) give(units int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.due = p.due.Add(-p.every * time.Duration(units))
 }
 
 func (p *Pace) paused() time.Duration {
