@@ -110,7 +110,7 @@ func (a *app) everyDay() []listed {
 		{"status", "What access this machine holds, until when", a.statusCommand},
 		{"check", "Would a push work, and if not, why", a.checkCommand},
 		{"pull", "Bring course content here, and keep it up to date", a.pullCommand},
-		{"link", "Make a link to course content for a class", a.linkCommand},
+		{"link", "Make a link to course content, change it, end it", a.linkCommand},
 		{"pass", "Make a pass, make it narrower, see what it allows", a.passCommand},
 		{"doctor", "What is wrong on this machine, and what to do", a.doctorCommand},
 	}

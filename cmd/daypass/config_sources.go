@@ -109,6 +109,22 @@ func (f configFile) checkSources(tree *yaml.Node, s sourcesConfig) error {
 	return nil
 }
 
+// variables are those that hold secrets: no program that daypass starts is given them.
+func (s sourcesConfig) variables() []string {
+	out := []string{canvasToken}
+	for _, c := range s.Canvas {
+		if name, ok := strings.CutPrefix(c.Token, "env:"); ok {
+			out = append(out, name)
+		}
+	}
+	for _, w := range s.WebDAV {
+		if name, ok := strings.CutPrefix(w.Password, "env:"); ok {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 func cleanHost(h string) bool { return daypass.CleanHost(h) && h == daypass.FoldASCII(h) }
 
 func secretFileNamed(s string) bool {

@@ -57,7 +57,7 @@ func (p pullConfig) limits() snapshot.Limits {
 // pullGit is the system's git with the credentials that git-credential-daypass
 // has, and with what the admins say in git's system configuration.
 func (a *app) pullGit(ctx context.Context, cfg config) (plumbing.Git, error) {
-	git, err := plumbing.Find(a.getenv, environment(a.environ(), pull.LoginVariable, canvasToken))
+	git, err := plumbing.Find(a.getenv, environment(a.environ(), append(cfg.sources.variables(), pull.LoginVariable)...))
 	if err != nil {
 		return git, &daypass.Problem{
 			Code: "DP-701", What: "git was not found", Why: "no folder in PATH has it", Err: err,

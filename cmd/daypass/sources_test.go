@@ -221,3 +221,21 @@ func TestSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretVariables: git, and what it starts, is given no token of a source.
+func TestSecretVariables(t *testing.T) {
+	b := newBench(t, fake.Switches{})
+	b.app.environ = func() []string { return []string{"A=1", canvasToken + "=hunter2", "MINE=hunter3", "DAV=hunter4"} }
+	cfg, err := b.loadConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.sources = sourcesConfig{Canvas: []canvasConfig{{Host: "c.example", Token: "env:MINE"}}, WebDAV: []webdavConfig{{Host: "d.example", User: "ada", Password: "env:DAV"}}}
+	git, err := b.pullGit(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if env := strings.Join(git.Environ, " "); strings.Contains(env, "hunter") || !strings.Contains(env, "A=1") {
+		t.Errorf("git is given %q", env)
+	}
+}
