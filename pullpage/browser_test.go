@@ -256,11 +256,11 @@ func (st *site) large() func() {
 }
 
 var scenes = []aScene{
-	{"link-comes", linkQuery, "12 of 40 files", (*site).comes, nil},
-	{"link-elsewhere", linkQuery, "holds files from somewhere else", (*site).other, nil},
-	{"link-connect", linkQuery, "Connect canvas.example.edu first", (*site).unconnected, nil},
-	{"link-paused", linkQuery, "is paused", (*site).paused, nil},
-	{"link-large", linkQuery, "Bring it all the same", (*site).large, nil},
+	{"pull-link", linkQuery, "12 of 40 files", (*site).comes, nil},
+	{"pull-link-elsewhere", linkQuery, "holds files from somewhere else", (*site).other, nil},
+	{"pull-link-connect", linkQuery, "Connect canvas.example.edu first", (*site).unconnected, nil},
+	{"pull-link-paused", linkQuery, "is paused", (*site).paused, nil},
+	{"pull-large", linkQuery, "Bring it all the same", (*site).large, nil},
 	{"pull-source", "repo=https%3A%2F%2Fdrive.google.com%2Fdrive%2Ffolders%2F1AbCdEfGhIjKlMnOpQrStUvWxYz012345", "Google Drive", nil, nil},
 	{"pull-home", "", "Bring course files into your folder", nil, nil},
 	{"pull-folders", "", "Your course folders", (*site).several, nil},
