@@ -48,6 +48,13 @@ func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args [
 	if err != nil {
 		return true, err
 	}
+	if len(args) == 2 { // as the page asks; it may have been pulled into
+		if st, known, err := knownAt(p, args[1]); err != nil {
+			return true, err
+		} else if known {
+			before = st.Include
+		}
+	}
 	include, err := pull.Included(before, ask.Include)
 	if err != nil {
 		return true, err
@@ -61,6 +68,15 @@ func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args [
 		ask.Folder, err = linkFolder(args, found.Folder, name)
 	}
 	return true, err
+}
+
+// knownAt is what is known of the folder that was named.
+func knownAt(p *pull.Puller, folder string) (pull.State, bool, error) {
+	dir, err := filepath.Abs(folder)
+	if err != nil {
+		return pull.State{}, false, err
+	}
+	return stateOf(p, dir)
 }
 
 // linkService is the access service, for a link of that name.

@@ -160,6 +160,12 @@ func TestPullLink(t *testing.T) {
 	if asked, _ := way.since(); len(asked) != 1 {
 		t.Errorf("a pull with nothing new asked %q", asked)
 	}
+	for _, include := range [][]string{{"--include=photo.bin"}, nil} { // as the page asks: again with the folder
+		out, err = run(home, append(append([]string{"pull", "--json"}, include...), "--root="+home, "--", "link:ph142-lab1", lab)...)
+		if asked, _ := way.since(); err != nil || len(asked) != 1 {
+			t.Errorf("with %q it asked %q: %v\n%s", include, asked, err, out)
+		}
+	}
 	l.hub.SetGroups("eve", "another-course")
 	token = l.hub.StartServer("eve", "")
 	before := len(l.drive.Requests())
