@@ -53,6 +53,9 @@ func (p *Pace) Wait(ctx context.Context, _ int) error {
 		if d <= 0 {
 			return nil
 		}
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < d { // it would be in vain, and in others' way
+			return context.DeadlineExceeded
+		}
 		t := time.NewTimer(d)
 		select {
 		case <-t.C:
