@@ -84,38 +84,39 @@ func (s *Server) shownLink(l api.Link) api.Link {
 	return l
 }
 
-func (s *Server) listLinks(c *call) error {
+// linkAnswer answers a request about links with what find says.
+func linkAnswer[T any](s *Server, c *call, find func(context.Context) (T, error)) error {
 	ctx, cancel, err := s.linkCall(c)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	var out api.Links
-	if out.Links, err = s.c.Broker.Links(ctx, c.who.Caller); err != nil {
+	found, err := find(ctx)
+	if err != nil {
 		return err
 	}
-	if out.Terms, err = s.c.Broker.LinkTerms(ctx, c.who.Caller); err != nil {
-		return err
-	}
-	for i, l := range out.Links {
-		out.Links[i] = s.shownLink(l)
-	}
-	s.writeJSON(c.w, http.StatusOK, out)
+	s.writeJSON(c.w, http.StatusOK, found)
 	return nil
 }
 
+func (s *Server) listLinks(c *call) error {
+	return linkAnswer(s, c, func(ctx context.Context) (out api.Links, err error) {
+		if out.Links, err = s.c.Broker.Links(ctx, c.who.Caller); err != nil {
+			return out, err
+		}
+		for i, l := range out.Links {
+			out.Links[i] = s.shownLink(l)
+		}
+		out.Terms, err = s.c.Broker.LinkTerms(ctx, c.who.Caller)
+		return out, err
+	})
+}
+
 func (s *Server) oneLink(c *call) error {
-	ctx, cancel, err := s.linkCall(c)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	l, err := s.c.Broker.Link(ctx, c.who.Caller, c.r.PathValue("name"), c.request)
-	if err != nil {
-		return err
-	}
-	s.writeJSON(c.w, http.StatusOK, s.shownLink(l))
-	return nil
+	return linkAnswer(s, c, func(ctx context.Context) (api.Link, error) {
+		l, err := s.c.Broker.Link(ctx, c.who.Caller, c.r.PathValue("name"), c.request)
+		return s.shownLink(l), err
+	})
 }
 
 // linkAsk reads a request to make or change a link.
@@ -141,21 +142,14 @@ func readLinkAsk(q api.LinkRequest, request string) (LinkAsk, error) {
 
 // changeLink answers what makes or changes a link.
 func (s *Server) changeLink(c *call, change func(context.Context, LinkAsk) (api.Link, error)) error {
-	ctx, cancel, err := s.linkCall(c)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	ask, err := s.linkAsk(c)
-	if err != nil {
-		return err
-	}
-	l, err := change(ctx, ask)
-	if err != nil {
-		return err
-	}
-	s.writeJSON(c.w, http.StatusOK, s.shownLink(l))
-	return nil
+	return linkAnswer(s, c, func(ctx context.Context) (api.Link, error) {
+		ask, err := s.linkAsk(c)
+		if err != nil {
+			return api.Link{}, err
+		}
+		l, err := change(ctx, ask)
+		return s.shownLink(l), err
+	})
 }
 
 func (s *Server) makeLink(c *call) error {
@@ -189,54 +183,24 @@ func (s *Server) endLink(c *call) error {
 	return nil
 }
 
-// question reads what is asked about a source.
-func (s *Server) question(c *call) (daypass.Source, error) {
-	var q api.SourceQuestion
-	if err := c.decode(&q); err != nil {
-		return daypass.Source{}, err
-	}
-	if why := q.Check(); why != "" {
-		return daypass.Source{}, malformed(why)
-	}
-	source, _ := daypass.ParseSource(q.Source) // Check has read it
-	if q.Path != "" {
-		source.Path = q.Path
-	}
-	return source, nil
+// aboutSource answers a question about a source.
+func aboutSource[T any](s *Server, c *call, find func(context.Context, daypass.Caller, daypass.Source, string) (T, error)) error {
+	return linkAnswer(s, c, func(ctx context.Context) (none T, err error) {
+		var q api.SourceQuestion
+		if err := c.decode(&q); err != nil {
+			return none, err
+		}
+		if why := q.Check(); why != "" {
+			return none, malformed(why)
+		}
+		source, _ := daypass.ParseSource(q.Source) // Check has read it
+		if q.Path != "" {
+			source.Path = q.Path
+		}
+		return find(ctx, c.who.Caller, source, c.request)
+	})
 }
 
-func (s *Server) testSource(c *call) error {
-	ctx, cancel, err := s.linkCall(c)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	source, err := s.question(c)
-	if err != nil {
-		return err
-	}
-	seen, err := s.c.Broker.TestSource(ctx, c.who.Caller, source, c.request)
-	if err != nil {
-		return err
-	}
-	s.writeJSON(c.w, http.StatusOK, seen)
-	return nil
-}
+func (s *Server) testSource(c *call) error { return aboutSource(s, c, s.c.Broker.TestSource) }
 
-func (s *Server) browseSource(c *call) error {
-	ctx, cancel, err := s.linkCall(c)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	source, err := s.question(c)
-	if err != nil {
-		return err
-	}
-	files, err := s.c.Broker.BrowseSource(ctx, c.who.Caller, source, c.request)
-	if err != nil {
-		return err
-	}
-	s.writeJSON(c.w, http.StatusOK, files)
-	return nil
-}
+func (s *Server) browseSource(c *call) error { return aboutSource(s, c, s.c.Broker.BrowseSource) }
