@@ -94,7 +94,7 @@ var table = [...]Row{
 		"a request for another repository, for one whose number is not known where one is given, or for none", ReadByDaypass},
 	{KindServer, "dp:server", "dp:server=gpu@1798588800", "only while one of these servers of the holder runs, as the hub says: NAME@START, or NAME@ for whatever start; without NAME the default server",
 		"any request when that server has stopped or was started anew, or when the hub cannot be asked", ReadByDaypass},
-	{KindSource, "dp:source", "dp:source=doi:10.5281/zenodo.1234", "only these sources of content, written as the service writes them",
+	{KindSource, "dp:source", "dp:source=invenio:zenodo.org/3232985", "only these sources of content, written as the service writes them",
 		"a request for another source, or for none", ReadByDaypass},
 	{KindUses, "dp:uses", "dp:uses=1", "so many uses, counted by the service, of this pass and all that were narrowed from it together",
 		"the use after the last; every request where nobody counts", ReadByDaypass},

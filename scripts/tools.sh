@@ -103,7 +103,8 @@ room)
 	room="/dev/shm/daypass-test-$(id -u)"
 	free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')
 	memory=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2>/dev/null)
-	if [ "${free:-0}" -gt 6000000 ] && [ "${memory:-0}" -gt 8000000 ] && mkdir -p -m 0700 "$room" 2>/dev/null && [ -O "$room" ] &&
+	if [ "${free:-0}" -gt 6000000 ] && [ "${memory:-0}" -gt 8000000 ] && mkdir -p "$room" 2>/dev/null && [ -O "$room" ] && [ ! -L "$room" ] &&
+		chmod 0755 "$room" && # for tests as other users
 		printf '#!/bin/sh\n' >"$room/try" && chmod 0700 "$room/try" && "$room/try" 2>/dev/null; then # it may be mounted noexec
 		rm -f "$room/try"
 		echo "$room"

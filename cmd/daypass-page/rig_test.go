@@ -142,11 +142,14 @@ func (s *student) sees(text string) {
 	s.wait("the page shows "+text, func() bool { return strings.Contains(s.screen(), text) })
 }
 
+// unsettled is a button that takes no click yet, since its page came a moment ago.
+const unsettled = "[data-answer]:not([data-ready])"
+
 // press presses the button or follows the link with that text.
 func (s *student) press(text string) {
 	s.t.Helper()
 	q := fmt.Sprintf(`//button[contains(normalize-space(.), %q)] | //a[contains(normalize-space(.), %q)] | //summary[contains(normalize-space(.), %q)]`, text, text, text)
-	s.do("press "+text, chromedp.Click(chromedp.Search(q)))
+	s.do("press "+text, chromedp.WaitVisible(chromedp.Search(q)), chromedp.WaitNotPresent(chromedp.CSS(unsettled)), chromedp.Click(chromedp.Search(q)))
 }
 
 // follow opens a link, as from a course's page.

@@ -376,7 +376,8 @@ func (p *person) field(sel string) string {
 func (p *person) press(text string) {
 	p.s.t.Helper()
 	q := fmt.Sprintf(`//button[contains(normalize-space(.), %q)] | //a[contains(normalize-space(.), %q)] | //input[@type="submit" and contains(@value, %q)]`, text, text, text)
-	p.do("press "+text, chromedp.Click(q))
+	// A button that answers a question takes no click in the moment in which its page came.
+	p.do("press "+text, chromedp.WaitVisible(q), chromedp.WaitNotPresent("[data-answer]:not([data-ready])"), chromedp.Click(q))
 }
 
 // programs are the programs as they are shipped, built once for all tests
