@@ -22,13 +22,19 @@ import (
 type outward struct {
 	guarded bool
 	lookup  lookup
+	via     func(*http.Request) (*url.URL, error) // nil: the proxy that this user's environment names
 }
 
 // A lookup finds the addresses of a name; nil is the system's.
 type lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-// proxy is the one that this user's environment names.
-func (o outward) proxy(req *http.Request) (*url.URL, error) { return http.ProxyFromEnvironment(req) }
+// proxy is the one that a request goes by; nil is none.
+func (o outward) proxy(req *http.Request) (*url.URL, error) {
+	if o.via != nil {
+		return o.via(req)
+	}
+	return http.ProxyFromEnvironment(req)
+}
 
 // proxied reports whether a proxy goes to a host in our place.
 func (o outward) proxied(host string) bool {
