@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/daypass-dev/daypass/provider/readonly"
 )
 
 // Canvas's bucket holds 600 units for each token and leaks ten a second; each request
@@ -43,26 +45,16 @@ func (p *Pace) enter(ctx context.Context) (leave func(), err error) {
 
 // Wait returns when a request may be made.
 func (p *Pace) Wait(ctx context.Context, _ int) error {
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		p.mu.Lock()
-		d := p.until.Sub(p.now())
-		p.mu.Unlock()
-		if d <= 0 {
-			return nil
-		}
-		if end, ok := ctx.Deadline(); ok && time.Until(end) < d { // it would be in vain, and in others' way
-			return context.DeadlineExceeded
-		}
-		t := time.NewTimer(d)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-		}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	return readonly.Wait(ctx, p.paused(), p.paused)
+}
+
+func (p *Pace) paused() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.until.Sub(p.now())
 }
 
 // Slow makes everybody wait.

@@ -2,8 +2,11 @@ package deposit
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/daypass-dev/daypass/provider/readonly"
 )
 
 // A Pace lets so many requests through at once, and then one in each while. It is a
@@ -28,20 +31,11 @@ func (p *Pace) Wait(ctx context.Context, units int) error {
 	if err := ctx.Err(); err != nil || units <= 0 {
 		return err
 	}
-	for d := p.take(units); d > 0; d = p.paused() {
-		if end, ok := ctx.Deadline(); ok && time.Until(end) < d { // it would be in vain, and in others' way
-			p.give(units)
-			return context.DeadlineExceeded
-		}
-		t := time.NewTimer(d)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		}
+	err := readonly.Wait(ctx, p.take(units), p.paused)
+	if errors.Is(err, context.DeadlineExceeded) {
+		p.give(units)
 	}
-	return nil
+	return err
 }
 
 func (p *Pace) take(units int) time.Duration {

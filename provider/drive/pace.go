@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/daypass-dev/daypass/provider/readonly"
 )
 
 // UserUnits are the quota units that an account may spend in a minute.
@@ -37,21 +39,11 @@ func (p *Pace) Wait(ctx context.Context, units int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for d := p.take(float64(units)); d > 0; d = p.paused() {
-		if end, ok := ctx.Deadline(); ok && time.Until(end) < d { // it would be in vain, and in others' way
-			p.give(float64(units))
-			return context.DeadlineExceeded
-		}
-		t := time.NewTimer(d)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			p.give(float64(units))
-			return ctx.Err()
-		}
+	err := readonly.Wait(ctx, p.take(float64(units)), p.paused)
+	if err != nil {
+		p.give(float64(units))
 	}
-	return nil
+	return err
 }
 
 // take promises units, and says how long it is until they are there.

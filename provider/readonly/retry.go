@@ -166,6 +166,20 @@ func After(res *http.Response, now time.Time) time.Duration {
 	return 0
 }
 
+// Wait waits d, and on for as long as more says, while that is above 0. It gives up at
+// once where the context would end before: that would be in vain, and in others' way.
+func Wait(ctx context.Context, d time.Duration, more func() time.Duration) error {
+	for ; d > 0; d = more() {
+		if ended(ctx, d) {
+			return context.DeadlineExceeded
+		}
+		if err := sleep(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
