@@ -15,6 +15,7 @@ import (
 // A ground is what a link may stand on: as whom it reads, and what was seen.
 type ground struct {
 	as      string
+	source  daypass.Source // what was asked for, or what a DOI stands for
 	repo    daypass.Repo
 	account daypass.Account // of its maker, where they administer the repository
 	reading Reading
@@ -57,7 +58,7 @@ func (b *Broker) tried(ctx context.Context, c daypass.Caller, s daypass.Source, 
 		return ground{}, b.refuseReading(ctx, q, err)
 	}
 	e := b.readEvent(q, store.ReadContent)
-	e.Outcome, e.As, e.Rule, e.Why = store.OK, plainAs(g.as), what, s.String()
+	e.Outcome, e.As, e.Rule, e.Why = store.OK, plainAs(g.as), what, g.source.String()
 	g.reading.Rule = what
 	if g.reading.Event, err = b.Store.Record(ctx, e); err != nil {
 		return ground{}, b.refuseReading(ctx, q, storeProblem(err))
@@ -68,19 +69,60 @@ func (b *Broker) tried(ctx context.Context, c daypass.Caller, s daypass.Source, 
 // groundFor looks at the caller's own right to a source. What is decided without
 // asking anybody is decided first.
 func (b *Broker) groundFor(ctx context.Context, q *wanting, s daypass.Source) (ground, error) {
+	if err := fitting(q, s); err != nil {
+		return ground{}, err
+	}
+	if err := b.pacedLook(q.p); err != nil {
+		return ground{}, err
+	}
+	if s.Kind == daypass.KindDOI && b.Sources.Resolve != nil {
+		var err error
+		if s, err = b.resolved(ctx, s); err != nil {
+			return ground{}, err
+		}
+		if q.source = s; s.Kind == daypass.KindDOI || isTemplate(s) {
+			return ground{}, noSource()
+		}
+		if err := fitting(q, s); err != nil { // whoever registered the DOI chose it
+			return ground{}, err
+		}
+	}
+	g, err := b.groundOf(ctx, q, s)
+	g.source = s
+	return g, err
+}
+
+// resolved looks a DOI up.
+func (b *Broker) resolved(ctx context.Context, s daypass.Source) (daypass.Source, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*b.Limits.ProviderTime)
+	defer cancel()
+	found, err := b.Sources.Resolve(ctx, s)
+	if err != nil && !settled(err) {
+		return s, providerProblem(s.Host, err)
+	}
+	return found, err
+}
+
+// fitting refuses what cannot be a source.
+func fitting(q *wanting, s daypass.Source) error {
 	plain := s
 	if isTemplate(s) {
 		plain = forAccount(s, "login")
 	}
 	if !sound(plain) || isTemplate(s) && s.Kind != daypass.KindGit || strings.Contains(s.Ref+s.Path, login) {
 		q.source = daypass.Source{}
-		return ground{}, &daypass.Problem{
-			Code: "DP-736", What: "that is no source that this service reads", Next: `Paste the address of a repository, folder, course or record; "daypass resolve" shows how it is understood.`, Kind: daypass.ErrUsage,
-		}
+		return noSource()
 	}
-	if err := b.pacedLook(q.p); err != nil {
-		return ground{}, err
+	return nil
+}
+
+func noSource() error {
+	return &daypass.Problem{
+		Code: "DP-736", What: "that is no source that this service reads", Next: `Paste the address of a repository, folder, course or record; "daypass resolve" shows how it is understood.`, Kind: daypass.ErrUsage,
 	}
+}
+
+func (b *Broker) groundOf(ctx context.Context, q *wanting, s daypass.Source) (ground, error) {
 	switch {
 	case isTemplate(s):
 		return b.templateGround(s)

@@ -285,7 +285,7 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 	if err != nil {
 		return l, err
 	}
-	l.Source, l.As, l.Repo, l.Account, l.Template = *source, g.as, g.repo.ID, g.account, isTemplate(*source)
+	l.Source, l.As, l.Repo, l.Account, l.Template = g.source, g.as, g.repo.ID, g.account, isTemplate(g.source)
 	if l.Title == "" && shown(g.seen.Title) {
 		l.Title = clip(g.seen.Title, 200)
 	}

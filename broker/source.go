@@ -20,6 +20,9 @@ type Sources struct {
 	// seen to be readable lately. Its errors are a Contents'. Nil: nothing of Drive
 	// is read.
 	Look func(context.Context, Reading) (daypass.Seen, error)
+	// Resolve says what a DOI or handle stands for, asking Hosts alone, for somebody
+	// who may make links. Nil: none is looked up.
+	Resolve func(context.Context, daypass.Source) (daypass.Source, error)
 	// Ended is told when somebody may have been cut off or erased, in whatever process:
 	// what was read as them has to go where [Broker.ReadsFor] says so. It does not block.
 	Ended func()

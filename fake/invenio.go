@@ -190,10 +190,15 @@ func (v *Invenio) record(w http.ResponseWriter, r *http.Request, rec InvenioReco
 	}
 	w.Header().Set("Content-Type", "application/vnd.inveniordm.v1+json")
 	writeAs(w, map[string]any{
-		"id": rec.ID, "revision_id": rec.revision, "parent": map[string]any{"id": rec.Parent}, "metadata": map[string]any{"title": rec.Title},
+		"id": rec.ID, "revision_id": rec.revision, "parent": map[string]any{"id": rec.Parent, "pids": pidsOf(rec.Parent)}, "pids": pidsOf(rec.ID), "metadata": map[string]any{"title": rec.Title},
 		"access": map[string]any{"record": "public", "files": access}, "files": map[string]any{"enabled": !rec.Bare, "count": len(rec.Files)},
 		"links": map[string]any{"self": origin(r) + "/api/records/" + rec.ID, "self_html": origin(r) + "/records/" + rec.ID},
 	})
+}
+
+// pidsOf are the identifiers of a record, or of what all its versions are of.
+func pidsOf(id string) map[string]any {
+	return map[string]any{"doi": map[string]any{"identifier": "10.5281/zenodo." + id, "provider": "datacite", "client": "datacite"}}
 }
 
 func (v *Invenio) files(w http.ResponseWriter, r *http.Request, rec InvenioRecord) {

@@ -147,7 +147,7 @@ func (a *app) linkNameOf(text string) (string, error) {
 // linkSource reads what was given as a source. The service's own list says which
 // sites are Canvas.
 func (a *app) linkSource(ctx context.Context, s *service, text string) (source string, open string, err error) {
-	if p, ok := daypass.ParseSource(text); ok && strings.Trim(p.Kind, "abcdefghijklmnopqrstuvwxyz") == "" {
+	if p, ok := daypass.ParseSource(text); ok && strings.Trim(p.Kind, "abcdefghijklmnopqrstuvwxyz") == "" && p.Kind != "hdl" && (p.Kind != daypass.KindDOI || p.Host == "doi.org") {
 		return text, "", nil
 	}
 	list, err := s.Links(ctx)
@@ -160,7 +160,7 @@ func (a *app) linkSource(ctx context.Context, s *service, text string) (source s
 		return "", "", err
 	}
 	p := places[0]
-	if p.Source == (daypass.Source{}) || len(places) > 1 || p.Ask != "" && p.Ask != resolve.AskRef {
+	if p.Source == (daypass.Source{}) || len(places) > 1 || p.Ask != "" && p.Ask != resolve.AskRef && p.Source.Kind != daypass.KindDOI {
 		return "", "", &daypass.Problem{
 			Code: "DP-792", What: "that address may mean several things, or leads elsewhere", Next: "Run \"daypass resolve\" on it, and give --source as that writes it.", Kind: daypass.ErrUsage,
 		}

@@ -40,7 +40,7 @@ func readPaste(text string, sites resolve.Sites) ([]server.Pasted, error) {
 	}
 	var out []server.Pasted
 	for _, p := range list {
-		if p.Ask != "" && p.Ask != resolve.AskRef {
+		if p.Ask != "" && p.Ask != resolve.AskRef && p.Source.Kind != daypass.KindDOI {
 			return nil, unread("where " + p.Words + " leads only its host tells: open it, and copy the address of the page that comes")
 		}
 		if p.Source == (daypass.Source{}) {
@@ -78,6 +78,8 @@ func sourceWords(s daypass.Source) string {
 		out = s.Host + "/" + s.ID
 	case daypass.KindDrive:
 		out = "Google Drive " + s.ID
+	case daypass.KindDOI:
+		out = "the DOI or handle " + s.ID
 	case daypass.KindCanvas:
 		out = "Canvas " + s.ID + " at " + s.Host
 	default:

@@ -19,6 +19,7 @@ import (
 	"github.com/daypass-dev/daypass/egress"
 	"github.com/daypass-dev/daypass/internal/plumbing"
 	"github.com/daypass-dev/daypass/provider/canvas"
+	"github.com/daypass-dev/daypass/provider/doi"
 	"github.com/daypass-dev/daypass/provider/drive"
 	"github.com/daypass-dev/daypass/provider/google"
 	"github.com/daypass-dev/daypass/server"
@@ -36,6 +37,8 @@ type readers struct {
 	limits snapshot.Limits
 	drives map[string]daypass.Contents // by account
 
+	hosts    []string                // public ones
+	doi      string                  // where DOIs are looked up
 	canvases map[string]canvasConfig // by host
 	mu       sync.Mutex
 	paces    map[string]*canvas.Pace // of Canvas, by whose token
@@ -80,6 +83,8 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 	}
 	r.kinds = map[string]reader{daypass.KindDrive: r.driveOf, daypass.KindCanvas: r.canvasOf}
 	r.openPublic(c.Sources.Hosts)
+	r.hosts, r.doi = c.Sources.Hosts, doi.Host
+	sources.Resolve = r.resolveDOI
 	r.canvases = map[string]canvasConfig{}
 	for _, site := range c.Sources.Canvas {
 		r.canvases[site.Host] = site

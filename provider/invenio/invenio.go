@@ -52,7 +52,12 @@ type record struct {
 	ID       deposit.Text `json:"id"`
 	Revision int          `json:"revision_id"`
 	Parent   struct {
-		ID deposit.Text `json:"id"`
+		ID   deposit.Text `json:"id"`
+		PIDs struct {
+			DOI struct {
+				Identifier string `json:"identifier"`
+			} `json:"doi"`
+		} `json:"pids"`
 	} `json:"parent"`
 	Metadata struct {
 		Title string `json:"title"`
@@ -206,6 +211,7 @@ func (i *Invenio) open(ctx context.Context, it daypass.Item, from int64) (io.Rea
 type Record struct {
 	ID     string // of one version: it stays as it is
 	Parent string // of all versions
+	DOI    string // of all versions; "": the site does not say
 	Title  string
 }
 
@@ -218,7 +224,7 @@ func Find(ctx context.Context, c deposit.Config, id string) (Record, error) {
 		return Record{}, err
 	}
 	r, err := i.record(ctx, s)
-	return Record{ID: string(r.ID), Parent: string(r.Parent.ID), Title: r.Metadata.Title}, err
+	return Record{ID: string(r.ID), Parent: string(r.Parent.ID), DOI: r.Parent.PIDs.DOI.Identifier, Title: r.Metadata.Title}, err
 }
 
 // FromDOI says which record a site's page of a DOI leads to, with errors as of [Find].

@@ -124,7 +124,7 @@ func TestVersions(t *testing.T) {
 	if _, err := i.Look(t.Context(), daypass.Source{Kind: "invenio", Host: host, ID: "16", Ref: "7"}, ""); !errors.Is(err, daypass.ErrNoSource) {
 		t.Errorf("a version of another: %v", err)
 	}
-	for id, want := range map[string]Record{"7": {"7", "6", "Lab 1"}, "6": {"8", "6", "Lab 1, again"}} {
+	for id, want := range map[string]Record{"7": {"7", "6", "10.5281/zenodo.6", "Lab 1"}, "6": {"8", "6", "10.5281/zenodo.6", "Lab 1, again"}} {
 		if r, err := Find(t.Context(), c, id); err != nil || r != want {
 			t.Errorf("%s: %+v, %v", id, r, err)
 		}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/ckan"
+	"github.com/daypass-dev/daypass/provider/dataverse"
+	"github.com/daypass-dev/daypass/provider/deposit"
+	"github.com/daypass-dev/daypass/provider/doi"
+	"github.com/daypass-dev/daypass/provider/invenio"
+	"github.com/daypass-dev/daypass/resolve"
+)
+
+// maxSteps bounds how far a DOI is followed, as "daypass resolve" does it.
+const maxSteps = 5
+
+// resolveDOI says which source a DOI or handle stands for. It leads wherever whoever
+// registered it wants: only hosts of the admin's list are asked, and can be the end.
+func (r *readers) resolveDOI(ctx context.Context, s daypass.Source) (daypass.Source, error) {
+	if s.Host != doi.Host || s.Ref != "" {
+		return s, nowhere("it is none of " + doi.Host)
+	}
+	text, seen := daypass.Source{Kind: s.Kind, Host: s.Host, ID: s.ID}.String(), map[string]bool{}
+	for range maxSteps {
+		if seen[text] {
+			return s, nowhere("the addresses lead in a circle")
+		}
+		seen[text] = true
+		p, err := r.readStep(ctx, text)
+		if err != nil {
+			return s, nowhere(problemWhat(err))
+		}
+		if p.Ask == resolve.AskDOI {
+			if text, err = r.askDOI(ctx, p.Source.ID); err != nil {
+				return s, err
+			}
+			continue
+		}
+		found, err := r.askStep(ctx, p)
+		if err == nil && s.Path != "" {
+			found.Path = s.Path
+		}
+		return found, err
+	}
+	return s, nowhere("it takes more than five steps")
+}
+
+// readStep reads the address that a step led to.
+func (r *readers) readStep(ctx context.Context, text string) (resolve.Place, error) {
+	list, err := resolve.Places(text, resolve.Sites{})
+	if err != nil {
+		return resolve.Place{}, err
+	}
+	if list[0].Git != nil && !list[0].Certain && list[0].Git.Kind == "git" { // the shape that fits every address
+		if sites, ok := r.siteOf(ctx, text); ok {
+			list, err = resolve.Places(text, sites)
+		}
+	}
+	if err != nil {
+		return resolve.Place{}, err
+	}
+	return list[0], nil
+}
+
+// siteOf asks a listed host which kind of archive it is.
+func (r *readers) siteOf(ctx context.Context, text string) (sites resolve.Sites, ok bool) {
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains(r.hosts, u.Host) {
+		return sites, false
+	}
+	parts, one := strings.Split(strings.Trim(u.Path, "/"), "/"), []string{u.Host}
+	if i := slices.Index(parts, "dataset"); i >= 0 && i+1 < len(parts) {
+		is, err := ckan.Probe(ctx, r.depositAt(u.Host), strings.Join(parts[:i], "/"))
+		return resolve.Sites{CKAN: one}, is && err == nil
+	}
+	if slices.Contains(parts, "datafile") {
+		is, err := dataverse.Probe(ctx, r.depositAt(u.Host))
+		return resolve.Sites{Dataverse: one}, is && err == nil
+	}
+	switch {
+	case len(parts) > 1 && (parts[0] == "records" || parts[0] == "record"):
+		_, err := invenio.Find(ctx, r.depositAt(u.Host), parts[1])
+		return resolve.Sites{Invenio: one}, err == nil
+	case len(parts) == 3 && parts[0] == "doi":
+		_, err := invenio.FromDOI(ctx, r.depositAt(u.Host), parts[1]+"/"+parts[2])
+		return resolve.Sites{Invenio: one}, err == nil
+	}
+	return sites, false
+}
+
+func (r *readers) depositAt(host string) deposit.Config {
+	return deposit.Config{Host: host, Plain: r.plain(host), Dial: r.dialer.DialContext, Now: r.now}
+}
+
+func (r *readers) askDOI(ctx context.Context, id string) (string, error) {
+	if !slices.Contains(r.hosts, r.doi) {
+		return "", notListed("this service looks up no DOIs and handles", r.doi)
+	}
+	at, err := doi.Resolve(ctx, r.depositAt(r.doi), id)
+	if rest, ok := strings.CutPrefix(at, "http://"); ok { // nothing is asked without TLS
+		at = "https://" + rest
+	}
+	return at, err
+}
+
+// askStep says what a place is, where its host has to be asked.
+func (r *readers) askStep(ctx context.Context, p resolve.Place) (daypass.Source, error) {
+	s := p.Source
+	if p.Ask == resolve.AskConcept {
+		if u, err := url.Parse(p.URL); err == nil {
+			s.Host = u.Host
+		}
+	}
+	switch {
+	case s == (daypass.Source{}):
+		return s, nowhere("what it stands for is nothing that a service reads")
+	case !slices.Contains(r.hosts, s.Host):
+		return s, notListed("the DOI leads to "+s.Host+", from which this service does not read", s.Host)
+	}
+	switch p.Ask {
+	case "", resolve.AskRef:
+		return s, nil
+	case resolve.AskConcept:
+		return r.conceptOf(ctx, s.Host, s.ID)
+	case resolve.AskDataset:
+		return r.datasetOf(ctx, s)
+	}
+	return s, nowhere("what it stands for is nothing that a service reads")
+}
+
+// conceptOf is the record that a site's page of a DOI shows: all versions of it, where
+// the DOI is theirs.
+func (r *readers) conceptOf(ctx context.Context, host, id string) (daypass.Source, error) {
+	out := daypass.Source{Kind: daypass.KindInvenio, Host: host}
+	var err error
+	if out.ID, err = invenio.FromDOI(ctx, r.depositAt(host), id); err != nil {
+		return out, err
+	}
+	rec, err := invenio.Find(ctx, r.depositAt(host), out.ID)
+	if err == nil && rec.Parent != "" && daypass.FoldASCII(rec.DOI) == daypass.FoldASCII(id) {
+		out.ID = rec.Parent
+	}
+	return out, err
+}
+
+// datasetOf is the dataset of a citation, which may be of a file.
+func (r *readers) datasetOf(ctx context.Context, s daypass.Source) (daypass.Source, error) {
+	number, file := strings.CutPrefix(s.ID, "file/")
+	err := daypass.ErrNoSource
+	if !file {
+		err = dataverse.Exists(ctx, r.depositAt(s.Host), s.ID)
+	}
+	if errors.Is(err, daypass.ErrNoSource) {
+		s.ID, err = dataverse.DatasetOf(ctx, r.depositAt(s.Host), number)
+	}
+	return s, err
+}
+
+func problemWhat(err error) string {
+	var p *daypass.Problem
+	if errors.As(err, &p) {
+		return p.What
+	}
+	return "the address that it stands for cannot be read"
+}
+
+func nowhere(why string) error {
+	return &daypass.Problem{
+		Code: "DP-750", What: "the DOI or handle leads to nothing that this service reads", Why: why, Next: "Open it in a browser, and paste the address of the page that has the files.", Kind: daypass.ErrRefused,
+	}
+}
+
+func notListed(what, host string) error {
+	return &daypass.Problem{
+		Code: "DP-751", What: what, Next: `Anybody can pull it without a link: "daypass pull".`, Who: `Admins list hosts under "sources.hosts"; here ` + host + ` is missing.`, Kind: daypass.ErrRefused,
+	}
+}
