@@ -127,6 +127,8 @@ type CanvasConfig struct {
 // its API: OAuth2, Files, Modules, Pagination, Throttling. It is safe for concurrent
 // use.
 type Canvas struct {
+	faults
+	journal
 	config CanvasConfig
 	mux    *http.ServeMux
 	now    func() time.Time
@@ -143,11 +145,8 @@ type Canvas struct {
 	issued  []string // every secret that was ever given out
 	levels  map[string]canvasLevel
 	next    int64
-	faults  faults
-	log     []Request
 
-	requests atomic.Int64
-	ahead    atomic.Int64
+	ahead atomic.Int64
 }
 
 // NewCanvas returns a Canvas that starts from c.Seed.
@@ -331,39 +330,6 @@ func (v *Canvas) Set(change func(*CanvasSwitches)) {
 // Advance moves the clock forward.
 func (v *Canvas) Advance(d time.Duration) { v.ahead.Add(int64(d)) }
 
-// Fault makes requests fail as [GitHub.Fault] does.
-func (v *Canvas) Fault(match func(*http.Request) bool, f Fault) (stop func()) {
-	left := f.Times
-	if left == 0 {
-		left = -1
-	}
-	return v.fault(match, 0, left, f)
-}
-
-// FailNth makes the n-th request for which match returns true fail, the next being
-// the first.
-func (v *Canvas) FailNth(n int, match func(*http.Request) bool, f Fault) (stop func()) {
-	return v.fault(match, max(0, n-1), 1, f)
-}
-
-func (v *Canvas) fault(match func(*http.Request) bool, skip, left int, f Fault) func() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	id := v.faults.add(match, skip, left, f)
-	return func() {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.faults.remove(id)
-	}
-}
-
-// Requests returns what has been asked so far, oldest first.
-func (v *Canvas) Requests() []Request {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.log)
-}
-
 // Secrets returns all that were ever given out or seeded: tokens, codes, and the
 // verifiers by which anybody gets a file.
 func (v *Canvas) Secrets() []string {
@@ -381,23 +347,10 @@ func (v *Canvas) Hosts() []string { return []string{v.config.Host, v.config.File
 
 // ServeHTTP answers for the site and for the host of its files.
 func (v *Canvas) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n := int(v.requests.Add(1))
-	v.record(n, r)
+	n := v.record(v.now(), r)
 	out := &statusWriter{ResponseWriter: w}
-	defer func() {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		for i := len(v.log) - 1; i >= 0; i-- {
-			if v.log[i].N == n {
-				v.log[i].Status = out.status
-				return
-			}
-		}
-	}()
-	v.mu.Lock()
-	fault := v.faults.take(r)
-	v.mu.Unlock()
-	if fault != nil {
+	defer func() { v.recordStatus(n, out.status) }()
+	if fault := v.take(r); fault != nil {
 		fault.serve(out, r, http.HandlerFunc(v.answer))
 		return
 	}
@@ -410,23 +363,6 @@ func (v *Canvas) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.mux.ServeHTTP(w, r)
-}
-
-func (v *Canvas) record(n int, r *http.Request) {
-	h := r.Header.Clone()
-	for _, k := range []string{"Authorization", "Proxy-Authorization", "Cookie"} {
-		h.Del(k)
-	}
-	scheme, user, secret := authorization(r)
-	e := Request{
-		N: n, At: v.now(), Method: r.Method, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery, Header: h, Scheme: scheme, Username: user, Token: Fingerprint(secret), Form: peekForm(r),
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.log = append(v.log, e)
-	if len(v.log) > maxLog {
-		v.log = slices.Delete(v.log, 0, maxLog/2)
-	}
 }
 
 // CanvasBusy is Canvas's answer to whoever asks too much: 403 in its code, 429 in its

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +27,8 @@ func (f DepositFile) md5() string {
 // A deposits is what stand-ins for archives of data have in common: faults, a limit of
 // requests, and what was asked.
 type deposits struct {
+	faults
+	journal
 	mu     sync.Mutex
 	now    func() time.Time
 	header string // that carries a token, beside Authorization
@@ -35,8 +36,6 @@ type deposits struct {
 	perMinute int
 	minute    time.Time
 	spent     int
-	faults    faults
-	log       []Request
 }
 
 func (d *deposits) init(now func() time.Time, header string) {
@@ -46,35 +45,11 @@ func (d *deposits) init(now func() time.Time, header string) {
 	d.header = header
 }
 
-// Fault is as [GitHub.Fault], from the n-th request on where n is above 0, and then
-// once.
-func (d *deposits) Fault(n int, f Fault) (stop func()) {
-	left := -1
-	if n > 0 {
-		left = 1
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	id := d.faults.add(nil, max(0, n-1), left, f)
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.faults.remove(id)
-	}
-}
-
 // Limit answers so many requests in a minute, and 429 to the rest.
 func (d *deposits) Limit(perMinute int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.perMinute, d.spent = perMinute, 0
-}
-
-// Requests returns what has been asked so far.
-func (d *deposits) Requests() []Request {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.log)
 }
 
 // serve remembers a request, and answers it with a fault or truly; secret is what was
@@ -84,9 +59,9 @@ func (d *deposits) serve(w http.ResponseWriter, r *http.Request, answer func(w h
 	if v := r.Header.Get(d.header); d.header != "" && v != "" {
 		secret = v
 	}
+	d.note(Request{At: d.now(), Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Scheme: scheme, Username: user, Token: Fingerprint(secret)})
+	fault := d.take(r)
 	d.mu.Lock()
-	d.log = append(d.log, Request{N: len(d.log) + 1, At: d.now(), Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Scheme: scheme, Username: user, Token: Fingerprint(secret)})
-	fault := d.faults.take(r)
 	reset, limited := d.count()
 	d.mu.Unlock()
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r, secret) })

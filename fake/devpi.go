@@ -31,14 +31,13 @@ type DevpiConfig struct {
 //
 // Unlike the real one it cannot say why in the phrase after a status.
 type Devpi struct {
+	faults
 	session []byte
 	clock   func() time.Time
 
-	mu     sync.Mutex
-	faults faults
-	asked  map[string]int
-	skew   time.Duration
-	users  map[string]*devpiUser
+	mu    sync.Mutex
+	skew  time.Duration
+	users map[string]*devpiUser
 }
 
 type devpiUser struct {
@@ -88,7 +87,7 @@ func NewDevpi(c DevpiConfig) *Devpi {
 			panic(fmt.Sprintf("fake: no randomness: %v", err))
 		}
 	}
-	d := &Devpi{session: devpiSigner(c.SessionKey), clock: c.Now, asked: map[string]int{}, users: map[string]*devpiUser{}}
+	d := &Devpi{session: devpiSigner(c.SessionKey), clock: c.Now, users: map[string]*devpiUser{}}
 	d.addUser("root", c.Root, nil)
 	return d
 }
@@ -135,29 +134,6 @@ func (d *Devpi) Files(index string) []string {
 	return out
 }
 
-// Fault makes requests fail for which match returns true, as [GitHub.Fault] does.
-func (d *Devpi) Fault(match func(*http.Request) bool, f Fault) (stop func()) {
-	left := f.Times
-	if left == 0 {
-		left = -1
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	id := d.faults.add(match, 0, left, f)
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.faults.remove(id)
-	}
-}
-
-// Count returns how many requests for exactly this path have come.
-func (d *Devpi) Count(path string) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.asked[path]
-}
-
 func (d *Devpi) addUser(name, password string, about map[string]any) *devpiUser {
 	u := &devpiUser{name: name, password: password, created: d.now(), about: about, indexes: map[string]*devpiIndex{}}
 	d.users[name] = u
@@ -197,10 +173,7 @@ const maxDevpiBody = 256 << 20
 
 // ServeHTTP answers as devpi-server does.
 func (d *Devpi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d.mu.Lock()
-	fault := d.faults.take(r)
-	d.asked[r.URL.Path]++
-	d.mu.Unlock()
+	fault := d.take(r)
 	w.Header().Set("X-Devpi-Api-Version", "2")
 	w.Header().Set("X-Devpi-Server-Version", "6.19.3")
 	if fault != nil {

@@ -108,6 +108,8 @@ type DriveConfig struct {
 // vendor's discovery document and guides, with what gives them tokens. It is safe for
 // concurrent use.
 type Drive struct {
+	faults
+	journal
 	now  func() time.Time
 	rand io.Reader
 
@@ -124,11 +126,8 @@ type Drive struct {
 	units    int            // in all
 	minute   int64
 	exports  int
-	faults   faults
-	log      []Request
 
-	requests atomic.Int64
-	ahead    atomic.Int64
+	ahead atomic.Int64
 }
 
 type driveToken struct {
@@ -143,7 +142,7 @@ func NewDrive(c DriveConfig) *Drive {
 	if now == nil {
 		now = time.Now
 	}
-	d := &Drive{rand: c.Rand, sw: c.Switches, files: map[string]*DriveFile{}, tokens: map[string]driveToken{}, spent: map[string]int{}}
+	d := &Drive{journal: journal{most: 5 * maxLog}, rand: c.Rand, sw: c.Switches, files: map[string]*DriveFile{}, tokens: map[string]driveToken{}, spent: map[string]int{}}
 	d.now = func() time.Time { return now().Add(time.Duration(d.ahead.Load())) }
 	if d.rand == nil {
 		d.rand = rand.Reader
@@ -221,42 +220,6 @@ func (d *Drive) EditAccount(email string, change func(*ServiceAccount)) {
 	}
 }
 
-// Fault is as [GitHub.Fault].
-func (d *Drive) Fault(match func(*http.Request) bool, f Fault) (stop func()) {
-	left := f.Times
-	if left == 0 {
-		left = -1
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	id := d.faults.add(match, 0, left, f)
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.faults.remove(id)
-	}
-}
-
-// FailNth makes the n-th request for which match returns true fail, the next being
-// the first. The function that it returns ends that.
-func (d *Drive) FailNth(n int, match func(*http.Request) bool, f Fault) (stop func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	id := d.faults.add(match, max(0, n-1), 1, f)
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.faults.remove(id)
-	}
-}
-
-// Requests returns what has been asked so far, oldest first.
-func (d *Drive) Requests() []Request {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.log)
-}
-
 // Units returns how many quota units were spent in all.
 func (d *Drive) Units() int {
 	d.mu.Lock()
@@ -283,14 +246,11 @@ func (d *Drive) Hosts() []string { return []string{DriveHost, TokenHost, STSHost
 
 // ServeHTTP answers for all its hosts, and under any other name for all of them.
 func (d *Drive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n := int(d.requests.Add(1))
-	d.record(n, r)
+	n := d.record(d.now(), r)
 	out := &statusWriter{ResponseWriter: w}
 	defer func() { d.recordStatus(n, out.status) }()
 	out.Header().Set("Date", d.now().UTC().Format(http.TimeFormat))
-	d.mu.Lock()
-	fault := d.faults.take(r)
-	d.mu.Unlock()
+	fault := d.take(r)
 	route := http.HandlerFunc(d.route)
 	if fault != nil {
 		fault.serve(out, r, route)
@@ -316,34 +276,6 @@ func (d *Drive) route(w http.ResponseWriter, r *http.Request) {
 		d.metadata(w, r, strings.TrimPrefix(path, "/computeMetadata/v1/"))
 	default:
 		driveError(w, http.StatusNotFound, "notFound", "Not Found")
-	}
-}
-
-func (d *Drive) record(n int, r *http.Request) {
-	h := r.Header.Clone()
-	for _, k := range []string{"Authorization", "Proxy-Authorization", "Cookie"} {
-		h.Del(k)
-	}
-	scheme, user, secret := authorization(r)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.log = append(d.log, Request{
-		N: n, At: d.now(), Method: r.Method, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
-		Header: h, Scheme: scheme, Username: user, Token: Fingerprint(secret),
-	})
-	if len(d.log) > maxLog*5 {
-		d.log = slices.Delete(d.log, 0, maxLog)
-	}
-}
-
-func (d *Drive) recordStatus(n, status int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i := len(d.log) - 1; i >= 0; i-- {
-		if d.log[i].N == n {
-			d.log[i].Status = status
-			return
-		}
 	}
 }
 

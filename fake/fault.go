@@ -1,14 +1,17 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -56,22 +59,28 @@ type Fault struct {
 }
 
 type faultRule struct {
-	id    int
 	match func(*http.Request) bool
 	skip  int // requests to let pass first
 	left  int // -1: without end
 	fault Fault
 }
 
-// faults are the rules in force.
+// faults are the rules in force at a stand-in, which embeds them.
 type faults struct {
+	mu    sync.Mutex
 	rules []*faultRule
-	next  int
+	asked map[string]int
 }
 
-// take returns the fault for a request, if any. Every rule counts the
+// take returns the fault for a request, if any, and counts it. Every rule counts the
 // requests that match it, whichever rule wins.
 func (f *faults) take(r *http.Request) *Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asked == nil {
+		f.asked = map[string]int{}
+	}
+	f.asked[r.URL.Path]++
 	var hit *Fault
 	for _, rule := range f.rules {
 		if rule.left == 0 || rule.match != nil && !rule.match(r) {
@@ -93,52 +102,46 @@ func (f *faults) take(r *http.Request) *Fault {
 	return hit
 }
 
-func (f *faults) add(match func(*http.Request) bool, skip, left int, fault Fault) int {
-	f.next++
-	f.rules = append(f.rules, &faultRule{id: f.next, match: match, skip: skip, left: left, fault: fault})
-	return f.next
-}
-
-func (f *faults) remove(id int) {
-	for i, rule := range f.rules {
-		if rule.id == id {
-			f.rules = append(f.rules[:i:i], f.rules[i+1:]...)
-			return
-		}
+func (f *faults) add(rule *faultRule) (stop func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rules = append(f.rules, rule)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.rules = slices.DeleteFunc(f.rules, func(r *faultRule) bool { return r == rule })
 	}
 }
 
 // Fault makes requests fail for which match returns true; nil matches all.
 // The earliest fault in force wins. The function that it returns ends it.
-// match must not call methods of g, nor read the body.
-func (g *GitHub) Fault(match func(*http.Request) bool, f Fault) (stop func()) {
-	left := f.Times
-	if left == 0 {
-		left = -1
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	id := g.faults.add(match, 0, left, f)
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.faults.remove(id)
-	}
+// match must not set or end faults, nor read the body.
+func (f *faults) Fault(match func(*http.Request) bool, fault Fault) (stop func()) {
+	return f.FailNth(0, match, fault)
 }
 
-// FailNth makes exactly the n-th request from now fail, the next being the
-// first.
-func (g *GitHub) FailNth(n int, f Fault) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.faults.add(nil, max(0, n-1), 1, f)
+// FailNth makes only the n-th request from now fail for which match returns true, the
+// next being the first; with n 0 it is as Fault.
+func (f *faults) FailNth(n int, match func(*http.Request) bool, fault Fault) (stop func()) {
+	rule := &faultRule{match: match, skip: n - 1, left: 1, fault: fault}
+	if n == 0 {
+		rule.skip, rule.left = 0, cmp.Or(fault.Times, -1)
+	}
+	return f.add(rule)
 }
 
 // ClearFaults ends all faults.
-func (g *GitHub) ClearFaults() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.faults = faults{next: g.faults.next}
+func (f *faults) ClearFaults() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rules = nil
+}
+
+// Count returns how many requests for exactly this path have come.
+func (f *faults) Count(path string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[path]
 }
 
 // PathIs matches requests for exactly these paths.

@@ -116,7 +116,7 @@ func TestFaultsOverSockets(t *testing.T) {
 	tr := &http.Transport{DisableKeepAlives: true}
 	for _, c := range faultCases {
 		t.Run(c.name, func(t *testing.T) {
-			g.FailNth(1, c.fault)
+			g.FailNth(1, nil, c.fault)
 			res, body, err := ask(t.Context(), tr, s.URL+"/api/v3/user", tok)
 			c.check(t, res, body, err)
 			if res, _, err := ask(t.Context(), tr, s.URL+"/api/v3/user", tok); err != nil || res.StatusCode != 200 {
@@ -132,7 +132,7 @@ func TestFaultsInMemory(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewGitHub(GitHubConfig{Kind: GitHubCom, Seed: Campus(), Now: newClock().now})
 				tok, _, _ := g.Issue(CampusApp, CampusUser, 0)
-				g.FailNth(1, c.fault)
+				g.FailNth(1, nil, c.fault)
 				res, body, err := ask(t.Context(), Transport(g), "https://api.github.com/user", tok)
 				c.check(t, res, body, err)
 			})
@@ -159,7 +159,7 @@ func TestWhichRequestFails(t *testing.T) {
 			}
 		}
 	}
-	b.FailNth(3, Fault{Kind: FaultHTML502})
+	b.FailNth(3, nil, Fault{Kind: FaultHTML502})
 	expect(200, 200, 502, 200)
 	stop := b.Fault(PathIs("/user"), Fault{Status: 500})
 	expect(500, 500)
@@ -180,7 +180,7 @@ func TestWhichRequestFails(t *testing.T) {
 func TestLostRefresh(t *testing.T) {
 	b := newBench(t, GitHubCom, Switches{})
 	first := b.login(CampusApp, CampusUser)
-	b.FailNth(1, Fault{Kind: FaultLost})
+	b.FailNth(1, nil, Fault{Kind: FaultLost})
 	v := "client_id=" + CampusApp + "&grant_type=refresh_token&refresh_token=" + first.text("refresh_token")
 	req, _ := http.NewRequest("POST", b.web+"/login/oauth/access_token", strings.NewReader(v))
 	if _, err := b.hc.Do(req); err == nil {

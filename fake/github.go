@@ -202,6 +202,8 @@ type GitHubConfig struct {
 // it reaches, those with which an App checks, narrows and revokes tokens and
 // acts as itself, and git over HTTP. It is safe for concurrent use.
 type GitHub struct {
+	faults
+	journal
 	kind    HostKind
 	host    string
 	git     string
@@ -228,9 +230,6 @@ type GitHub struct {
 	revoked    int
 	submits    map[string]*bucket // code submissions, by client id
 	buckets    map[string]*bucket // API requests, by user or address
-	faults     faults
-	log        []Request
-	requests   int
 
 	making sync.Mutex   // held while a bare repository is made
 	ahead  atomic.Int64 // how far Advance has moved the clock
@@ -357,13 +356,8 @@ func (g *GitHub) Rename(from, to string) error {
 
 // ServeHTTP answers as GitHub does.
 func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.mu.Lock()
-	fault := g.faults.take(r)
-	g.requests++
-	n := g.requests
-	g.mu.Unlock()
-
-	g.record(n, r)
+	fault := g.take(r)
+	n := g.record(g.now(), r)
 	sw := &statusWriter{ResponseWriter: w}
 	defer func() { g.recordStatus(n, sw.status) }()
 	h := http.Header(w.Header())

@@ -41,6 +41,7 @@ type HubService struct {
 // from the hub's REST API description, and internal/hubtest holds it to real hubs.
 // Whoever names themself in its form is logged in.
 type Hub struct {
+	faults
 	base     string
 	version  int
 	services []HubService
@@ -50,8 +51,6 @@ type Hub struct {
 	rand     io.Reader
 
 	mu       sync.Mutex
-	faults   faults
-	asked    map[string]int
 	skew     time.Duration
 	users    []*hubUser
 	groups   []string
@@ -114,7 +113,7 @@ func NewHub(c HubConfig) *Hub {
 	h := &Hub{
 		base: orElse(c.Base, "/"), version: orElse(c.Version, 6), services: slices.Clone(c.Services), server: c.ServerScopes,
 		user: append(slices.Clone(c.ServerScopes), c.UserScopes...), clock: c.Now, rand: c.Rand,
-		asked: map[string]int{}, tokens: map[string]*hubToken{}, sessions: map[string]*hubSession{}, codes: map[string]*hubCode{},
+		tokens: map[string]*hubToken{}, sessions: map[string]*hubSession{}, codes: map[string]*hubCode{},
 	}
 	for i := range h.services {
 		s := &h.services[i]
@@ -133,29 +132,6 @@ func (h *Hub) Advance(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.skew += d
-}
-
-// Fault makes requests fail for which match returns true, as [GitHub.Fault] does.
-func (h *Hub) Fault(match func(*http.Request) bool, f Fault) (stop func()) {
-	left := f.Times
-	if left == 0 {
-		left = -1
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	id := h.faults.add(match, 0, left, f)
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.faults.remove(id)
-	}
-}
-
-// Count returns how many requests for exactly this path have come.
-func (h *Hub) Count(path string) int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.asked[path]
 }
 
 // ServerToken returns the token of a server that runs, or "".
@@ -313,10 +289,7 @@ func (h *Hub) keepToken(text string, t *hubToken) {
 
 // ServeHTTP answers as a hub does.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.mu.Lock()
-	fault := h.faults.take(r)
-	h.asked[r.URL.Path]++
-	h.mu.Unlock()
+	fault := h.take(r)
 	w.Header().Set("X-JupyterHub-Version", h.release())
 	if fault != nil {
 		fault.serve(w, r, http.HandlerFunc(h.route))

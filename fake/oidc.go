@@ -31,18 +31,17 @@ type IssuerConfig struct {
 // An Issuer gives CI jobs OpenID tokens, and publishes the keys that they are
 // signed with, as GitHub Actions and GitLab do.
 type Issuer struct {
+	faults
 	url    string
 	gitlab bool
 	clock  func() time.Time
 	rand   io.Reader
 
-	mu     sync.Mutex
-	faults faults
-	asked  map[string]int
-	skew   time.Duration
-	keys   []issuerKey // published; the last one signs
-	wrong  *rsa.PrivateKey
-	jobs   map[string]Job // by the token with which a job asks for its own
+	mu    sync.Mutex
+	skew  time.Duration
+	keys  []issuerKey // published; the last one signs
+	wrong *rsa.PrivateKey
+	jobs  map[string]Job // by the token with which a job asks for its own
 }
 
 type issuerKey struct {
@@ -88,7 +87,7 @@ func NewIssuer(c IssuerConfig) (*Issuer, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	i := &Issuer{url: c.URL, gitlab: c.GitLab, clock: c.Now, rand: c.Rand, asked: map[string]int{}, jobs: map[string]Job{}}
+	i := &Issuer{url: c.URL, gitlab: c.GitLab, clock: c.Now, rand: c.Rand, jobs: map[string]Job{}}
 	wrong, err := rsa.GenerateKey(c.Rand, 2048)
 	if err != nil {
 		return nil, fmt.Errorf("fake: make a key: %w", err)
@@ -126,29 +125,6 @@ func (i *Issuer) Advance(d time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.skew += d
-}
-
-// Fault makes requests fail for which match returns true, as [GitHub.Fault] does.
-func (i *Issuer) Fault(match func(*http.Request) bool, f Fault) (stop func()) {
-	left := f.Times
-	if left == 0 {
-		left = -1
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	id := i.faults.add(match, 0, left, f)
-	return func() {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		i.faults.remove(id)
-	}
-}
-
-// Count returns how many requests for exactly this path have come.
-func (i *Issuer) Count(path string) int {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.asked[path]
 }
 
 // Token makes a token of a job.
@@ -313,10 +289,7 @@ func (i *Issuer) Start(j Job) (address, token string) {
 
 // ServeHTTP answers as an issuer does.
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	i.mu.Lock()
-	fault := i.faults.take(r)
-	i.asked[r.URL.Path]++
-	i.mu.Unlock()
+	fault := i.take(r)
 	if fault != nil {
 		fault.serve(w, r, http.HandlerFunc(i.route))
 		return

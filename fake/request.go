@@ -2,6 +2,7 @@ package fake
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -37,35 +39,56 @@ type Request struct {
 // maxLog is how many requests are remembered; the oldest are forgotten.
 const maxLog = 20_000
 
-func (g *GitHub) record(n int, r *http.Request) {
+// A journal is what a stand-in, which embeds it, has been asked.
+type journal struct {
+	mu    sync.Mutex
+	list  []Request
+	count int
+	most  int // 0 means maxLog
+}
+
+// record remembers a request, and gives it its number.
+func (j *journal) record(at time.Time, r *http.Request) int {
 	h := r.Header.Clone()
 	for _, k := range []string{"Authorization", "Proxy-Authorization", "Cookie"} {
 		h.Del(k)
 	}
 	scheme, user, secret := authorization(r)
-	e := Request{
-		N: n, At: g.now(), Method: r.Method, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
+	return j.note(Request{
+		At: at, Method: r.Method, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
 		Header: h, Scheme: scheme, Username: user, Token: Fingerprint(secret), Form: peekForm(r),
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.log = append(g.log, e)
-	if len(g.log) > maxLog {
-		g.log = slices.Delete(g.log, 0, maxLog/2)
-	}
+	})
 }
 
-// recordStatus notes the answer to the n-th request. Requests may have been
-// recorded in another order than they were counted.
-func (g *GitHub) recordStatus(n, status int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i := len(g.log) - 1; i >= 0; i-- {
-		if g.log[i].N == n {
-			g.log[i].Status = status
+func (j *journal) note(e Request) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.count++
+	e.N = j.count
+	j.list = append(j.list, e)
+	if most := cmp.Or(j.most, maxLog); len(j.list) > most {
+		j.list = slices.Delete(j.list, 0, most/2)
+	}
+	return e.N
+}
+
+// recordStatus notes the answer to the n-th request.
+func (j *journal) recordStatus(n, status int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := len(j.list) - 1; i >= 0; i-- {
+		if j.list[i].N == n {
+			j.list[i].Status = status
 			return
 		}
 	}
+}
+
+// Requests returns what has been asked so far, oldest first.
+func (j *journal) Requests() []Request {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.list)
 }
 
 // peeked are the parts of the service whose requests carry secrets in their
@@ -131,24 +154,6 @@ func jsonForm(text []byte) url.Values {
 		}
 	}
 	return form
-}
-
-// Requests returns what has been asked so far, oldest first.
-func (g *GitHub) Requests() []Request {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.log)
-}
-
-// Count returns how many requests for exactly this path have come.
-func (g *GitHub) Count(path string) int {
-	n := 0
-	for _, r := range g.Requests() {
-		if r.Path == path {
-			n++
-		}
-	}
-	return n
 }
 
 // authorization takes the Authorization header apart. The scheme is in lower

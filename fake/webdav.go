@@ -33,12 +33,12 @@ type WebDAVConfig struct {
 // WebDAV is a stand-in for a server of files by RFC 4918, for reading: OPTIONS, GET,
 // HEAD and PROPFIND. It is safe for concurrent use.
 type WebDAV struct {
+	faults
+	journal
 	config WebDAVConfig
 
-	mu     sync.Mutex
-	files  map[string]davFile // by escaped path
-	faults faults
-	log    []Request
+	mu    sync.Mutex
+	files map[string]davFile // by escaped path
 }
 
 type davFile struct {
@@ -73,38 +73,11 @@ func (d *WebDAV) Write(parts []string, text string) {
 	d.files[davPath(parts)] = davFile{text, d.config.Now().UTC()}
 }
 
-// Fault is as [GitHub.Fault], from the n-th request on where n is above 0, and then
-// once.
-func (d *WebDAV) Fault(n int, f Fault) (stop func()) {
-	left := -1
-	if n > 0 {
-		left = 1
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	id := d.faults.add(nil, max(0, n-1), left, f)
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.faults.remove(id)
-	}
-}
-
-// Requests returns what has been asked so far.
-func (d *WebDAV) Requests() []Request {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.log)
-}
-
 func (d *WebDAV) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	scheme, user, secret := authorization(r)
-	d.mu.Lock()
-	d.log = append(d.log, Request{N: len(d.log) + 1, At: d.config.Now(), Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Scheme: scheme, Username: user, Token: Fingerprint(secret)})
-	fault := d.faults.take(r)
-	d.mu.Unlock()
+	d.note(Request{At: d.config.Now(), Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Scheme: scheme, Username: user, Token: Fingerprint(secret)})
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.answer(w, r, user, secret) })
-	if fault != nil {
+	if fault := d.take(r); fault != nil {
 		fault.serve(w, r, answer)
 		return
 	}

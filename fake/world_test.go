@@ -124,7 +124,7 @@ func mustRequest(t *testing.T, target string) *http.Request {
 func TestWorldFaultsThroughProxy(t *testing.T) {
 	w := newTestWorld(t)
 	for _, kind := range []FaultKind{FaultReset, FaultLost} {
-		w.Com.FailNth(1, Fault{Kind: kind})
+		w.Com.FailNth(1, nil, Fault{Kind: kind})
 		if _, err := w.Client().Get("https://github.com/"); err == nil {
 			t.Errorf("fault %d: an answer came", kind)
 		}

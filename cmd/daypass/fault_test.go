@@ -124,7 +124,7 @@ func faults() []namedFault {
 func loginFault(t *testing.T, args []string, n int, path string, f namedFault) {
 	b := newBench(t, fake.Switches{})
 	f.Times = 1
-	b.github.FailNth(n, f.Fault)
+	b.github.FailNth(n, nil, f.Fault)
 	code := b.do(args...)
 	said := b.said()
 	revoking := strings.HasSuffix(path, "/credentials/revoke")

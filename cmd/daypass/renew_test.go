@@ -76,7 +76,7 @@ func TestRenewalFaults(t *testing.T) {
 					b := renewing(t, "2d", fake.Switches{})
 					time.Sleep(8*time.Hour - 30*time.Second)
 					f.Times = 1
-					b.github.FailNth(n, f.Fault)
+					b.github.FailNth(n, nil, f.Fault)
 					b.answered(t, b.credential("get", askData))
 					if tokenIn(b.err.String()) {
 						t.Errorf("a token is shown: %s", b.err.String())

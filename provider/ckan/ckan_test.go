@@ -70,7 +70,7 @@ func TestProbe(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		c.Fault(0, fake.Fault{Kind: fake.FaultReset})
+		c.Fault(nil, fake.Fault{Kind: fake.FaultReset})
 		if is, err := Probe(t.Context(), config, "data"); err == nil || is {
 			t.Error(is, err)
 		}

@@ -148,7 +148,7 @@ func TestAnswersThatLie(t *testing.T) {
 		"no version": `{"status": "OK", "data": {"id": 1, "versionState": "RELEASED"}}`, "no JSON": "<html>",
 	} {
 		v := fake.NewDataverse(fake.DataverseConfig{Sets: []fake.DataverseSet{{ID: set}}})
-		v.Fault(0, fake.Fault{Status: 200, Body: body, Header: map[string][]string{"Content-Type": {"application/json"}}})
+		v.Fault(nil, fake.Fault{Status: 200, Body: body, Header: map[string][]string{"Content-Type": {"application/json"}}})
 		d, _ := reader(v)
 		if l, err := d.List(t.Context(), source(set)); !errors.Is(err, daypass.ErrUnreachable) || len(l.Items) > 0 {
 			t.Errorf("%s: %d items, %v", what, len(l.Items), err)
@@ -158,7 +158,7 @@ func TestAnswersThatLie(t *testing.T) {
 		"fewer than it says": `{"status": "OK", "totalCount": 2, "data": [{"label": "a", "dataFile": {"id": 1}}]}`, "an id that goes up": `{"status": "OK", "data": [{"label": "a", "dataFile": {"id": 1.5}}]}`, "no list": `{"status": "OK", "data": null}`,
 	} {
 		v := fake.NewDataverse(fake.DataverseConfig{Sets: []fake.DataverseSet{{ID: set}}})
-		v.Fault(2, fake.Fault{Status: 200, Body: body, Header: map[string][]string{"Content-Type": {"application/json"}}})
+		v.FailNth(2, nil, fake.Fault{Status: 200, Body: body, Header: map[string][]string{"Content-Type": {"application/json"}}})
 		d, _ := reader(v)
 		if l, err := d.List(t.Context(), source(set)); !errors.Is(err, daypass.ErrUnreachable) || len(l.Items) > 0 {
 			t.Errorf("%s: %d items, %v", what, len(l.Items), err)
@@ -173,14 +173,14 @@ func TestProbe(t *testing.T) {
 		t.Error(is, err)
 	}
 	for what, f := range map[string]fake.Fault{"none": {Status: 404}, "a page": {Status: 200, Body: "<html>"}, "another's": {Status: 200, Body: `{"status": "OK", "data": {}}`}} {
-		stop := v.Fault(0, f)
+		stop := v.Fault(nil, f)
 		if is, err := Probe(t.Context(), c); err != nil || is {
 			t.Error(what, is, err)
 		}
 		stop()
 	}
 	synctest.Test(t, func(t *testing.T) {
-		defer v.Fault(0, fake.Fault{Status: 503})()
+		defer v.Fault(nil, fake.Fault{Status: 503})()
 		if is, err := Probe(t.Context(), c); err == nil || is {
 			t.Error("down", is, err)
 		}

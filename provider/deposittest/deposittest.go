@@ -14,7 +14,7 @@ import (
 // A Site is a stand-in.
 type Site interface {
 	http.Handler
-	Fault(n int, f fake.Fault) (stop func())
+	FailNth(n int, match func(*http.Request) bool, f fake.Fault) (stop func())
 	Requests() []fake.Request
 }
 
@@ -29,7 +29,7 @@ func Fixture(s Site, f providertest.ContentsFixture) providertest.ContentsFixtur
 		return out
 	}
 	f.Break = func(w providertest.Failure, nth int) func() {
-		return s.Fault(nth, map[providertest.Failure]fake.Fault{
+		return s.FailNth(nth, nil, map[providertest.Failure]fake.Fault{
 			providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
 			providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
 			providertest.Limited: {Status: 429, Header: http.Header{"Retry-After": {"90"}}}, providertest.Spent: {Status: 503},

@@ -48,7 +48,7 @@ func TestWeather(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := fake.NewDOI(map[string]string{"10.1/a": "https://example.org/"}, nil)
-			d.Fault(0, f)
+			d.Fault(nil, f)
 			if _, err := Resolve(t.Context(), deposit.Config{Base: fake.Transport(d)}, "10.1/a"); err == nil || errors.Is(err, daypass.ErrNoSource) {
 				t.Errorf("%s: %v", what, err)
 			}

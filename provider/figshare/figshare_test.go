@@ -96,7 +96,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("pages of half the size: %d, %v", len(l.Items), err)
 	}
 	f := fake.NewFigshare(fake.FigshareConfig{Articles: []fake.FigshareArticle{{ID: 7, Files: files}}})
-	f.Fault(3, fake.Fault{Status: 200, Body: "[" + strings.Repeat(`{"id": 9001, "name": "a"},`, 99) + `{"id": 1, "name": "a"}]`, Header: map[string][]string{"Content-Type": {"application/json"}}})
+	f.FailNth(3, nil, fake.Fault{Status: 200, Body: "[" + strings.Repeat(`{"id": 9001, "name": "a"},`, 99) + `{"id": 1, "name": "a"}]`, Header: map[string][]string{"Content-Type": {"application/json"}}})
 	pace := deposit.NewPace(0, 1, time.Now)
 	if _, err := New(deposit.Config{Host: Host, Base: fake.Transport(f), Pace: pace}).List(t.Context(), source("7")); !errors.Is(err, daypass.ErrUnreachable) {
 		t.Errorf("a page that repeats: %v", err)
@@ -147,12 +147,12 @@ func TestWall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := f.Fault(0, fake.Fault{Status: 403, Body: "<html>Request blocked.</html>"})
+	stop := f.Fault(nil, fake.Fault{Status: 403, Body: "<html>Request blocked.</html>"})
 	if _, err := g.Look(t.Context(), source("7"), ""); !errors.Is(err, daypass.ErrUnreachable) || errors.Is(err, daypass.ErrNoSource) {
 		t.Errorf("a wall says nothing of an article: %v", err)
 	}
 	stop()
-	f.Fault(0, fake.Fault{Status: 202, Header: map[string][]string{"X-Amzn-Waf-Action": {"challenge"}}})
+	f.Fault(nil, fake.Fault{Status: 202, Header: map[string][]string{"X-Amzn-Waf-Action": {"challenge"}}})
 	if _, err := g.Open(t.Context(), source("7"), l.Items[0], 0); !errors.Is(err, daypass.ErrLimited) {
 		t.Error(err)
 	}

@@ -438,7 +438,7 @@ func TestAppSettings(t *testing.T) {
 	}
 	b := newBench(t, fake.GitHubCom, "github.com", fake.Switches{}, nil)
 	for n := 1; n <= 4; n++ {
-		b.FailNth(n, fake.Fault{Kind: fake.FaultHTML502})
+		b.FailNth(n, nil, fake.Fault{Kind: fake.FaultHTML502})
 		if found, err := b.issuer.AppSettings(t.Context()); !errors.Is(err, daypass.ErrUnreachable) {
 			t.Errorf("request %d failed: %v, %v", n, found, err)
 		}

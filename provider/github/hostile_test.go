@@ -463,7 +463,7 @@ func TestWrongSecretNotFound(t *testing.T) {
 	b := newBench(t, fake.GitHubCom, "github.com", fake.Switches{}, func(c *github.IssuerConfig) {
 		c.Push.ClientSecrets = []daypass.Secret{daypass.NewSecret("old"), c.Push.ClientSecrets[0]}
 	})
-	b.FailNth(1, fake.Fault{Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: `{"message":"Not Found"}`})
+	b.FailNth(1, nil, fake.Fault{Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: `{"message":"Not Found"}`})
 	if live, err := b.issuer.Live(t.Context(), b.grant(t).Access); err != nil || !live {
 		t.Errorf("alive: %v, %v", live, err)
 	}

@@ -124,7 +124,7 @@ func (b *bench) breaks(f providertest.Failure, nth int) func() {
 	if nth == 0 {
 		return b.Fault(nil, fault)
 	}
-	b.FailNth(nth, fault)
+	b.FailNth(nth, nil, fault)
 	return b.ClearFaults
 }
 

@@ -52,7 +52,7 @@ func TestPages(t *testing.T) {
 		"another resource": `{"count": 1, "results": [{"url": "https://www.hydroshare.org/resource/` + closed + `/data/contents/x"}]}`, "another host": `{"count": 1, "results": [{"url": "https://evil.example/resource/` + one + `/data/contents/x"}]}`,
 		"up": `{"count": 1, "results": [{"url": "https://www.hydroshare.org/resource/` + one + `/data/contents/../../x"}]}`, "fewer": `{"count": 2, "results": []}`, "no count": `{"results": []}`, "more without any": `{"count": 2, "next": "x", "results": []}`,
 	} {
-		h.Fault(2, fake.Fault{Status: 200, Body: body, Header: map[string][]string{"Content-Type": {"application/json"}}})
+		h.FailNth(2, nil, fake.Fault{Status: 200, Body: body, Header: map[string][]string{"Content-Type": {"application/json"}}})
 		if l, err := s.List(t.Context(), source(one)); !errors.Is(err, daypass.ErrUnreachable) || len(l.Items) > 0 {
 			t.Errorf("%s: %d items, %v", what, len(l.Items), err)
 		}

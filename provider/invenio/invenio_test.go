@@ -137,7 +137,7 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%s: %q, %v", doi, id, err)
 		}
 	}
-	stop := v.Fault(0, fake.Fault{Status: 503})
+	stop := v.Fault(nil, fake.Fault{Status: 503})
 	defer stop()
 	synctest.Test(t, func(t *testing.T) {
 		if _, err := Find(t.Context(), c, "7"); errors.Is(err, daypass.ErrNoSource) || !errors.Is(err, daypass.ErrUnreachable) {
@@ -203,7 +203,7 @@ func TestAnswersThatLie(t *testing.T) {
 		"fewer files": `{"id": "7", "parent": {"id": "6"}, "files": {"count": 3}, "entries": [{"key": "a"}]}`,
 	} {
 		v := serve(fake.InvenioConfig{}, nil)
-		v.Fault(0, fake.Fault{Status: 200, Body: body, Header: map[string][]string{"Content-Type": {"application/json"}}})
+		v.Fault(nil, fake.Fault{Status: 200, Body: body, Header: map[string][]string{"Content-Type": {"application/json"}}})
 		l, err := New(deposit.Config{Host: host, Base: fake.Transport(v)}).List(t.Context(), source("7"))
 		if !errors.Is(err, daypass.ErrUnreachable) || len(l.Items) > 0 {
 			t.Errorf("%s: %d items, %v", what, len(l.Items), err)

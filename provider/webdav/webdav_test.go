@@ -68,7 +68,7 @@ func fixture(fc fake.WebDAVConfig, c Config) func(*testing.T) providertest.Conte
 			},
 			Change: func(parts []string, text string) { d.Write(append([]string{"ph142", "Fall 2026"}, parts...), text) },
 			Break: func(f providertest.Failure, nth int) func() {
-				return d.Fault(nth, map[providertest.Failure]fake.Fault{
+				return d.FailNth(nth, nil, map[providertest.Failure]fake.Fault{
 					providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
 					providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
 					providertest.Limited: {Status: 429, Header: http.Header{"Retry-After": {"90"}}}, providertest.Spent: {Status: 503},
@@ -103,7 +103,7 @@ func TestAnswersThatLie(t *testing.T) {
 		"an empty name": one("/ph142/") + one("/ph142//a"), "a bad escape": one("/ph142/") + one("/ph142/%zz"), "an entity": `<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>` + one("/ph142/&e;"),
 	} {
 		d := serve(fake.WebDAVConfig{})
-		d.Fault(0, fake.Fault{Status: http.StatusMultiStatus, Body: `<D:multistatus xmlns:D="DAV:">` + body + `</D:multistatus>`})
+		d.Fault(nil, fake.Fault{Status: http.StatusMultiStatus, Body: `<D:multistatus xmlns:D="DAV:">` + body + `</D:multistatus>`})
 		l, err := New(Config{Host: host, Base: fake.Transport(d)}).List(t.Context(), source("ph142"))
 		if !errors.Is(err, daypass.ErrUnreachable) || len(l.Items) > 0 {
 			t.Errorf("%s: %d items, %v", what, len(l.Items), err)
@@ -122,7 +122,7 @@ func TestAnswersThatLie(t *testing.T) {
 // TestGoneHalfWay: a folder that is listed, and not there, is no sign that all is gone.
 func TestGoneHalfWay(t *testing.T) {
 	d := serve(fake.WebDAVConfig{})
-	d.Fault(2, fake.Fault{Status: http.StatusNotFound})
+	d.FailNth(2, nil, fake.Fault{Status: http.StatusNotFound})
 	if _, err := New(Config{Host: host, Base: fake.Transport(d)}).List(t.Context(), source("ph142")); !errors.Is(err, daypass.ErrUnreachable) || errors.Is(err, daypass.ErrNoSource) {
 		t.Error(err)
 	}
