@@ -1,11 +1,7 @@
 package artifact
 
 import (
-	"archive/zip"
-	"bytes"
-	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -22,45 +18,22 @@ func source(id string) daypass.Source {
 	return daypass.Source{Kind: daypass.KindArtifact, Host: Host, ID: id}
 }
 
-func secret(context.Context) (daypass.Secret, error) {
-	return daypass.NewSecret(deposittest.Token), nil
-}
-
-func zipOf(t *testing.T, files []providertest.File) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, f := range files {
-		w, err := z.Create("dist/" + strings.Join(f.Parts, "/"))
-		if err == nil {
-			_, err = io.WriteString(w, f.Text)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
 func TestContract(t *testing.T) {
 	providertest.RunContents(t, synctest.Test, func(t *testing.T) providertest.ContentsFixture {
 		files := deposittest.Folders()
-		a := fake.NewArtifacts(deposittest.Token, []fake.ActionsArtifact{{Repo: "octo/course", Number: 7, Name: "dist", Zip: zipOf(t, files)}, {Repo: "octo/course", Number: 8, Expired: true}}, nil, nil)
+		a := fake.NewArtifacts(deposittest.Token, []fake.ActionsArtifact{{Repo: "octo/course", Number: 7, Name: "dist", Zip: deposittest.Zip(t, "dist/", files)}, {Repo: "octo/course", Number: 8, Expired: true}}, nil, nil)
 		kept := slices.Clone(files)
 		for i := range kept {
 			kept[i].Parts = append([]string{"dist"}, kept[i].Parts...)
 		}
 		return deposittest.Fixture(a, providertest.ContentsFixture{
-			Contents: New(deposit.Config{Host: Host, Base: fake.Transport(a), Token: secret}), Source: source("octo/course/7"), Files: kept, Missing: source("octo/course/9"), Hidden: source("octo/course/8"), Hosts: []string{"api.github.com"}, Held: true,
+			Contents: New(deposit.Config{Host: Host, Base: fake.Transport(a), Token: deposittest.Secret}), Source: source("octo/course/7"), Files: kept, Missing: source("octo/course/9"), Hidden: source("octo/course/8"), Hosts: []string{"api.github.com"}, Held: true,
 			Odd: []daypass.Source{source(""), source("octo/7"), source("octo/course/x"), source("../course/7"), source("octo/course/7/zip"), {Kind: "artifact", Host: "evil.example", ID: "octo/course/7"}},
 			Change: func(parts []string, text string) {
 				other := slices.Clone(files)
 				n := slices.IndexFunc(other, func(f providertest.File) bool { return slices.Equal(f.Parts, parts[1:]) })
 				other[n].Text = text
-				a.Write(7, zipOf(t, other))
+				a.Write(7, deposittest.Zip(t, "dist/", other))
 			},
 		})
 	})
@@ -68,7 +41,7 @@ func TestContract(t *testing.T) {
 
 // TestNobody: without a token an artifact is shown, and what to do.
 func TestNobody(t *testing.T) {
-	a := fake.NewArtifacts(deposittest.Token, []fake.ActionsArtifact{{Repo: "octo/course", Number: 7, Name: "dist", Zip: zipOf(t, deposittest.Folders())}, {Repo: "octo/secret", Number: 8, Private: true}}, nil, nil)
+	a := fake.NewArtifacts(deposittest.Token, []fake.ActionsArtifact{{Repo: "octo/course", Number: 7, Name: "dist", Zip: deposittest.Zip(t, "dist/", deposittest.Folders())}, {Repo: "octo/secret", Number: 8, Private: true}}, nil, nil)
 	c := deposit.Config{Host: Host, Base: fake.Transport(a)}
 	l, err := New(c).List(t.Context(), source("octo/course/7"))
 	if err != nil || l.Complete || len(l.Items) != 1 || !strings.Contains(l.Items[0].Skip, "token") || l.Items[0].Web != "https://github.com/octo/course/actions/runs/77/artifacts/7" {

@@ -11,6 +11,7 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/provider/canvas"
+	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/providertest"
 	"github.com/daypass-dev/daypass/provider/readonly"
 )
@@ -83,29 +84,6 @@ func (b *bench) as(who int64, change func(*canvas.Config)) {
 	b.read = canvas.New(c)
 }
 
-// breaks brings failures about.
-func (b *bench) breaks(f providertest.Failure, nth int) func() {
-	fault := map[providertest.Failure]fake.Fault{
-		providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
-		providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
-		providertest.Limited:   fake.CanvasBusy(http.StatusTooManyRequests, 90*time.Second),
-		providertest.Spent:     fake.CanvasBusy(http.StatusForbidden, 0),
-		providertest.Elsewhere: {Kind: fake.FaultRedirect, URL: "https://evil.example/"},
-		providertest.Portal:    {Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: "<html>Please sign in to the network</html>"},
-	}[f]
-	if nth == 0 {
-		return b.Fault(nil, fault)
-	}
-	return b.FailNth(nth, nil, fault)
-}
-
-func (b *bench) asked() (out []providertest.Asked) {
-	for _, r := range b.Requests() {
-		out = append(out, providertest.Asked{Method: r.Method, Host: r.Host, Secret: r.Token != ""})
-	}
-	return out
-}
-
 func (b *bench) secrets() (out []daypass.Secret) {
 	for _, text := range b.Secrets() {
 		out = append(out, daypass.NewSecret(text))
@@ -127,7 +105,7 @@ func fixture(context, id string, sw fake.CanvasSwitches) func(*testing.T) provid
 		b := newBench(t, seed, sw, student, nil)
 		return providertest.ContentsFixture{
 			Contents: b.read, Source: source(id), Files: files, Missing: source("courses/999"), Hidden: source("courses/43"), Odd: oddSources(), Replaces: true,
-			Hosts: []string{host}, Secrets: b.secrets, Asked: b.asked, Break: b.breaks,
+			Hosts: []string{host}, Secrets: b.secrets, Asked: func() []providertest.Asked { return deposittest.Asked(b) }, Break: deposittest.Breaks(b, nil, fake.CanvasBusy(http.StatusTooManyRequests, 90*time.Second), fake.CanvasBusy(http.StatusForbidden, 0)),
 			Change: func(parts []string, text string) {
 				key := strings.Join(parts, "\x00")
 				ids[key][0] = b.Overwrite(ids[key][0], text)

@@ -15,26 +15,14 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/provider/canvas"
+	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/providertest"
 )
-
-// canvasapiPython is the Python that has canvasapi, as the Makefile installs it.
-func canvasapiPython(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("DAYPASS_TEST_CANVASAPI")
-	if path == "" {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("DAYPASS_TEST_CANVASAPI is not set")
-		}
-		t.Skip("DAYPASS_TEST_CANVASAPI is not set: make test does")
-	}
-	return path
-}
 
 // TestCanvasapi: a client that others wrote takes the stand-in for Canvas, and reads from
 // it what ours reads: as a teacher, a student, in a group and one's own.
 func TestCanvasapi(t *testing.T) {
-	python := canvasapiPython(t)
+	python := deposittest.Program(t, "DAYPASS_TEST_CANVASAPI")
 	for _, c := range []struct {
 		context string
 		who     int64

@@ -1,7 +1,6 @@
 package dataverse
 
 import (
-	"context"
 	"errors"
 	"io"
 	"strings"
@@ -24,10 +23,6 @@ func source(id string) daypass.Source {
 	return daypass.Source{Kind: daypass.KindDataverse, Host: host, ID: id}
 }
 
-func secret(context.Context) (daypass.Secret, error) {
-	return daypass.NewSecret(deposittest.Token), nil
-}
-
 func filesOf(files []providertest.File) (out []fake.DataverseFile) {
 	for _, f := range deposittest.Files(files) {
 		out = append(out, fake.DataverseFile{DepositFile: f, SHA1: strings.HasPrefix(f.Name, "x"), Table: strings.HasSuffix(f.Name, ".csv")})
@@ -40,7 +35,7 @@ func TestContract(t *testing.T) {
 		config deposit.Config
 		ref    string
 		old    bool
-	}{"the newest": {}, "a version": {ref: "2.1"}, "an older release": {old: true}, "a token": {config: deposit.Config{Token: secret}}} {
+	}{"the newest": {}, "a version": {ref: "2.1"}, "an older release": {old: true}, "a token": {config: deposit.Config{Token: deposittest.Secret}}} {
 		t.Run(name, func(t *testing.T) {
 			providertest.RunContents(t, synctest.Test, func(t *testing.T) providertest.ContentsFixture {
 				files := append(deposittest.Folders(), providertest.File{Parts: []string{"exam.txt"}, Text: "the answers", Locked: c.config.Token == nil})

@@ -3,8 +3,14 @@
 package deposittest
 
 import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"io"
 	"net/http"
+	"os"
 	"strings"
+	"testing"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
@@ -22,26 +28,70 @@ type Site interface {
 func Fixture(s Site, f providertest.ContentsFixture) providertest.ContentsFixture {
 	f.NoIDs = true
 	f.Secrets = func() []daypass.Secret { return []daypass.Secret{daypass.NewSecret(Token)} }
-	f.Asked = func() (out []providertest.Asked) {
-		for _, r := range s.Requests() {
-			out = append(out, providertest.Asked{Method: r.Method, Host: r.Host, Secret: r.Token != "" || strings.Contains(r.RawQuery, Token)})
-		}
-		return out
-	}
-	f.Break = func(w providertest.Failure, nth int) func() {
-		return s.FailNth(nth, nil, map[providertest.Failure]fake.Fault{
-			providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
-			providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
-			providertest.Limited: {Status: 429, Header: http.Header{"Retry-After": {"90"}}}, providertest.Spent: {Status: 503},
-			providertest.Elsewhere: {Kind: fake.FaultRedirect, URL: "https://evil.example/"},
-			providertest.Portal:    {Status: 404, Body: "<html>Please sign in to the network</html>"},
-		}[w])
-	}
+	f.Asked = func() []providertest.Asked { return Asked(s) }
+	f.Break = Breaks(s, nil, fake.Fault{Status: 429, Header: http.Header{"Retry-After": {"90"}}}, fake.Fault{Status: 503})
 	return f
+}
+
+// Asked is what a stand-in has been asked, as the contract wants it.
+func Asked(s Site) (out []providertest.Asked) {
+	for _, r := range s.Requests() {
+		out = append(out, providertest.Asked{Method: r.Method, Host: r.Host, Secret: r.Token != "" || strings.Contains(r.RawQuery, Token)})
+	}
+	return out
+}
+
+// Breaks brings the contract's failures about for what match lets through; limited and
+// spent are the stand-in's own words for these.
+func Breaks(s Site, match func(*http.Request) bool, limited, spent fake.Fault) func(providertest.Failure, int) func() {
+	faults := map[providertest.Failure]fake.Fault{
+		providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
+		providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
+		providertest.Limited: limited, providertest.Spent: spent,
+		providertest.Elsewhere: {Kind: fake.FaultRedirect, URL: "https://evil.example/"},
+		providertest.Portal:    {Status: http.StatusNotFound, Body: "<html>Please sign in to the network</html>"},
+	}
+	return func(f providertest.Failure, nth int) func() { return s.FailNth(nth, match, faults[f]) }
 }
 
 // Token is what somebody is known by who may see more.
 const Token = "the token of ada at the archive"
+
+// Secret is that, as readers ask for it.
+func Secret(context.Context) (daypass.Secret, error) { return daypass.NewSecret(Token), nil }
+
+// Zip packs files below top.
+func Zip(t *testing.T, top string, files []providertest.File) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, f := range files {
+		w, err := z.Create(top + strings.Join(f.Parts, "/"))
+		if err == nil {
+			_, err = io.WriteString(w, f.Text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Program is a peer that the Makefile installs, by the variable that names it.
+func Program(t *testing.T, variable string) string {
+	t.Helper()
+	path := os.Getenv(variable)
+	if path == "" {
+		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
+			t.Fatalf("%s is not set", variable)
+		}
+		t.Skipf("%s is not set: make test does", variable)
+	}
+	return path
+}
 
 // Flat are the contract's files that a site without folders can hold.
 func Flat() (out []providertest.File) {

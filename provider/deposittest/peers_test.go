@@ -1,8 +1,6 @@
 package deposittest_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"crypto/md5"
 	"encoding/hex"
 	"io"
@@ -34,25 +32,6 @@ const (
 	store    = "s3.us-west-2.amazonaws.com"
 )
 
-func zipped(t *testing.T) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, f := range deposittest.Folders() {
-		w, err := z.Create("lab-1.0/" + strings.Join(f.Parts, "/"))
-		if err == nil {
-			_, err = io.WriteString(w, f.Text)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
 // archives are the stand-ins under their true names.
 func archives(t *testing.T) *fake.Network {
 	t.Helper()
@@ -62,7 +41,7 @@ func archives(t *testing.T) *fake.Network {
 		tables = append(tables, fake.DataverseFile{DepositFile: f, Table: strings.HasSuffix(f.Name, ".csv")})
 	}
 	zenodo := fake.NewInvenio(fake.InvenioConfig{Records: []fake.InvenioRecord{
-		{ID: "7", Parent: "6", Title: "Lab 1", Files: flat}, {ID: "8", Parent: "6", Title: "Lab 1, again", Files: flat[1:]}, {ID: "18", Parent: "17", Files: []fake.DepositFile{{Name: "lab.zip", Text: zipped(t)}}},
+		{ID: "7", Parent: "6", Title: "Lab 1", Files: flat}, {ID: "8", Parent: "6", Title: "Lab 1, again", Files: flat[1:]}, {ID: "18", Parent: "17", Files: []fake.DepositFile{{Name: "lab.zip", Text: deposittest.Zip(t, "lab-1.0/", deposittest.Folders())}}},
 	}})
 	caltech := fake.NewInvenio(fake.InvenioConfig{Store: store, Quiet: true, Records: []fake.InvenioRecord{{ID: "abcde-12345", Parent: "abcde-12344", Files: flat}}})
 	fig := fake.NewFigshare(fake.FigshareConfig{Articles: []fake.FigshareArticle{{ID: 9782777, Title: "Rivers", Files: flat[2:]}, {ID: 9782777, Title: "Rivers", Files: flat}}})
@@ -135,13 +114,7 @@ func theirs(t *testing.T, program string, n *fake.Network, question string) map[
 // TestRepoproviders: a client that is none of ours takes the stand-ins for what they
 // stand for, and brings the same files.
 func TestRepoproviders(t *testing.T) {
-	program := os.Getenv("DAYPASS_TEST_REPOPROVIDERS")
-	if program == "" {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("DAYPASS_TEST_REPOPROVIDERS is not set")
-		}
-		t.Skip("DAYPASS_TEST_REPOPROVIDERS is not set: make test does")
-	}
+	program := deposittest.Program(t, "DAYPASS_TEST_REPOPROVIDERS")
 	n := archives(t)
 	config := func(host string) deposit.Config {
 		return deposit.Config{Host: host, Base: n.Transport(), Pace: deposit.NewPace(0, 1, time.Now)}

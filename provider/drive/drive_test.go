@@ -14,6 +14,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/drive"
 	"github.com/daypass-dev/daypass/provider/google"
 	"github.com/daypass-dev/daypass/provider/providertest"
@@ -103,29 +104,6 @@ func newBench(t *testing.T, seed fake.DriveSeed, sw fake.DriveSwitches, change f
 // api matches requests for content, and not those for tokens.
 func api(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/drive/") }
 
-// breaks brings failures about.
-func (b *bench) breaks(f providertest.Failure, nth int) func() {
-	fault := map[providertest.Failure]fake.Fault{
-		providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
-		providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
-		providertest.Limited:   fake.DriveRefusal(http.StatusTooManyRequests, "rateLimitExceeded", 90*time.Second),
-		providertest.Spent:     fake.DriveRefusal(http.StatusForbidden, "userRateLimitExceeded", 0),
-		providertest.Elsewhere: {Kind: fake.FaultRedirect, URL: "https://evil.example/"},
-		providertest.Portal:    {Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: "<html>Please sign in to the network</html>"},
-	}[f]
-	if nth == 0 {
-		return b.Fault(api, fault)
-	}
-	return b.FailNth(nth, api, fault)
-}
-
-func (b *bench) asked() (out []providertest.Asked) {
-	for _, r := range b.Requests() {
-		out = append(out, providertest.Asked{Method: r.Method, Host: r.Host, Secret: r.Token != ""})
-	}
-	return out
-}
-
 func (b *bench) secrets() (out []daypass.Secret) {
 	for _, text := range b.Tokens() {
 		out = append(out, daypass.NewSecret(text))
@@ -148,11 +126,11 @@ func fixture(sw fake.DriveSwitches, change func(*drive.Config), alter func(*fake
 				source(""), source("short"), source("..........."), source("a/b/c/d/e/f/g"), source("' or '1' in parents"), source("id?alt=media&x=1"), source(strings.Repeat("x", 101)), source("line\nbreak-id"),
 				{Kind: daypass.KindDrive, Host: "evil.example", ID: rootID}, {Kind: daypass.KindDrive, Host: drive.Host, ID: rootID, Ref: "a/b,c/d"},
 			},
-			Hosts: []string{fake.DriveHost}, Tokens: []string{fake.TokenHost}, Secrets: b.secrets, Asked: b.asked,
+			Hosts: []string{fake.DriveHost}, Tokens: []string{fake.TokenHost}, Secrets: b.secrets, Asked: func() []providertest.Asked { return deposittest.Asked(b) },
 			Change: func(parts []string, text string) {
 				b.Edit(ids[strings.Join(parts, "\x00")][0], func(f *fake.DriveFile) { f.Text = text })
 			},
-			Break: b.breaks,
+			Break: deposittest.Breaks(b, api, fake.DriveRefusal(http.StatusTooManyRequests, "rateLimitExceeded", 90*time.Second), fake.DriveRefusal(http.StatusForbidden, "userRateLimitExceeded", 0)),
 		}
 	}
 }

@@ -17,23 +17,11 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/drive"
 	"github.com/daypass-dev/daypass/provider/google"
 	"github.com/daypass-dev/daypass/provider/providertest"
 )
-
-// peer is a program that the Makefile installs.
-func peer(t *testing.T, variable string) string {
-	t.Helper()
-	path := os.Getenv(variable)
-	if path == "" {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatalf("%s is not set", variable)
-		}
-		t.Skipf("%s is not set: make test does", variable)
-	}
-	return path
-}
 
 // A street is a Drive under its true names, behind a proxy with a certificate of its
 // own.
@@ -102,7 +90,7 @@ func (s *street) ours(t *testing.T) map[string]string {
 // TestGooglesLibrary: Google's own client takes the stand-in for Drive, and reads from
 // it what ours reads.
 func TestGooglesLibrary(t *testing.T) {
-	program := peer(t, "DAYPASS_TEST_DRIVECLIENT")
+	program := deposittest.Program(t, "DAYPASS_TEST_DRIVECLIENT")
 	seed, ids := seedOf(providertest.Tree())
 	s := newStreet(t, seed, fake.DriveSwitches{})
 	theirs, token := map[string]string{}, ""
@@ -145,7 +133,7 @@ func TestGooglesLibrary(t *testing.T) {
 // TestRclone: rclone lists and copies the same, and is told the same about what cannot
 // be had.
 func TestRclone(t *testing.T) {
-	program := peer(t, "DAYPASS_TEST_RCLONE")
+	program := deposittest.Program(t, "DAYPASS_TEST_RCLONE")
 	var plain []providertest.File
 	for _, f := range append(providertest.Tree(), course(4, 60)...) {
 		// rclone writes these names in a way of its own, or warns of two that are one.

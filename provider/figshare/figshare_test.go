@@ -1,7 +1,6 @@
 package figshare
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,16 +20,12 @@ func source(id string) daypass.Source {
 	return daypass.Source{Kind: daypass.KindFigshare, Host: Host, ID: id}
 }
 
-func secret(context.Context) (daypass.Secret, error) {
-	return daypass.NewSecret(deposittest.Token), nil
-}
-
 func TestContract(t *testing.T) {
 	for name, c := range map[string]struct {
 		config deposit.Config
 		ref    string
 		size   int
-	}{"the newest": {}, "a version": {ref: "3"}, "a token": {config: deposit.Config{Token: secret}}} {
+	}{"the newest": {}, "a version": {ref: "3"}, "a token": {config: deposit.Config{Token: deposittest.Secret}}} {
 		t.Run(name, func(t *testing.T) {
 			providertest.RunContents(t, synctest.Test, func(t *testing.T) providertest.ContentsFixture {
 				files := deposittest.Folders()

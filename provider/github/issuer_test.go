@@ -15,6 +15,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/github"
 	"github.com/daypass-dev/daypass/provider/providertest"
 )
@@ -112,22 +113,6 @@ func (b *bench) can(token daypass.Secret, r daypass.Repo) daypass.Access {
 	return daypass.ParseAccess(info.Permissions["contents"])
 }
 
-// breaks brings failures about.
-func (b *bench) breaks(f providertest.Failure, nth int) func() {
-	fault := map[providertest.Failure]fake.Fault{
-		providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
-		providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
-		providertest.Limited: fake.TooFast(http.StatusTooManyRequests, 90*time.Second), providertest.Spent: fake.RateSpent(b.now().Add(time.Hour)),
-		providertest.Elsewhere: {Kind: fake.FaultRedirect, URL: "https://evil.example/"},
-		providertest.Portal:    {Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: "<html>Please sign in to the network</html>"},
-	}[f]
-	if nth == 0 {
-		return b.Fault(nil, fault)
-	}
-	b.FailNth(nth, nil, fault)
-	return b.ClearFaults
-}
-
 func fixture(kind fake.HostKind, name string, sw fake.Switches, change func(*github.IssuerConfig)) func(*testing.T) providertest.Fixture {
 	return func(t *testing.T) providertest.Fixture {
 		b := newBench(t, kind, name, sw, change)
@@ -139,7 +124,9 @@ func fixture(kind fake.HostKind, name string, sw fake.Switches, change func(*git
 			Content: homeworkRepo, NoContent: repo(fake.CampusSolutionsRepo, "uni-course/solutions"),
 			Teacher: daypass.Account{ID: 1004, Login: fake.CampusInstructor},
 			Consent: func(page string) (string, error) { return b.consent(page) },
-			Can:     b.can, Living: func() int { return len(b.LiveTokens()) }, Advance: b.pass, Break: b.breaks,
+			Can:     b.can, Living: func() int { return len(b.LiveTokens()) }, Advance: b.pass, Break: func(f providertest.Failure, nth int) func() {
+				return deposittest.Breaks(b, nil, fake.TooFast(http.StatusTooManyRequests, 90*time.Second), fake.RateSpent(b.now().Add(time.Hour)))(f, nth)
+			},
 		}
 	}
 }

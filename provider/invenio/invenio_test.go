@@ -1,13 +1,10 @@
 package invenio
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,34 +22,11 @@ func source(id string) daypass.Source {
 	return daypass.Source{Kind: daypass.KindInvenio, Host: host, ID: id}
 }
 
-func secret(context.Context) (daypass.Secret, error) {
-	return daypass.NewSecret(deposittest.Token), nil
-}
-
 func serve(c fake.InvenioConfig, files []fake.DepositFile) *fake.Invenio {
 	c.Host = host
 	c.Records = append(c.Records, fake.InvenioRecord{ID: "7", Parent: "6", Title: "Lab 1", Files: files},
 		fake.InvenioRecord{ID: "17", Parent: "16", Title: "Not for you", Hidden: true, Files: files}, fake.InvenioRecord{ID: "27", Parent: "26", Closed: true, Files: files})
 	return fake.NewInvenio(c)
-}
-
-func zipOf(t *testing.T, top string, files []providertest.File) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, f := range files {
-		w, err := z.Create(top + strings.Join(f.Parts, "/"))
-		if err == nil {
-			_, err = io.WriteString(w, f.Text)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 func TestContract(t *testing.T) {
@@ -64,9 +38,9 @@ func TestContract(t *testing.T) {
 	}{
 		"a version": {source: source("7"), hidden: "17"}, "closed files": {source: source("7"), hidden: "27"}, "the newest": {source: source("6"), hidden: "16"},
 		"a version of all": {source: daypass.Source{Kind: "invenio", Host: host, ID: "6", Ref: "7"}, hidden: "17"},
-		"with a token":     {config: deposit.Config{Token: secret}, source: source("7")},
-		"bytes elsewhere":  {fake: fake.InvenioConfig{Store: "s3.us-west-2.amazonaws.com"}, config: deposit.Config{Token: secret}, source: source("7")},
-		"bytes, quietly":   {fake: fake.InvenioConfig{Store: "s3.us-west-2.amazonaws.com", Quiet: true}, config: deposit.Config{Token: secret}, source: source("7")},
+		"with a token":     {config: deposit.Config{Token: deposittest.Secret}, source: source("7")},
+		"bytes elsewhere":  {fake: fake.InvenioConfig{Store: "s3.us-west-2.amazonaws.com"}, config: deposit.Config{Token: deposittest.Secret}, source: source("7")},
+		"bytes, quietly":   {fake: fake.InvenioConfig{Store: "s3.us-west-2.amazonaws.com", Quiet: true}, config: deposit.Config{Token: deposittest.Secret}, source: source("7")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			providertest.RunContents(t, synctest.Test, func(t *testing.T) providertest.ContentsFixture {
@@ -91,14 +65,14 @@ func TestContract(t *testing.T) {
 func TestContractOfAZip(t *testing.T) {
 	providertest.RunContents(t, synctest.Test, func(t *testing.T) providertest.ContentsFixture {
 		files := deposittest.Folders()
-		v := serve(fake.InvenioConfig{}, []fake.DepositFile{{Name: "lab 1.zip", Text: zipOf(t, "lab-1.0/", files)}})
+		v := serve(fake.InvenioConfig{}, []fake.DepositFile{{Name: "lab 1.zip", Text: deposittest.Zip(t, "lab-1.0/", files)}})
 		return deposittest.Fixture(v, providertest.ContentsFixture{
 			Contents: New(deposit.Config{Host: host, Base: fake.Transport(v)}), Source: source("7"), Files: files, Missing: source("99"), Hosts: []string{host}, Held: true,
 			Change: func(parts []string, text string) {
 				other := slices.Clone(files)
 				n := slices.IndexFunc(other, func(f providertest.File) bool { return slices.Equal(f.Parts, parts) })
 				other[n].Text = text
-				v.Write("7", "lab 1.zip", zipOf(t, "lab-1.0/", other))
+				v.Write("7", "lab 1.zip", deposittest.Zip(t, "lab-1.0/", other))
 			},
 		})
 	})
@@ -210,7 +184,7 @@ func TestAnswersThatLie(t *testing.T) {
 		}
 	}
 	v := serve(fake.InvenioConfig{Store: "evil.example", Quiet: true}, []fake.DepositFile{{Name: "a.txt", Text: "one"}})
-	i := New(deposit.Config{Host: host, Base: fake.Transport(v), Token: secret})
+	i := New(deposit.Config{Host: host, Base: fake.Transport(v), Token: deposittest.Secret})
 	l, err := i.List(t.Context(), source("7"))
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/providertest"
 )
 
@@ -60,22 +61,9 @@ func fixture(fc fake.WebDAVConfig, c Config) func(*testing.T) providertest.Conte
 			Odd:     []daypass.Source{source(""), source("/ph142"), source("ph142/../closed"), source("ph142//x"), source("."), source("a\nb"), source("ph142/"), {Kind: daypass.KindWebDAV, Host: "evil.example", ID: "ph142"}},
 			Hosts:   []string{host},
 			Secrets: func() []daypass.Secret { return []daypass.Secret{daypass.NewSecret("the password of ada")} },
-			Asked: func() (out []providertest.Asked) {
-				for _, r := range d.Requests() {
-					out = append(out, providertest.Asked{Method: r.Method, Host: r.Host, Secret: r.Token != ""})
-				}
-				return out
-			},
-			Change: func(parts []string, text string) { d.Write(append([]string{"ph142", "Fall 2026"}, parts...), text) },
-			Break: func(f providertest.Failure, nth int) func() {
-				return d.FailNth(nth, nil, map[providertest.Failure]fake.Fault{
-					providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
-					providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
-					providertest.Limited: {Status: 429, Header: http.Header{"Retry-After": {"90"}}}, providertest.Spent: {Status: 503},
-					providertest.Elsewhere: {Kind: fake.FaultRedirect, URL: "https://evil.example/"},
-					providertest.Portal:    {Status: 404, Body: "<html>Please sign in to the network</html>"},
-				}[f])
-			},
+			Asked:   func() []providertest.Asked { return deposittest.Asked(d) },
+			Change:  func(parts []string, text string) { d.Write(append([]string{"ph142", "Fall 2026"}, parts...), text) },
+			Break:   deposittest.Breaks(d, nil, fake.Fault{Status: 429, Header: http.Header{"Retry-After": {"90"}}}, fake.Fault{Status: 503}),
 		}
 	}
 }
@@ -130,13 +118,7 @@ func TestGoneHalfWay(t *testing.T) {
 
 // TestRclonesServer reads from a server that is none of ours.
 func TestRclonesServer(t *testing.T) {
-	program := os.Getenv("DAYPASS_TEST_RCLONE")
-	if program == "" {
-		if os.Getenv("DAYPASS_TEST_COMPLETE") != "" {
-			t.Fatal("DAYPASS_TEST_RCLONE is not set")
-		}
-		t.Skip("DAYPASS_TEST_RCLONE is not set: make test does")
-	}
+	program := deposittest.Program(t, "DAYPASS_TEST_RCLONE")
 	dir := t.TempDir()
 	want := map[string]string{}
 	for _, f := range files() {

@@ -15,6 +15,7 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/provider/canvas/oauth"
+	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/providertest"
 )
 
@@ -47,28 +48,13 @@ func newBench(t *testing.T, user fake.CanvasUser, scopes []string, use string) *
 	return b
 }
 
-func (b *bench) breaks(f providertest.Failure, nth int) func() {
-	fault := map[providertest.Failure]fake.Fault{
-		providertest.Page: {Kind: fake.FaultHTML502}, providertest.Hang: {Kind: fake.FaultHang}, providertest.Reset: {Kind: fake.FaultReset},
-		providertest.Truncated: {Kind: fake.FaultTruncated}, providertest.Cut: {Kind: fake.FaultCutJSON}, providertest.Lost: {Kind: fake.FaultLost},
-		providertest.Limited:   fake.CanvasBusy(http.StatusTooManyRequests, 90*time.Second),
-		providertest.Spent:     fake.CanvasBusy(http.StatusForbidden, 0),
-		providertest.Elsewhere: {Kind: fake.FaultRedirect, URL: "https://evil.example/"},
-		providertest.Portal:    {Kind: fake.FaultStatus, Status: http.StatusNotFound, Body: "<html>Please sign in to the network</html>"},
-	}[f]
-	if nth == 0 {
-		return b.Fault(nil, fault)
-	}
-	return b.FailNth(nth, nil, fault)
-}
-
 func fixture(user fake.CanvasUser, scopes []string) func(*testing.T) providertest.Fixture {
 	return func(t *testing.T) providertest.Fixture {
 		b := newBench(t, user, scopes, secret)
 		return providertest.Fixture{
 			Issuer: b.issuer, Now: b.now, Redirect: callback, Account: daypass.Account{ID: user.ID, Login: user.Name}, Keeps: true,
 			Consent: func(page string) (string, error) { return b.Authorize(page, user.ID) },
-			Living:  func() int { return len(b.Tokens()) }, Advance: b.pass, Break: b.breaks,
+			Living:  func() int { return len(b.Tokens()) }, Advance: b.pass, Break: deposittest.Breaks(b, nil, fake.CanvasBusy(http.StatusTooManyRequests, 90*time.Second), fake.CanvasBusy(http.StatusForbidden, 0)),
 		}
 	}
 }
