@@ -1,0 +1,123 @@
+package main
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/daypass-dev/daypass/fake"
+)
+
+var (
+	anyHidden  = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+	nextOnPage = regexp.MustCompile(`name="?next"? value="?([^" >]+)`)
+)
+
+// authorize signs somebody in to the hub at the page of a Connect address, and says
+// yes at GitHub. It returns where they are led, and what is there.
+func (c *campus) authorize(at, connect, name, login string) (*url.URL, string) {
+	c.t.Helper()
+	v := c.visitor(at)
+	v.client.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.Path, "/hub/user-redirect/") {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}
+	u, page := v.open(connect)
+	if strings.Contains(u.Path, "/hub/login") {
+		u, page = v.send(u, page, "login", url.Values{"username": {name}})
+	}
+	link := nextOnPage.FindStringSubmatch(page)
+	if link == nil {
+		c.t.Fatalf("the page does not know which link goes on: %s", page)
+	}
+	u, page = v.send(u, page, "connect/", url.Values{"next": {link[1]}})
+	if u.Host != c.host() {
+		c.t.Fatalf("sent to %s: %s", u, page)
+	}
+	values := url.Values{"login": {login}, "action": {"authorize"}}
+	for _, m := range anyHidden.FindAllStringSubmatch(page, -1) {
+		values.Set(m[1], html.UnescapeString(m[2]))
+	}
+	return v.send(u, page, "/login/oauth/authorize", values)
+}
+
+// TestTemplateLink: a link to each student's copy of an assignment. Who is not
+// connected is told where to; then they get their own repository, with their own
+// account, and no other's.
+func TestTemplateLink(t *testing.T) {
+	t.Parallel()
+	l := newLibrary(t, "")
+	teach := func(login string) map[string]fake.Access {
+		return map[string]fake.Access{fake.CampusInstructor: fake.AccessAdmin, login: fake.AccessWrite}
+	}
+	if err := l.world.Local.Add(fake.Seed{
+		Repos: []fake.Repo{
+			{ID: 5101, Owner: "uni-course", Name: "lab1-" + fake.CampusStudent, Private: true, Access: teach(fake.CampusStudent), Files: map[string]string{"answer.txt": "of the first\n"}},
+			{ID: 5102, Owner: "uni-course", Name: "lab1-" + fake.CampusStudent2, Private: true, Access: teach(fake.CampusStudent2), Files: map[string]string{"answer.txt": "of the second\n"}},
+		},
+		Installations: []fake.Installation{{ID: 7101, App: fake.CampusPushApp, Account: "uni-course", All: true}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, at := l.serving()
+	l.hub.SetGroups("tea", "instructors")
+	for _, name := range []string{"stu", "stu2", "stu3"} {
+		l.hub.SetGroups(name, "ph142")
+	}
+	c := &campus{library: l, site: l.host()}
+	_, tea := l.prompt("tea", at)
+	source := "git:" + l.host() + "/uni-course/lab1-{github}"
+	if out, err := tea("link", "make", "ph142-lab1", "--source", source, "--for", "ph142"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, who := range map[string]struct{ login, want, other string }{
+		"stu": {fake.CampusStudent, "of the first\n", fake.CampusStudent2}, "stu2": {fake.CampusStudent2, "of the second\n", fake.CampusStudent},
+	} {
+		home, run := l.prompt(name, at)
+		asked := len(l.world.Local.Requests())
+		connect := l.url + "connect/" + l.host() + "?next=l/ph142-lab1"
+		out, err := run("pull", "link:ph142-lab1", "lab1")
+		if err == nil || !strings.Contains(out, "[DP-816]") || !strings.Contains(out, connect) || len(l.world.Local.Requests()) != asked {
+			t.Fatalf("without a connection: %v, %d requests, want %s\n%s", err, len(l.world.Local.Requests())-asked, connect, out)
+		}
+		if u, page := c.authorize(at, connect, name, who.login); u.Path != "/l/ph142-lab1" {
+			t.Errorf("it does not lead back to the link: %s\n%s", u, page)
+		}
+		out, err = run("pull", "link:ph142-lab1", "lab1")
+		if text, _ := os.ReadFile(filepath.Join(home, "lab1", "answer.txt")); err != nil || string(text) != who.want {
+			t.Errorf("%s: %v %q\n%s", name, err, text, out)
+		}
+		// The other's is reached by no way of the service's.
+		for _, ask := range []url.Values{
+			{"source": {"git:" + l.host() + "/uni-course/lab1-" + who.other}}, {"source": {source}}, {"link": {"ph142-lab1"}, "source": {"git:" + l.host() + "/uni-course/lab1-" + who.other}},
+		} {
+			if status, body, _ := get(t, l.hub.ServerToken(name, ""), at+"api/v1/snapshots?"+ask.Encode()); status == http.StatusOK || status == http.StatusAccepted {
+				t.Errorf("%s, %v: %d %s", name, ask, status, body)
+			}
+		}
+		all := string(filesBelow(t, home))
+		if l.noSecret(name, all); strings.Contains(all, who.other) || strings.Contains(all, "ghu_") {
+			t.Errorf("%s has of the other's, or a token", name)
+		}
+	}
+	_, first := l.snapshot(l.hub.ServerToken("stu", ""), at, url.Values{"link": {"ph142-lab1"}})
+	if status, body, _ := get(t, l.hub.ServerToken("stu2", ""), at+first.Pack); first.Pack == "" || status == http.StatusOK {
+		t.Errorf("another's pack %q by its id: %d, %d bytes", first.Pack, status, len(body))
+	}
+	// Who has none is told what to accept.
+	if err := l.world.Local.Add(fake.Seed{Users: []fake.User{{ID: 1999, Login: "student-three"}}}); err != nil {
+		t.Fatal(err)
+	}
+	_, stu3 := l.prompt("stu3", at)
+	c.authorize(at, l.url+"connect/"+l.host()+"?next=l/ph142-lab1", "stu3", "student-three")
+	if out, err := stu3("pull", "link:ph142-lab1", "lab1"); err == nil || !strings.Contains(out, "uni-course/lab1-student-three") || !strings.Contains(out, "Accept the assignment") || !strings.Contains(out, "[DP-738]") {
+		t.Errorf("none of theirs: %v\n%s", err, out)
+	}
+}
