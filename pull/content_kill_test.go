@@ -1,7 +1,6 @@
 package pull
 
 import (
-	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -69,62 +68,24 @@ func TestContentKillEverywhere(t *testing.T) {
 			d := newShared(t)
 			d.p.Limits.File = killLimit
 			k.have(d)
-			dir := gittest.TempDir(t)
-			state, saved := filepath.Join(dir, "folder.json"), filepath.Join(dir, "saved")
+			state := filepath.Join(gittest.TempDir(t), "folder.json")
 			if err := d.up.Save(state); err != nil {
 				t.Fatal(err)
 			}
 			e := k.errand
 			e.Home, e.Folder, e.Content = d.home, d.folder, state
 			d.a.Include = e.Include
-			versions := map[string]string{}
-			if exists(d.folder) {
-				versions = d.files()
-			}
-			copyTree(t, d.home, saved)
-			if e.dies(t) {
-				t.Fatal("it died of nothing")
-			}
-			want := named(d.files())
-			for e.At = 1; ; e.At++ {
-				copyTree(t, saved, d.home)
-				if !e.dies(t) {
-					break
+			d.everyStep(t, e, func() error {
+				d.a.Backup = e.Backup
+				_, err := d.try()
+				d.a.Backup = false
+				return err
+			}, func() {
+				if !e.Undo {
+					d.settled()
 				}
-				d.afterKill(e, want, versions)
-				if t.Failed() {
-					t.Fatalf("killed at step %d", e.At)
-				}
-			}
-			t.Logf("%d steps", e.At-1)
+			})
 		})
-	}
-}
-
-// afterKill runs the errand to its end and looks at what is there.
-func (d *shared) afterKill(e errand, want, versions map[string]string) {
-	d.t.Helper()
-	if !e.Undo {
-		d.a.Backup = e.Backup
-		_, err := d.try()
-		d.a.Backup = false
-		if err != nil {
-			d.t.Errorf("pull: %v", err)
-			return
-		}
-	} else if !maps.Equal(named(d.files()), want) {
-		if _, err := d.p.Undo(d.t.Context(), d.folder); err != nil {
-			d.t.Errorf("undo: %v", err)
-			return
-		}
-	}
-	if got := named(d.files()); !maps.Equal(got, want) {
-		d.t.Errorf("got  %q\nwant %q", got, want)
-	}
-	d.nothingLost(versions)
-	d.noLeftovers()
-	if !e.Undo {
-		d.settled()
 	}
 }
 

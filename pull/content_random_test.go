@@ -2,7 +2,6 @@ package pull
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -92,44 +91,13 @@ func (l *lecture) teach() {
 // work is what the student does, without git.
 func (l *lecture) work() {
 	for range l.IntN(5) {
-		path := l.path()
-		if here := slices.Sorted(maps.Keys(l.files())); len(here) > 0 && l.IntN(3) > 0 {
-			path = strings.TrimSuffix(here[l.IntN(len(here))], "*")
-		}
-		full := filepath.Join(l.folder, path)
-		old, err := os.ReadFile(full)
-		what := l.IntN(12)
-		l.log = append(l.log, fmt.Sprintf("user %d %q", what, path))
-		switch what {
-		case 0:
-			os.RemoveAll(full)
-		case 1:
-			os.Rename(full, full+"-mine")
-		case 2:
-			os.RemoveAll(full)
-			os.MkdirAll(filepath.Dir(full), 0o777)
-			os.Symlink(l.pick("a.txt", "..", "/etc", "nowhere"), full)
-		case 3:
-			os.RemoveAll(full)
-			os.MkdirAll(full, 0o777)
-			os.WriteFile(filepath.Join(full, "inside"), []byte(l.new()), 0o666)
-		case 4:
-			os.Chmod(full, 0o755)
-		case 5:
-			if l.IntN(3) == 0 {
-				to := l.folder + "'"
-				os.Rename(l.folder, to)
-				l.folder, l.d.folder = to, to
-			}
-		default:
-			if fi, e := os.Lstat(full); e == nil && !fi.Mode().IsRegular() {
-				break
-			}
-			if err != nil {
-				old = nil
-			}
-			os.MkdirAll(filepath.Dir(full), 0o777)
-			os.WriteFile(full, []byte(l.content(path, string(old), false)), 0o666)
+		what, path := l.choose()
+		if what != 5 {
+			l.edit(what, path)
+		} else if l.IntN(3) == 0 {
+			to := l.folder + "'"
+			os.Rename(l.folder, to)
+			l.folder, l.d.folder = to, to
 		}
 	}
 }
@@ -275,20 +243,7 @@ func (l *lecture) sameID(path string) bool {
 // TestContentRandomHistories plays 100 lives of five pulls each, the same every day;
 // DAYPASS_SOAK=5000 plays so many new ones. DAYPASS_SEED plays one.
 func TestContentRandomHistories(t *testing.T) {
-	lives, first := 100, uint64(1)
-	if os.Getenv("DAYPASS_SOAK") != "" {
-		lives, first = 5000, rand.Uint64N(1<<32)
-		fmt.Sscan(os.Getenv("DAYPASS_SOAK"), &lives)
-	}
-	if text := os.Getenv("DAYPASS_SEED"); text != "" {
-		fmt.Sscan(text, &first)
-		lives = 1
-	}
-	t.Logf("seeds from %d", first)
-	for i := range uint64(lives) {
-		t.Run(fmt.Sprint(first+i), func(t *testing.T) {
-			t.Parallel()
-			lectureLife(t, first+i)
-		})
-	}
+	soak := 5000
+	fmt.Sscan(os.Getenv("DAYPASS_SOAK"), &soak)
+	histories(t, 100, soak, lectureLife)
 }

@@ -131,29 +131,22 @@ func TestKillEverywhere(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
 			k.have(d)
-			saved := filepath.Join(gittest.TempDir(t), "saved")
-			copyTree(t, d.home, saved)
 			e := k.errand
 			e.Home, e.Folder, e.URL = d.home, d.folder, "file://"+d.src.Dir
-			versions := map[string]string{}
-			if exists(d.folder) {
-				versions = d.files()
-			}
-			if e.dies(t) {
-				t.Fatal("it died of nothing")
-			}
-			want := named(d.files())
-			for e.At = 1; ; e.At++ {
-				copyTree(t, saved, d.home)
-				if !e.dies(t) {
-					break
+			d.everyStep(t, e, func() error {
+				a := d.ask()
+				a.Backup = e.Backup
+				_, err := d.p.Pull(t.Context(), a)
+				return err
+			}, func() {
+				d.sound()
+				if e.Undo {
+					return
 				}
-				d.after(e, want, versions)
-				if t.Failed() {
-					t.Fatalf("killed at step %d", e.At)
+				if r := d.pull(); !r.Same {
+					t.Errorf("the next pull did something: %+v", r)
 				}
-			}
-			t.Logf("%d steps", e.At-1)
+			})
 		})
 	}
 }
@@ -201,34 +194,55 @@ func TestWentOnAfterKill(t *testing.T) {
 	}
 }
 
+// everyStep kills the errand at each of its steps, in the home as it is now, has it run to
+// its end, and wants what an undisturbed one gives, and settled to find nothing.
+func (d *desk) everyStep(t *testing.T, e errand, pull func() error, settled func()) {
+	t.Helper()
+	saved := filepath.Join(gittest.TempDir(t), "saved")
+	copyTree(t, d.home, saved)
+	versions := map[string]string{}
+	if exists(d.folder) {
+		versions = d.files()
+	}
+	if e.dies(t) {
+		t.Fatal("it died of nothing")
+	}
+	want := named(d.files())
+	for e.At = 1; ; e.At++ {
+		copyTree(t, saved, d.home)
+		if !e.dies(t) {
+			break
+		}
+		if d.after(e, want, versions, pull) {
+			settled()
+		}
+		if t.Failed() {
+			t.Fatalf("killed at step %d", e.At)
+		}
+	}
+	t.Logf("%d steps", e.At-1)
+}
+
 // after runs the errand to its end and looks at what is there.
-func (d *desk) after(e errand, want, versions map[string]string) {
+func (d *desk) after(e errand, want, versions map[string]string, pull func() error) bool {
 	d.t.Helper()
 	if !e.Undo {
-		a := d.ask()
-		a.Backup = e.Backup
-		if _, err := d.p.Pull(d.t.Context(), a); err != nil {
+		if err := pull(); err != nil {
 			d.t.Errorf("pull: %v", err)
-			return
+			return false
 		}
 	} else if !maps.Equal(named(d.files()), want) {
 		if _, err := d.p.Undo(d.t.Context(), d.folder); err != nil {
 			d.t.Errorf("undo: %v", err)
-			return
+			return false
 		}
 	}
 	if got := named(d.files()); !maps.Equal(got, want) {
 		d.t.Errorf("got  %q\nwant %q", got, want)
 	}
 	d.nothingLost(versions)
-	d.sound()
 	d.noLeftovers()
-	if e.Undo {
-		return
-	}
-	if r := d.pull(); !r.Same {
-		d.t.Errorf("the next pull did something: %+v", r)
-	}
+	return true
 }
 
 // nothingLost holds that every content that was on the disk is there still, or in

@@ -174,38 +174,14 @@ func (w *world) clear(path string) {
 	}
 }
 
-// work is what the student does. It returns the paths it touched.
-func (w *world) work() map[string]bool {
-	touched := map[string]bool{}
+// work is what the student does.
+func (w *world) work() {
 	for range w.IntN(5) {
 		if w.IntN(4) == 0 {
 			w.ownGit()
 			continue
 		}
-		path := w.path()
-		if here := slices.Sorted(maps.Keys(w.files())); len(here) > 0 && w.IntN(3) > 0 {
-			path = strings.TrimSuffix(here[w.IntN(len(here))], "*")
-		}
-		full := filepath.Join(w.folder, path)
-		touched[path] = true
-		old, err := os.ReadFile(full)
-		what := w.IntN(12)
-		w.log = append(w.log, fmt.Sprintf("user %d %q", what, path))
-		switch {
-		case what == 0:
-			os.RemoveAll(full)
-		case what == 1:
-			os.Rename(full, full+"-mine")
-		case what == 2:
-			os.RemoveAll(full)
-			os.MkdirAll(filepath.Dir(full), 0o777)
-			os.Symlink(w.pick("a.txt", "..", "/etc", "nowhere"), full)
-		case what == 3:
-			os.RemoveAll(full)
-			os.MkdirAll(full, 0o777)
-			os.WriteFile(filepath.Join(full, "inside"), []byte(w.new()), 0o666)
-		case what == 4:
-			os.Chmod(full, 0o755)
+		switch what, path := w.choose(); {
 		case what == 5:
 			w.try("add", "-A")
 		case what == 6:
@@ -214,17 +190,48 @@ func (w *world) work() map[string]bool {
 		case what == 7 && w.IntN(6) == 0 && w.delivered: // before, nothing could tell what the user changed
 			os.RemoveAll(filepath.Join(w.folder, ".git"))
 		default:
-			if fi, e := os.Lstat(full); e == nil && !fi.Mode().IsRegular() {
-				break
-			}
-			if err != nil {
-				old = nil
-			}
-			os.MkdirAll(filepath.Dir(full), 0o777)
-			os.WriteFile(full, []byte(w.content(path, string(old), false)), 0o666)
+			w.edit(what, path)
 		}
 	}
-	return touched
+}
+
+// choose says what the student does next, and where.
+func (w *world) choose() (what int, path string) {
+	path = w.path()
+	if here := slices.Sorted(maps.Keys(w.files())); len(here) > 0 && w.IntN(3) > 0 {
+		path = strings.TrimSuffix(here[w.IntN(len(here))], "*")
+	}
+	what = w.IntN(12)
+	w.log = append(w.log, fmt.Sprintf("user %d %q", what, path))
+	return what, path
+}
+
+// edit changes what is at a path.
+func (w *world) edit(what int, path string) {
+	full := filepath.Join(w.folder, path)
+	switch what {
+	case 0:
+		os.RemoveAll(full)
+	case 1:
+		os.Rename(full, full+"-mine")
+	case 2:
+		os.RemoveAll(full)
+		os.MkdirAll(filepath.Dir(full), 0o777)
+		os.Symlink(w.pick("a.txt", "..", "/etc", "nowhere"), full)
+	case 3:
+		os.RemoveAll(full)
+		os.MkdirAll(full, 0o777)
+		os.WriteFile(filepath.Join(full, "inside"), []byte(w.new()), 0o666)
+	case 4:
+		os.Chmod(full, 0o755)
+	default:
+		if fi, e := os.Lstat(full); e == nil && !fi.Mode().IsRegular() {
+			break
+		}
+		old, _ := os.ReadFile(full) // nothing where there is none
+		os.MkdirAll(filepath.Dir(full), 0o777)
+		os.WriteFile(full, []byte(w.content(path, string(old), false)), 0o666)
+	}
 }
 
 // held holds a pull to its promises.
@@ -355,19 +362,22 @@ func life(t *testing.T, seed uint64) {
 // clone before our first pull; renamed the folder, pulled nothing new, and removed .git;
 // made a folder where a sparse checkout leaves a file out.
 func TestRandomHistories(t *testing.T) {
-	lives, first := 300, uint64(1)
+	histories(t, 300, 10_000, life, 1601920312, 2250458590, 2250457546, 2250454903, 2250454596, 3054250451, 3054246900, 3054245156, 3054243321, 284508005, 2250453886, 2250456319, 2250455702, 2250455285)
+}
+
+// histories plays lives, the same every day and those named, or so many new ones, or one.
+func histories(t *testing.T, lives, soak int, life func(*testing.T, uint64), named ...uint64) {
+	first := uint64(1)
 	if os.Getenv("DAYPASS_SOAK") != "" {
-		lives, first = 10_000, rand.Uint64N(1<<32)
+		lives, first = soak, rand.Uint64N(1<<32)
 	}
 	if text := os.Getenv("DAYPASS_SEED"); text != "" {
 		fmt.Sscan(text, &first)
-		lives = 1
+		lives, named = 1, nil
 	}
 	t.Logf("seeds from %d", first)
-	if lives > 1 {
-		for _, seed := range []uint64{1601920312, 2250458590, 2250457546, 2250454903, 2250454596, 3054250451, 3054246900, 3054245156, 3054243321, 284508005, 2250453886, 2250456319, 2250455702, 2250455285} {
-			t.Run(fmt.Sprint(seed), func(t *testing.T) { life(t, seed) })
-		}
+	for _, seed := range named {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { life(t, seed) })
 	}
 	for i := range uint64(lives) {
 		t.Run(fmt.Sprint(first+i), func(t *testing.T) {

@@ -74,19 +74,19 @@ func TestSavedAtThatMoment(t *testing.T) {
 	}
 }
 
-// TestKilledAtThatMoment saves at that moment, and the pull dies before it has looked
-// at what came out: the next one gives the save its place back.
-func TestKilledAtThatMoment(t *testing.T) {
+// savedAndKilled saves a file while a pull exchanges it, and the pull dies right after.
+func savedAndKilled(t *testing.T, name string) *desk {
+	t.Helper()
 	d := newDesk(t)
-	d.src.Commit("main", "one", gittest.Files{"a": long()})
+	d.src.Commit("main", "one", gittest.Files{name: long()})
 	d.pull()
-	d.write("a", long("9 mine"))
-	d.src.Commit("main", "two", gittest.Files{"a": long("1 theirs")})
+	d.write(name, long("9 mine"))
+	d.src.Commit("main", "two", gittest.Files{name: long("1 theirs")})
 	d.p.step = func(what string) error {
 		switch what {
-		case "swap a":
-			d.write("a", long("9 mine", "5 saved"))
-		case "swapped a":
+		case "swap " + name:
+			d.write(name, long("9 mine", "5 saved"))
+		case "swapped " + name:
 			return os.ErrProcessDone
 		}
 		return nil
@@ -95,6 +95,13 @@ func TestKilledAtThatMoment(t *testing.T) {
 		t.Fatal("it did not die")
 	}
 	d.p.step = nil
+	return d
+}
+
+// TestKilledAtThatMoment saves at that moment, and the pull dies before it has looked
+// at what came out: the next one gives the save its place back.
+func TestKilledAtThatMoment(t *testing.T) {
+	d := savedAndKilled(t, "a")
 	d.pull()
 	d.want(map[string]string{"a": long("1 theirs", "5 saved", "9 mine")})
 	d.sound()
@@ -107,24 +114,7 @@ func TestKilledThenEdited(t *testing.T) {
 	for _, after := range []string{"edited", "deleted", "put back", "a folder"} {
 		t.Run(after, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
-			d.src.Commit("main", "one", gittest.Files{"a.txt": long()})
-			d.pull()
-			d.write("a.txt", long("9 mine"))
-			d.src.Commit("main", "two", gittest.Files{"a.txt": long("1 theirs")})
-			d.p.step = func(what string) error {
-				switch what {
-				case "swap a.txt":
-					d.write("a.txt", long("9 mine", "5 saved"))
-				case "swapped a.txt":
-					return os.ErrProcessDone
-				}
-				return nil
-			}
-			if _, err := d.p.Pull(t.Context(), d.ask()); err == nil {
-				t.Fatal("it did not die")
-			}
-			d.p.step = nil
+			d := savedAndKilled(t, "a.txt")
 			switch after {
 			case "edited":
 				d.write("a.txt", long("1 theirs", "9 mine", "12 more"))
