@@ -1,14 +1,18 @@
 package main
 
 import (
+	"errors"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/provider/doi"
 )
 
 // prompt runs the command as shipped, in somebody's own server.
@@ -74,14 +78,14 @@ func TestDOILink(t *testing.T) {
 		t.Errorf("another source: %v\n%s", err, out)
 	}
 	before := len(site.Requests())
-	for doi, says := range map[string][]string{
+	for id, says := range map[string][]string{
 		"10.9999/inside": {"DP-751", "169.254.169.254"}, "10.9999/neighbour": {"DP-751", strings.TrimPrefix(other.URL, "http://")}, "10.9999/unlisted": {"DP-751", "dataverse.harvard.edu is missing"},
 		"10.9999/ring": {"DP-750", "circle"}, "10.9999/none": {"DP-440"}, "10.9999/template": {"[DP-7"}, "10.9999/page": {"[DP-7"},
 	} {
-		out, err := tea("link", "make", "wrong", "--source", doi, "--for", "ph142")
+		out, err := tea("link", "make", "wrong", "--source", id, "--for", "ph142")
 		for _, w := range says {
 			if err == nil || !strings.Contains(out, w) {
-				t.Errorf("%s: no %q: %v\n%s", doi, w, err, out)
+				t.Errorf("%s: no %q: %v\n%s", id, w, err, out)
 			}
 		}
 	}
@@ -91,8 +95,10 @@ func TestDOILink(t *testing.T) {
 	if out, err := tea("link", "make", "wrong", "--source", "10.5281/zenodo.9", "--for", "ph142"); err == nil || !strings.Contains(out, "[DP-") {
 		t.Errorf("no such record: %v\n%s", err, out)
 	}
-	svc.readers.doi = "doi.org"
-	if out, err := tea("link", "make", "wrong", "--source", "10.5281/zenodo.7", "--for", "ph142"); err == nil || !strings.Contains(out, "DP-751") || !strings.Contains(out, "doi.org is missing") {
-		t.Errorf("doi.org is not listed: %v\n%s", err, out)
+	r := &readers{hosts: []string{zenodo}, doi: doi.Host, dialer: svc.readers.dialer, now: time.Now}
+	_, err := r.resolveDOI(t.Context(), daypass.Source{Kind: daypass.KindDOI, Host: doi.Host, ID: "10.5281/zenodo.7"})
+	var p *daypass.Problem
+	if !errors.As(err, &p) || p.Code != "DP-751" || !strings.Contains(p.Who, "doi.org is missing") {
+		t.Errorf("doi.org is not listed: %v", err)
 	}
 }
