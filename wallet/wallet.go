@@ -519,29 +519,6 @@ func (w *Wallet) Remove(match func(Entry) bool, reason string) ([]Entry, error) 
 	return out, nil
 }
 
-// Clear takes out everything of one authority, what is remembered included; of
-// every authority where a is "".
-func (w *Wallet) Clear(a Authority) error {
-	if w.keeper == nil {
-		return w.passed
-	}
-	return w.save(func(b *book) error {
-		var left book
-		for _, e := range b.entries {
-			if a != "" && e.Authority != a {
-				left.entries = append(left.entries, e)
-			}
-		}
-		for _, d := range b.ended {
-			if a != "" && d.Authority != a {
-				left.ended = append(left.ended, d)
-			}
-		}
-		*b = left
-		return nil
-	})
-}
-
 // save changes the wallet, making one at the first place that works where there
 // is none.
 func (w *Wallet) save(change func(*book) error) error {

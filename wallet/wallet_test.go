@@ -242,24 +242,6 @@ func TestEndsAreRemembered(t *testing.T) {
 	}
 }
 
-func TestClear(t *testing.T) {
-	w := mustOpen(t, named(t.TempDir()+"/w"))
-	other := func(e *Entry) { e.Authority = "other" }
-	mustPut(t, w, entry("o/a"), entry("o/b", other))
-	if err := w.Clear(Login); err != nil {
-		t.Fatal(err)
-	}
-	if entries, _, err := w.List(); err != nil || len(entries) != 1 || entries[0].Authority != "other" {
-		t.Errorf("List = %+v, %v; want the other's", entries, err)
-	}
-	if err := w.Clear(""); err != nil {
-		t.Fatal(err)
-	}
-	if entries, ends, err := w.List(); err != nil || len(entries)+len(ends) != 0 {
-		t.Errorf("List = %+v, %+v, %v; want nothing", entries, ends, err)
-	}
-}
-
 func TestSeen(t *testing.T) {
 	w := mustOpen(t, named(t.TempDir()+"/w"))
 	long := make([]string, 1000)

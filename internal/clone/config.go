@@ -14,18 +14,6 @@ type setting struct {
 	bare               bool // no "=": a name alone, which is "true"
 }
 
-// key is the setting's name as git prints it.
-func (s setting) key() string {
-	if !s.headed {
-		return s.name
-	}
-	parts := []string{s.section}
-	if s.hasSub {
-		parts = append(parts, s.sub)
-	}
-	return strings.Join(append(parts, s.name), ".")
-}
-
 // settings are the lines of one or more files, in order: the last one counts.
 type settings []setting
 

@@ -19,11 +19,23 @@ func listed(t testing.TB, data string) (out string, ok bool) {
 	return out, err == nil
 }
 
+// key is a setting's name as git prints it.
+func key(s setting) string {
+	if !s.headed {
+		return s.name
+	}
+	parts := []string{s.section}
+	if s.hasSub {
+		parts = append(parts, s.sub)
+	}
+	return strings.Join(append(parts, s.name), ".")
+}
+
 // asGit prints settings as git config --list -z does.
 func asGit(s settings) string {
 	var b strings.Builder
 	for _, one := range s {
-		b.WriteString(one.key())
+		b.WriteString(key(one))
 		if !one.bare {
 			b.WriteString("\n" + one.value)
 		}

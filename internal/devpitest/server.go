@@ -190,9 +190,6 @@ func (s *Server) Stop() { s.run.Stop(10 * time.Second) }
 // Kill ends it with no warning.
 func (s *Server) Kill() { s.run.Kill() }
 
-// PID is the id of the server's process.
-func (s *Server) PID() int { return s.run.PID() }
-
 // Log returns the end of what the server said.
 func (s *Server) Log(n int) string { return s.log.End(n) }
 

@@ -97,13 +97,6 @@ func (s *Server) PID() int { return s.p.PID() }
 // Stop stops the server as its owner would.
 func (s *Server) Stop() { s.p.Stop(20 * time.Second) }
 
-// Restart stops the server and starts it again, on another port.
-func (s *Server) Restart() {
-	s.t.Helper()
-	s.Stop()
-	s.start()
-}
-
 // shortDir is a folder whose path is short, for sockets.
 func shortDir(t testing.TB) string {
 	t.Helper()

@@ -96,12 +96,6 @@ type Entry struct {
 	OID  OID
 }
 
-// A Change is a path at which two trees differ. A zero File means none there.
-type Change struct {
-	Path     string
-	Old, New File
-}
-
 // A Stat is what an index remembers of a file, to tell later without reading it
 // whether it was changed.
 type Stat struct {
