@@ -237,6 +237,70 @@ func TestContentRename(t *testing.T) {
 	}
 }
 
+// TestContentRenamedUntouched: a file that the user has not changed is told as moved, and
+// as changed where it is, and not as one that went and another that came.
+func TestContentRenamedUntouched(t *testing.T) {
+	d := newShared(t)
+	same, other := d.up.Add("same.txt", "same\n"), d.up.Add("old.txt", long())
+	a, b := d.up.Add("a", "of a\n"), d.up.Add("b", "of b\n")
+	next := d.up.Add("c1", "of c\n")
+	mine, gone, theirs := d.up.Add("mine.txt", long()), d.up.Add("gone.txt", "g\n"), d.up.Add("way.txt", "w\n")
+	for i := range 9 { // so that no more than half of them vanish
+		d.up.Add(fmt.Sprint("rest ", i), "r")
+	}
+	d.pull()
+	d.write("mine.txt", long("9 mine"))
+	d.remove("gone.txt")
+	d.write("in the way.txt", "mine, too")
+	before := d.files()
+	d.up.Move(same, "week 1/same.txt")
+	d.up.Move(other, "new.txt")
+	d.up.Edit(other, "quite another text\n")
+	d.up.Move(a, "b")
+	d.up.Move(b, "a")
+	d.up.Edit(b, "of b, changed\n")
+	d.up.Move(next, "c2")
+	d.up.Add("c1", "another c\n")
+	d.up.Move(mine, "moved mine.txt")
+	d.up.Edit(mine, long("1 theirs"))
+	d.up.Move(gone, "not gone.txt")
+	d.up.Move(theirs, "in the way.txt")
+	r := d.pull()
+	var got []string
+	for _, c := range r.Changes {
+		got = append(got, fmt.Sprintf("%s %s<%s", c.What, c.Path, c.From))
+	}
+	slices.Sort(got)
+	for i, g := range got {
+		if name, from, ok := strings.Cut(g, "__2"); ok {
+			got[i] = name + "__" + from[strings.Index(from, "."):]
+		}
+	}
+	want := []string{
+		"aside in the way__.txt<in the way.txt", "came not gone.txt<", "changed a<b", "changed c1<", "changed new.txt<old.txt", "merged moved mine.txt<mine.txt",
+		"moved a<b", "moved b<a", "moved c2<c1", "moved in the way.txt<way.txt", "moved moved mine.txt<mine.txt", "moved new.txt<old.txt", "moved week 1/same.txt<same.txt",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("it tells\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	after := stamped(d.files())
+	for name, data := range map[string]string{
+		"moved mine.txt": long("1 theirs", "9 mine"), "new.txt": "quite another text\n", "a": "of b, changed\n", "b": "of a\n", "c1": "another c\n", "c2": "of c\n",
+		"week 1/same.txt": "same\n", "in the way.txt": "w\n", "in the way__": "mine, too", "not gone.txt": "g\n",
+	} {
+		if after[name] != data {
+			t.Errorf("%s is %q", name, after[name])
+		}
+	}
+	if len(after) != 9+10 {
+		t.Errorf("something is there twice: %q", after)
+	}
+	d.settled()
+	if _, err := d.p.Undo(t.Context(), d.folder); err != nil || !maps.Equal(d.files(), before) {
+		t.Errorf("undone: %v %q", err, d.files())
+	}
+}
+
 // TestContentAdopts takes up a folder that the user has made.
 func TestContentAdopts(t *testing.T) {
 	d := newShared(t)

@@ -66,6 +66,7 @@ func (pl *plan) make(ctx context.Context, missing []string, adopt bool) error {
 			return err
 		}
 	}
+	pl.tellRenames()
 	return pl.err
 }
 
