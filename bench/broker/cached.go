@@ -35,9 +35,9 @@ func (b *bench) cached(s *measure.Stage) {
 	v := st.serve("serve", where)
 	v.warm()
 	rate := b.keeps(v, pace{"SQLite", 10_000, 10, "sqlite synchronous=2 journal=wal"}, where, func() {
-		b.Say("resident: %.1f MiB of its own, %.1f MiB of the program's file and others", v.memory("RssAnon"), v.memory("RssFile")+v.memory("RssShmem"))
+		b.Say("resident: %.1f MiB of its own, %.1f MiB of the program's file and others", v.Memory("RssAnon"), v.Memory("RssFile")+v.Memory("RssShmem"))
 		for _, field := range []string{"VmRSS", "VmHWM"} {
-			b.Note(measure.Figure{What: fmt.Sprintf("resident after the load, %d people, %s", people, field), Got: v.memory(field), Bound: 80, Unit: "MiB"})
+			b.Note(measure.Figure{What: fmt.Sprintf("resident after the load, %d people, %s", people, field), Got: v.Memory(field), Bound: 80, Unit: "MiB"})
 		}
 	})
 	yard := 0.0
@@ -64,16 +64,16 @@ func (b *bench) onPostgres(s *measure.Stage) {
 func (b *bench) keeps(v *service, p pace, where string, after func()) (rate float64) {
 	said := v.durability()
 	b.Must(fmt.Sprintf("%s, read back: %q", p.name, said), said == p.says)
-	requests := v.st.credentials(v.addr)
+	requests := v.st.credentials(v.Addr)
 	var events []string
 	wrong := ""
 	shoot := func(f func() *tally) *tally {
-		before, ours := v.cpu(), ownCPU()
+		before, ours := v.CPU(), ownCPU()
 		t := f()
 		n := float64(len(t.took))
 		b.Say("%-10s %8.0f/s  p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms; CPU for one: the service's %.0f us, ours %.0f us; %.0f MiB, at most %.0f; load %s", p.name, t.rate(),
-			t.at(.5), t.at(.9), t.at(.99), t.at(.999), t.at(1), float64((v.cpu()-before).Microseconds())/n, float64((ownCPU()-ours).Microseconds())/n,
-			v.memory("VmRSS"), v.memory("VmHWM"), measure.Load())
+			t.at(.5), t.at(.9), t.at(.99), t.at(.999), t.at(1), float64((v.CPU()-before).Microseconds())/n, float64((ownCPU()-ours).Microseconds())/n,
+			v.Memory("VmRSS"), v.Memory("VmHWM"), measure.Load())
 		events = append(events, t.events...)
 		if len(t.events) != len(t.took) {
 			wrong = "an answer without an event"
@@ -85,11 +85,11 @@ func (b *bench) keeps(v *service, p pace, where string, after func()) (rate floa
 	}
 	stopProfile := v.profile(p.name)
 	f := b.Best(measure.Figure{What: "cached mint, " + p.name, Bound: p.rate, AtLeast: true, Unit: "/s"}, func() float64 {
-		return shoot(func() *tally { return closed(v.addr, requests, 8*time.Second) }).rate()
+		return shoot(func() *tally { return closed(v.Addr, requests, 8*time.Second) }).rate()
 	})
 	stopProfile()
 	b.Best(measure.Figure{What: fmt.Sprintf("cached mint, %s, open loop at %.0f/s for 20 s, p99", p.name, p.rate/2), Bound: p.p99, Unit: "ms"}, func() float64 {
-		t := shoot(func() *tally { return open(v.addr, requests, p.rate/2, 20*time.Second) })
+		t := shoot(func() *tally { return open(v.Addr, requests, p.rate/2, 20*time.Second) })
 		if t.rate() < .97*p.rate/2 {
 			return 1e6 // it fell behind
 		}
@@ -98,9 +98,9 @@ func (b *bench) keeps(v *service, p pace, where string, after func()) (rate floa
 	b.Must(p.name+": every answer was 200 "+wrong, wrong == "")
 	after()
 	killed := make(chan *tally)
-	go func() { killed <- closed(v.addr, requests, 10*time.Second) }()
+	go func() { killed <- closed(v.Addr, requests, 10*time.Second) }()
 	time.Sleep(2 * time.Second)
-	v.kill()
+	v.Kill()
 	events = append(events, (<-killed).events...)
 	b.allThere(v.st, where, events, p.name)
 	return f.Got
@@ -166,18 +166,6 @@ func (b *bench) yardstick(s *measure.Stage) float64 {
 	}
 	b.Say("JupyterHub %8.0f/s  p50 %.2f  p99 %.2f ms; load %s", t.rate(), t.at(.5), t.at(.99), measure.Load())
 	return t.rate()
-}
-
-// cpu is what the service has used.
-func (v *service) cpu() time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", v.cmd.Process.Pid))
-	v.st.s.Check(err)
-	_, rest, _ := strings.Cut(string(text), ") ")
-	f := strings.Fields(rest)
-	var user, system int64
-	fmt.Sscan(f[11], &user)
-	fmt.Sscan(f[12], &system)
-	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100 on all that Linux runs on
 }
 
 func ownCPU() time.Duration {

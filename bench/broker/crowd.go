@@ -25,11 +25,11 @@ func (b *bench) crowd(s *measure.Stage) {
 	st.connect(where, time.Now().Add(8*time.Hour))
 	small := st.serve("small", where)
 	small.warm() // the credentials are in the store, and so in its copy
-	small.end()
+	small.End()
 	larger := st.sqlite("large")
 	copyFile(s, strings.TrimPrefix(where, "sqlite:"), strings.TrimPrefix(larger, "sqlite:"))
 	st.addCrowd(larger, crowded)
-	small.start()
+	small.Start()
 	large := st.serve("large", larger)
 	for _, v := range []*service{small, large} {
 		v.warm()
@@ -54,7 +54,7 @@ func (b *bench) turns(what string, small, large *service, requests func(string) 
 			order = []*service{large, small}
 		}
 		for _, v := range order {
-			t := open(v.addr, requests(v.addr), 2000, 2*time.Second)
+			t := open(v.Addr, requests(v.Addr), 2000, 2*time.Second)
 			if t.wrong() != "" {
 				v.st.s.Fatal(t.wrong())
 			}

@@ -33,7 +33,7 @@ func (b *bench) helper(s *measure.Stage) {
 		cmd := exec.Command(filepath.Join(b.Bin, "git-credential-daypass"), "get")
 		cmd.Env = []string{
 			"PATH=" + b.Bin + ":" + os.Getenv("PATH"), "HOME=" + st.dir, "DAYPASS_RUNTIME_DIR=" + wallet, "LANG=C.UTF-8",
-			"JUPYTERHUB_API_TOKEN=" + st.tokens[0], "DAYPASS_URL=http://" + v.addr + "/", "JUPYTERHUB_API_URL=http://" + v.addr + "/hub/api",
+			"JUPYTERHUB_API_TOKEN=" + st.tokens[0], "DAYPASS_URL=http://" + v.Addr + "/", "JUPYTERHUB_API_URL=http://" + v.Addr + "/hub/api",
 			"GITHUB_URL=" + st.world.URL,
 		}
 		cmd.Stdin = strings.NewReader(ask)
@@ -43,7 +43,7 @@ func (b *bench) helper(s *measure.Stage) {
 		err := cmd.Run()
 		took := time.Since(began)
 		if err != nil || !strings.Contains(out.String(), "password=ghu_") {
-			s.Fatalf("the helper gave nothing: %v\n%s%s\n%s", err, out.String(), errs.String(), v.text())
+			s.Fatalf("the helper gave nothing: %v\n%s%s\n%s", err, out.String(), errs.String(), v.Said())
 		}
 		return float64(took) / float64(time.Millisecond), out.String()
 	}
@@ -86,15 +86,15 @@ func (b *bench) readiness(s *measure.Stage) {
 		var all []float64
 		for range 5 {
 			began := time.Now()
-			v.launch()
-			for !v.ready() {
+			v.Launch()
+			for !v.Ready() {
 				if time.Since(began) > 10*time.Second {
-					s.Fatalf("the service is not ready:\n%s", v.text())
+					s.Fatalf("the service is not ready:\n%s", v.Said())
 				}
 				time.Sleep(200 * time.Microsecond)
 			}
 			all = append(all, float64(time.Since(began))/float64(time.Millisecond))
-			v.end()
+			v.End()
 		}
 		b.Say("ready after %.1f ms; load %s", all, measure.Load())
 		return slices.Min(all)

@@ -32,10 +32,10 @@ func (b *bench) refreshes(s *measure.Stage) {
 	one, other := st.serve("one", where), st.serve("other", where)
 	var requests [2][][]byte
 	for i, v := range []*service{one, other} {
-		if t := each(v.addr, clients, st.mes(v.addr)); t.wrong() != "" {
+		if t := each(v.Addr, clients, st.mes(v.Addr)); t.wrong() != "" {
 			s.Fatal(t.wrong())
 		}
-		all := st.credentials(v.addr)
+		all := st.credentials(v.Addr)
 		for p := range people {
 			requests[i] = append(requests[i], all[p*repos], all[p*repos+1]) // two repositories of each, at both
 		}
@@ -45,8 +45,8 @@ func (b *bench) refreshes(s *measure.Stage) {
 	before := st.world.Local.Count(path)
 	began := time.Now()
 	done := make(chan *tally)
-	go func() { done <- each(other.addr, inFlight/2, requests[1]) }()
-	t := each(one.addr, inFlight/2, requests[0])
+	go func() { done <- each(other.Addr, inFlight/2, requests[1]) }()
+	t := each(one.Addr, inFlight/2, requests[0])
 	u := <-done
 	took := time.Since(began)
 	asked := st.world.Local.Count(path) - before

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/benchsite"
 	"github.com/daypass-dev/daypass/internal/measure"
 )
 
@@ -21,17 +22,17 @@ func gitSite(b *bench, s *measure.Stage, people int) (*site, *origin) {
 func (b *bench) first(s *measure.Stage) {
 	one, o := gitSite(b, s, 1)
 	o.asked()
-	before := one.cpu(one.cmd.Process.Pid)
+	before := one.CPU()
 	took := one.atOnce([]*exec.Cmd{one.pull(0)})
 	alone := o.asked()
 	b.Say("the first pull of all: %.2f s, of the service's processors %.2f s, %d requests for content at the origin; load %s",
-		took.Seconds(), (one.cpu(one.cmd.Process.Pid) - before).Seconds(), alone, measure.Load())
+		took.Seconds(), (one.CPU() - before).Seconds(), alone, measure.Load())
 	class, o := gitSite(b, s, students)
 	o.asked()
 	took = class.atOnce(many(class.pull))
 	asked := o.asked()
 	all, _ := class.requests()
-	b.Say("fifty first pulls at once: %.2f s, of the service's processors %.2f s; load %s", took.Seconds(), class.cpu(class.cmd.Process.Pid).Seconds(), measure.Load())
+	b.Say("fifty first pulls at once: %.2f s, of the service's processors %.2f s; load %s", took.Seconds(), class.CPU().Seconds(), measure.Load())
 	b.Note(measure.Figure{What: "fifty at once, nothing kept: requests for content at the origin, of one pull's", Got: float64(asked) / float64(alone), Bound: 1, Unit: "times"})
 	b.Note(measure.Figure{What: "fifty at once, nothing kept: requests to the service, each", Got: float64(all) / students, Bound: 2, Unit: ""})
 }
@@ -53,16 +54,16 @@ func (b *bench) class(s *measure.Stage) {
 	st.atOnce([]*exec.Cmd{st.pull(0)})
 	st.atOnce([]*exec.Cmd{st.clone(o.course())})
 	ours := func() round {
-		before := st.cpu(st.cmd.Process.Pid)
+		before := st.CPU()
 		list := many(st.pull)
 		took := st.atOnce(list)
-		return round{took, st.cpu(st.cmd.Process.Pid) - before, spent(list)}
+		return round{took, st.CPU() - before, spent(list)}
 	}
 	theirs := func() round {
-		before := st.cpu(o.cmd.Process.Pid)
+		before := benchsite.CPU(s, o.cmd.Process.Pid)
 		list := many(func(int) *exec.Cmd { return st.clone(o.course()) })
 		took := st.atOnce(list)
-		return round{took, st.cpu(o.cmd.Process.Pid) - before, spent(list)}
+		return round{took, benchsite.CPU(s, o.cmd.Process.Pid) - before, spent(list)}
 	}
 	began, _ := st.requests()
 	var cpu, wall []float64

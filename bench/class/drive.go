@@ -3,8 +3,9 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
-	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -43,22 +44,19 @@ func (b *bench) drive(s *measure.Stage) {
 		Files: lab(), Accounts: []fake.ServiceAccount{{Email: driveAccount, Keys: map[string]string{"k1": public}}},
 	}})
 	var refused, asked atomic.Int64
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	s.Check(err)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		c := &status{ResponseWriter: w}
 		drive.ServeHTTP(c, r)
 		if c.code == http.StatusForbidden || c.code == http.StatusTooManyRequests {
 			refused.Add(1)
 		}
-	})}
-	go server.Serve(ln) // until it is closed
-	s.Cleanup(func() { server.Close() })
-	at := "http://" + ln.Addr().String()
+	}))
+	s.Cleanup(server.Close)
+	at := server.URL
 	dir := s.TempDir()
 	key := dir + "/key.json"
-	writeFile(s, key, file)
+	s.Check(os.WriteFile(key, file, 0o600))
 	source := daypass.Source{Kind: daypass.KindDrive, Host: "drive.google.com", ID: driveRoot}
 	st := newSite(b, s, students, source, "hub:ph142", fmt.Sprintf("sources:\n  dial: [127.0.0.1/32]\n  drive:\n    - {account: ph142, key: \"file:%s\", groups: [instructors], endpoints: {api: %s, token: %s/token}}\n", key, at, at))
 	took := st.atOnce(many(st.pull))

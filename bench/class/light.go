@@ -24,7 +24,7 @@ const crowd = 500
 func (b *bench) light(s *measure.Stage) {
 	st, _ := gitSite(b, s, crowd)
 	st.atOnce([]*exec.Cmd{st.pull(0)})
-	before := st.cpu(st.cmd.Process.Pid)
+	before := st.CPU()
 	var good, bytes atomic.Int64
 	var all sync.WaitGroup
 	var once sync.Once
@@ -43,19 +43,19 @@ func (b *bench) light(s *measure.Stage) {
 	}
 	all.Wait()
 	took := time.Since(began)
-	b.Say("%d clients, %.0f MB in %.2f s; of the service's processors %.2f s; load %s", crowd, float64(bytes.Load())/1e6, took.Seconds(), (st.cpu(st.cmd.Process.Pid) - before).Seconds(), measure.Load())
+	b.Say("%d clients, %.0f MB in %.2f s; of the service's processors %.2f s; load %s", crowd, float64(bytes.Load())/1e6, took.Seconds(), (st.CPU() - before).Seconds(), measure.Load())
 	if why != "" {
 		b.Say("one that was lost: %s", why)
 	}
 	b.Note(measure.Figure{What: "five hundred light clients: lost", Got: float64(crowd - good.Load()), Bound: 0, Unit: ""})
-	b.Note(measure.Figure{What: "five hundred light clients: the service's memory at most", Got: st.peak(), Bound: 1024, Unit: "MiB"})
+	b.Note(measure.Figure{What: "five hundred light clients: the service's memory at most", Got: st.Memory("VmHWM"), Bound: 1024, Unit: "MiB"})
 }
 
 // take asks for the snapshot and its pack, and holds the pack to the sum at its end.
 func (st *site) take(token string) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	c, err := client.New(client.Config{URL: "http://" + st.addr + "/", Token: daypass.NewSecret(token), Now: time.Now})
+	c, err := client.New(client.Config{URL: "http://" + st.Addr + "/", Token: daypass.NewSecret(token), Now: time.Now})
 	if err != nil {
 		return 0, err
 	}

@@ -3,10 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +13,9 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
-	"github.com/daypass-dev/daypass/hub"
+	"github.com/daypass-dev/daypass/internal/benchsite"
 	"github.com/daypass-dev/daypass/internal/measure"
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -25,73 +23,40 @@ const (
 	students     = 50
 	teacher      = "teacher"
 	linkName     = "lab1"
-	serviceToken = "0123456789abcdef-bench-service-token"
 	metricsToken = "0123456789abcdef-bench-metrics-token"
 )
 
 // A site is a hub with a class, and the access service beside it.
 type site struct {
+	*benchsite.Service
 	b      *bench
 	s      *measure.Stage
 	dir    string
-	addr   string // of the service
 	tokens []string
-	hub    string
+	hub    *benchsite.Hub
 	keys   *store.Keys
-	teach  daypass.User
-	cmd    *exec.Cmd
-	mu     sync.Mutex
-	log    bytes.Buffer
 	homes  int
 }
 
 // newSite starts a hub and the service, with a link to a source. sources is the part of
 // the configuration that says what the service reads.
 func newSite(b *bench, s *measure.Stage, people int, source daypass.Source, as, sources string) *site {
-	st := &site{b: b, s: s, dir: s.TempDir(), addr: freePort(s)}
-	st.startHub(people)
-	var err error
-	st.keys, err = store.NewKeys(rand.Reader)
-	s.Check(err)
-	text, err := st.keys.Marshal()
-	s.Check(err)
-	st.file("keys.json", string(text))
-	st.file("hub-token", serviceToken)
+	st := &site{b: b, s: s, dir: s.TempDir()}
+	st.hub = benchsite.StartHub(s, func(h *fake.Hub) {
+		for i := range people {
+			name := fmt.Sprintf("student%d", i)
+			st.tokens = append(st.tokens, h.StartServer(name, ""))
+			h.SetGroups(name, "class")
+		}
+		h.StartServer(teacher, "")
+		h.SetGroups(teacher, "class", "instructors")
+	})
+	st.keys = benchsite.NewKeys(s, filepath.Join(st.dir, "keys.json"))
+	st.file("hub-token", benchsite.ServiceToken)
 	st.file("metrics-token", metricsToken)
 	st.link(source, as)
 	st.serve(sources)
 	return st
-}
-
-func (st *site) startHub(people int) {
-	h := fake.NewHub(fake.HubConfig{
-		ServerScopes: []string{"access:services!service=daypass"},
-		Services: []fake.HubService{{
-			Name: "daypass", Token: serviceToken, Redirect: "/services/daypass/oauth_callback",
-			Scopes: []string{"list:users", "read:users", "read:servers", "read:tokens", "read:shares"},
-		}},
-	})
-	for i := range people {
-		name := fmt.Sprintf("student%d", i)
-		st.tokens = append(st.tokens, h.StartServer(name, ""))
-		h.SetGroups(name, "class")
-	}
-	h.StartServer(teacher, "")
-	h.SetGroups(teacher, "class", "instructors")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	st.s.Check(err)
-	st.hub = "http://" + ln.Addr().String() + "/"
-	server := &http.Server{Handler: h}
-	go server.Serve(ln) // until it is closed
-	st.s.Cleanup(func() { server.Close() })
-	c := hub.New(hub.Config{ID: "hub", API: st.hub + "hub/api", Public: st.hub, Service: "daypass", Token: daypass.NewSecret(serviceToken)})
-	list, err := c.Users(context.Background())
-	st.s.Check(err)
-	for _, p := range list {
-		if p.User.Name == teacher {
-			st.teach = p.User
-		}
-	}
 }
 
 func (st *site) file(name, text string) string {
@@ -108,37 +73,15 @@ func (st *site) link(source daypass.Source, as string) {
 	db, err := store.Open(context.Background(), store.Config{URL: st.where(), Keys: st.keys})
 	st.s.Check(err)
 	st.s.Check(db.Write(context.Background(), func(tx *store.Tx) error {
-		p, err := tx.PutPerson(st.teach, time.Now())
+		teach := st.hub.User(st.s, teacher)
+		p, err := tx.PutPerson(teach, time.Now())
 		if err != nil {
 			return err
 		}
-		_, err = tx.PutLink(store.Link{Hub: st.teach.Hub, Name: linkName, Maker: p.ID, Title: "Lab 1", Source: source, As: as, Audience: "class", Until: time.Now().Add(24 * time.Hour)})
+		_, err = tx.PutLink(store.Link{Hub: teach.Hub, Name: linkName, Maker: p.ID, Title: "Lab 1", Source: source, As: as, Audience: "class", Until: time.Now().Add(24 * time.Hour)})
 		return err
 	}))
 	st.s.Check(db.Close())
-}
-
-func freePort(s *measure.Stage) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	s.Check(err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
-// Write keeps the beginning of what the service says.
-func (st *site) Write(p []byte) (int, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.log.Len() < 1<<20 {
-		st.log.Write(p)
-	}
-	return len(p), nil
-}
-
-func (st *site) said() string {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.log.String()
 }
 
 // serve starts the service and waits until it is ready.
@@ -147,6 +90,7 @@ func (st *site) serve(sources string) {
 	st.s.Check(err)
 	st.s.Cleanup(func() { world.Close() })
 	secret := st.file("push-secret", fake.CampusPushSecret)
+	addr := process.FreeAddress(st.s)
 	config := st.file("config.yaml", fmt.Sprintf(`listen: %s
 url: http://%s/
 store: %s
@@ -161,38 +105,15 @@ github:
     push: {client_id: %s, client_secrets: ["file:%s"], app_url: %s/github-apps/campus-push}
 links: {groups: [instructors]}
 snapshots: {dir: %s/snapshots}
-%s`, st.addr, st.addr, st.where(), st.dir, st.dir, st.hub, st.hub, st.dir, world.URL, fake.CampusPushApp, secret, world.URL, st.dir, sources))
-	st.cmd = exec.Command(filepath.Join(st.b.Bin, "daypassd"), "serve", "--config", config)
-	st.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + st.dir}
-	st.cmd.Stdout, st.cmd.Stderr = st, st
-	st.s.Check(st.cmd.Start())
-	done := make(chan struct{})
-	go func() { st.cmd.Wait(); close(done) }()
-	st.s.Cleanup(func() { st.cmd.Process.Kill(); <-done })
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if res, err := http.Get("http://" + st.addr + "/readyz"); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-done:
-			st.s.Fatalf("the service ended:\n%s", st.said())
-		default:
-		}
-		if time.Now().After(end) {
-			st.s.Fatalf("the service is not ready:\n%s", st.said())
-		}
-	}
+%s`, addr, addr, st.where(), st.dir, st.dir, st.hub.URL, st.hub.URL, st.dir, world.URL, fake.CampusPushApp, secret, world.URL, st.dir, sources))
+	st.Service = benchsite.NewService(st.s, filepath.Join(st.b.Bin, "daypassd"), config, addr, "/readyz")
+	st.Start()
 }
 
 // home is a folder for one student's next pull.
 func (st *site) home() string {
-	st.mu.Lock()
 	st.homes++
 	dir := filepath.Join(st.dir, fmt.Sprintf("home%d", st.homes))
-	st.mu.Unlock()
 	st.s.Check(os.Mkdir(dir, 0o700))
 	return dir
 }
@@ -204,7 +125,7 @@ func (st *site) pull(student int) *exec.Cmd {
 	cmd.Dir = home
 	cmd.Env = []string{
 		"PATH=" + st.b.Bin + ":" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + home, "LANG=C.UTF-8", "DAYPASS_PLAIN=1",
-		"DAYPASS_URL=http://" + st.addr + "/", "JUPYTERHUB_API_TOKEN=" + st.tokens[student], "JUPYTERHUB_API_URL=http://" + st.addr + "/hub/api",
+		"DAYPASS_URL=http://" + st.Addr + "/", "JUPYTERHUB_API_TOKEN=" + st.tokens[student], "JUPYTERHUB_API_URL=http://" + st.Addr + "/hub/api",
 	}
 	return cmd
 }
@@ -232,7 +153,7 @@ func (st *site) atOnce(commands []*exec.Cmd) time.Duration {
 	took := time.Since(began)
 	for i, err := range errs {
 		if err != nil {
-			st.s.Fatalf("%s: %v\n%s\n%s", strings.Join(commands[i].Args, " "), err, outs[i].String(), st.said())
+			st.s.Fatalf("%s: %v\n%s\n%s", strings.Join(commands[i].Args, " "), err, outs[i].String(), st.Said())
 		}
 	}
 	return took

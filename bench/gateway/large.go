@@ -19,7 +19,7 @@ const big = 200 << 20 // bytes of the file that goes up and down
 func (b *bench) large(s *measure.Stage) {
 	st := newSite(b, s)
 	st.do(st.through("GET", st.file, nil))
-	before := st.resident("VmRSS")
+	before := st.Memory("VmRSS")
 	for _, way := range []string{"up", "down"} {
 		name := ""
 		b.Best(measure.Figure{What: "200 MiB " + way + ": throughput, of direct", Bound: 0.9, AtLeast: true, Unit: "times"}, func() float64 {
@@ -32,7 +32,7 @@ func (b *bench) large(s *measure.Stage) {
 			return median(ratios)
 		})
 	}
-	b.Note(measure.Figure{What: "the most memory meanwhile, beyond what it had", Got: st.resident("VmHWM") - before, Bound: 20, Unit: "MiB"})
+	b.Note(measure.Figure{What: "the most memory meanwhile, beyond what it had", Got: st.Memory("VmHWM") - before, Bound: 20, Unit: "MiB"})
 }
 
 func (st *site) time(way string, gateway bool, round int, name *string) time.Duration {
@@ -95,7 +95,7 @@ func (b *bench) crowd(s *measure.Stage) {
 		b.Say("p50 %.3f ms with one token, %.3f ms with %d", ms(median(one)), ms(median(each)), many)
 		return float64(median(each)) / float64(median(one))
 	})
-	b.Say("resident %.1f MiB, at most %.1f MiB", st.resident("VmRSS"), st.resident("VmHWM"))
+	b.Say("resident %.1f MiB, at most %.1f MiB", st.Memory("VmRSS"), st.Memory("VmHWM"))
 }
 
 // plugin does the same with devpi-tokens, and fewer tokens: each costs it 100 MiB

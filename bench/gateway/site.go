@@ -1,30 +1,29 @@
 package main
 
 import (
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/daypass-dev/daypass/internal/benchsite"
 	"github.com/daypass-dev/daypass/internal/devpitest"
 	"github.com/daypass-dev/daypass/internal/measure"
+	"github.com/daypass-dev/daypass/internal/process"
 )
 
 // A site is a devpi server, a gateway before it, and somebody with an index and a
 // file there.
 type site struct {
+	*benchsite.Service
 	s       *measure.Stage
 	devpi   *devpitest.Server
 	gateway string // its address, with a slash at its end
-	pid     int
 	session string // of the user at devpi
 	token   string // of the user at the gateway
 	file    string // the path of a small file
@@ -71,7 +70,7 @@ func (st *site) findFile(project string) string {
 func (st *site) serve(b *bench) {
 	dir := st.s.TempDir()
 	st.s.Check(os.Chmod(dir, 0o700))
-	addr := freePort(st.s)
+	addr := process.FreeAddress(st.s)
 	st.gateway = "http://" + addr + "/"
 	config := filepath.Join(dir, "gateway.yaml")
 	st.s.Check(os.WriteFile(config, []byte(fmt.Sprintf(`store: sqlite:%s/store/daypass.db
@@ -88,52 +87,8 @@ gateway: {listen: %s, url: %q, upstream: %q, key: "file:%s/key"}
 		"--argon2-parallelism", fmt.Sprint(devpitest.Parallelism)).CombinedOutput(); err != nil {
 		st.s.Fatalf("make the key: %v\n%s", err, out)
 	}
-	cmd := exec.Command(daypassd, "serve", "--config", config)
-	var log bytes.Buffer
-	cmd.Env, cmd.Stdout, cmd.Stderr = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}, &log, &log
-	st.s.Check(cmd.Start())
-	done := make(chan struct{})
-	go func() { cmd.Wait(); close(done) }()
-	st.s.Cleanup(func() { cmd.Process.Kill(); <-done })
-	st.pid = cmd.Process.Pid
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if r, err := st.client.Get(st.gateway + "+api"); err == nil {
-			r.Body.Close()
-			if r.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-done:
-			st.s.Fatalf("the gateway ended:\n%s", log.String())
-		default:
-		}
-		if time.Now().After(end) {
-			st.s.Fatalf("the gateway is not ready")
-		}
-	}
-}
-
-func freePort(s *measure.Stage) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	s.Check(err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
-// resident is a process's memory in MiB: VmRSS, or VmHWM, which is the most so far.
-func (st *site) resident(field string) float64 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(st.pid) + "/status")
-	st.s.Check(err)
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, field+":"); ok {
-			kib, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 64)
-			st.s.Check(err)
-			return kib / 1024
-		}
-	}
-	st.s.Fatalf("no %s", field)
-	return 0
+	st.Service = benchsite.NewService(st.s, daypassd, config, addr, "/+api")
+	st.Start()
 }
 
 // direct and through make the same request to either.
