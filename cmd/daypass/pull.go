@@ -266,7 +266,11 @@ func (a *app) freshAsk(ctx context.Context, p *pull.Puller, cfg config, args []s
 		if o.branch != "" || o.path != "" {
 			s.Ref, s.Path = first(o.branch, s.Ref), first(strings.Trim(o.path, "/"), s.Path)
 		}
-		return ask, a.contentAsk(ctx, p, cfg, s, pull.State{}, args, t.outward, &ask)
+		var st pull.State
+		if len(args) == 1 {
+			st = heldHere(p, s)
+		}
+		return ask, a.contentAsk(ctx, p, cfg, s, st, args, t.outward, &ask)
 	}
 	p.Git = t.outward.git(p.Git)
 	g, err := source(ctx, cfg, p.Git, readingsOf(places), o.branch)

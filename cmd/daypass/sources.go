@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"strings"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
@@ -155,18 +154,6 @@ func noCredential(what, how string) error {
 	}
 }
 
-// sourceFolder is where a source goes: as typed, else as it is called, here.
-func (a *app) sourceFolder(ctx context.Context, args []string, content pull.Content, s daypass.Source) (string, error) {
-	if len(args) == 2 {
-		return filepath.Abs(args[1])
-	}
-	seen, err := content.Look(ctx, "")
-	if err != nil {
-		return "", err
-	}
-	return filepath.Abs(folderName(seen.Title, s))
-}
-
 // contentAsk reads a source that is not git's: by the access service where that serves
 // it, else in this process. A folder stays with the way that it came by: whoever reads
 // less would take files away.
@@ -184,7 +171,7 @@ func (a *app) contentAsk(ctx context.Context, p *pull.Puller, cfg config, s dayp
 	if err != nil {
 		return err
 	}
-	return a.readHere(ctx, cfg, c, s, args, ask)
+	return a.readHere(ctx, p, cfg, c, s, args, ask)
 }
 
 // servedAsk reads a source by the access service. done is false where that has nothing
@@ -206,9 +193,17 @@ func (a *app) servedAsk(ctx context.Context, p *pull.Puller, cfg config, s daypa
 	}
 	ask.Content, ask.Via = content, viaService
 	if ask.Folder == "" {
-		ask.Folder, err = linkFolder(args, found.Folder, folderName(found.Title, s))
+		ask.Folder, err = a.servedFolder(p, args, found, s)
 	}
 	return true, err
+}
+
+// servedFolder is where what the service reads of a source goes.
+func (a *app) servedFolder(p *pull.Puller, args []string, found *api.Snapshot, s daypass.Source) (string, error) {
+	if len(args) == 2 {
+		return filepath.Abs(args[1])
+	}
+	return freeFolder(p, found.Title, s)
 }
 
 // elsewise reports whether a source that the service did not give may be read here.
@@ -221,21 +216,12 @@ func (a *app) elsewise(cfg config, s daypass.Source, err error) bool {
 	return !private || !errors.Is(err, daypass.ErrNoLogin)
 }
 
-func (a *app) readHere(ctx context.Context, cfg config, c daypass.Contents, s daypass.Source, args []string, ask *pull.Ask) (err error) {
+func (a *app) readHere(ctx context.Context, p *pull.Puller, cfg config, c daypass.Contents, s daypass.Source, args []string, ask *pull.Ask) (err error) {
 	ask.Content = pull.Read(snapshot.Content{Contents: c, Limits: cfg.pull.limits(), Now: a.now}, s)
 	if ask.Folder == "" {
-		ask.Folder, err = a.sourceFolder(ctx, args, ask.Content, s)
+		ask.Folder, err = a.sourceFolder(ctx, p, args, ask.Content, s)
 	}
 	return err
-}
-
-// folderName is what a folder is called where nobody names it.
-func folderName(title string, s daypass.Source) string {
-	name, _, ok := snapshot.Name(strings.ReplaceAll(strings.TrimSpace(title), "/", "-"))
-	if title = strings.TrimLeft(name, ".-"); !ok || title == "" {
-		return s.Kind + "-" + resolve.Name(s.ID)
-	}
-	return title
 }
 
 // servedContent is a source as the access service reads it; nil where there is none.

@@ -76,12 +76,18 @@ func cmdSources(ts *testscript.TestScript, neg bool, args []string) {
 	stageOf(ts).library = l
 }
 
-// drive ID FILE: a file of Drive's has other bytes from now on.
+// drive ID FILE: a file of Drive's has other bytes from now on; drive ID name NAME:
+// another name.
 func cmdDrive(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: drive ID FILE")
+	drive := stageOf(ts).library.drive
+	switch {
+	case !neg && len(args) == 2:
+		drive.Edit(args[0], func(f *fake.DriveFile) { f.Text = ts.ReadFile(args[1]) })
+	case !neg && len(args) == 3 && args[1] == "name":
+		drive.Edit(args[0], func(f *fake.DriveFile) { f.Name = args[2] })
+	default:
+		ts.Fatalf("usage: drive ID FILE, or drive ID name NAME")
 	}
-	stageOf(ts).library.drive.Edit(args[0], func(f *fake.DriveFile) { f.Text = ts.ReadFile(args[1]) })
 }
 
 // reached HOST N: the host was asked so many times since the last time; ! reached HOST:
