@@ -43,23 +43,17 @@ func seedOf(context string, files []providertest.File) (fake.CanvasSeed, map[str
 		Groups:  []fake.CanvasGroup{{ID: 7, Name: "Team 7", Members: []int64{student}}},
 		Folders: []fake.CanvasFolder{{ID: 100, Context: context, Name: "course files"}},
 	}
-	ids, folders := map[string][]int64{}, map[string]int64{"": 100}
-	for n, f := range files {
-		parent := ""
-		for at := range f.Parts[:len(f.Parts)-1] {
-			path := strings.Join(f.Parts[:at+1], "\x00")
-			if folders[path] == 0 {
-				folders[path] = int64(1000 + 10*n + at)
-				seed.Folders = append(seed.Folders, fake.CanvasFolder{ID: folders[path], Context: context, Name: f.Parts[at], Parent: folders[parent]})
-			}
-			parent = path
-		}
+	ids := deposittest.Plant(100, files, func(n, depth int, name string, in int64) int64 {
+		id := int64(1000 + 10*n + depth)
+		seed.Folders = append(seed.Folders, fake.CanvasFolder{ID: id, Context: context, Name: name, Parent: in})
+		return id
+	}, func(n int, f providertest.File, in int64) int64 {
 		id := int64(5000 + n)
-		ids[strings.Join(f.Parts, "\x00")] = append(ids[strings.Join(f.Parts, "\x00")], id)
 		seed.Files = append(seed.Files, fake.CanvasFile{
-			ID: id, Folder: folders[parent], Name: f.Parts[len(f.Parts)-1], Text: f.Text, Awaits: f.Locked, Unlocks: time.Date(2126, 12, 1, 8, 0, 0, 0, time.UTC),
+			ID: id, Folder: in, Name: f.Parts[len(f.Parts)-1], Text: f.Text, Awaits: f.Locked, Unlocks: time.Date(2126, 12, 1, 8, 0, 0, 0, time.UTC),
 		})
-	}
+		return id
+	})
 	return seed, ids
 }
 
@@ -84,12 +78,7 @@ func (b *bench) as(who int64, change func(*canvas.Config)) {
 	b.read = canvas.New(c)
 }
 
-func (b *bench) secrets() (out []daypass.Secret) {
-	for _, text := range b.Secrets() {
-		out = append(out, daypass.NewSecret(text))
-	}
-	return out
-}
+func (b *bench) secrets() []daypass.Secret { return deposittest.Secrets(b.Secrets()) }
 
 func fixture(context, id string, sw fake.CanvasSwitches) func(*testing.T) providertest.ContentsFixture {
 	return func(t *testing.T) providertest.ContentsFixture {

@@ -49,10 +49,8 @@ func TestContract(t *testing.T) {
 				s.Ref = c.ref
 				out := deposittest.Fixture(v, providertest.ContentsFixture{
 					Contents: New(c.config), Source: s, Files: files, Missing: source("doi:10.7910/DVN/NONE"), Hidden: source("doi:10.7910/DVN/DRAFT"), Hosts: []string{host},
-					Odd: []daypass.Source{source(""), source("TJCLKP"), source("doi:10.7910/../x"), source("doi:10.7910/DVN/TJCLKP&key=1"), source("doi:10.7910/DVN//x"), {Kind: "dataverse", Host: "evil.example", ID: set}, {Kind: "dataverse", Host: host, ID: set, Ref: ":draft"}},
-					Change: func(parts []string, text string) {
-						v.Write(set, strings.Join(parts[:len(parts)-1], "/"), parts[len(parts)-1], text)
-					},
+					Odd:    []daypass.Source{source(""), source("TJCLKP"), source("doi:10.7910/../x"), source("doi:10.7910/DVN/TJCLKP&key=1"), source("doi:10.7910/DVN//x"), {Kind: "dataverse", Host: "evil.example", ID: set}, {Kind: "dataverse", Host: host, ID: set, Ref: ":draft"}},
+					Change: deposittest.Writes(func(folder, name, text string) { v.Write(set, folder, name, text) }),
 				})
 				out.NoIDs = false
 				return out

@@ -6,6 +6,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"io"
 	"net/http"
 	"os"
@@ -124,4 +125,61 @@ func Files(files []providertest.File) (out []fake.DepositFile) {
 		out = append(out, fake.DepositFile{Folder: strings.Join(f.Parts[:n], "/"), Name: f.Parts[n], Text: f.Text})
 	}
 	return out
+}
+
+// Plant lays files into folders as a site of ids holds them. folder makes one in
+// another, the first in root, and file a file; both say its id. n counts the files, and
+// depth the folders above. It returns the files' ids by their parts, with NUL between.
+func Plant[ID any](root ID, files []providertest.File, folder func(n, depth int, name string, in ID) ID, file func(n int, f providertest.File, in ID) ID) map[string][]ID {
+	ids, folders := map[string][]ID{}, map[string]ID{"": root}
+	for n, f := range files {
+		parent := ""
+		for depth := range f.Parts[:len(f.Parts)-1] {
+			path := strings.Join(f.Parts[:depth+1], "\x00")
+			if _, ok := folders[path]; !ok {
+				folders[path] = folder(n, depth, f.Parts[depth], folders[parent])
+			}
+			parent = path
+		}
+		key := strings.Join(f.Parts, "\x00")
+		ids[key] = append(ids[key], file(n, f, folders[parent]))
+	}
+	return ids
+}
+
+// Secrets are what a stand-in calls secret.
+func Secrets(texts []string) (out []daypass.Secret) {
+	for _, text := range texts {
+		out = append(out, daypass.NewSecret(text))
+	}
+	return out
+}
+
+// Account is a service account at Google.
+const Account = "ph142@campus-hub.iam.gserviceaccount.com"
+
+// A Key is one of its, as its file and as a stand-in knows it. Its name is key-1.
+type Key struct {
+	File   []byte
+	Public string
+}
+
+// NewKey makes the account's key, which takes a while.
+func NewKey() Key {
+	file, public, err := fake.NewKeyFile(rand.Reader, Account, "key-1")
+	if err != nil {
+		panic(err)
+	}
+	return Key{file, public}
+}
+
+// Keys are the account's keys by name, for a seed.
+func (k Key) Keys() map[string]string { return map[string]string{"key-1": k.Public} }
+
+// Writes changes a file of a stand-in that knows folders and names.
+func Writes(write func(folder, name, text string)) func(parts []string, text string) {
+	return func(parts []string, text string) {
+		n := len(parts) - 1
+		write(strings.Join(parts[:n], "/"), parts[n], text)
+	}
 }

@@ -2,7 +2,6 @@ package drive_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,23 +21,12 @@ import (
 )
 
 const (
-	account = "ph142@campus-hub.iam.gserviceaccount.com"
+	account = deposittest.Account
 	other   = "cs50@campus-hub.iam.gserviceaccount.com"
 	rootID  = "root-folder-1"
 )
 
-type key struct {
-	file   []byte
-	public string
-}
-
-var serviceKey = sync.OnceValue(func() key {
-	file, public, err := fake.NewKeyFile(rand.Reader, account, "key-1")
-	if err != nil {
-		panic(err)
-	}
-	return key{file, public}
-})
+var serviceKey = sync.OnceValue(deposittest.NewKey)
 
 // A bench is a Drive, an account that reads a folder of it, and the provider.
 type bench struct {
@@ -54,24 +42,18 @@ func source(id string) daypass.Source {
 // seedOf is a folder with these files, shared with the account.
 func seedOf(files []providertest.File) (fake.DriveSeed, map[string][]string) {
 	seed := fake.DriveSeed{
-		Accounts: []fake.ServiceAccount{{Email: account, Keys: map[string]string{"key-1": serviceKey().public}}, {Email: other}},
+		Accounts: []fake.ServiceAccount{{Email: account, Keys: serviceKey().Keys()}, {Email: other}},
 		Files:    []fake.DriveFile{{ID: rootID, Name: "PH 142", Type: fake.FolderType, Shared: []string{account}}},
 	}
-	ids, folders := map[string][]string{}, map[string]string{"": rootID}
-	for n, f := range files {
-		parent := ""
-		for at := range f.Parts[:len(f.Parts)-1] {
-			path := strings.Join(f.Parts[:at+1], "\x00")
-			if folders[path] == "" {
-				folders[path] = fmt.Sprintf("folder-%06d-%d", n, at)
-				seed.Files = append(seed.Files, fake.DriveFile{ID: folders[path], Name: f.Parts[at], Type: fake.FolderType, Parent: folders[parent]})
-			}
-			parent = path
-		}
+	ids := deposittest.Plant(rootID, files, func(n, depth int, name, in string) string {
+		id := fmt.Sprintf("folder-%06d-%d", n, depth)
+		seed.Files = append(seed.Files, fake.DriveFile{ID: id, Name: name, Type: fake.FolderType, Parent: in})
+		return id
+	}, func(n int, f providertest.File, in string) string {
 		id := fmt.Sprintf("file-%06d", n)
-		ids[strings.Join(f.Parts, "\x00")] = append(ids[strings.Join(f.Parts, "\x00")], id)
-		seed.Files = append(seed.Files, fake.DriveFile{ID: id, Name: f.Parts[len(f.Parts)-1], Parent: folders[parent], Text: f.Text, NoDownload: f.Locked})
-	}
+		seed.Files = append(seed.Files, fake.DriveFile{ID: id, Name: f.Parts[len(f.Parts)-1], Parent: in, Text: f.Text, NoDownload: f.Locked})
+		return id
+	})
 	return seed, ids
 }
 
@@ -83,7 +65,7 @@ func (quick) Slow(time.Duration)                    {}
 func newBench(t *testing.T, seed fake.DriveSeed, sw fake.DriveSwitches, change func(*drive.Config)) *bench {
 	t.Helper()
 	b := &bench{Drive: fake.NewDrive(fake.DriveConfig{Seed: seed, Switches: sw})}
-	tokens, err := google.Key(google.Config{Base: fake.Transport(b.Drive)}, serviceKey().file)
+	tokens, err := google.Key(google.Config{Base: fake.Transport(b.Drive)}, serviceKey().File)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,12 +86,7 @@ func newBench(t *testing.T, seed fake.DriveSeed, sw fake.DriveSwitches, change f
 // api matches requests for content, and not those for tokens.
 func api(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/drive/") }
 
-func (b *bench) secrets() (out []daypass.Secret) {
-	for _, text := range b.Tokens() {
-		out = append(out, daypass.NewSecret(text))
-	}
-	return out
-}
+func (b *bench) secrets() []daypass.Secret { return deposittest.Secrets(b.Tokens()) }
 
 func fixture(sw fake.DriveSwitches, change func(*drive.Config), alter func(*fake.DriveSeed)) func(*testing.T) providertest.ContentsFixture {
 	return func(t *testing.T) providertest.ContentsFixture {

@@ -43,10 +43,10 @@ func newStreet(t *testing.T, seed fake.DriveSeed, sw fake.DriveSwitches) *street
 		t.Fatal(err)
 	}
 	t.Cleanup(s.network.Close)
-	if err := os.WriteFile(s.keyFile, serviceKey().file, 0o600); err != nil {
+	if err := os.WriteFile(s.keyFile, serviceKey().File, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := google.Key(google.Config{Base: s.network.Transport()}, serviceKey().file)
+	tokens, err := google.Key(google.Config{Base: s.network.Transport()}, serviceKey().File)
 	if err != nil {
 		t.Fatal(err)
 	}

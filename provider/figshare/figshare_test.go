@@ -37,10 +37,8 @@ func TestContract(t *testing.T) {
 				s.Ref = c.ref
 				out := deposittest.Fixture(f, providertest.ContentsFixture{
 					Contents: New(c.config), Source: s, Files: files, Missing: source("99"), Hidden: source("17"), Hosts: []string{"api.figshare.com"}, Replaces: true,
-					Odd: []daypass.Source{source(""), source("0"), source("7/files"), source("../7"), {Kind: "figshare", Host: "evil.example", ID: "7"}, {Kind: "figshare", Host: Host, ID: "7", Ref: "x"}},
-					Change: func(parts []string, text string) {
-						f.Write(7, strings.Join(parts[:len(parts)-1], "/"), parts[len(parts)-1], text)
-					},
+					Odd:    []daypass.Source{source(""), source("0"), source("7/files"), source("../7"), {Kind: "figshare", Host: "evil.example", ID: "7"}, {Kind: "figshare", Host: Host, ID: "7", Ref: "x"}},
+					Change: deposittest.Writes(func(folder, name, text string) { f.Write(7, folder, name, text) }),
 				})
 				out.NoIDs = false
 				return out

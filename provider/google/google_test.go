@@ -3,7 +3,6 @@ package google
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,30 +18,20 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/provider/deposittest"
 )
 
 const (
-	account = "ph142@campus-hub.iam.gserviceaccount.com"
+	account = deposittest.Account
 	pool    = "//iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/campus/providers/hub"
 )
 
-type key struct {
-	file   []byte
-	public string
-}
-
-var serviceKey = sync.OnceValue(func() key {
-	file, public, err := fake.NewKeyFile(rand.Reader, account, "key-1")
-	if err != nil {
-		panic(err)
-	}
-	return key{file, public}
-})
+var serviceKey = sync.OnceValue(deposittest.NewKey)
 
 func newDrive() *fake.Drive {
 	return fake.NewDrive(fake.DriveConfig{Seed: fake.DriveSeed{
 		Machine: account, Pool: pool,
-		Accounts: []fake.ServiceAccount{{Email: account, Keys: map[string]string{"key-1": serviceKey().public}, Subjects: []string{"a-projected-token"}}},
+		Accounts: []fake.ServiceAccount{{Email: account, Keys: serviceKey().Keys(), Subjects: []string{"a-projected-token"}}},
 	}})
 }
 
@@ -72,7 +61,7 @@ func ways(t *testing.T, c Config) map[string]*Tokens {
 	t.Helper()
 	out := map[string]*Tokens{}
 	var err [3]error
-	out["key"], err[0] = Key(c, serviceKey().file)
+	out["key"], err[0] = Key(c, serviceKey().File)
 	out["metadata"], err[1] = Metadata(c)
 	out["federation"], err[2] = Federation(c, federationFile(t, "a-projected-token", nil))
 	if e := errors.Join(err[:]...); e != nil {
@@ -133,7 +122,7 @@ func TestTokens(t *testing.T) {
 // TestFilesThatLie: no file sends a signature, a token or a request elsewhere.
 func TestFilesThatLie(t *testing.T) {
 	var good map[string]string
-	if err := json.Unmarshal(serviceKey().file, &good); err != nil {
+	if err := json.Unmarshal(serviceKey().File, &good); err != nil {
 		t.Fatal(err)
 	}
 	small := "-----BEGIN PRIVATE KEY-----\nMIIBVQIBADANBgkqhkiG9w0BAQEFAASCAT8wggE7AgEAAkEAq7BFUpkGp3+LQmlQ\n-----END PRIVATE KEY-----\n"
@@ -163,7 +152,7 @@ func TestFilesThatLie(t *testing.T) {
 		refusedFile(t, what, err)
 	}
 	for _, address := range []string{"http://evil.example/token", "ftp://x/", "https://a:b@c/", "://"} {
-		_, err := Key(Config{Endpoints: Endpoints{Token: address}}, serviceKey().file)
+		_, err := Key(Config{Endpoints: Endpoints{Token: address}}, serviceKey().File)
 		refusedFile(t, address, err)
 	}
 }
@@ -286,7 +275,7 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 	tokens.mu.Lock()
 	defer tokens.mu.Unlock()
-	if text := fmt.Sprintf("%+v %#v", tokens.held, tokens.held); strings.Contains(text, s.Reveal()) || bytes.Contains(serviceKey().file, []byte(s.Reveal())) {
+	if text := fmt.Sprintf("%+v %#v", tokens.held, tokens.held); strings.Contains(text, s.Reveal()) || bytes.Contains(serviceKey().File, []byte(s.Reveal())) {
 		t.Error("tokens print their secret")
 	}
 }

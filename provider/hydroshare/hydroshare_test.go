@@ -29,10 +29,8 @@ func TestContract(t *testing.T) {
 		h := fake.NewHydroShare([]fake.HydroResource{{ID: one, Title: "Rain", Files: deposittest.Files(files)}, {ID: closed, Closed: true}}, nil)
 		return deposittest.Fixture(h, providertest.ContentsFixture{
 			Contents: New(deposit.Config{Host: Host, Base: fake.Transport(h)}), Source: source(one), Files: files, Missing: source(strings.Repeat("b", 32)), Hidden: source(closed), Hosts: []string{Host},
-			Odd: []daypass.Source{source(""), source("7"), source(strings.Repeat("A", 32)), source(one + "/x"), {Kind: "hydroshare", Host: "evil.example", ID: one}},
-			Change: func(parts []string, text string) {
-				h.Write(one, strings.Join(parts[:len(parts)-1], "/"), parts[len(parts)-1], text)
-			},
+			Odd:    []daypass.Source{source(""), source("7"), source(strings.Repeat("A", 32)), source(one + "/x"), {Kind: "hydroshare", Host: "evil.example", ID: one}},
+			Change: deposittest.Writes(func(folder, name, text string) { h.Write(one, folder, name, text) }),
 		})
 	})
 }
