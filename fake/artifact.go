@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -16,7 +17,9 @@ type ActionsArtifact struct {
 	Name    string
 	Zip     string
 	Expired bool
-	Private bool // 404, but with the token
+	Private bool  // 404, but with the token
+	Hidden  bool  // 404, with the token too
+	Size    int64 // that GitHub tells; 0: of Zip
 }
 
 // ActionsStore is the host that keeps their bytes.
@@ -50,6 +53,15 @@ func (a *Artifacts) Write(number int, zip string) {
 	}
 }
 
+// Expire ends an artifact, as some weeks do.
+func (a *Artifacts) Expire(number int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.all {
+		a.all[i].Expired = a.all[i].Expired || a.all[i].Number == number
+	}
+}
+
 func (a *Artifacts) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, a.answer) }
 
 func (a *Artifacts) answer(w http.ResponseWriter, r *http.Request, secret string) {
@@ -68,15 +80,19 @@ func (a *Artifacts) answer(w http.ResponseWriter, r *http.Request, secret string
 	for _, x := range a.all {
 		at := "repos/" + x.Repo + "/actions/artifacts/" + strconv.Itoa(x.Number)
 		switch {
-		case x.Private && !known:
+		case x.Private && !known, x.Hidden:
 		case path == at:
+			size := cmp.Or(x.Size, int64(len(x.Zip)))
 			sum := sha256.Sum256([]byte(x.Zip))
 			writeValue(w, http.StatusOK, map[string]any{
-				"id": x.Number, "name": x.Name, "size_in_bytes": len(x.Zip), "expired": x.Expired, "digest": "sha256:" + hex.EncodeToString(sum[:]), "updated_at": "2026-09-01T08:00:00Z", "workflow_run": map[string]any{"id": 77},
+				"id": x.Number, "name": x.Name, "size_in_bytes": size, "expired": x.Expired, "digest": "sha256:" + hex.EncodeToString(sum[:]), "updated_at": "2026-09-01T08:00:00Z", "workflow_run": map[string]any{"id": 77},
 			})
 			return
 		case path == at+"/zip" && !known:
 			writeValue(w, http.StatusUnauthorized, map[string]any{"message": "Requires authentication", "status": "401"})
+			return
+		case path == at+"/zip" && x.Expired:
+			writeValue(w, http.StatusGone, map[string]any{"message": "Artifact has expired", "status": "410"})
 			return
 		case path == at+"/zip":
 			w.Header().Set("Location", "https://"+ActionsStore+"/"+strconv.Itoa(x.Number)+"?sig=signed")

@@ -5,6 +5,7 @@ package artifact
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -60,6 +61,7 @@ type info struct {
 	Expired bool         `json:"expired"`
 	Updated string       `json:"updated_at"`
 	Digest  string       `json:"digest"`
+	Size    int64        `json:"size_in_bytes"`
 	Run     struct {
 		ID deposit.Text `json:"id"`
 	} `json:"workflow_run"`
@@ -71,16 +73,53 @@ func (a *Artifact) info(ctx context.Context, s daypass.Source) (info, error) {
 		return info{}, err
 	}
 	var i info
-	if err := a.site.JSON(ctx, a.site.URL("repos", owner, name, "actions", "artifacts", id), "application/vnd.github+json", &i); err != nil {
+	if err := a.site.JSON(ctx, a.site.URL("repos", owner, name, "actions", "artifacts", id), "application/vnd.github+json", &i); errors.Is(err, daypass.ErrNoSource) {
+		return info{}, absent(owner+"/"+name, s.ID)
+	} else if err != nil {
 		return info{}, err
 	}
 	switch {
 	case string(i.ID) != id:
 		return info{}, a.site.Partial()
 	case i.Expired:
-		return info{}, a.site.Absent()
+		return info{}, expired(owner+"/"+name, id)
 	}
 	return i, nil
+}
+
+func absent(repo, id string) error {
+	return &daypass.Problem{
+		Code: "DP-442", What: "GitHub shows no artifact " + id, Why: "it was deleted or never there, or only some may see it",
+		Next: `Check the address. If the repository is private, run "daypass login --repo ` + repo + `" first.`, Kind: daypass.ErrRefused, Err: daypass.ErrNoSource,
+	}
+}
+
+func expired(repo, id string) error {
+	return &daypass.Problem{
+		Code: "DP-443", What: "artifact " + id + " of " + repo + " has expired", Why: "GitHub keeps what a run made for some weeks only",
+		Next: "Run the workflow again, and pull what it makes then.", Who: "Whoever may write to the repository can run it.", Kind: daypass.ErrRefused, Err: daypass.ErrNoSource,
+	}
+}
+
+// tooLarge is the error of one that is larger than most, where that is told.
+func (a *Artifact) tooLarge(s daypass.Source, i info) error {
+	most := deposit.MostOf(a.site.Archive)
+	if i.Size <= most {
+		return nil
+	}
+	owner, name, id, _ := a.check(s)
+	return &daypass.Problem{
+		Code: "DP-444", What: "artifact " + id + " of " + owner + "/" + name + " is too large", Why: fmt.Sprintf("it has %d MiB, and %d may be unpacked here", i.Size>>20, most>>20),
+		Next: "Fetch it in a browser: " + a.page(s, i) + ".", Who: "Whoever writes the workflow can keep less, or several artifacts.", Kind: daypass.ErrRefused,
+	}
+}
+
+func (a *Artifact) denied(s daypass.Source, i info) error {
+	owner, name, id, _ := a.check(s)
+	return &daypass.Problem{
+		Code: "DP-445", What: "GitHub does not give artifact " + id + " of " + owner + "/" + name + " to this login", Why: "the login has ended there, or its App may not read Actions",
+		Next: "Log in again; or fetch it in a browser: " + a.page(s, i) + ".", Who: `Whoever owns the App can add the permission "Actions: read".`, Kind: daypass.ErrRefused,
+	}
 }
 
 func (i info) mark() string { return fmt.Sprint(i.ID, " ", i.Updated, " ", i.Digest) }
@@ -96,8 +135,11 @@ func (a *Artifact) Look(ctx context.Context, s daypass.Source, mark string) (day
 
 func (a *Artifact) page(s daypass.Source, i info) string {
 	owner, name, id, err := a.check(s)
-	if err != nil || !number().MatchString(string(i.Run.ID)) {
+	switch {
+	case err != nil:
 		return ""
+	case !number().MatchString(string(i.Run.ID)):
+		return a.site.Page(owner, name, "actions")
 	}
 	return a.site.Page(owner, name, "actions", "runs", string(i.Run.ID), "artifacts", id)
 }
@@ -121,9 +163,14 @@ func (a *Artifact) List(ctx context.Context, s daypass.Source) (daypass.Listing,
 		l.Complete = false // what was delivered with a token stays
 		return l, nil
 	}
+	if err := a.tooLarge(s, i); err != nil {
+		return daypass.Listing{}, err
+	}
 	limits := a.site.Archive
 	limits.Keep = true
-	if l, err = a.site.Unzipped(ctx, l, zip, limits, a.open); err != nil {
+	if l, err = a.site.Unzipped(ctx, l, zip, limits, a.open); errors.Is(err, deposit.ErrDenied) {
+		return daypass.Listing{}, a.denied(s, i)
+	} else if err != nil {
 		return daypass.Listing{}, err
 	}
 	return a.site.Ordered(l, s.Path)

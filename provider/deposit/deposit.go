@@ -7,6 +7,7 @@ package deposit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -158,6 +159,15 @@ func (s *Site) Unavailable(why string) error {
 	return &daypass.Problem{Code: "DP-437", What: "A file at " + s.Host + " cannot be had", Why: why, Next: "Ask its owner for a copy.", Kind: daypass.ErrRefused}
 }
 
+// ErrDenied is in the error of a file that a site keeps from whoever asks.
+var ErrDenied = errors.New("deposit: it is not given to this token, or without one")
+
+func (s *Site) denied() error {
+	return &daypass.Problem{
+		Code: "DP-437", What: "A file at " + s.Host + " cannot be had", Why: "the site does not give it to everybody", Next: "Ask its owner for a copy.", Kind: daypass.ErrRefused, Err: ErrDenied,
+	}
+}
+
 // Partial is the error of a listing that is not all of it.
 func (s *Site) Partial() error {
 	return readonly.Failure(s.Host, fmt.Errorf("deposit: not all of it could be listed"))
@@ -301,8 +311,11 @@ func (s *Site) bytes(ctx context.Context, address string, it daypass.Item, from 
 		res.Body.Close()
 		return nil, readonly.Changed(s.Host)
 	case http.StatusUnauthorized, http.StatusForbidden:
+		if readonly.Spent(res) {
+			break
+		}
 		res.Body.Close()
-		return nil, s.Unavailable("the site does not give it to everybody")
+		return nil, s.denied()
 	}
 	return nil, readonly.Refused(s.Host, res, s.Now(), s.None())
 }

@@ -24,13 +24,18 @@ func (s *Site) Open(ctx context.Context, it daypass.Item, from int64, open Opene
 	return open(ctx, it, from)
 }
 
+// MostOf is how many bytes an archive may have to be looked into.
+func MostOf(l archive.Limits) int64 {
+	if l.Bytes <= 0 {
+		return 2 << 30
+	}
+	return l.Bytes
+}
+
 // Unzipped lists what is in a zip in its place; open is how the zip is had. One that
 // is too large to be looked into stays as it is, with a note.
 func (s *Site) Unzipped(ctx context.Context, l daypass.Listing, zip daypass.Item, limits archive.Limits, open Opener) (daypass.Listing, error) {
-	most := limits.Bytes
-	if most <= 0 {
-		most = 2 << 30
-	}
+	most := MostOf(limits)
 	if zip.Size > most {
 		l.Notes = append(l.Notes, "The archive is too large to be looked into here, so it was taken as it is.")
 		return l, nil

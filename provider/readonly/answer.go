@@ -77,13 +77,13 @@ func bare(err error) error {
 }
 
 // Refused makes a message of an answer that is none of what was asked for: of 429
-// and 5xx, DP-411 and DP-410; of 401, 403, 404 and 410, an error that wraps
+// (and of [Spent]) and 5xx, DP-411 and DP-410; of 401, 403, 404 and 410, an error that wraps
 // [daypass.ErrNoSource] under a code, words and a next step that the caller has. It
 // closes the answer.
 func Refused(host string, res *http.Response, now time.Time, none daypass.Problem) error {
 	res.Body.Close()
 	switch {
-	case res.StatusCode == http.StatusTooManyRequests:
+	case res.StatusCode == http.StatusTooManyRequests, Spent(res):
 		return Limited(host, max(After(res, now), time.Minute))
 	case res.StatusCode == http.StatusUnauthorized, res.StatusCode == http.StatusForbidden, res.StatusCode == http.StatusNotFound, res.StatusCode == http.StatusGone:
 		none.Kind, none.Err = daypass.ErrRefused, daypass.ErrNoSource

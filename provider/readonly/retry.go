@@ -166,6 +166,12 @@ func After(res *http.Response, now time.Time) time.Duration {
 	return 0
 }
 
+// Spent reports whether a 403 stands for a limit, as GitHub's do ("Rate limits for the
+// REST API" in its documentation), and not for a right that is missing.
+func Spent(res *http.Response) bool {
+	return res.StatusCode == http.StatusForbidden && (res.Header.Get("X-RateLimit-Remaining") == "0" || res.Header.Get("Retry-After") != "")
+}
+
 // Wait waits d, and on for as long as more says, while that is above 0. It gives up at
 // once where the context would end before: that would be in vain, and in others' way.
 func Wait(ctx context.Context, d time.Duration, more func() time.Duration) error {
