@@ -10,7 +10,6 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
 	"github.com/daypass-dev/daypass/client"
-	"github.com/daypass-dev/daypass/provider/artifact"
 	"github.com/daypass-dev/daypass/provider/canvas"
 	"github.com/daypass-dev/daypass/provider/ckan"
 	"github.com/daypass-dev/daypass/provider/dataverse"
@@ -36,6 +35,8 @@ type sourceReader struct {
 	open func(a *app, cfg config, s daypass.Source, o outward) (daypass.Contents, error)
 	// private: it is read with a credential of the user's alone.
 	private bool
+	// alone: no access service reads it, so none is asked.
+	alone bool
 }
 
 // sourceReaders are the kinds that this process reads. It is a function so that a
@@ -52,7 +53,7 @@ func sourceReaders() map[string]sourceReader {
 		daypass.KindSWH:        deposited(func(c deposit.Config) daypass.Contents { return swh.New(c) }),
 		daypass.KindHydroShare: deposited(func(c deposit.Config) daypass.Contents { return hydroshare.New(c) }),
 		daypass.KindCKAN:       deposited(func(c deposit.Config) daypass.Contents { return ckan.New(c) }),
-		daypass.KindArtifact:   deposited(func(c deposit.Config) daypass.Contents { return artifact.New(c) }),
+		daypass.KindArtifact:   {open: (*app).openArtifact, alone: true},
 	}
 }
 
@@ -162,7 +163,7 @@ func (a *app) contentAsk(ctx context.Context, p *pull.Puller, cfg config, s dayp
 		return err
 	}
 	ask.Folder = st.Folder
-	if st.Folder == "" || st.Via != "" {
+	if !sourceReaders()[s.Kind].alone && (st.Folder == "" || st.Via != "") {
 		if done, err := a.servedAsk(ctx, p, cfg, s, st, args, ask); done || err != nil {
 			return err
 		}
