@@ -21,17 +21,11 @@ import (
 func TestJourney3Canvas(t *testing.T) {
 	canvas, at, yaml := newCourseCanvas(t)
 	s := newCourse(t, yaml)
-	teacher := s.browser()
-	teacher.logIn("teacher")
-	teacher.do("connect Canvas", chromedp.Navigate(s.url+"connect/"+at))
-	teacher.agrees("42")
-	teacher.sees("Connected")
-	teacher.makesLink("http://"+at+"/courses/7/files", "week1", "week 1/notes.txt")
-
-	p := s.browser()
-	p.logIn("student")
-	s.hub.StartServer(t, "student", "")
-	link := s.url + "l/week1"
+	link, p := s.classWith("http://"+at+"/courses/7/files", "week1", "week 1/notes.txt", func(teacher *person) {
+		teacher.do("connect Canvas", chromedp.Navigate(s.url+"connect/"+at))
+		teacher.agrees("42")
+		teacher.sees("Connected")
+	})
 	p.do("click", browsertest.Follow(link))
 	p.sees("Connect " + at)
 	if s.has(s.study("week1", "week 1")) {

@@ -43,6 +43,23 @@ func (p *person) makesLink(paste, name, open string) {
 	p.sees("The link is made")
 }
 
+// classWith has the instructor, whom ready prepares where there is
+// something to do, make a link to what they paste, and a student come. It
+// returns the link's address and the student.
+func (s *site) classWith(paste, name, open string, ready func(teacher *person)) (link string, student *person) {
+	s.t.Helper()
+	teacher := s.browser()
+	teacher.logIn("teacher")
+	if ready != nil {
+		ready(teacher)
+	}
+	teacher.makesLink(paste, name, open)
+	student = s.browser()
+	student.logIn("student")
+	s.hub.StartServer(s.t, "student", "")
+	return s.url + "l/" + name, student
+}
+
 // study is where the student has the course.
 func (s *site) study(link, name string) string {
 	return filepath.Join(s.hub.Dir, "home", "student", "courses", link, name)
@@ -65,14 +82,7 @@ func (s *site) holds(path string, texts ...string) {
 func TestJourney3Drive(t *testing.T) {
 	drive, yaml := newCourseDrive(t)
 	s := newCourse(t, yaml)
-	teacher := s.browser()
-	teacher.logIn("teacher")
-	teacher.makesLink("https://drive.google.com/drive/folders/"+labFolder, "lab1", labNotebook)
-
-	p := s.browser()
-	p.logIn("student")
-	s.hub.StartServer(t, "student", "")
-	link := s.url + "l/lab1"
+	link, p := s.classWith("https://drive.google.com/drive/folders/"+labFolder, "lab1", labNotebook, nil)
 	p.do("click", browsertest.Follow(link))
 	p.lands("/user/student/lab/tree/courses/lab1/" + labNotebook)
 	s.holds(s.study("lab1", labNotebook), "Measure the water.")

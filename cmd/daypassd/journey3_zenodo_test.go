@@ -24,14 +24,7 @@ func TestJourney3Zenodo(t *testing.T) {
 	t.Cleanup(srv.Close)
 	at := strings.TrimPrefix(srv.URL, "http://")
 	s := newCourse(t, fmt.Sprintf("sources:\n  dial: [127.0.0.1/32]\n  hosts: [%q]\n", at))
-	teacher := s.browser()
-	teacher.logIn("teacher")
-	teacher.makesLink("invenio:"+at+"/6", "levels", "levels.csv")
-
-	p := s.browser()
-	p.logIn("student")
-	s.hub.StartServer(t, "student", "")
-	link := s.url + "l/levels"
+	link, p := s.classWith("invenio:"+at+"/6", "levels", "levels.csv", nil)
 	p.do("click", browsertest.Follow(link))
 	p.lands("/user/student/lab/tree/courses/levels/levels.csv")
 	s.holds(s.study("levels", "levels.csv"), "1,2.30")
