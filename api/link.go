@@ -81,7 +81,7 @@ type Link struct {
 	URL      string     `json:"url"` // what people click; absolute
 	Title    string     `json:"title,omitempty"`
 	Source   string     `json:"source"`
-	Words    string     `json:"words"` // the source for people: "Drive folder Week 1"
+	Words    string     `json:"words"` // the source for people: "“Week 1” in Google Drive", or with its id where nobody has read it yet
 	Folder   string     `json:"folder,omitempty"`
 	Open     string     `json:"open,omitempty"`
 	App      string     `json:"app,omitempty"`

@@ -25,6 +25,9 @@ const (
 	asPerson = "person"
 )
 
+// AsHub is [Reading.As] of an account of the hub's.
+func AsHub(account string) string { return asHubPrefix + account }
+
 const (
 	// readAge is how old a look may be: a class that clicks at once costs one.
 	readAge   = 20 * time.Second

@@ -163,6 +163,9 @@ func (r *rig) file(repo *plumbing.Repo, id, name string) string {
 func TestGet(t *testing.T) {
 	r := newRig(t, Config{})
 	v := r.get(20 * time.Second)
+	if other := (Key{Source: key.Source, As: "public"}); r.d.Title(key) != "Lab" || r.d.Title(other) != "" || r.d.Title(Key{}) != "" {
+		t.Errorf("it is called %q, and read by others %q", r.d.Title(key), r.d.Title(other))
+	}
 	if v.Files != 2 || v.Title != "Lab" || v.Bytes != 8 || !v.Made.Equal(r.now()) || !plumbing.OID(v.ID).Valid() {
 		t.Errorf("%+v", v)
 	}

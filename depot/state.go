@@ -82,6 +82,21 @@ func (s *slot) load() *state {
 	return s.state
 }
 
+// Title is what a source called itself when its newest version came into the depot in
+// dir; "" where there is none. It is of what k's identity read: whom that is told is the
+// caller's care.
+func Title(dir string, k Key) string {
+	name := k.name()
+	if name == "" {
+		return ""
+	}
+	v, _ := (&slot{dir: filepath.Join(dir, name)}).load().last()
+	return v.Title
+}
+
+// Title is [Title] of this depot.
+func (d *Depot) Title(k Key) string { return Title(d.c.Dir, k) }
+
 // save replaces the state, durably.
 func (s *slot) save(st *state) error {
 	st.Form = 1

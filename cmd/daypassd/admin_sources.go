@@ -13,6 +13,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/depot"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -53,6 +54,7 @@ type accountView struct {
 
 type enrolledView struct {
 	Source  string     `json:"source"`
+	Title   string     `json:"title,omitempty"` // when it was read last
 	Account string     `json:"account"`
 	By      string     `json:"by"`
 	Since   *time.Time `json:"since"`
@@ -85,6 +87,7 @@ func (d *desk) sourcesView(ctx context.Context, check bool) (sourcesView, error)
 	for _, r := range d.config.Sources.Rules {
 		v.Rules = append(v.Rules, r.Name)
 	}
+	v.Snapshots.Dir = d.config.Snapshots.Dir
 	list, err := d.broker.Enrolled(ctx, check)
 	if err != nil {
 		return v, err
@@ -96,9 +99,8 @@ func (d *desk) sourcesView(ctx context.Context, check bool) (sourcesView, error)
 		return &t
 	}
 	for _, e := range list {
-		v.Enrolled = append(v.Enrolled, enrolledView{e.Source.String(), e.Account, e.By, at(e.Created), at(e.Checked), e.Problem})
+		v.Enrolled = append(v.Enrolled, enrolledView{e.Source.String(), depot.Title(v.Snapshots.Dir, depot.Key{Source: e.Source, As: broker.AsHub(e.Account)}), e.Account, e.By, at(e.Created), at(e.Checked), e.Problem})
 	}
-	v.Snapshots.Dir = d.config.Snapshots.Dir
 	v.Snapshots.Bytes, v.Snapshots.Count, err = sizeOf(v.Snapshots.Dir)
 	return v, err
 }
@@ -144,7 +146,7 @@ func (s *app) tellSources(v sourcesView, now time.Time) {
 				look = ago(*e.Checked, now) + ": " + e.Problem
 			}
 		}
-		rows = append(rows, []string{e.Source, e.Account, e.By, look})
+		rows = append(rows, []string{sourceNamed(e.Source, e.Title), e.Account, e.By, look})
 	}
 	if len(v.Enrolled) > 0 {
 		s.table(rows)
@@ -158,6 +160,9 @@ func (s *app) tellSources(v sourcesView, now time.Time) {
 	}
 	s.say("Snapshots: %s in %s, %s", plural(int64(v.Snapshots.Count), "folder"), v.Snapshots.Dir, megabytes(v.Snapshots.Bytes))
 }
+
+// sourceNamed writes a source as commands take it, and beside it what it is called.
+func sourceNamed(source, title string) string { return strings.TrimSpace(source + " " + quoted(title)) }
 
 func megabytes(n int64) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MB" }
 
@@ -219,6 +224,7 @@ type linkView struct {
 	Name     string     `json:"name"`
 	Maker    string     `json:"maker"`
 	Source   string     `json:"source"`
+	Title    string     `json:"title,omitempty"` // of the source, when it was read last
 	As       string     `json:"as"`
 	Audience string     `json:"audience"`
 	State    string     `json:"state"`
@@ -243,7 +249,7 @@ func (s *app) linksList(ctx context.Context, config string, asJSON bool) (err er
 		if l.Maker == 0 {
 			continue
 		}
-		v := linkView{Name: l.Name, Source: l.Source.String(), As: l.As, Audience: l.Audience, State: string(l.State(d.now())), Until: &l.Until,
+		v := linkView{Name: l.Name, Source: l.Source.String(), Title: depot.Title(d.config.Snapshots.Dir, depot.Key{Source: l.Source, As: l.As, Number: l.Repo}), As: l.As, Audience: l.Audience, State: string(l.State(d.now())), Until: &l.Until,
 			Pulls: l.Pulls, Failures: l.Failures, Failure: l.Failure}
 		if p, ok, err := d.db.PersonByID(ctx, l.Maker); err == nil && ok {
 			v.Maker = p.User.Name
@@ -259,7 +265,7 @@ func (s *app) linksList(ctx context.Context, config string, asJSON bool) (err er
 	}
 	rows := [][]string{{"LINK", "OF", "FOR", "STATE", "ENDS", "OPENED", "FAILED", "SOURCE"}}
 	for _, v := range out {
-		rows = append(rows, []string{v.Name, v.Maker, v.Audience, v.State, ago(*v.Until, d.now()), strconv.FormatInt(v.Pulls, 10), strconv.FormatInt(v.Failures, 10), v.Source})
+		rows = append(rows, []string{v.Name, v.Maker, v.Audience, v.State, ago(*v.Until, d.now()), strconv.FormatInt(v.Pulls, 10), strconv.FormatInt(v.Failures, 10), sourceNamed(v.Source, v.Title)})
 	}
 	s.table(rows)
 	return nil

@@ -61,13 +61,23 @@ func (f *face) link(ctx context.Context, c daypass.Caller, name, request string)
 // linkLine shows a link. What is its maker's alone is given to them alone.
 func (f *face) linkLine(v broker.LinkView) api.Link {
 	out := api.Link{
-		Name: v.Name, Title: v.Title, Source: v.Source.String(), Words: sourceWords(v.Source), Folder: v.Folder, Open: v.Open, App: v.App, Audience: v.Audience,
+		Name: v.Name, Title: v.Title, Source: v.Source.String(), Words: sourceWords(v.Source, f.readers.titleOf(v)), Folder: v.Folder, Open: v.Open, App: v.App, Audience: v.Audience,
 		From: given(v.From), Until: v.Until.UTC(), State: string(v.Stands), Maker: v.MakerName, Mine: v.Mine, Template: v.Template, Connect: v.Connect, Public: v.As == broker.AsPublic,
 	}
 	if v.Mine {
 		out.EndsSoon, out.Why, out.Pulls, out.Failures, out.Pulled, out.Failed, out.Failure = v.EndsSoon, v.Why, v.Pulls, v.Failures, given(v.Pulled), given(v.Failed), v.Failure
 	}
 	return out
+}
+
+// titleOf is what the source of a link that stands called itself when it was read last.
+// Who may not read it any more is not told what it is called by now. What is read as a
+// person has no name here: the depot keeps it for that person.
+func (r *readers) titleOf(v broker.LinkView) string {
+	if r == nil || v.Stands != store.LinkLive {
+		return ""
+	}
+	return r.depot.Title(depot.Key{Source: v.Source, As: v.As, Number: v.Repo})
 }
 
 func (f *face) makeLink(ctx context.Context, c daypass.Caller, ask server.LinkAsk) (api.Link, error) {

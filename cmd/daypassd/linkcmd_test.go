@@ -64,7 +64,8 @@ func TestLinkCommand(t *testing.T) {
 	does(tea, true, []string{"[![Open “Lab 2”]"}, "link", "url", "link:ph142-lab2", "--as", "markdown")
 	does(tea, false, []string{"DP-793"}, "link", "url", "ph142-lab2", "--as", "binder")
 	does(stu, true, nil, "pull", at+"l/ph142-lab2")
-	does(tea, true, []string{"1 time"}, "link", "list")
+	does(tea, true, []string{"1 time", "Reads:   “Lab 2” in Google Drive\n"}, "link", "list")
+	l.wants(0, []string{"drive:drive.google.com/" + id + " “Lab 2”"}, "links", "list")
 
 	does(stu, false, []string{"DP-729"}, "link", "make", "mine", "--source", folder, "--for", "ph142")
 	does(stu, true, []string{"may make none"}, "link", "list")
@@ -78,6 +79,7 @@ func TestLinkCommand(t *testing.T) {
 	does(tea, false, []string{"the file that it opens is not there", "DP-794"}, "link", "check", edited(t, tea, "ph142-lab2", "--open", "gone.ipynb"))
 	does(tea, true, []string{"State:   paused"}, "link", "edit", "ph142-lab2", "--pause", "--open", "start.ipynb")
 	does(stu, false, nil, "pull", "link:ph142-lab2", "again")
+	does(tea, true, []string{"Reads:   Google Drive " + id + "\n"}, "link", "list")
 	does(tea, false, []string{"the link is not open: paused"}, "link", "check", "ph142-lab2")
 	does(tea, true, []string{"State:   open"}, "link", "edit", "ph142-lab2", "--resume")
 	does(tea, true, []string{"ph142-fall-lab2", "the group ph142-fall", "Opens:   start.ipynb"}, "link", "copy", "ph142-lab2", "ph142-fall-lab2", "--for", "ph142-fall")

@@ -53,7 +53,7 @@ func readPaste(text string, sites resolve.Sites) ([]server.Pasted, error) {
 		for _, part := range []*string{&s.ID, &s.Ref, &s.Path} {
 			*part = strings.ReplaceAll(*part, stand, api.TemplateX)
 		}
-		one := server.Pasted{Source: s, Words: sourceWords(s), Why: p.Why, Open: strings.ReplaceAll(p.Open, stand, api.TemplateX)}
+		one := server.Pasted{Source: s, Words: sourceWords(s, ""), Why: p.Why, Open: strings.ReplaceAll(p.Open, stand, api.TemplateX)}
 		if !slices.ContainsFunc(out, func(o server.Pasted) bool { return o.Source == s && o.Open == one.Open }) {
 			out = append(out, one)
 		}
@@ -70,9 +70,15 @@ func unread(why string) error {
 	}
 }
 
-// sourceWords names a source for people.
-func sourceWords(s daypass.Source) string {
+// sourceWords names a source for people: as it calls itself, where that is known.
+func sourceWords(s daypass.Source, title string) string {
 	var out string
+	if title = quoted(title); title != "" && s.Path == "" {
+		if s.Kind == daypass.KindDrive {
+			return title + " in Google Drive"
+		}
+		return title + ", " + sourceWords(s, "")
+	}
 	switch s.Kind {
 	case daypass.KindGit:
 		out = s.Host + "/" + s.ID
@@ -92,6 +98,21 @@ func sourceWords(s daypass.Source) string {
 		out = "the folder " + s.Path + " of " + out
 	}
 	return out
+}
+
+// maxQuoted is how many characters of a title are shown beside other words.
+const maxQuoted = 80
+
+// quoted is a title in quotation marks of which it holds none itself; "" is none.
+func quoted(title string) string {
+	title = strings.TrimSpace(strings.NewReplacer("“", "'", "”", "'", "„", "'").Replace(shown(title)))
+	if runes := []rune(title); len(runes) > maxQuoted {
+		title = string(runes[:maxQuoted-1]) + "…"
+	}
+	if title == "" {
+		return ""
+	}
+	return "“" + title + "”"
 }
 
 // joinParts writes a path of names that may hold anything.

@@ -58,3 +58,29 @@ func TestReadPaste(t *testing.T) {
 		t.Errorf("a file: %+v %v", list, err)
 	}
 }
+
+// TestSourceWords: a source is called by its own name where that is known, and no name
+// says more than a name.
+func TestSourceWords(t *testing.T) {
+	drive := daypass.Source{Kind: daypass.KindDrive, Host: "drive.google.com", ID: "1AbC"}
+	below := drive
+	below.Path = "week 1"
+	record := daypass.Source{Kind: daypass.KindInvenio, Host: "zenodo.org", ID: "3232985"}
+	for _, c := range []struct {
+		source      daypass.Source
+		title, want string
+	}{
+		{drive, "", "Google Drive 1AbC"},
+		{drive, "Lab 1", "“Lab 1” in Google Drive"},
+		{drive, " \n ", "Google Drive 1AbC"},
+		{drive, "x” in Canvas, read by “you", "“x' in Canvas, read by 'you” in Google Drive"},
+		{drive, "a\u202eb", `“a\u202eb” in Google Drive`},
+		{drive, strings.Repeat("ü", 300), "“" + strings.Repeat("ü", 79) + "…” in Google Drive"},
+		{below, "week 1", "the folder week 1 of Google Drive 1AbC"},
+		{record, "River levels", "“River levels”, 3232985 at zenodo.org"},
+	} {
+		if got := sourceWords(c.source, c.title); got != c.want {
+			t.Errorf("%v, %q: %q, want %q", c.source, c.title, got, c.want)
+		}
+	}
+}
