@@ -113,7 +113,19 @@ func fitting(q *wanting, s daypass.Source) error {
 		q.source = daypass.Source{}
 		return noSource()
 	}
+	if s.Kind == daypass.KindArtifact {
+		return onesOwn()
+	}
 	return nil
+}
+
+// onesOwn: GitHub gives an artifact to who is signed in only, no App of a hub's may read
+// Actions, and it goes after some weeks.
+func onesOwn() error {
+	return &daypass.Problem{
+		Code: "DP-736", What: "no link is made to an artifact of a run", Why: "the service has no right to read it, and GitHub keeps it for some weeks only",
+		Next: "Whoever has access brings it by \"daypass pull\" and its address; for a class, keep the files in a repository, or in a record of an archive.", Kind: daypass.ErrRefused,
+	}
 }
 
 func noSource() error {

@@ -424,6 +424,15 @@ func TestMakesNone(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	var p *daypass.Problem
+	s.quietly("an artifact of a run", func() {
+		run := daypass.Source{Kind: "artifact", Host: host, ID: homework.String() + "/7"}
+		for what, err := range map[string]error{"linked to": make(browser(tea), of(run)), "tested": second(s.TestSource(t.Context(), browser(tea), run, "")), "browsed": second(s.BrowseSource(t.Context(), browser(tea), run, ""))} {
+			if !errors.As(err, &p) || p.Code != "DP-736" || !strings.Contains(p.Next, "daypass pull") {
+				t.Errorf("an artifact, %s: %v", what, err)
+			}
+		}
+		s.want("an artifact, read", second(s.read(tea, run)), "DP-723")
+	})
 	if !errors.As(make(browser(tea), of(drive("nobodyKnows"))), &p) || !strings.Contains(p.Next, "ph142@sa.example") {
 		t.Errorf("the address to share with: %+v", p)
 	}
