@@ -13,6 +13,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // How long snapshots may take.
@@ -46,8 +47,8 @@ func (c *Client) Snapshot(ctx context.Context, q api.SnapshotQuery) (api.Snapsho
 		default:
 			wait = time.Second
 		}
-		if err := sleep(ctx, wait+rand.N(wait/2)); err != nil {
-			return api.Snapshot{}, c.unreachable(err)
+		if !pause.For(ctx, wait+rand.N(wait/2)) {
+			return api.Snapshot{}, c.unreachable(ctx.Err())
 		}
 	}
 }
@@ -60,17 +61,6 @@ func busyFor(err error) (time.Duration, bool) {
 		return 0, false
 	}
 	return min(max(e.RetryAfter, time.Second), 30*time.Second), true
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // snapshotIn reads an answer and trusts nothing in it.
@@ -118,8 +108,8 @@ func (c *Client) Pack(ctx context.Context, id string, q api.SnapshotQuery, from 
 		if err == nil || !again || busy == busyTries {
 			return p, err
 		}
-		if err := sleep(ctx, wait+rand.N(wait/2)); err != nil {
-			return Pack{}, c.unreachable(err)
+		if !pause.For(ctx, wait+rand.N(wait/2)) {
+			return Pack{}, c.unreachable(ctx.Err())
 		}
 	}
 }

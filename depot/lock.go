@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // How long a lease holds without being prolonged, and how often who waits asks.
@@ -43,9 +45,9 @@ func (d *Depot) lock(ctx context.Context, dir string) (*hold, error) {
 		if ok {
 			break
 		}
-		if err := pause(ctx, askEvery); err != nil {
+		if !pause.For(ctx, askEvery) {
 			file.Close()
-			return nil, err
+			return nil, context.Cause(ctx)
 		}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -71,7 +73,7 @@ var errLost = errors.New("the lease was lost")
 func (d *Depot) prolong(ctx context.Context, cancel context.CancelCauseFunc, name, owner string, lasts time.Duration) {
 	until := time.Now().Add(lasts)
 	for {
-		if pause(ctx, lasts/4) != nil {
+		if !pause.For(ctx, lasts/4) {
 			return
 		}
 		began := time.Now()
@@ -91,17 +93,6 @@ func (h *hold) release() {
 	h.file.Close()
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
-}
-
 // lockFile makes the folder and locks the file in it. Where the folder went away
 // meanwhile, it begins again.
 func lockFile(ctx context.Context, dir string) (*os.File, error) {
@@ -116,9 +107,9 @@ func lockFile(ctx context.Context, dir string) (*os.File, error) {
 			return f, nil
 		case err == nil: // its folder was evicted
 		case errors.Is(err, syscall.EWOULDBLOCK), errors.Is(err, syscall.EINTR):
-			if err := pause(ctx, askEvery/4); err != nil {
+			if !pause.For(ctx, askEvery/4) {
 				f.Close()
-				return nil, err
+				return nil, context.Cause(ctx)
 			}
 		default:
 			f.Close()

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 	"github.com/daypass-dev/daypass/internal/plumbing"
 )
 
@@ -183,8 +184,8 @@ func (d *Depot) alone(ctx context.Context, s *slot, id, have string) error {
 		if err == nil {
 			break
 		}
-		if err := pause(ctx, askEvery/4); err != nil {
-			return err
+		if !pause.For(ctx, askEvery/4) {
+			return context.Cause(ctx)
 		}
 	}
 	if _, err := os.Stat(path); err == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // An Identity is who a token belongs to, as the hub said.
@@ -109,7 +110,7 @@ func (c *Client) ask(ctx context.Context, k *key, token daypass.Secret) (*entry,
 		// A hub that renews its own login on the way can call a good token
 		// unknown; so what was good a moment ago is asked about twice.
 		c.cache.drop(k)
-		if !sleep(ctx, time.Second) {
+		if !pause.For(ctx, time.Second) {
 			return nil, unreachable(ctx.Err())
 		}
 		at, begun = c.elapsed(), c.now()
@@ -125,18 +126,6 @@ func (c *Client) ask(ctx context.Context, k *key, token daypass.Secret) (*entry,
 	}
 	c.cache.put(k, e)
 	return e, nil
-}
-
-// sleep waits, and reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // A model is what the hub says about the owner of a token (GET /user).

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // A script is a hub that answers by a table of paths and tokens. Replies to
@@ -50,7 +51,7 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	wait, version := s.wait, s.version
 	s.mu.Unlock()
-	if !sleep(r.Context(), wait) {
+	if !pause.For(r.Context(), wait) {
 		return nil, r.Context().Err()
 	}
 	rec := httptest.NewRecorder()

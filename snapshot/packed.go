@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 	"github.com/daypass-dev/daypass/internal/plumbing"
 )
 
@@ -202,20 +203,9 @@ func (a *arriving) tries(ctx context.Context) error {
 		if failed == packTries {
 			return err
 		}
-		if err := wait(ctx, time.Duration(failed)*500*time.Millisecond); err != nil {
-			return err
+		if !pause.For(ctx, time.Duration(failed)*500*time.Millisecond) {
+			return context.Cause(ctx)
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
 	}
 }
 

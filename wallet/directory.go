@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // A directory keeps a wallet in one file of a private directory. Owner, mode,
@@ -339,23 +341,15 @@ func (d *directory) lock(ctx context.Context, dir int, name string) (unlock func
 			return func() { syscall.Close(fd) }, nil
 		}
 		if err == syscall.EWOULDBLOCK || err == syscall.EINTR {
-			err = wait(ctx, 5*time.Millisecond)
+			err = nil
+			if !pause.For(ctx, 5*time.Millisecond) {
+				err = ctx.Err()
+			}
 		}
 		if err != nil {
 			syscall.Close(fd)
 			return nil, err
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }
 

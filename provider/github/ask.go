@@ -209,15 +209,3 @@ func (a answer) wait(now time.Time) time.Duration {
 	}
 	return min(max(out, leastWait), mostWait)
 }
-
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

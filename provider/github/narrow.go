@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // gitUser is the user name beside a token (docs: "Authenticating as a GitHub
@@ -120,7 +121,7 @@ func ended(err error, done bool) error {
 func (i *Issuer) askNarrow(ctx context.Context, access daypass.Secret, fields map[string]any) (answer, error) {
 	for try := 1; ; try++ {
 		a, err := i.asApp(ctx, http.MethodPost, "token/scoped", access, fields)
-		if err != nil || !a.says(http.StatusNotFound) || try == 2 || !pause(ctx, lag) {
+		if err != nil || !a.says(http.StatusNotFound) || try == 2 || !pause.For(ctx, lag) {
 			return a, err
 		}
 	}
@@ -235,7 +236,7 @@ func (i *Issuer) proveReach(ctx context.Context, child daypass.Secret, scope day
 			return i.unusable("what the new token reaches could not be seen whole", nil)
 		case seen == asked:
 			return nil
-		case try == 2 || !pause(ctx, lag):
+		case try == 2 || !pause.For(ctx, lag):
 			return i.notInstalled(scope.Repos[0].Owner, scope.Repos[0].String())
 		}
 	}

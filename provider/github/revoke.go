@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // lag is how long a token may not yet be known, or still seem alive, on some of
@@ -137,7 +138,7 @@ func (i *Issuer) discard(ctx context.Context, tokens ...daypass.Secret) (done bo
 		}
 		known := false
 		for try := 0; try < 3 && !known; try++ {
-			if try > 0 && !pause(ctx, lag) {
+			if try > 0 && !pause.For(ctx, lag) {
 				break
 			}
 			known, _ = i.end(ctx, t)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // asUser asks with a person's token. A token that was made just now may be
@@ -16,7 +17,7 @@ import (
 func (i *Issuer) asUser(ctx context.Context, access daypass.Secret, path string, limit int64) (answer, error) {
 	for try := 1; ; try++ {
 		a, err := i.ask(ctx, call{method: http.MethodGet, url: i.host.API + path, as: bearer(access), limit: limit})
-		if err != nil || !a.says(http.StatusUnauthorized) || try == 3 || !pause(ctx, lag) {
+		if err != nil || !a.says(http.StatusUnauthorized) || try == 3 || !pause.For(ctx, lag) {
 			return a, err
 		}
 	}

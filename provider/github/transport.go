@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 const (
@@ -207,14 +208,8 @@ func (p *pacer) wait(ctx context.Context) error {
 	p.mu.Lock()
 	due := p.last.Add(p.interval)
 	p.mu.Unlock()
-	if left := time.Until(due); p.interval > 0 && left > 0 {
-		t := time.NewTimer(left)
-		defer t.Stop()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-t.C:
-		}
+	if left := time.Until(due); p.interval > 0 && left > 0 && !pause.For(ctx, left) {
+		return ctx.Err()
 	}
 	p.mu.Lock()
 	p.last = time.Now()

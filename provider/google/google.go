@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // DriveReadonly is the narrowest scope with which content can be read.
@@ -200,7 +201,7 @@ func (p *poster) ask(ctx context.Context, make func() (*http.Request, error), v 
 		}
 		status, body, err := p.once(req.WithContext(ctx))
 		busy := err != nil || status == http.StatusTooManyRequests || status >= 500
-		if busy && try < 3 && pause(ctx, time.Duration(try)*time.Second) {
+		if busy && try < 3 && pause.For(ctx, time.Duration(try)*time.Second) {
 			continue
 		}
 		switch {
@@ -231,17 +232,6 @@ func (p *poster) once(req *http.Request) (int, []byte, error) {
 		err = errors.New("google: an answer that is too long")
 	}
 	return res.StatusCode, body, err
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // made is the token of an answer, which has to be a bearer token with an end.
