@@ -49,6 +49,36 @@ func sound(s daypass.Source) bool {
 	return s.ID != "" && !slices.ContainsFunc(strings.Split(s.ID, "/"), func(part string) bool { return part == "." || part == ".." })
 }
 
+// Never says why no rule lets a source be read, whoever asks: the end of a sentence that
+// begins with it, and what to write. apps are the hosts at which the service has a
+// content App. "": one may.
+func (from Sources) Never(s daypass.Source, apps []string) string {
+	switch {
+	case !slices.Contains(publicKinds, s.Kind) && !slices.Contains([]string{daypass.KindDrive, daypass.KindCanvas, daypass.KindArtifact, daypass.KindWebDAV}, s.Kind):
+		return "is of a kind that there is not: write drive, git, or that of an archive, as \"daypass resolve\" shows it"
+	case s.Kind == daypass.KindCanvas:
+		return "is read by each person's own connection only, and by no rule: take it out, and have its instructor make a link"
+	case s.Kind == daypass.KindArtifact || s.Kind == daypass.KindWebDAV:
+		return "is of a kind that the service does not read: take it out"
+	case s.Kind == daypass.KindDOI:
+		return "is a name for something else: write what \"daypass resolve\" says that it stands for"
+	case s.Kind == daypass.KindDrive && s.Ref != "":
+		return "has a resource key: write it without @ and what follows"
+	case !sound(s):
+		return "cannot be the name of anything: write it as \"daypass resolve\" shows it"
+	case s.Kind == daypass.KindDrive && !slices.ContainsFunc(from.Drive, func(a DriveAccount) bool { return a.host() == s.Host }):
+		if s.Host != driveHost {
+			return "is at no host of Google Drive's: write drive:" + driveHost + "/ID; the account is the one that has it under folders"
+		}
+		return "has no account that could read it: name one under sources.drive, with the id under its folders"
+	case s.Kind == daypass.KindGit && !slices.Contains(apps, s.Host):
+		return "is read by a content App, and " + s.Host + " has none here: give it one under github, content; what is public there needs no rule, but its host under sources.hosts"
+	case s.Kind != daypass.KindDrive && s.Kind != daypass.KindGit && !slices.Contains(from.Hosts, s.Host):
+		return "is at a host that the service does not read: list " + s.Host + " under sources.hosts"
+	}
+	return ""
+}
+
 // step reports whether a part of a path is none, or leads elsewhere.
 func step(part string) bool {
 	return part == "" || part == "." || part == ".." || strings.ContainsAny(part, "\\")

@@ -57,7 +57,8 @@ type serverConfig struct {
 	Snapshots   snapshotsConfig     `yaml:"snapshots"`
 
 	path    string
-	hubless bool // it is a gateway's alone
+	hubless bool      // it is a gateway's alone
+	tree    yaml.Node // the file, for the lines that messages name
 }
 
 type tlsConfig struct {
@@ -150,6 +151,7 @@ func (s *app) readConfig(path string) (*serverConfig, error) {
 			`Write it to `+defaultConfig+`, or name it: "daypass serve --config FILE". doc/deploy.md begins with one.`)
 	}
 	c := &serverConfig{path: path}
+	_ = yaml.Unmarshal(text, &c.tree) // what is wrong with it the next lines say
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	dec.KnownFields(true)
 	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {

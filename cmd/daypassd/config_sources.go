@@ -120,7 +120,7 @@ func (c *serverConfig) checkSources() error {
 	if err := c.checkCanvas(); err != nil {
 		return err
 	}
-	if _, err := s.rules(); err != nil {
+	if _, err := c.sourceRules(); err != nil {
 		return err
 	}
 	if slices.Contains(c.Links.Groups, "") {
@@ -192,33 +192,6 @@ func (c *serverConfig) checkCanvas() error {
 	return nil
 }
 
-func (s sourcesConfig) rules() ([]broker.SourceRule, error) {
-	var out []broker.SourceRule
-	names := map[string]bool{}
-	for i, r := range s.Rules {
-		at := fmt.Sprintf("sources.rules: rule %d, %s", i+1, strconv.QuoteToASCII(r.Name))
-		rule := broker.SourceRule{Name: r.Name, Groups: r.Groups, Users: r.Users}
-		switch {
-		case !accountName.MatchString(r.Name) || names[r.Name]:
-			return nil, errors.New(at + ": a name is needed that no other has, of a to z, 0 to 9 and hyphens")
-		case len(r.Groups)+len(r.Users) == 0 || slices.Contains(slices.Concat(r.Groups, r.Users), ""):
-			return nil, errors.New(at + ": name groups or users")
-		case len(r.Sources) == 0:
-			return nil, errors.New(at + ": name sources")
-		}
-		names[r.Name] = true
-		for _, text := range r.Sources {
-			src, ok := daypass.ParseSource(text)
-			if !ok {
-				return nil, fmt.Errorf("%s: %s is no source as the service writes it: \"daypass resolve\" shows it, such as drive:drive.google.com/ID", at, strconv.QuoteToASCII(text))
-			}
-			rule.Sources = append(rule.Sources, src)
-		}
-		out = append(out, rule)
-	}
-	return out, nil
-}
-
 func (c *serverConfig) linkRules() (broker.LinkRules, error) {
 	most, err := duration("links.max", c.Links.Max)
 	if err == nil && most > 366*24*time.Hour {
@@ -276,7 +249,7 @@ func bytesOf(key, text string) (int64, error) {
 
 // brokerSources is what the broker decides by.
 func (c *serverConfig) brokerSources() (broker.Sources, error) {
-	rules, err := c.Sources.rules()
+	rules, err := c.sourceRules()
 	if err != nil {
 		return broker.Sources{}, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -272,6 +274,60 @@ func TestSourcesConfig(t *testing.T) {
 		s := &app{getenv: func(string) string { return "" }}
 		if _, err := s.readConfig(path); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: want a word about %s, got %v", more, says, err)
+		}
+	}
+}
+
+// TestSourceRules: a rule that would never let anybody read keeps the service from
+// starting, by a message that says which line it is and what to write.
+func TestSourceRules(t *testing.T) {
+	const apps = "github: [{push: {client_id: Iv1, client_secrets: ['env:Y']}, content: {client_id: Iv2, key: 'file:/k'}}, {host: ghe.example.edu, push: {client_id: Iv3, client_secrets: ['env:Y']}}]\n"
+	const drive = "\n  drive: [{account: ph142, key: 'file:/k', folders: [1AbC]}]"
+	for name, c := range map[string]struct{ sources, who, more, says string }{
+		"a folder":                     {sources: "[drive:drive.google.com/1AbC]", more: drive},
+		"a folder in it":               {sources: "['drive:drive.google.com/1AbC#week%201']", more: drive},
+		"a repository":                 {sources: "['git:github.com/uni/course@main#labs']"},
+		"a record":                     {sources: "[invenio:zenodo.org/1234]", more: "\n  hosts: [zenodo.org]"},
+		"people":                       {sources: "[git:github.com/uni/course]", who: "users: [ada, 'grace hopper']"},
+		"no account":                   {sources: "[drive:drive.google.com/1AbC]", says: "line 11: sources.rules: rule 1, \"x\": \"drive:drive.google.com/1AbC\" has no account that could read it: name one under sources.drive"},
+		"an account for a host":        {sources: "[drive:ph142/1AbC]", more: drive, says: "line 11: .*write drive:drive.google.com/ID"},
+		"a resource key":               {sources: "['drive:drive.google.com/1AbC@0-key']", more: drive, says: "line 11: .*resource key"},
+		"an unknown kind":              {sources: "[dropbox:dropbox.com/x]", says: "line 11: .*kind that there is not"},
+		"a canvas":                     {sources: "[canvas:canvas.example.edu/courses/42]", more: "\n  canvas: [{host: canvas.example.edu, client_id: a, client_secret: 'env:X'}]", says: "line 11: .*make a link"},
+		"a web folder":                 {sources: "[webdav:dav.example.edu/x]", more: "\n  hosts: [dav.example.edu]", says: "line 11: .*does not read"},
+		"a DOI":                        {sources: "['doi:doi.org/10.5281/zenodo.7']", more: "\n  hosts: [doi.org]", says: "line 11: .*stands for"},
+		"an unlisted archive":          {sources: "[invenio:zenodo.org/1234]", more: "\n  hosts: [zenodo.example]", says: "line 11: .*list zenodo.org under sources.hosts"},
+		"another git host":             {sources: "[git:gitlab.com/uni/course]", more: "\n  hosts: [gitlab.com]", says: "line 11: .*gitlab.com has none here"},
+		"a host without a content App": {sources: "[git:ghe.example.edu/uni/course]", says: "line 11: .*ghe.example.edu has none here"},
+		"no repository":                {sources: "[git:github.com/uni]", says: "line 11: .*cannot be the name"},
+		"steps":                        {sources: "['git:github.com/uni/course#../x']", says: "line 11: .*cannot be the name"},
+		"an address":                   {sources: "['https://drive.google.com/drive/folders/1AbC']", more: drive, says: "line 11: .*no source as the service writes it"},
+		"the second of them":           {sources: "\n        - git:github.com/uni/course\n        - git:github.com/uni", says: "line 13: .*\"git:github.com/uni\" cannot"},
+		"a pattern of groups":          {sources: "[git:github.com/uni/course]", who: "groups: [ph142, 'lab-*']", says: `line 10: .*groups: "lab-\*" is a pattern`},
+		"a group that cannot be seen":  {sources: "[git:github.com/uni/course]", who: `groups: ["ph\u200b142"]`, says: "line 10: .*cannot be seen"},
+		"spaces":                       {sources: "[git:github.com/uni/course]", who: "users: [' ada']", says: "line 10: .*users: .*spaces"},
+		"no group":                     {sources: "[git:github.com/uni/course]", who: "groups: ['']", says: "line 10: .*is no name"},
+		"nobody":                       {sources: "[git:github.com/uni/course]", who: "groups: []", says: "line 9: .*name groups or users"},
+		"nothing":                      {sources: "[]", says: "line 11: .*name sources"},
+	} {
+		text := strings.Replace(bareConfig, "github: [{push: {client_id: Iv1, client_secrets: [\"env:Y\"]}}]\n", apps, 1)
+		text += "# a line that says nothing\nsources:\n  rules:\n    - name: x\n      " + cmp.Or(c.who, "groups: [ph142]") + "\n      sources: " + c.sources + c.more + "\n"
+		path := filepath.Join(t.TempDir(), "server.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := &app{getenv: func(string) string { return "" }}
+		conf, err := s.readConfig(path)
+		if c.says == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if of, err := conf.brokerSources(); err != nil || len(of.Rules) != 1 {
+				t.Errorf("%s: %v %v", name, of.Rules, err)
+			}
+			continue
+		}
+		if err == nil || !regexp.MustCompile("(?s)"+c.says).MatchString(err.Error()) {
+			t.Errorf("%s: want %s, got %v", name, c.says, err)
 		}
 	}
 }
