@@ -354,6 +354,37 @@ func (g *GitHub) Rename(from, to string) error {
 	return nil
 }
 
+// RenameUser gives a user another login. Tokens, rights and repositories stay theirs,
+// and the old login is free for anybody.
+func (g *GitHub) RenameUser(from, to string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	u := g.userNamed(from)
+	if u == nil || g.userNamed(to) != nil || g.orgNamed(to) != nil {
+		return fmt.Errorf("fake: rename user %s to %s: no such user, or the name is taken", from, to)
+	}
+	from, u.Login = u.Login, to
+	for _, r := range g.repos {
+		if strings.EqualFold(r.Owner, from) {
+			g.renames[strings.ToLower(r.FullName())] = to + "/" + r.Name
+			r.Owner = to
+		}
+		if a, ok := r.Access[from]; ok {
+			delete(r.Access, from)
+			delete(r.byLogin, strings.ToLower(from))
+			r.Access[to], r.byLogin[strings.ToLower(to)] = a, a
+		}
+	}
+	for _, i := range g.installs {
+		if strings.EqualFold(i.Account, from) {
+			i.Account = to
+		}
+	}
+	g.tokens.rename(from, to)
+	g.reindex()
+	return nil
+}
+
 // ServeHTTP answers as GitHub does.
 func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := g.take(r)

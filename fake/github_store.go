@@ -84,6 +84,17 @@ func (t *token) over(now time.Time) bool {
 		(t.refresh == "" || !now.Before(t.refreshEnds))
 }
 
+// rename keeps a user's tokens under their new login.
+func (s *tokens) rename(from, to string) {
+	for _, t := range s.all {
+		if strings.EqualFold(t.user, from) {
+			s.owners[ownerKey(t.app.ClientID, to)] = append(s.owners[ownerKey(t.app.ClientID, to)], t)
+			delete(s.owners, ownerKey(t.app.ClientID, from))
+			t.user = to
+		}
+	}
+}
+
 // endAccess ends the access token and reports whether there was one.
 func (s *tokens) endAccess(t *token) bool {
 	was := t.access != ""

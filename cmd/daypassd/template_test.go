@@ -121,3 +121,57 @@ func TestTemplateLink(t *testing.T) {
 		t.Errorf("none of theirs: %v\n%s", err, out)
 	}
 }
+
+// TestTemplateLogins: whatever an account is called, it gets the copy of its name of
+// today: in other letters, beside one whose name goes on where its own ends, and after a
+// rename not what bears the old name, though it may read that too.
+func TestTemplateLogins(t *testing.T) {
+	t.Parallel()
+	l := newLibrary(t, "")
+	people := map[string]struct{ login, repo string }{
+		"stu": {"A", "Lab1-a"}, "stu2": {"a-b", "lab1-A-B"}, "stu3": {"ada_campus", "lab1-ada_campus"}, "stu4": {"was", "lab1-is"},
+	}
+	seed := fake.Seed{Installations: []fake.Installation{{ID: 7101, App: fake.CampusPushApp, Account: "uni-course", All: true}}}
+	id := int64(920001)
+	for name, who := range people {
+		seed.Users = append(seed.Users, fake.User{ID: id, Login: who.login})
+		seed.Repos = append(seed.Repos, fake.Repo{ID: id, Owner: "uni-course", Name: who.repo, Private: true, Access: map[string]fake.Access{who.login: fake.AccessWrite}, Files: map[string]string{"answer.txt": "of " + name + "\n"}})
+		id++
+	}
+	seed.Repos = append(seed.Repos, fake.Repo{ID: 929999, Owner: "uni-course", Name: "lab1-was", Private: true, Access: map[string]fake.Access{"was": fake.AccessWrite}, Files: map[string]string{"answer.txt": "of the old name\n"}})
+	if err := l.world.Local.Add(seed); err != nil {
+		t.Fatal(err)
+	}
+	_, at := l.serving()
+	l.hub.SetGroups("tea", "instructors")
+	c := &campus{library: l, site: l.host()}
+	_, tea := l.prompt("tea", at)
+	// Nobody makes a link to what a run kept, and nobody is asked about one.
+	asked := len(l.world.Local.Requests())
+	if out, err := tea("link", "make", "ph142-run", "--source", "https://github.com/uni-course/lab1/actions/runs/77/artifacts/7", "--for", "ph142"); err == nil || !strings.Contains(out, "DP-736") || !strings.Contains(out, "daypass pull") || len(l.world.Local.Requests()) != asked {
+		t.Errorf("a link to an artifact: %v\n%s", err, out)
+	}
+	if out, err := tea("link", "make", "ph142-lab1", "--source", "git:"+l.host()+"/uni-course/LAB1-{github}", "--for", "ph142"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, who := range people {
+		l.hub.SetGroups(name, "ph142")
+		home, run := l.prompt(name, at)
+		c.authorize(at, l.url+"connect/"+l.host()+"?next=l/ph142-lab1", name, who.login)
+		if who.login == "was" {
+			if err := l.world.Local.RenameUser("was", "is"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, err := run("pull", "link:ph142-lab1", "lab1")
+		if text, _ := os.ReadFile(filepath.Join(home, "lab1", "answer.txt")); err != nil || string(text) != "of "+name+"\n" {
+			t.Errorf("%s: %v %q\n%s", who.login, err, text, out)
+		}
+		for other, them := range people {
+			_, body, _ := get(t, l.hub.ServerToken(name, ""), at+"api/v1/snapshots?"+url.Values{"source": {"git:" + l.host() + "/uni-course/" + them.repo}}.Encode())
+			if strings.Contains(string(body), "pack") {
+				t.Errorf("%s is given %s's by its name: %s", name, other, body)
+			}
+		}
+	}
+}
