@@ -176,6 +176,13 @@ func TestArtifactAgain(t *testing.T) {
 	if code := u.do("pull", artifactAt("octo/course", "7"), dir); code != 0 {
 		t.Fatalf("exit %d: %s", code, u.said())
 	}
+	fetched := filepath.Join(t.TempDir(), "fetched")
+	if code := u.run(t.Context(), []string{"repoproviders", "fetch", artifactAt("octo/course", "7"), fetched}); code != 0 {
+		t.Errorf("under its other name: exit %d: %s", code, u.said())
+	}
+	if text, err := os.ReadFile(filepath.Join(fetched, "report.txt")); err != nil || string(text) != "all passed\n" {
+		t.Errorf("under its other name: %q, %v", text, err)
+	}
 	site.Expire(7)
 	code := u.do("pull", artifactAt("octo/course", "7"), dir)
 	if text, err := os.ReadFile(filepath.Join(dir, "report.txt")); code == 0 || !strings.Contains(u.said(), "DP-443") || string(text) != "all passed\n" {

@@ -118,7 +118,7 @@ func (a *Artifact) denied(s daypass.Source, i info) error {
 	owner, name, id, _ := a.check(s)
 	return &daypass.Problem{
 		Code: "DP-445", What: "GitHub does not give artifact " + id + " of " + owner + "/" + name + " to this login", Why: "the login has ended there, or its App may not read Actions",
-		Next: "Log in again; or fetch it in a browser: " + a.page(s, i) + ".", Who: `Whoever owns the App can add the permission "Actions: read".`, Kind: daypass.ErrRefused,
+		Next: "Log in again; or fetch it in a browser: " + a.page(s, i) + ".", Who: `Whoever owns the App can add the permission "Actions: read", which is needed for nothing else.`, Kind: daypass.ErrRefused,
 	}
 }
 
