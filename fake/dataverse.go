@@ -40,6 +40,7 @@ type DataverseConfig struct {
 	Token string // of somebody who may have closed files
 	Old   bool   // a release that counts no files
 	Now   func() time.Time
+	Below string // the path that all of it is below: "dv"
 }
 
 // Dataverse is a stand-in for an installation: guides.dataverse.org/en/latest/api. It is
@@ -143,6 +144,15 @@ func (d *Dataverse) answer(w http.ResponseWriter, r *http.Request, secret string
 	defer d.mu.Unlock()
 	known := d.config.Token != "" && secret == d.config.Token
 	path, id := strings.Split(strings.Trim(r.URL.Path, "/"), "/"), r.URL.Query().Get("persistentId")
+	below := 0
+	if d.config.Below != "" {
+		below = len(strings.Split(d.config.Below, "/"))
+	}
+	if below > len(path) || strings.Join(path[:below], "/") != d.config.Below {
+		http.NotFound(w, r)
+		return
+	}
+	path = path[below:]
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.WriteHeader(http.StatusMethodNotAllowed)

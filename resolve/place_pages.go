@@ -190,15 +190,33 @@ func (a address) dataverse() bool {
 	return last == "citation" || last == "dataset.xhtml" || last == "file.xhtml" || len(a.segments) > 3 && a.segments[len(a.segments)-2] == "datafile"
 }
 
+// installation is the path below which a Dataverse is installed, with a "/" behind it,
+// or nothing.
+func (a address) installation() (string, bool) {
+	n := len(a.segments) - 1
+	if n > 2 && a.segments[n-1] == "datafile" { // /api/access/datafile/123, and older ones
+		n -= 3
+	}
+	if n > 3 || slices.ContainsFunc(a.segments[:n], func(s string) bool { return !installed().MatchString(s) }) {
+		return "", false
+	}
+	return strings.Join(append(slices.Clone(a.segments[:n]), ""), "/"), true
+}
+
+var installed = pattern(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,39}$`)
+
 // dataversePage reads the pages of a Dataverse installation, which may live below a path.
 func dataversePage(a address) (Place, error) {
 	p := Place{Words: kinds[daypass.KindDataverse], Certain: slices.Contains(dataverses, a.host), Why: "it is a page of a Dataverse"}
 	id := a.query.Get("persistentId")
 	last := a.segments[len(a.segments)-1]
 	p.Source = daypass.Source{Kind: daypass.KindDataverse, Host: a.host}
+	below, ok := a.installation()
 	switch {
+	case !ok:
+		return Place{}, notThat("the path of this address is none of a Dataverse's", "Open the dataset and copy the address of its page, or its DOI.")
 	case persistentID().MatchString(id) && !strings.Contains(id, ".."):
-		p.Source.ID = id
+		p.Source.ID = below + id
 		if last != "dataset.xhtml" { // a citation may be of a file too
 			p.Ask, p.URL = AskDataset, "https://"+a.host+"/"+a.path+"?persistentId="+id
 		}
@@ -206,7 +224,7 @@ func dataversePage(a address) (Place, error) {
 			p.Source.Ref = v
 		}
 	case number().MatchString(last):
-		p.Source.ID, p.Ask, p.URL = "file/"+last, AskDataset, "https://"+a.host+"/"+a.path
+		p.Source.ID, p.Ask, p.URL = below+"file/"+last, AskDataset, "https://"+a.host+"/"+a.path
 	default:
 		return Place{}, notThat("this address names no dataset", "Open the dataset and copy the address of its page, or its DOI.")
 	}

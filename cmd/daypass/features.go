@@ -30,7 +30,7 @@ func (t *trail) features(ctx context.Context, text string) (resolve.Sites, bool)
 		}
 	}
 	if u.Query().Get("persistentId") != "" || slices.Contains(parts, "datafile") {
-		if ok, err := dataverse.Probe(ctx, t.a.site(u.Host, t.outward)); ok && err == nil {
+		if ok, err := dataverse.Probe(ctx, t.a.site(u.Host, t.outward), dataverseAt(text, u.Host)); ok && err == nil {
 			sites.Dataverse = append(sites.Dataverse, u.Host)
 			return sites, true
 		}
@@ -42,6 +42,17 @@ func (t *trail) features(ctx context.Context, text string) (resolve.Sites, bool)
 		}
 	}
 	return sites, false
+}
+
+// dataverseAt is the path that a Dataverse would be installed below, where an address is
+// one of it.
+func dataverseAt(text, host string) string {
+	list, err := resolve.Places(text, resolve.Sites{Dataverse: []string{host}})
+	if err != nil || list[0].Source.Kind != daypass.KindDataverse {
+		return ""
+	}
+	path, _ := dataverse.Split(list[0].Source.ID)
+	return path
 }
 
 // unsure reports whether a reading is of the kind that fits every address.

@@ -289,16 +289,20 @@ func (t *oldTrail) dataset(ctx context.Context, q question) (*oldAnswer, error) 
 	}
 	s, site := places[0].Source, strings.TrimSuffix(q.site, "/")
 	c := t.a.site(s.Host, t.outward)
-	number, file := strings.CutPrefix(s.ID, "file/")
-	id, missing := s.ID, s.ID+" is neither a file nor a dataset in "+site
+	path, what := dataverse.Split(s.ID)
+	if path != "" && !strings.HasSuffix(site, "/"+path) {
+		site += "/" + path
+	}
+	number, file := strings.CutPrefix(what, "file/")
+	id, missing := s.ID, what+" is neither a file nor a dataset in "+site
 	err = daypass.ErrNoSource
 	if file {
 		missing = "No file with id " + number + " found in dataverse installation " + site
 	} else {
-		err = dataverse.Exists(ctx, c, id)
+		err = dataverse.Exists(ctx, c, s.ID)
 	}
 	if errors.Is(err, daypass.ErrNoSource) {
-		id, err = dataverse.DatasetOf(ctx, c, number)
+		id, err = dataverse.DatasetOf(ctx, c, s.ID)
 	}
 	switch {
 	case errors.Is(err, daypass.ErrNoSource):
@@ -306,6 +310,8 @@ func (t *oldTrail) dataset(ctx context.Context, q question) (*oldAnswer, error) 
 	case err != nil:
 		return nil, err
 	}
+	s.ID = id
+	_, id = dataverse.Split(id)
 	return says(oldExists, "DataverseDataset", question{at: s}, "installationUrl", site, "persistentId", id), nil
 }
 

@@ -32,6 +32,7 @@ func library(t *testing.T) http.RoundTripper {
 		"doi.org": fake.NewDOI(map[string]string{
 			"10.7910/DVN/6ZXAGT/3YRRYJ": "https://dataverse.harvard.edu/file.xhtml?persistentId=doi:10.7910/DVN/6ZXAGT/3YRRYJ",
 			"10.7910/DVN/6ZXAGT":        "https://dataverse.harvard.edu/citation?persistentId=doi:10.7910/DVN/6ZXAGT",
+			"10.5072/FK2/RAIN":          "https://data.example.edu/lab/dv/citation?persistentId=doi:10.5072/FK2/RAIN",
 			"11529/10016":               "https://data.cimmyt.org/dataset.xhtml?persistentId=hdl:11529/10016",
 			"10.1126/science.aar3646":   "https://www.science.org/doi/10.1126/science.aar3646",
 			"10.5281/zenodo.3232985":    "https://zenodo.org/record/3232985",
@@ -39,6 +40,9 @@ func library(t *testing.T) http.RoundTripper {
 		"zenodo.org": fake.NewInvenio(fake.InvenioConfig{Host: "zenodo.org", Records: []fake.InvenioRecord{record("3232985", "3232984"), record("14007206", "805993")}}),
 		"dataverse.harvard.edu": fake.NewDataverse(fake.DataverseConfig{Sets: []fake.DataverseSet{
 			set("doi:10.7910/DVN/TJCLKP"), set("doi:10.7910/DVN/6ZXAGT", fake.DataverseFile{ID: "doi:10.7910/DVN/6ZXAGT/3YRRYJ", DepositFile: fake.DepositFile{Name: "a.csv", Text: "1\n"}}),
+		}}),
+		"data.example.edu": fake.NewDataverse(fake.DataverseConfig{Below: "lab/dv", Sets: []fake.DataverseSet{
+			set("doi:10.5072/FK2/RAIN", fake.DataverseFile{ID: "doi:10.5072/FK2/RAIN/A", DepositFile: fake.DepositFile{Name: "a.csv", Text: "1\n"}}),
 		}}),
 		"data.cimmyt.org":    fake.NewDataverse(fake.DataverseConfig{Sets: []fake.DataverseSet{set("hdl:11529/10016")}}),
 		"demo.dataverse.org": fake.NewDataverse(fake.DataverseConfig{Sets: []fake.DataverseSet{set("doi:10.70122/FK2/MBQA9G")}}),

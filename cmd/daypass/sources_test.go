@@ -199,11 +199,14 @@ func TestSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"doi:10.7910/DVN/6ZXAGT/3YRRYJ":                                                          "doi exists, dataverse exists: dataverse:dataverse.harvard.edu/doi:10.7910/DVN/6ZXAGT",
-		"https://zenodo.org/doi/10.5281/zenodo.805993":                                           "invenio exists: invenio:zenodo.org/14007206",
-		"https://open.canada.ca/data/en/dataset/90fed587-1364-4f33-a9ee-208181dc0b97":            "ckan maybe: ckan:open.canada.ca/data/en/90fed587-1364-4f33-a9ee-208181dc0b97",
-		"https://dataverse.harvard.edu/file.xhtml?persistentId=doi:10.7910/DVN/6ZXAGT/3YRRYJ":    "dataverse exists: dataverse:dataverse.harvard.edu/doi:10.7910/DVN/6ZXAGT",
-		"https://dataverse.harvard.edu/citation?persistentId=doi:10.7910/none":                   "dataverse does-not-exist: ",
+		"doi:10.7910/DVN/6ZXAGT/3YRRYJ":                                                       "doi exists, dataverse exists: dataverse:dataverse.harvard.edu/doi:10.7910/DVN/6ZXAGT",
+		"https://zenodo.org/doi/10.5281/zenodo.805993":                                        "invenio exists: invenio:zenodo.org/14007206",
+		"https://open.canada.ca/data/en/dataset/90fed587-1364-4f33-a9ee-208181dc0b97":         "ckan maybe: ckan:open.canada.ca/data/en/90fed587-1364-4f33-a9ee-208181dc0b97",
+		"https://dataverse.harvard.edu/file.xhtml?persistentId=doi:10.7910/DVN/6ZXAGT/3YRRYJ": "dataverse exists: dataverse:dataverse.harvard.edu/doi:10.7910/DVN/6ZXAGT",
+		"https://dataverse.harvard.edu/citation?persistentId=doi:10.7910/none":                "dataverse does-not-exist: ",
+		"https://data.example.edu/lab/dv/dataset.xhtml?persistentId=doi:10.5072/FK2/RAIN":     "dataverse maybe: dataverse:data.example.edu/lab/dv/doi:10.5072/FK2/RAIN",
+		"https://data.example.edu/lab/dv/file.xhtml?persistentId=doi:10.5072/FK2/RAIN/A":      "dataverse exists: dataverse:data.example.edu/lab/dv/doi:10.5072/FK2/RAIN",
+		"doi:10.5072/FK2/RAIN": "doi exists, dataverse exists: dataverse:data.example.edu/lab/dv/doi:10.5072/FK2/RAIN",
 		"https://figshare.com/articles/code/Binder-ready_openSenseMap_Analysis/9782777/3":        "figshare maybe: figshare:figshare.com/9782777@3",
 		"https://www.hydroshare.org/resource/76502ab28c5744f98e2bbad5155e39c7/":                  "hydroshare maybe: hydroshare:www.hydroshare.org/76502ab28c5744f98e2bbad5155e39c7",
 		"swh:1:dir:94a9ed024d3859793618152ea559a168bbcbb5e2":                                     "swh maybe: swh:archive.softwareheritage.org/swh:1:dir:94a9ed024d3859793618152ea559a168bbcbb5e2",

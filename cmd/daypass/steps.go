@@ -199,14 +199,14 @@ func (t *trail) askConcept(ctx context.Context, p resolve.Place) (string, resolv
 // file, and a number is a file's.
 func (t *trail) askDataset(ctx context.Context, p resolve.Place) (string, resolve.Place, error) {
 	site, id := t.a.site(p.Source.Host, t.outward), p.Source.ID
-	number, file := strings.CutPrefix(id, "file/")
+	_, what := dataverse.Split(id)
 	err := daypass.ErrNoSource
-	if !file {
+	if !strings.HasPrefix(what, "file/") {
 		err = dataverse.Exists(ctx, site, id)
 	}
 	why := "it is a dataset there"
 	if errors.Is(err, daypass.ErrNoSource) {
-		id, err = dataverse.DatasetOf(ctx, site, number)
+		id, err = dataverse.DatasetOf(ctx, site, id)
 		why = "the file is in that dataset"
 	}
 	if err != nil {

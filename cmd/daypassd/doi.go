@@ -79,7 +79,7 @@ func (r *readers) siteOf(ctx context.Context, text string) (sites resolve.Sites,
 		return resolve.Sites{CKAN: one}, is && err == nil
 	}
 	if slices.Contains(parts, "datafile") {
-		is, err := dataverse.Probe(ctx, r.depositAt(u.Host))
+		is, err := dataverse.Probe(ctx, r.depositAt(u.Host), dataverseAt(text, one))
 		return resolve.Sites{Dataverse: one}, is && err == nil
 	}
 	switch {
@@ -91,6 +91,17 @@ func (r *readers) siteOf(ctx context.Context, text string) (sites resolve.Sites,
 		return resolve.Sites{Invenio: one}, err == nil
 	}
 	return sites, false
+}
+
+// dataverseAt is the path that a Dataverse would be installed below, where an address is
+// one of it.
+func dataverseAt(text string, hosts []string) string {
+	list, err := resolve.Places(text, resolve.Sites{Dataverse: hosts})
+	if err != nil || list[0].Source.Kind != daypass.KindDataverse {
+		return ""
+	}
+	path, _ := dataverse.Split(list[0].Source.ID)
+	return path
 }
 
 func (r *readers) depositAt(host string) deposit.Config {
@@ -150,13 +161,13 @@ func (r *readers) conceptOf(ctx context.Context, host, id string) (daypass.Sourc
 
 // datasetOf is the dataset of a citation, which may be of a file.
 func (r *readers) datasetOf(ctx context.Context, s daypass.Source) (daypass.Source, error) {
-	number, file := strings.CutPrefix(s.ID, "file/")
+	_, what := dataverse.Split(s.ID)
 	err := daypass.ErrNoSource
-	if !file {
+	if !strings.HasPrefix(what, "file/") {
 		err = dataverse.Exists(ctx, r.depositAt(s.Host), s.ID)
 	}
 	if errors.Is(err, daypass.ErrNoSource) {
-		s.ID, err = dataverse.DatasetOf(ctx, r.depositAt(s.Host), number)
+		s.ID, err = dataverse.DatasetOf(ctx, r.depositAt(s.Host), s.ID)
 	}
 	return s, err
 }

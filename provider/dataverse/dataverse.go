@@ -1,6 +1,7 @@
 // Package dataverse reads datasets of a Dataverse installation, by its native and data
 // access interfaces (guides.dataverse.org/en/latest/api). A source's ID is a dataset's
-// persistent id, "doi:10.7910/DVN/TJCLKP"; Ref is a version, "1.2", and without it the
+// persistent id, "doi:10.7910/DVN/TJCLKP", behind the path that the installation is
+// below, where it is: "dv/doi:10.7910/DVN/TJCLKP"; Ref is a version, "1.2", and without it the
 // newest published one is meant. Tables are read as their owner uploaded them.
 package dataverse
 
@@ -47,15 +48,38 @@ var (
 	digits     = pattern(`^[0-9]{1,18}$`)
 )
 
+// below is the path of an installation, and what is asked for there: a persistent id, or
+// the number of a file.
+var below = pattern(`^((?:[A-Za-z0-9_][A-Za-z0-9._-]{0,39}/){0,3})((?:doi|hdl|perma):.*|file/[0-9]{1,18})$`)
+
+// Split cuts a source's ID into the path of the installation, "" where it has none, and
+// the rest: a persistent id, or "file/" and a number, of [DatasetOf].
+func Split(id string) (path, rest string) {
+	m := below().FindStringSubmatch(id)
+	if m == nil {
+		return "", id
+	}
+	return strings.TrimSuffix(m[1], "/"), m[2]
+}
+
+// steps are the parts of an address below the path of an installation.
+func steps(path string, more ...string) []string {
+	if path == "" {
+		return more
+	}
+	return append(strings.Split(path, "/"), more...)
+}
+
 func sound(id string) bool {
 	return persistent().MatchString(id) && !slices.ContainsFunc(strings.Split(id, "/"), func(p string) bool { return p == "" || p == "." || p == ".." })
 }
 
-func (d *Dataverse) check(s daypass.Source) error {
-	if s.Kind != daypass.KindDataverse || s.Host != d.site.Host || !sound(s.ID) || s.Ref != "" && !release().MatchString(s.Ref) {
-		return d.site.Odd()
+func (d *Dataverse) check(s daypass.Source) (path, id string, err error) {
+	path, id = Split(s.ID)
+	if s.Kind != daypass.KindDataverse || s.Host != d.site.Host || !sound(id) || s.Ref != "" && !release().MatchString(s.Ref) {
+		return "", "", d.site.Odd()
 	}
-	return nil
+	return path, id, nil
 }
 
 type version struct {
@@ -87,14 +111,18 @@ func (v version) title() string {
 }
 
 // ask puts a question about a dataset.
-func (d *Dataverse) ask(ctx context.Context, id string, q url.Values, data any, path ...string) (total int, err error) {
+func (d *Dataverse) ask(ctx context.Context, s daypass.Source, q url.Values, data any, path ...string) (total int, err error) {
+	at, id, err := d.check(s)
+	if err != nil {
+		return 0, err
+	}
 	var answer struct {
 		Status string          `json:"status"`
 		Total  *int            `json:"totalCount"`
 		Data   json.RawMessage `json:"data"`
 	}
 	q.Set("persistentId", id)
-	if err := d.site.JSON(ctx, d.site.URL(path...)+"?"+q.Encode(), "", &answer); err != nil {
+	if err := d.site.JSON(ctx, d.site.URL(steps(at, path...)...)+"?"+q.Encode(), "", &answer); err != nil {
 		return 0, err
 	}
 	if answer.Status != "OK" || json.Unmarshal(answer.Data, data) != nil {
@@ -112,11 +140,12 @@ func (d *Dataverse) version(ctx context.Context, s daypass.Source) (version, err
 		name = ":latest-published"
 	}
 	var v version
-	_, err := d.ask(ctx, s.ID, url.Values{"excludeFiles": {"true"}}, &v, "api", "datasets", ":persistentId", "versions", name)
+	_, err := d.ask(ctx, s, url.Values{"excludeFiles": {"true"}}, &v, "api", "datasets", ":persistentId", "versions", name)
+	_, id := Split(s.ID)
 	switch {
 	case err != nil:
 		return version{}, err
-	case v.Major == nil || v.ID == "" || v.Persistent != "" && v.Persistent != s.ID || s.Ref != "" && v.name() != s.Ref:
+	case v.Major == nil || v.ID == "" || v.Persistent != "" && v.Persistent != id || s.Ref != "" && v.name() != s.Ref:
 		return version{}, d.site.Partial()
 	case v.State != "RELEASED": // withdrawn, or not published yet
 		return version{}, d.site.Absent()
@@ -125,14 +154,12 @@ func (d *Dataverse) version(ctx context.Context, s daypass.Source) (version, err
 }
 
 func (d *Dataverse) page(s daypass.Source) string {
-	return d.site.Page("dataset.xhtml") + "?" + url.Values{"persistentId": {s.ID}, "version": {s.Ref}}.Encode()
+	path, id := Split(s.ID)
+	return d.site.Page(steps(path, "dataset.xhtml")...) + "?" + url.Values{"persistentId": {id}, "version": {s.Ref}}.Encode()
 }
 
 // Look asks for the version.
 func (d *Dataverse) Look(ctx context.Context, s daypass.Source, mark string) (daypass.Seen, error) {
-	if err := d.check(s); err != nil {
-		return daypass.Seen{}, err
-	}
 	v, err := d.version(ctx, s)
 	if err != nil {
 		return daypass.Seen{}, err
@@ -167,15 +194,12 @@ type file struct {
 
 // List asks for the version and for its files, of which all come at once.
 func (d *Dataverse) List(ctx context.Context, s daypass.Source) (daypass.Listing, error) {
-	if err := d.check(s); err != nil {
-		return daypass.Listing{}, err
-	}
 	v, err := d.version(ctx, s)
 	if err != nil {
 		return daypass.Listing{}, err
 	}
 	var files []file
-	total, err := d.ask(ctx, s.ID, url.Values{}, &files, "api", "datasets", ":persistentId", "versions", v.name(), "files")
+	total, err := d.ask(ctx, s, url.Values{}, &files, "api", "datasets", ":persistentId", "versions", v.name(), "files")
 	switch {
 	case errors.Is(err, daypass.ErrNoSource): // it was there a moment ago
 		return daypass.Listing{}, d.site.Partial()
@@ -240,31 +264,35 @@ func (d *Dataverse) item(s daypass.Source, f file) daypass.Item {
 
 // Open reads a file, a table as it was uploaded.
 func (d *Dataverse) Open(ctx context.Context, s daypass.Source, it daypass.Item, from int64) (io.ReadCloser, error) {
-	if err := d.check(s); err != nil {
+	path, _, err := d.check(s)
+	if err != nil {
 		return nil, err
 	}
 	t, ok := it.Data.(target)
 	if !ok || it.Skip != "" {
 		return nil, d.site.Unavailable("it was not listed, or was left out: " + it.Skip)
 	}
-	at := d.site.URL("api", "access", "datafile", t.id)
+	at := d.site.URL(steps(path, "api", "access", "datafile", t.id)...)
 	if t.original {
 		at += "?format=original"
 	}
 	return d.site.Bytes(ctx, at, it, from)
 }
 
-// DatasetOf says which dataset a file is in, by its number or its own persistent id.
+// DatasetOf says which dataset a file is in, as the ID of a source, by its number
+// ("file/123") or its own persistent id, behind the installation's path.
 // [daypass.ErrNoSource]: there is no such file that may be seen; another error: it is not
 // known.
 func DatasetOf(ctx context.Context, c deposit.Config, file string) (id string, err error) {
 	d := New(c)
+	path, file := Split(file)
+	number, byNumber := strings.CutPrefix(file, "file/")
 	q := url.Values{"returnDatasetVersion": {"true"}}
-	at := d.site.URL("api", "files", file)
+	at := d.site.URL(steps(path, "api", "files", number)...)
 	switch {
-	case digits().MatchString(file):
+	case byNumber && digits().MatchString(number):
 	case sound(file):
-		at = d.site.URL("api", "files", ":persistentId")
+		at = d.site.URL(steps(path, "api", "files", ":persistentId")...)
 		q.Set("persistentId", file)
 	default:
 		return "", d.site.Odd()
@@ -282,21 +310,21 @@ func DatasetOf(ctx context.Context, c deposit.Config, file string) (id string, e
 	if !sound(answer.Data.Version.ID) {
 		return "", d.site.Partial()
 	}
-	return answer.Data.Version.ID, nil
+	return strings.Join(steps(path, answer.Data.Version.ID), "/"), nil
 }
 
-// Exists says whether a persistent id is a published dataset's, with errors as of
+// Exists says whether a source's ID is a published dataset's, with errors as of
 // [DatasetOf]; it may be a file's.
 func Exists(ctx context.Context, c deposit.Config, id string) error {
 	_, err := New(c).Look(ctx, daypass.Source{Kind: daypass.KindDataverse, Host: c.Host, ID: id}, "")
 	return err
 }
 
-// Probe says whether a host is a Dataverse installation; an error says that it is not
-// known.
-func Probe(ctx context.Context, c deposit.Config) (bool, error) {
+// Probe says whether a Dataverse installation is at a host, below a path or, where that
+// is "", by itself; an error says that it is not known.
+func Probe(ctx context.Context, c deposit.Config, path string) (bool, error) {
 	site := deposit.New(c, traits())
-	body, found, err := site.Probe(ctx, site.URL("api", "info", "version"))
+	body, found, err := site.Probe(ctx, site.URL(steps(path, "api", "info", "version")...))
 	var answer struct {
 		Status string `json:"status"`
 		Data   struct {

@@ -35,21 +35,23 @@ func TestContract(t *testing.T) {
 		config deposit.Config
 		ref    string
 		old    bool
-	}{"the newest": {}, "a version": {ref: "2.1"}, "an older release": {old: true}, "a token": {config: deposit.Config{Token: deposittest.Secret}}} {
+		below  string
+	}{"below a path": {below: "dv/one", config: deposit.Config{Token: deposittest.Secret}}, "the newest": {}, "a version": {ref: "2.1"}, "an older release": {old: true}, "a token": {config: deposit.Config{Token: deposittest.Secret}}} {
 		t.Run(name, func(t *testing.T) {
 			providertest.RunContents(t, synctest.Test, func(t *testing.T) providertest.ContentsFixture {
 				files := append(deposittest.Folders(), providertest.File{Parts: []string{"exam.txt"}, Text: "the answers", Locked: c.config.Token == nil})
 				sets := filesOf(files)
 				sets[len(sets)-1].Closed = true
-				v := fake.NewDataverse(fake.DataverseConfig{Old: c.old, Token: deposittest.Token, Sets: []fake.DataverseSet{
+				v := fake.NewDataverse(fake.DataverseConfig{Old: c.old, Below: c.below, Token: deposittest.Token, Sets: []fake.DataverseSet{
 					{ID: set, Major: 2, Minor: 1, Title: "Lab 1", Files: sets}, {ID: "doi:10.7910/DVN/DRAFT", Draft: true, Files: sets}, {ID: "doi:10.7910/DVN/GONE", Major: 1, Withdrawn: true, Files: sets},
 				}})
 				c.config.Host, c.config.Base = host, fake.Transport(v)
-				s := source(set)
+				in := func(id string) daypass.Source { return source(strings.Join(steps(c.below, id), "/")) }
+				s := in(set)
 				s.Ref = c.ref
 				out := deposittest.Fixture(v, providertest.ContentsFixture{
-					Contents: New(c.config), Source: s, Files: files, Missing: source("doi:10.7910/DVN/NONE"), Hidden: source("doi:10.7910/DVN/DRAFT"), Hosts: []string{host},
-					Odd:    []daypass.Source{source(""), source("TJCLKP"), source("doi:10.7910/../x"), source("doi:10.7910/DVN/TJCLKP&key=1"), source("doi:10.7910/DVN//x"), {Kind: "dataverse", Host: "evil.example", ID: set}, {Kind: "dataverse", Host: host, ID: set, Ref: ":draft"}},
+					Contents: New(c.config), Source: s, Files: files, Missing: in("doi:10.7910/DVN/NONE"), Hidden: in("doi:10.7910/DVN/DRAFT"), Hosts: []string{host},
+					Odd:    []daypass.Source{source("../doi:10.7910/DVN/TJCLKP"), source("a/b/c/d/doi:10.7910/DVN/TJCLKP"), source("dv//doi:10.7910/DVN/TJCLKP"), source("dv?/doi:10.7910/DVN/TJCLKP"), source("file/1"), source(""), source("TJCLKP"), source("doi:10.7910/../x"), source("doi:10.7910/DVN/TJCLKP&key=1"), source("doi:10.7910/DVN//x"), {Kind: "dataverse", Host: "evil.example", ID: set}, {Kind: "dataverse", Host: host, ID: set, Ref: ":draft"}},
 					Change: deposittest.Writes(func(folder, name, text string) { v.Write(set, folder, name, text) }),
 				})
 				out.NoIDs = false
@@ -113,12 +115,12 @@ func TestVersions(t *testing.T) {
 	if err != nil || after.Items[0].ID != before.Items[0].ID || after.Items[0].Mark == before.Items[0].Mark {
 		t.Errorf("%+v, %+v, %v", before, after, err)
 	}
-	for _, file := range []string{before.Items[0].Mark, "doi:10.7910/DVN/TJCLKP/AAA"} {
+	for _, file := range []string{"file/" + before.Items[0].Mark, "doi:10.7910/DVN/TJCLKP/AAA"} {
 		if id, err := DatasetOf(t.Context(), c, file); err != nil || id != set {
 			t.Errorf("%s: %q, %v", file, id, err)
 		}
 	}
-	for _, file := range []string{"99999", "doi:10.7910/DVN/TJCLKP/BBB"} {
+	for _, file := range []string{"file/99999", "doi:10.7910/DVN/TJCLKP/BBB"} {
 		if _, err := DatasetOf(t.Context(), c, file); !errors.Is(err, daypass.ErrNoSource) {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -162,20 +164,62 @@ func TestAnswersThatLie(t *testing.T) {
 func TestProbe(t *testing.T) {
 	v := fake.NewDataverse(fake.DataverseConfig{})
 	_, c := reader(v)
-	if is, err := Probe(t.Context(), c); err != nil || !is {
+	if is, err := Probe(t.Context(), c, ""); err != nil || !is {
 		t.Error(is, err)
 	}
 	for what, f := range map[string]fake.Fault{"none": {Status: 404}, "a page": {Status: 200, Body: "<html>"}, "another's": {Status: 200, Body: `{"status": "OK", "data": {}}`}} {
 		stop := v.Fault(nil, f)
-		if is, err := Probe(t.Context(), c); err != nil || is {
+		if is, err := Probe(t.Context(), c, ""); err != nil || is {
 			t.Error(what, is, err)
 		}
 		stop()
 	}
 	synctest.Test(t, func(t *testing.T) {
 		defer v.Fault(nil, fake.Fault{Status: 503})()
-		if is, err := Probe(t.Context(), c); err == nil || is {
+		if is, err := Probe(t.Context(), c, ""); err == nil || is {
 			t.Error("down", is, err)
 		}
 	})
+}
+
+// TestBelow: an installation below a path is asked there, and nothing beside it.
+func TestBelow(t *testing.T) {
+	one := fake.DataverseFile{DepositFile: fake.DepositFile{Name: "a.txt", Text: "one"}, ID: "doi:10.7910/DVN/TJCLKP/AAA"}
+	v := fake.NewDataverse(fake.DataverseConfig{Below: "data/dv", Sets: []fake.DataverseSet{{ID: set, Title: "Rivers", Files: []fake.DataverseFile{one}}}})
+	d, c := reader(v)
+	s := source("data/dv/" + set)
+	seen, err := d.Look(t.Context(), s, "")
+	if err != nil || seen.Title != "Rivers" || seen.Source.ID != s.ID || seen.Web != "https://dataverse.harvard.edu/data/dv/dataset.xhtml?persistentId=doi%3A10.7910%2FDVN%2FTJCLKP&version=1.0" {
+		t.Fatalf("%+v, %v", seen, err)
+	}
+	l, err := d.List(t.Context(), s)
+	if err != nil || len(l.Items) != 1 || l.Items[0].Web != seen.Web {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	r, err := d.Open(t.Context(), s, l.Items[0], 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := io.ReadAll(r); err != nil || string(data) != "one" {
+		t.Errorf("%q, %v", data, err)
+	}
+	r.Close()
+	for _, file := range []string{"file/" + l.Items[0].ID, one.ID} {
+		if id, err := DatasetOf(t.Context(), c, "data/dv/"+file); err != nil || id != s.ID {
+			t.Errorf("%s: %q, %v", file, id, err)
+		}
+	}
+	if err := Exists(t.Context(), c, s.ID); err != nil {
+		t.Error(err)
+	}
+	for path, want := range map[string]bool{"data/dv": true, "": false, "data": false, "dv": false} {
+		if is, err := Probe(t.Context(), c, path); err != nil || is != want {
+			t.Errorf("below %q: %v, %v", path, is, err)
+		}
+	}
+	for _, id := range []string{set, "data/" + set, "dv/" + set} {
+		if _, err := d.Look(t.Context(), source(id), ""); err == nil {
+			t.Errorf("%s is there", id)
+		}
+	}
 }
