@@ -23,12 +23,6 @@ func (b *Broker) forget() {
 	b.linked.forget(0)
 }
 
-func (r *rights) clear() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.seen)
-}
-
 func (b *Broker) follow(ctx context.Context, c store.Change) {
 	switch c.Kind {
 	case "allow":

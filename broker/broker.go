@@ -135,7 +135,7 @@ type Broker struct {
 	issuers  map[string]*guarded
 	people   people
 	children children
-	rights   rights
+	rights   lately[rightKey, daypass.Right]
 	audited  differences
 	shareds  shares
 	linked   linkBook
@@ -155,8 +155,9 @@ type Broker struct {
 	listed   int          // how many users the hub had at the last daily look; Run's alone
 	leases   atomic.Int64 // counts the attempts to refresh
 	book     *PassBook
-	holders  passHolders
-	runs     runs
+	holders  lately[int64, passHolder] // the hub's word on people, by person
+	told     lately[vain, struct{}]    // refusals that there is an event of
+	runs     lately[runKey, time.Time] // when servers were started; zero: one runs not
 }
 
 // New returns a broker. Nothing runs in the background until [Broker.Run].
@@ -177,7 +178,6 @@ func New(c Config) (*Broker, error) {
 	}
 	b.people.byUser = map[daypass.User]store.Person{}
 	b.children.init()
-	b.rights.init()
 	b.flights.init()
 	for _, is := range c.Issuers {
 		if _, twice := b.issuers[is.Host()]; twice {

@@ -42,8 +42,14 @@ func (b *Broker) asHub(ctx context.Context, g *guarded, q asking) (Answer, error
 	if key.life == 0 {
 		return Answer{}, denied(q.ask.Host, q.verdict.Rule, "it ends in less than two minutes")
 	}
+	return b.single(ctx, q, key, b.hand, func(ctx context.Context) (Answer, error) { return b.makeAsHub(ctx, g, q, key) })
+}
+
+// single gives the child of a key: where there is one, by again; where there is none, by
+// one maker at a time.
+func (b *Broker) single(ctx context.Context, q asking, key childKey, again func(context.Context, asking, *kept) (Answer, error), first func(context.Context) (Answer, error)) (Answer, error) {
 	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
-		return b.hand(ctx, q, k)
+		return again(ctx, q, k)
 	}
 	if q.ask.Stale {
 		return Answer{}, hubProblem(nil)
@@ -57,8 +63,12 @@ func (b *Broker) asHub(ctx context.Context, g *guarded, q asking) (Answer, error
 	}
 	defer leave()
 	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
-		return b.hand(ctx, q, k)
+		return again(ctx, q, k)
 	}
+	return first(ctx)
+}
+
+func (b *Broker) makeAsHub(ctx context.Context, g *guarded, q asking, key childKey) (Answer, error) {
 	if err := b.paced(q.p, q.ask.Host); err != nil {
 		return Answer{}, err
 	}
@@ -100,7 +110,7 @@ func (b *Broker) lookAsHub(ctx context.Context, g *guarded, ask Ask) (daypass.Ri
 	if err != nil {
 		return r, providerProblem(ask.Host, err)
 	}
-	b.rights.put(key, r, b.Now())
+	b.rights.put(key, r, b.Now(), maxRights)
 	return r, nil
 }
 

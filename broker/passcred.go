@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -291,15 +290,7 @@ func (b *Broker) passGone(ctx context.Context, led ledger, q *passing, row store
 	return errors.Join(err, led.endChildren(ctx, []int64{row.ID}, "", true))
 }
 
-// runs remember for a moment whether servers run.
-type runs struct {
-	mu   sync.Mutex
-	seen map[runKey]run
-}
-
 type runKey struct{ user, server string }
-
-type run struct{ started, at time.Time }
 
 const (
 	// runTTL is how long the hub's word on a server counts. One that is stopped is
@@ -308,29 +299,6 @@ const (
 	// maxRunLimit bounds how often one request makes us ask the hub.
 	maxRunLimit = 16
 )
-
-func (r *runs) get(k runKey, now time.Time) (run, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	v, ok := r.seen[k]
-	age := now.Sub(v.at)
-	return v, ok && age >= 0 && age < runTTL
-}
-
-func (r *runs) put(k runKey, v run) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.seen == nil || len(r.seen) >= maxPeople {
-		r.seen = map[runKey]run{}
-	}
-	r.seen[k] = v
-}
-
-func (r *runs) clear() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.seen)
-}
 
 // runningServer finds one of the servers of a limit that runs, as the hub says it
 // now.
@@ -369,8 +337,8 @@ var errNoWord = errors.New("nobody here can ask the hub which servers run")
 // startOf says since when a server runs; zero: it does not, or the hub does not say.
 func (b *Broker) startOf(ctx context.Context, user, server string) (time.Time, error) {
 	k, now := runKey{user, server}, b.Now()
-	if v, ok := b.runs.get(k, now); ok {
-		return v.started, nil
+	if started, ok := b.runs.get(k, now, runTTL); ok {
+		return started, nil
 	}
 	if b.Hub.Running == nil {
 		return time.Time{}, errNoWord
@@ -382,6 +350,6 @@ func (b *Broker) startOf(ctx context.Context, user, server string) (time.Time, e
 	if !running {
 		started = time.Time{}
 	}
-	b.runs.put(k, run{started, now})
+	b.runs.put(k, started, now, maxPeople)
 	return started, nil
 }

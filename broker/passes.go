@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -421,7 +420,7 @@ func (b *Broker) PassCaller(ctx context.Context, text daypass.Secret, from netip
 // may have it. The same is told once a minute.
 func (b *Broker) shownInVain(ctx context.Context, c daypass.Caller, s *Shown, err error) error {
 	var r *Refusal
-	if !errors.As(err, &r) || !b.holders.tell(vain{s.Last(), r.Problem.Code, c.Pass.From}, b.Now()) {
+	if !errors.As(err, &r) || !b.told.first(vain{s.Last(), r.Problem.Code, c.Pass.From}, struct{}{}, b.Now(), vainEvery, maxVain) {
 		return err
 	}
 	if c.Pass.From != "" {
@@ -457,64 +456,19 @@ const (
 // of the access service waives any. doc/passes.md says the same.
 const unasked = pass.KindAllowed | pass.KindIndexes | pass.KindProjects | pass.KindHost | pass.KindRepo | pass.KindAccess | pass.KindSource | pass.KindDigest
 
-// passHolders remember who people are at the hub.
-type passHolders struct {
-	mu   sync.Mutex
-	seen map[int64]passHolder
-	told map[vain]time.Time
-}
-
-// tell reports whether a refusal was not told within the minute, and notes it.
-func (h *passHolders) tell(v vain, now time.Time) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if age := now.Sub(h.told[v]); age >= 0 && age < vainEvery {
-		return false
-	}
-	if h.told == nil || len(h.told) >= maxVain {
-		h.told = map[vain]time.Time{}
-	}
-	h.told[v] = now
-	return true
-}
-
 type passHolder struct {
 	user   daypass.User
 	groups []string
-	at     time.Time
 }
 
 // holderTTL is how long the hub's word on a person counts.
 const holderTTL = time.Minute
 
-func (h *passHolders) get(person int64, now time.Time) (passHolder, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s, ok := h.seen[person]
-	age := now.Sub(s.at)
-	return s, ok && age >= 0 && age < holderTTL
-}
-
-func (h *passHolders) put(person int64, s passHolder) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.seen == nil || len(h.seen) >= maxPeople {
-		h.seen = map[int64]passHolder{}
-	}
-	h.seen[person] = s
-}
-
-func (h *passHolders) drop(person int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.seen, person)
-}
-
 // passHolder asks the hub whether the person of a pass is there still: the very
 // one, not somebody else who was given their name.
 func (b *Broker) passHolder(ctx context.Context, person int64) (passHolder, error) {
 	now := b.Now()
-	if h, ok := b.holders.get(person, now); ok {
+	if h, ok := b.holders.get(person, now, holderTTL); ok {
 		return h, nil
 	}
 	p, ok, err := b.Store.PersonByID(ctx, person)
@@ -533,7 +487,7 @@ func (b *Broker) passHolder(ctx context.Context, person int64) (passHolder, erro
 	if !exists || !u.Created.Equal(p.User.Created) {
 		return passHolder{}, holderGone()
 	}
-	h := passHolder{p.User, u.Groups, now}
-	b.holders.put(person, h)
+	h := passHolder{p.User, u.Groups}
+	b.holders.put(person, h, now, maxPeople)
 	return h, nil
 }

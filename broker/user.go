@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -15,23 +14,10 @@ import (
 // asUser gives a child of the person's own connection.
 func (b *Broker) asUser(ctx context.Context, g *guarded, q asking) (Answer, error) {
 	key := childKey{person: q.p.ID, server: q.server(), host: q.ask.Host, repo: folded(q.ask.Repo), asked: q.verdict.Access, pass: q.ask.pass.key()}
-	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
-		return b.again(ctx, q, k)
-	}
-	if q.ask.Stale {
-		return Answer{}, hubProblem(nil)
-	}
-	// Whoever waits for another's answer waits no longer than for one of their own.
-	ctx, cancel := context.WithTimeout(ctx, b.Limits.ProviderTime)
-	defer cancel()
-	leave, ok := b.flights.enter(ctx.Done(), key)
-	if !ok {
-		return Answer{}, providerProblem(q.ask.Host, context.Cause(ctx))
-	}
-	defer leave()
-	if k, ok := b.children.get(key, b.Now(), q.verdict.Max); ok {
-		return b.again(ctx, q, k)
-	}
+	return b.single(ctx, q, key, b.again, func(ctx context.Context) (Answer, error) { return b.makeAsUser(ctx, g, q, key) })
+}
+
+func (b *Broker) makeAsUser(ctx context.Context, g *guarded, q asking, key childKey) (Answer, error) {
 	led := b.ledger()
 	conn, err := led.find(ctx, q.p.ID, q.ask.Host)
 	if errors.Is(err, store.ErrNone) {
@@ -258,11 +244,6 @@ func soonest(a, b time.Time) time.Time {
 }
 
 // rights remember what providers said that people may do.
-type rights struct {
-	mu   sync.Mutex
-	seen map[rightKey]seenRight
-}
-
 type rightKey struct {
 	connection int64 // 0: the content App's own look
 	host       string
@@ -270,31 +251,7 @@ type rightKey struct {
 	repo       string
 }
 
-type seenRight struct {
-	right daypass.Right
-	at    time.Time
-}
-
 const maxRights = 50_000
-
-func (r *rights) init() { r.seen = map[rightKey]seenRight{} }
-
-func (r *rights) get(k rightKey, now time.Time, ttl time.Duration) (daypass.Right, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s, ok := r.seen[k]
-	age := now.Sub(s.at)
-	return s.right, ok && age >= 0 && age < ttl
-}
-
-func (r *rights) put(k rightKey, right daypass.Right, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.seen) >= maxRights {
-		clear(r.seen)
-	}
-	r.seen[k] = seenRight{right, now}
-}
 
 // right asks what the connection's owner may do with the repository.
 func (b *Broker) right(ctx context.Context, g *guarded, led ledger, conn store.Connection, grant daypass.Grant, repo daypass.Repo) (daypass.Right, error) {
@@ -324,7 +281,7 @@ func (b *Broker) right(ctx context.Context, g *guarded, led ledger, conn store.C
 	case err != nil:
 		return r, providerProblem(conn.Host, err)
 	}
-	b.rights.put(key, r, b.Now())
+	b.rights.put(key, r, b.Now(), maxRights)
 	return r, nil
 }
 
