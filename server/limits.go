@@ -65,7 +65,7 @@ func (l *limiter) take(k key, now time.Time, add bool) (known bool, wait time.Du
 			return false, 0
 		}
 		if len(s.buckets) >= shardSize {
-			s.evict()
+			evict(s.buckets, func(b *bucket) time.Time { return b.seen })
 		}
 		b = &bucket{Limiter: *rate.NewLimiter(l.rate, l.burst)}
 		s.buckets[k] = b
@@ -89,7 +89,7 @@ func (l *limiter) try(k key, now time.Time) (giveBack func(), wait time.Duration
 	b := s.buckets[k]
 	if b == nil {
 		if len(s.buckets) >= shardSize {
-			s.evict()
+			evict(s.buckets, func(b *bucket) time.Time { return b.seen })
 		}
 		b = &bucket{Limiter: *rate.NewLimiter(l.rate, l.burst)}
 		s.buckets[k] = b
@@ -113,19 +113,19 @@ func (l *limiter) drop(k key) {
 
 // evict drops the one not seen for longest among a few. A map's order is random
 // enough.
-func (s *limitShard) evict() {
+func evict[V any](all map[key]V, seen func(V) time.Time) {
 	var oldest key
 	var at time.Time
 	tries := 0
-	for k, b := range s.buckets {
-		if tries == 0 || b.seen.Before(at) {
-			oldest, at = k, b.seen
+	for k, v := range all {
+		if tries == 0 || seen(v).Before(at) {
+			oldest, at = k, seen(v)
 		}
 		if tries++; tries == evictTries {
 			break
 		}
 	}
-	delete(s.buckets, oldest)
+	delete(all, oldest)
 }
 
 // limit lets through what the hub vouched for lately at the rate of one caller,
@@ -198,7 +198,7 @@ func (s *sightings) note(k key, address string, now time.Time) int {
 	t := shard.tokens[k]
 	if t == nil {
 		if len(shard.tokens) >= shardSize {
-			shard.evict()
+			evict(shard.tokens, func(t *sighting) time.Time { return t.last })
 		}
 		t = &sighting{}
 		shard.tokens[k] = t
@@ -221,22 +221,6 @@ func (s *sightings) note(k key, address string, now time.Time) int {
 	}
 	t.told = now
 	return len(t.from)
-}
-
-// evict drops the one not seen for longest among a few.
-func (s *sightShard) evict() {
-	var oldest key
-	var at time.Time
-	tries := 0
-	for k, t := range s.tokens {
-		if tries == 0 || t.last.Before(at) {
-			oldest, at = k, t.last
-		}
-		if tries++; tries == evictTries {
-			break
-		}
-	}
-	delete(s.tokens, oldest)
 }
 
 // place is what counts as one address: without a port, and of IPv6 the network,
