@@ -12,7 +12,9 @@ import (
 )
 
 // readerTokens are the content App's tokens by which this process reads
-// repositories. Nobody else has them.
+// repositories. Nobody else has them. They are on no disk: one that kept them for a
+// revocation after a crash would be one more place to steal them from, and they end by
+// themselves within the hour.
 type readerTokens struct {
 	mu    sync.Mutex
 	byKey map[rightKey]readerToken
