@@ -15,7 +15,7 @@ type Source struct {
 	Kind string // one of the kinds below
 	Host string // "github.com", "canvas.example.edu:8443"; lower case
 	// ID is the place at that host: OWNER/NAME of a repository; Drive's id of a folder
-	// or file; "courses/42", "groups/7" or "users/self" of Canvas; the number of a
+	// or file; "courses/42", "groups/7", "users/self" or "files/99" of Canvas; the number of a
 	// record; a persistent id such as "doi:10.7910/DVN/TJCLKP".
 	ID   string
 	Ref  string // of git: a branch, tag, full ref or commit; of a deposit: its version; "": the default, or the newest

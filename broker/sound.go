@@ -17,7 +17,7 @@ const login = "{github}"
 // steps to elsewhere.
 var soundIDs = map[string]*regexp.Regexp{
 	daypass.KindDrive:  regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`),
-	daypass.KindCanvas: regexp.MustCompile(`^(?:(?:courses|groups|users)/(?:[0-9]{1,20}(?:~[0-9]{1,20})?|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(?:folders|files)/[0-9]{1,20}(?:~[0-9]{1,20})?)?$`),
+	daypass.KindCanvas: regexp.MustCompile(`^(?:(?:(?:courses|groups|users)/(?:[0-9]{1,20}(?:~[0-9]{1,20})?|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(?:folders|files)/[0-9]{1,20}(?:~[0-9]{1,20})?)?|(?:folders|files)/[0-9]{1,20}(?:~[0-9]{1,20})?)$`),
 }
 
 // publicKinds are those of which a listed host is read without a credential.

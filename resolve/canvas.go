@@ -22,6 +22,8 @@ func canvasPage(a address) (Place, error) {
 		context, s = s[0]+"/"+s[1], s[2:]
 	} else if len(s) == 0 || s[0] != "files" && s[0] != "folders" {
 		return Place{}, notThat("this address of Canvas names no files", "Open the files of the course, or the folder, and copy the address of its page.")
+	} else if len(s) > 1 && s[1] != "folder" || s[0] == "files" && a.query.Get("preview") != "" {
+		context = "" // whose it is the site knows: it is asked when it is read
 	}
 	p.Source = daypass.Source{Kind: daypass.KindCanvas, Host: a.host, ID: context}
 	switch {
@@ -29,9 +31,10 @@ func canvasPage(a address) (Place, error) {
 	case s[0] == "modules", s[0] == "assignments", s[0] == "pages":
 		p.Certain, p.Why = false, "of a course its files are brought, and not its other pages"
 	case s[0] == "folders" && len(s) > 1 && canvasID().MatchString(s[1]):
-		p.Source.ID += "/folders/" + s[1]
-	case s[0] == "file_contents" && len(s) > 1:
-		return p.canvasFolder(s[1 : len(s)-1])
+		return p.canvasOne("folders", s[1]), nil
+	case s[0] == "file_contents" && len(s) > 2: // the first is the root's own name, "course files"
+		p.Open = s[len(s)-1]
+		return p.canvasFolder(s[2 : len(s)-1])
 	case s[0] == "files":
 		return p.canvasFiles(s[1:], a.query.Get("preview"))
 	default:
@@ -40,21 +43,28 @@ func canvasPage(a address) (Place, error) {
 	return p, nil
 }
 
+// canvasOne is a file or folder by its number.
+func (p Place) canvasOne(kind, id string) Place {
+	p.Source.ID = strings.TrimPrefix(p.Source.ID+"/"+kind+"/"+id, "/")
+	p.Words = map[string]string{"files": "a file of Canvas at ", "folders": "a folder of Canvas at "}[kind] + p.Source.Host
+	return p
+}
+
 func (p Place) canvasFiles(s []string, preview string) (Place, error) {
 	switch {
 	case len(s) > 0 && s[0] == "folder":
-		s = s[1:]
-		if len(s) > 0 && strings.HasPrefix(s[0], "users_") { // a person's own files, seen from elsewhere
-			if id := strings.TrimPrefix(s[0], "users_"); canvasID().MatchString(id) {
-				p.Source.ID, s = "users/"+id, s[1:]
+		if s = s[1:]; len(s) > 0 { // of a person, course or group, seen from elsewhere
+			kind, id, _ := strings.Cut(s[0], "_")
+			if slices.Contains([]string{"users", "courses", "groups"}, kind) && canvasID().MatchString(id) {
+				p.Source.ID, s = kind+"/"+id, s[1:]
 			}
 		}
 		return p.canvasFolder(s)
 	case len(s) > 0 && canvasID().MatchString(s[0]):
-		p.Source.ID, p.Words = p.Source.ID+"/files/"+s[0], "a file of Canvas at "+p.Source.Host
+		return p.canvasOne("files", s[0]), nil
 	case len(s) == 0 && canvasID().MatchString(preview):
-		p.Source.ID, p.Words = p.Source.ID+"/files/"+preview, "a file of Canvas at "+p.Source.Host
-	case len(s) > 0:
+		return p.canvasOne("files", preview), nil
+	case len(s) > 0 || p.Source.ID == "":
 		return Place{}, notThat("this address of Canvas names no files", "Open the folder and copy the address of its page.")
 	}
 	return p, nil

@@ -36,10 +36,17 @@ func TestPlaces(t *testing.T) {
 		"https://canvas.example.edu/groups/7/files/99?wrap=1":                       "canvas:canvas.example.edu/groups/7/files/99",
 		"https://canvas.example.edu/courses/42/files?preview=99":                    "canvas:canvas.example.edu/courses/42/files/99",
 		"https://canvas.example.edu/courses/42/folders/5":                           "canvas:canvas.example.edu/courses/42/folders/5",
-		"https://canvas.example.edu/files/99/download?verifier=hunter2":             "canvas:canvas.example.edu/users/self/files/99",
+		"https://canvas.example.edu/files/99/download?verifier=hunter2":             "canvas:canvas.example.edu/files/99",
 		"https://canvas.example.edu/files/folder/users_3/mine":                      "canvas:canvas.example.edu/users/3#mine",
 		"https://canvas.example.edu/api/v1/courses/42/files":                        "canvas:canvas.example.edu/courses/42",
-		"https://canvas.example.edu/courses/42/file_contents/course%20files/a/b.md": "canvas:canvas.example.edu/courses/42#course%20files/a",
+		"https://canvas.example.edu/courses/42/file_contents/course%20files/a/b.md": "canvas:canvas.example.edu/courses/42#a",
+		"https://canvas.example.edu/courses/42/file_contents/course%20files/b.md":   "canvas:canvas.example.edu/courses/42",
+		"https://canvas.example.edu/api/v1/files/99":                                "canvas:canvas.example.edu/files/99",
+		"https://canvas.example.edu/api/v1/folders/5/files":                         "canvas:canvas.example.edu/folders/5",
+		"https://canvas.example.edu/folders/5":                                      "canvas:canvas.example.edu/folders/5",
+		"https://canvas.example.edu/files?preview=99":                               "canvas:canvas.example.edu/files/99",
+		"https://canvas.example.edu/files":                                          "canvas:canvas.example.edu/users/self",
+		"https://canvas.example.edu/files/folder/courses_42/a":                      "canvas:canvas.example.edu/courses/42#a",
 		"https://canvas.example.edu/courses/42/modules":                             "?canvas:canvas.example.edu/courses/42",
 
 		"10.5281/zenodo.3232985":                                                                     "!doi:doi.org/10.5281/zenodo.3232985",
@@ -102,13 +109,23 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestFileOfCanvas: an address of a file by its path is the folder, with the file to open.
+func TestFileOfCanvas(t *testing.T) {
+	for path, open := range map[string]string{"course%20files/a/b.md": "b.md", "course%20files/b.md": "b.md"} {
+		list, err := Places("https://canvas.example.edu/courses/42/file_contents/"+path, sites)
+		if err != nil || list[0].Open != open {
+			t.Errorf("%s: %+v, %v", path, list, err)
+		}
+	}
+}
+
 // TestNoPlaces: each says what to give instead, and repeats nothing.
 func TestNoPlaces(t *testing.T) {
 	for _, text := range []string{
 		"https://drive.google.com/drive/my-drive", "https://drive.google.com/drive/shared-with-me", "https://drive.google.com/drive/recent", "https://drive.google.com/drive/folders",
 		"https://drive.google.com/drive/folders/short", "https://drive.google.com/drive/folders/aaaaaaaaaa'bbbbbbb", "https://docs.google.com/document/d/e/2PACX-hunter2hunter2/pub", "https://docs.google.com/forms/d/e/1FAIpQLS/viewform",
 		"https://zenodo.org/communities", "https://zenodo.org/settings", "https://figshare.com/browse", "https://hydroshare.org/search/", "https://dataverse.harvard.edu/dataset.xhtml?persistentId=../../x",
-		"https://canvas.example.edu/courses/42/quizzes", "https://canvas.example.edu/login", "https://canvas.example.edu/courses/42/files/folder/%2e%2e/x", "doi:11.1/x", "10.1234", "11529/10016", "swh:1:dir:xyz", "swh:1:ori:94a9ed024d3859793618152ea559a168bbcbb5e2",
+		"https://canvas.example.edu/courses/42/quizzes", "https://canvas.example.edu/login", "https://canvas.example.edu/files/x", "https://canvas.example.edu/folders/x", "https://canvas.example.edu/files?preview=x", "https://canvas.example.edu/courses/42/file_contents/course%20files", "https://canvas.example.edu/courses/42/files/folder/%2e%2e/x", "doi:11.1/x", "10.1234", "11529/10016", "swh:1:dir:xyz", "swh:1:ori:94a9ed024d3859793618152ea559a168bbcbb5e2",
 		"https://archive.softwareheritage.org/browse/", "https://u:hunter2@drive.google.com/drive/folders/aaaaaaaaaaaaaaa", "drive:EVIL.example/x\u202ey", "git:UPPER/x/y", "",
 	} {
 		list, err := Places(text, sites)

@@ -92,9 +92,11 @@ func TestRoles(t *testing.T) {
 			}
 		}
 	}
-	for _, id := range []string{"courses/42/folders/200", "courses/42/folders/202", "courses/42/folders/999", "courses/43/folders/100"} {
-		if _, err := b.read.List(t.Context(), source(id)); !errors.Is(err, daypass.ErrNoSource) {
-			t.Errorf("%s: %v", id, err)
+	for _, id := range []string{"courses/42/folders/200", "courses/42/folders/202", "courses/42/folders/999", "courses/43/folders/100", "folders/200", "folders/202", "folders/999", "files/999"} {
+		_, err := b.read.List(t.Context(), source(id))
+		_, err2 := b.read.Look(t.Context(), source(id), "")
+		if !errors.Is(err, daypass.ErrNoSource) || !errors.Is(err2, daypass.ErrNoSource) {
+			t.Errorf("%s: %v, %v", id, err, err2)
 		}
 	}
 	hidden := source("courses/42")
@@ -111,7 +113,8 @@ func TestSubtrees(t *testing.T) {
 	b := newBench(t, courseSeed(), fake.CanvasSwitches{}, student, nil)
 	byPath := source("courses/42")
 	byPath.Path = "lab1"
-	for what, s := range map[string]daypass.Source{"path": byPath, "folder": source("courses/42/folders/1000"), "file": source("courses/42/files/5000")} {
+	for what, s := range map[string]daypass.Source{"path": byPath, "folder": source("courses/42/folders/1000"), "file": source("courses/42/files/5000"),
+		"folder alone": source("folders/1000"), "file alone": source("files/5000")} {
 		seen, err := b.read.Look(t.Context(), s, "")
 		l, err2 := b.read.List(t.Context(), s)
 		if err != nil || err2 != nil || !slices.Equal(names(l), []string{"lab1.ipynb"}) || seen.Title == "" {
@@ -119,6 +122,34 @@ func TestSubtrees(t *testing.T) {
 		}
 		if text, err := b.text(t.Context(), s, l.Items[0]); text != "{}" || err != nil {
 			t.Errorf("%s: %q, %v", what, text, err)
+		}
+	}
+}
+
+// TestWhose: a folder that is known by its number alone is one of a course, group or
+// person, as the site says for whoever asks, and nothing where it says else.
+func TestWhose(t *testing.T) {
+	seed, _ := seedOf("courses/42", []providertest.File{{Parts: []string{"a", "b.md"}, Text: "x"}})
+	for says, ok := range map[string]bool{
+		`{"id": "1000", "name": "a", "context_type": "Course", "context_id": "42"}`:                          true,
+		`{"id": "1000", "name": "a", "context_type": "Course", "context_id": "43"}`:                          false,
+		`{"id": "1000", "name": "a", "context_type": "Account", "context_id": "42"}`:                         false,
+		`{"id": "1000", "name": "a", "context_type": "Course"}`:                                              false,
+		`{"id": "1000", "name": "a", "context_type": "Course", "context_id": "42/../43"}`:                    false,
+		`{"id": "1001", "name": "a", "context_type": "Course", "context_id": "42"}`:                          false,
+		`{"id": "1000", "name": "a", "context_type": "Course", "context_id": "42", "for_submissions": true}`: false,
+		`{}`: false, `[]`: false,
+	} {
+		b := newBench(t, seed, fake.CanvasSwitches{}, student, nil)
+		b.FailNth(0, func(r *http.Request) bool { return r.URL.Path == "/api/v1/folders/1000" }, fake.Fault{Status: http.StatusOK, Body: says})
+		if l, err := b.read.List(t.Context(), source("folders/1000")); (err == nil) != ok || ok && !slices.Equal(names(l), []string{"b.md"}) {
+			t.Errorf("%s: %q, %v", says, names(l), err)
+		}
+	}
+	b := newBench(t, seed, fake.CanvasSwitches{}, other, nil)
+	for _, id := range []string{"folders/1000", "files/5000"} {
+		if _, err := b.read.List(t.Context(), source(id)); !errors.Is(err, daypass.ErrNoSource) {
+			t.Errorf("%s of a course of others: %v", id, err)
 		}
 	}
 }

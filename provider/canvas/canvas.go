@@ -51,7 +51,8 @@ type Config struct {
 
 // Canvas reads one site as one person. It is a [daypass.Contents].
 //
-// A source's ID is CONTEXT, CONTEXT/folders/ID or CONTEXT/files/ID, where a context is
+// A source's ID is CONTEXT, CONTEXT/folders/ID or CONTEXT/files/ID, or folders/ID or
+// files/ID alone, which the site finds a context for, where a context is
 // "courses/ID", "groups/ID", "users/ID" or "users/self". An ID is of digits, SHARD~LOCAL,
 // or for courses "sis_course_id:TEXT". Path is of folders, by their names.
 type Canvas struct {
@@ -113,13 +114,13 @@ func pattern(expr string) func() *regexp.Regexp {
 const idPattern = `[0-9]{1,19}(?:~[0-9]{1,19})?`
 
 var (
-	sourcePattern = pattern(`^((?:courses|groups|users)/(?:` + idPattern + `|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)(?:/(folders|files)/(` + idPattern + `))?$`)
+	sourcePattern = pattern(`^((?:courses|groups|users)/(?:` + idPattern + `|sis_[a-z_]{1,30}:[A-Za-z0-9._-]{1,100})|users/self)?(?:(?:^|/)(folders|files)/(` + idPattern + `))?$`)
 	numberPattern = pattern(`^` + idPattern + `$`)
 )
 
 // A place is a source, taken apart.
 type place struct {
-	context string   // "courses/42"
+	context string   // "courses/42"; "": of a file or folder that is known by its number alone
 	kind    string   // "folders", "files" or ""
 	id      string   // of that
 	path    []string // of folders below it
@@ -130,7 +131,7 @@ func (p place) kindOf() string { k, _, _ := strings.Cut(p.context, "/"); return 
 // check refuses what is no source of this site before anything is asked.
 func (v *Canvas) check(s daypass.Source) (place, error) {
 	m := sourcePattern().FindStringSubmatch(s.ID)
-	bad := m == nil || s.Kind != daypass.KindCanvas || s.Host != v.Host || s.Ref != "" || len(s.Path) > 4096
+	bad := m == nil || s.ID == "" || s.ID[0] == '/' || s.Kind != daypass.KindCanvas || s.Host != v.Host || s.Ref != "" || len(s.Path) > 4096
 	var path []string
 	if s.Path != "" {
 		path = strings.Split(s.Path, "/")

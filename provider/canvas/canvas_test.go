@@ -110,7 +110,7 @@ func oddSources() []daypass.Source {
 		{Kind: daypass.KindCanvas, Host: host, ID: "courses/42/files/5", Path: "a"},
 	}
 	for _, id := range []string{
-		"", "42", "courses", "courses/", "courses/x", "courses/42/", "courses/42/files", "courses/42/files/x", "courses/42/../43", "courses/42?as_user_id=1", "courses/42#x", "courses/-1", "courses/1~2~3",
+		"", "42", "files", "files/", "files/x", "/files/5", "folders/1/files/2", "files/5/", "users/selffiles/5", "courses", "courses/", "courses/x", "courses/42/", "courses/42/files", "courses/42/files/x", "courses/42/../43", "courses/42?as_user_id=1", "courses/42#x", "courses/-1", "courses/1~2~3",
 		"courses/42%2F43", "accounts/1", "users/self/../1", "courses/42\n", "courses/self", "courses/" + strings.Repeat("9", 20), "courses/sis_course_id:a/b",
 	} {
 		out = append(out, source(id))
@@ -129,6 +129,7 @@ func TestContract(t *testing.T) {
 		"self":         fixture("users/2", "users/self", fake.CanvasSwitches{}),
 		"short pages":  fixture("courses/42", "courses/42", fake.CanvasSwitches{MaxPage: 3}),
 		"no verifiers": fixture("courses/42", "courses/42/folders/100", fake.CanvasSwitches{NoVerifiers: true}),
+		"folder alone": fixture("courses/42", "folders/100", fake.CanvasSwitches{}),
 		"direct":       fixture("courses/42", "courses/42", fake.CanvasSwitches{Direct: true}),
 	} {
 		t.Run(name, func(t *testing.T) { providertest.RunContents(t, synctest.Test, fresh) })

@@ -21,6 +21,8 @@ type folder struct {
 	Name   string `json:"name"`
 	Parent number `json:"parent_folder_id"`
 	Handed bool   `json:"for_submissions"`
+	Of     string `json:"context_type"`
+	Owner  number `json:"context_id"`
 }
 
 // A file is what the API says of one. UUID is what opens it to anybody, and so is URL.
@@ -117,6 +119,9 @@ func (v *Canvas) List(ctx context.Context, s daypass.Source) (daypass.Listing, e
 	if err != nil {
 		return daypass.Listing{}, err
 	}
+	if p, err = v.whose(ctx, p); err != nil {
+		return daypass.Listing{}, err
+	}
 	title, err := v.title(ctx, p)
 	if err != nil {
 		return daypass.Listing{}, err
@@ -142,9 +147,30 @@ func (v *Canvas) List(ctx context.Context, s daypass.Source) (daypass.Listing, e
 	return w.hang(files)
 }
 
+// whose finds the course, group or person of a folder that is known by its number alone,
+// as the person who asks sees it.
+func (v *Canvas) whose(ctx context.Context, p place) (place, error) {
+	if p.context != "" || p.kind != "folders" {
+		return p, nil
+	}
+	var f folder
+	if _, err := v.read(ctx, v.address("folders/"+p.id, nil), &f); err != nil {
+		return p, err
+	}
+	kind := map[string]string{"Course": "courses", "Group": "groups", "User": "users"}[f.Of]
+	if kind == "" || f.Owner == "" || f.Handed || f.ID != number(global(p.id)) {
+		return p, v.none()
+	}
+	p.context = kind + "/" + string(f.Owner)
+	return p, nil
+}
+
 // title is the name of the place, and shows that there is one. It is asked for first:
 // what is listed of a place that is not there would be nothing at all.
 func (v *Canvas) title(ctx context.Context, p place) (string, error) {
+	if p.context == "" { // the file itself is asked for
+		return "", nil
+	}
 	var said struct {
 		ID   number `json:"id"`
 		Name string `json:"name"`
@@ -268,7 +294,7 @@ func (v *Canvas) item(p place, f file, dirs []string) daypass.Item {
 		Parts: append(slices.Clone(dirs), f.Name), ID: string(f.ID), Size: -1, Mark: f.mark(), Skip: f.why(), Web: v.origin + "/" + p.context + "/files/" + string(f.ID),
 		Data: target{id: string(f.ID), url: daypass.NewSecret(f.URL)},
 	}
-	if p.context == "users/self" {
+	if p.context == "users/self" || p.context == "" {
 		it.Web = v.origin + "/files/" + string(f.ID)
 	}
 	if f.Size != nil && *f.Size >= 0 {
@@ -335,7 +361,7 @@ func global(id string) string {
 // single is a source that is one file.
 func (v *Canvas) single(ctx context.Context, p place) (daypass.Listing, error) {
 	var f file
-	if _, err := v.read(ctx, v.address(p.context+"/files/"+p.id, nil), &f); err != nil {
+	if _, err := v.read(ctx, v.address(strings.TrimPrefix(p.context+"/files/"+p.id, "/"), nil), &f); err != nil {
 		return daypass.Listing{}, err
 	}
 	if f.ID == "" || f.Name == "" {
@@ -351,7 +377,10 @@ func (v *Canvas) Look(ctx context.Context, s daypass.Source, _ string) (daypass.
 	if err != nil {
 		return daypass.Seen{}, err
 	}
-	seen := daypass.Seen{Source: s, Web: v.origin + "/" + p.context + "/files"}
+	if p, err = v.whose(ctx, p); err != nil {
+		return daypass.Seen{}, err
+	}
+	seen := daypass.Seen{Source: s, Web: v.origin + "/" + strings.TrimPrefix(p.context+"/files", "/")}
 	if seen.Title, err = v.title(ctx, p); err != nil {
 		return daypass.Seen{}, err
 	}
@@ -363,7 +392,9 @@ func (v *Canvas) Look(ctx context.Context, s daypass.Source, _ string) (daypass.
 		return seen, err
 	case p.kind == "folders":
 		var f folder
-		_, err = v.read(ctx, v.address(p.context+"/folders/"+p.id, nil), &f)
+		if _, err = v.read(ctx, v.address(p.context+"/folders/"+p.id, nil), &f); err == nil && f.Handed {
+			err = v.none()
+		}
 		seen.Title = f.Name
 	case p.path != nil:
 		path := ""

@@ -42,7 +42,7 @@ func Scopes() []string {
 			out = append(out, "url:GET|/api/v1/"+context+"/"+what)
 		}
 	}
-	for _, path := range []string{"files/:id", "courses/:course_id/modules", "courses/:course_id/modules/:module_id/items", "courses/:id", "groups/:group_id", "users/:id"} {
+	for _, path := range []string{"files/:id", "folders/:id", "courses/:course_id/modules", "courses/:course_id/modules/:module_id/items", "courses/:id", "groups/:group_id", "users/:id"} {
 		out = append(out, "url:GET|/api/v1/"+path)
 	}
 	return out
