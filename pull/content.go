@@ -2,6 +2,7 @@ package pull
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -79,13 +80,19 @@ func (r *run) sameContent() error {
 
 // freshContent is fresh for a source that is not git's.
 func (r *run) freshContent(ctx context.Context) (err error) {
-	if err := r.makeStore(); err != nil {
+	if err := r.takeStore(); err != nil {
 		return err
 	}
-	if r.repo, err = r.p.Git.Create(r.st.repo(), contentFormat); err != nil {
+	if err := r.freshRepo(ctx); err != nil {
 		return err
 	}
-	if err := r.fetchContent(ctx, ""); err != nil {
+	if !r.ask.DryRun {
+		if err := r.noteAside(); err != nil {
+			return err
+		}
+	}
+	err = r.fetchContent(ctx, "")
+	if err := errors.Join(err, r.noted.wait()); err != nil {
 		return err
 	}
 	r.tellFresh()
@@ -97,6 +104,36 @@ func (r *run) freshContent(ctx context.Context) (err error) {
 		return err
 	}
 	return r.build(ctx)
+}
+
+// freshRepo makes our repository of a folder that is not there yet. Where all is made
+// durable in one go ([run.moveIn]), nothing waits for the disk before that; so what is here
+// of a pull that was cut off may be half of something, and is put aside then.
+func (r *run) freshRepo(ctx context.Context) (err error) {
+	if r.repo, err = r.p.Git.Create(r.st.repo(), contentFormat); err != nil {
+		return err
+	}
+	if !r.made && !r.ask.DryRun && !wholePacks(ctx, r.repo) {
+		if err := r.st.keepAway("repo.git", r.p.Now()); err != nil {
+			return err
+		}
+		if r.repo, err = r.p.Git.Create(r.st.repo(), contentFormat); err != nil {
+			return err
+		}
+	}
+	if r.flushedAtOnce() {
+		r.repo = r.repo.Unflushed()
+	}
+	return nil
+}
+
+// flushedAtOnce reports whether one flush of the folder's disk is to do for our state too.
+func (r *run) flushedAtOnce() bool {
+	up := filepath.Dir(r.folder)
+	for !exists(up) && filepath.Dir(up) != up {
+		up = filepath.Dir(up)
+	}
+	return syncWaits && sameDisk(up, r.st.dir)
 }
 
 // fetchContent brings the source into our repository.

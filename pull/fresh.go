@@ -291,6 +291,9 @@ func (r *run) keepDelivered(stats map[string]plumbing.Stat, durable bool) error 
 		return err
 	}
 	format, repo, commit, last := r.tip.Format, r.repo, r.snap.Commit, r.rep
+	if !durable {
+		repo = repo.Unflushed()
+	}
 	r.later.start(func() error { return r.st.keep("delivered", known, format, durable) })
 	r.later.start(func() error { return repo.WriteRef(snapshotRef(commit), commit, "") })
 	r.later.start(func() error { return r.st.saveLast(last) })

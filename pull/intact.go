@@ -104,6 +104,14 @@ func soundFiles(ctx context.Context, repo *plumbing.Repo) bool {
 	return true
 }
 
+// wholePacks is soundFiles where a pack without its index is none: the same one may come
+// again, and git leaves what has its name.
+func wholePacks(ctx context.Context, repo *plumbing.Repo) bool {
+	packs, err := filepath.Glob(filepath.Join(repo.Dir(), "objects/pack/*.pack"))
+	bare := func(pack string) bool { return !exists(strings.TrimSuffix(pack, ".pack") + ".idx") }
+	return err == nil && !slices.ContainsFunc(packs, bare) && soundFiles(ctx, repo)
+}
+
 // looseHurt reports whether the folder's own repository has an object that makes no sense.
 // Git stumbles over it where the same comes again, though nothing leads to it.
 func (r *run) looseHurt() bool {

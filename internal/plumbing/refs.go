@@ -95,7 +95,10 @@ func (r *Repo) WriteRef(name string, new, old OID) (err error) {
 		}
 	}
 	_, err = lock.WriteString(string(new) + "\n")
-	err = errors.Join(err, lock.Sync(), lock.Close())
+	if !r.unflushed {
+		err = errors.Join(err, lock.Sync())
+	}
+	err = errors.Join(err, lock.Close())
 	if err != nil {
 		return err
 	}

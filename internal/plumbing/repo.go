@@ -18,6 +18,7 @@ type Repo struct {
 	dir        string
 	format     string
 	alternates []string
+	unflushed  bool
 }
 
 // Create makes a bare repository at dir, whose parent must be there, without
@@ -97,6 +98,16 @@ func (r *Repo) Use(g Git) *Repo {
 	return &s
 }
 
+// Unflushed returns the repository without waits for the disk: git waits for nothing
+// (from 2.36 on), and no ref is flushed. It is for who makes all of it durable in one go
+// before anything of it counts, and looks, after a power cut before that, whether what is
+// there is whole: there may be a pack under its name with nothing in it.
+func (r *Repo) Unflushed() *Repo {
+	s := *r
+	s.unflushed = true
+	return &s
+}
+
 // Command prepares git on the repository, standing in it, in a process group of its
 // own that is killed whole where ctx ends. Its output is the caller's.
 func (r *Repo) Command(ctx context.Context, args ...string) *exec.Cmd {
@@ -106,6 +117,9 @@ func (r *Repo) Command(ctx context.Context, args ...string) *exec.Cmd {
 // CommandWith is [Repo.Command] with more configuration. What comes first in args is
 // never from outside; what is comes after "--" or "--end-of-options".
 func (r *Repo) CommandWith(ctx context.Context, config [][2]string, args ...string) *exec.Cmd {
+	if r.unflushed {
+		config = slices.Concat(config, [][2]string{{"core.fsync", "none"}})
+	}
 	return r.git.command(ctx, r.dir, r.dir, r.alternates, config, args)
 }
 
