@@ -16,7 +16,9 @@ const (
 
 // course fills a repository as one of some years has it: 900 files, 8 MB of text that
 // compresses as text does, and 300 commits that changed some files each. It is packed
-// as a host packs it.
+// as a host packs what was pushed to it: most of the newest files lie as differences from
+// others (614 of 900 here; 663 of 918 in github.com/cli/cli), where the packs of
+// fast-import have all of them whole.
 func course(r *gittest.Repo) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var words []string
@@ -67,5 +69,5 @@ func course(r *gittest.Repo) {
 	}
 	in.WriteString("done\n")
 	r.Pipe(in.String(), "fast-import", "--quiet", "--force", "--done")
-	r.Git("-c", "gc.pruneExpire=now", "gc", "-q")
+	r.Git("repack", "-a", "-d", "-f", "-q")
 }
