@@ -247,6 +247,7 @@ type line struct {
 	Problem *problemLine  `json:"problem,omitempty"`
 	Backups []pull.Backup `json:"backups,omitempty"`
 	Link    *Told         `json:"link,omitempty"`
+	Folder  string        `json:"folder,omitempty"`
 }
 
 type problemLine struct {
@@ -380,6 +381,21 @@ func (p Program) Link(ctx context.Context, name string) (Told, error) {
 		return Told{}, brokenOff(nil)
 	}
 	return *l.Link, nil
+}
+
+// whereFor bounds the question what a folder is called.
+const whereFor = 30 * time.Second
+
+// Where asks into which folder below dir a source goes that nobody has named one for: as
+// it calls itself, or where it is already.
+func (p Program) Where(ctx context.Context, dir, repo string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, whereFor)
+	defer cancel()
+	l, err := p.tells(ctx, dir, "pull", "--json", "--where", "--", repo)
+	if err == nil && l.Folder == "" {
+		err = brokenOff(nil)
+	}
+	return l.Folder, err
 }
 
 // tells runs daypass and reads the last line that it prints.

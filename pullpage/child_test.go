@@ -191,6 +191,23 @@ func TestActsAsChildren(t *testing.T) {
 	}
 }
 
+// TestWhere asks what a source's folder is called.
+func TestWhere(t *testing.T) {
+	p, r := stand(t, `pwd >"$(dirname "$0")"/dir; echo '{"folder":"/x/Lab 1"}'`)
+	if got, err := p.Where(t.Context(), r.Root, "-x; touch evil"); err != nil || got != "/x/Lab 1" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got := strings.TrimSpace(strings.ReplaceAll(noted(t, p, "args"), "\n", " ")); got != "pull --json --where -- -x; touch evil" || strings.TrimSpace(noted(t, p, "dir")) != r.Root {
+		t.Errorf("called with %q in %q", got, noted(t, p, "dir"))
+	}
+	for _, bad := range []string{`echo '{"problem":{"code":"DP-451","what":"no"}}'; exit 5`, "echo '{}'", "exit 1"} {
+		p, r := stand(t, bad)
+		if got, err := p.Where(t.Context(), r.Root, "drive:x/y"); err == nil || got != "" {
+			t.Errorf("%s: %q, %v", bad, got, err)
+		}
+	}
+}
+
 // TestPrivatePlaces: what others could look into or change is not used.
 func TestPrivatePlaces(t *testing.T) {
 	p, r := stand(t, oneReport)

@@ -102,7 +102,11 @@ func (s *Server) read(ctx context.Context, v Values, again bool) (Link, error) {
 	case err != nil:
 		return Link{}, err
 	case !ok:
-		return ReadLink(s.c.Name, v, s.c.Settings)
+		l, err := ReadLink(s.c.Name, v, s.c.Settings)
+		if err == nil && l.Unnamed {
+			err = s.settle(&l, v)
+		}
+		return l, err
 	}
 	told, err := s.ask(ctx, name, again)
 	if err != nil {

@@ -2,6 +2,7 @@ package pullpage
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"os"
@@ -180,6 +181,77 @@ func TestPlainSources(t *testing.T) {
 	for _, doi := range []string{"10.5281/zenodo.1234567", "https://doi.org/10.5281/zenodo.1234567"} {
 		if b := newWorld(t, nil).get("/?repo=" + url.QueryEscape(doi)).Body.String(); !strings.Contains(b, "Continue?") || strings.Contains(b, "data-auto") {
 			t.Errorf("%s: %s", doi, b)
+		}
+	}
+}
+
+// TestSourceNamesItsFolder: a source whose link names no folder goes into one that is
+// called as it is. Its host is asked only after somebody has said yes.
+func TestSourceNamesItsFolder(t *testing.T) {
+	const source = "drive:drive.google.com/1AbCdEfGhIjKlMnOpQrStUvWxYz012345"
+	query := "/?repo=" + url.QueryEscape(source)
+	called := func(name string, no error) (*world, *[]string) {
+		var asked []string
+		w := newWorld(t, nil)
+		w.s.c.Where = func(_ context.Context, dir, repo string) (string, error) {
+			asked = append(asked, repo)
+			return filepath.Join(dir, name), no
+		}
+		return w, &asked
+	}
+	begun := func(w *world, query string) string {
+		t.Helper()
+		page := w.get(query).Body.String()
+		w.post("/begin", form(t, page, "begin"))
+		runs := w.pulled()
+		if len(runs) == 0 {
+			t.Fatalf("nothing was pulled: %s", page)
+		}
+		rel, _ := filepath.Rel(w.root, runs[len(runs)-1].Folder)
+		return rel
+	}
+	w, asked := called("Lab 1 tides", nil)
+	if page := w.get(query).Body.String(); len(*asked) != 0 || !strings.Contains(page, "called as it is there") || strings.Contains(page, "drive-1AbC") {
+		t.Fatalf("before somebody agreed %q were asked: %s", *asked, page)
+	}
+	if got := begun(w, query); got != "Lab 1 tides" || len(*asked) != 1 || (*asked)[0] != source {
+		t.Errorf("it went into %q, and %q were asked", got, *asked)
+	}
+
+	// It is found again under any name, without a question to anybody.
+	if err := os.MkdirAll(filepath.Join(w.root, "my lab"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.states[filepath.Join(w.root, "my lab")] = pull.State{Source: source, Content: true}
+	if page := w.get(query).Body.String(); !strings.Contains(page, "my lab") || !strings.Contains(page, "data-auto") {
+		t.Errorf("a folder that holds it: %s", page)
+	}
+	if got := begun(w, query); got != "my lab" || len(*asked) != 1 {
+		t.Errorf("it went into %q, and %q were asked", got, *asked)
+	}
+	w.states[filepath.Join(w.root, "my lab")] = pull.State{Source: source, Content: true, Via: "link:ph142-lab1"}
+	if page := w.get(query).Body.String(); strings.Contains(page, "my lab") {
+		t.Errorf("a link's folder is taken for the source's: %s", page)
+	}
+
+	for name, c := range map[string]struct {
+		called, more string
+		no           error
+		want         string
+		asked        int
+	}{
+		"a host that does not answer":        {"", "", errors.New("no"), "drive-1AbCdEfGhIjKlMnOpQrStUvWxYz012345", 1},
+		"a hidden folder":                    {".ssh", "", nil, "drive-1AbCdEfGhIjKlMnOpQrStUvWxYz012345", 1},
+		"another place":                      {"../elsewhere", "", nil, "drive-1AbCdEfGhIjKlMnOpQrStUvWxYz012345", 1},
+		"a folder in one":                    {"a/b", "", nil, "drive-1AbCdEfGhIjKlMnOpQrStUvWxYz012345", 1},
+		"what a front end takes for a drive": {"Lab 1: tides", "", nil, "drive-1AbCdEfGhIjKlMnOpQrStUvWxYz012345", 1},
+		"what runs":                          {"lab.ipynb", "", nil, "drive-1AbCdEfGhIjKlMnOpQrStUvWxYz012345", 1},
+		"a link that names one":              {"x", "&targetpath=mine", nil, "mine", 0},
+		"a link that opens a file":           {"x", "&urlpath=lab/tree/drive-1AbC/a.md", nil, "drive-1AbCdEfGhIjKlMnOpQrStUvWxYz012345", 0},
+	} {
+		w, asked := called(c.called, c.no)
+		if got := begun(w, query+c.more); got != c.want || len(*asked) != c.asked {
+			t.Errorf("%s: it went into %q, and %q were asked", name, got, *asked)
 		}
 	}
 }

@@ -25,6 +25,9 @@ type Link struct {
 	// ref than a branch or a tag. Hosts show such of every fork at the address of the
 	// repository, so that it is no word of the owner's.
 	Proposed bool
+	// Unnamed: Folder stands for one that is called as the source is, which its host
+	// tells after somebody has agreed.
+	Unnamed bool
 	// Content is set where it is not git's, or is the access service's to give out.
 	Content *Content
 }
@@ -197,7 +200,7 @@ func (l *Link) place(v Values, s Settings) error {
 	}
 	target := v.first("targetpath", "targetPath")
 	if target == "" {
-		target = l.Origin.folder
+		target, l.Unnamed = l.Origin.folder, l.Content != nil && v.first("urlpath", "urlPath") == ""
 	}
 	return l.into(parent, target)
 }

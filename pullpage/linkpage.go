@@ -178,6 +178,10 @@ func (v *visit) begin() error {
 	if r.Login, err = v.s.openLogin(values[sealedLogin]); err != nil {
 		return err
 	}
+	if l.Unnamed && !r.Only {
+		v.s.name(v.r.Context(), &l, values)
+		r.Folder = v.s.folder(l.Folder)
+	}
 	j, err := v.s.begin(v.form["link"], l, r, v.form["asked"] == "yes")
 	if err != nil {
 		return err

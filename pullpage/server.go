@@ -55,6 +55,9 @@ type Config struct {
 	Run func(ctx context.Context, r Request, told func(pull.Event)) (pull.Report, error)
 	// Link asks the access service what one of its links brings.
 	Link func(ctx context.Context, name string) (Told, error)
+	// Where asks, by its host too, into which folder below dir a source goes whose link
+	// names none; nil: it is called by its kind and id.
+	Where func(ctx context.Context, dir, repo string) (folder string, err error)
 	// Running tells which pull of a folder runs.
 	Running func(folder string) (Request, bool)
 	// State tells what is known of a folder; with false, of one that was never pulled

@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string) error {
 	known := &pull.Puller{Home: settings.Home, Now: time.Now, Rand: rand.Reader}
 	s, err := pullpage.New(ctx, pullpage.Config{
 		Settings: settings, Base: f.base, Name: f.name, Root: f.root, Secret: secret,
-		Run: program.Pull, Link: program.Link, Running: program.Running, State: stateOf(known),
+		Run: program.Pull, Link: program.Link, Where: program.Where, Running: program.Running, State: stateOf(known),
 		Backups: program.Backups, Undo: program.Undo, Reset: program.Reset, Restore: program.Restore, Upstream: program.Upstream,
 		Now: time.Now, Random: rand.Reader, Log: log,
 	})

@@ -55,6 +55,7 @@ type pullOptions struct {
 	showUpstream  string // the same
 
 	asJSON, plain, quiet bool
+	where                bool
 }
 
 func (a *app) pullCommand() *cobra.Command {
@@ -84,8 +85,9 @@ func (a *app) pullCommand() *cobra.Command {
 	f.BoolVar(&o.plain, "plain", false, "lines instead of a bar that is redrawn")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing unless it fails")
 	f.StringVar(&o.root, "root", "", "the folder must lie strictly below this one (for the page)")
+	f.BoolVar(&o.where, "where", false, "say which folder it would go into, and pull nothing (for the page)")
 	f.Lookup("depth").DefValue = "0" // so that the help does not show what stands for "not given"
-	for _, name := range []string{"ref", "root"} {
+	for _, name := range []string{"ref", "root", "where"} {
 		f.Lookup(name).Hidden = true
 	}
 	return c
@@ -157,6 +159,10 @@ func (a *app) pull(c *cobra.Command, args []string, o pullOptions) error {
 	ask, err := a.pullAsk(ctx, p, cfg, args, o)
 	if err != nil {
 		return err
+	}
+	if o.where {
+		a.screen(true).object(map[string]string{"folder": ask.Folder})
+		return nil
 	}
 	return a.runPull(ctx, p, ask, o)
 }

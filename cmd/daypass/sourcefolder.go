@@ -106,8 +106,11 @@ const maxTitle = 80
 // hidden nor a command's option.
 func folderName(title string, s daypass.Source) string {
 	title = strings.Map(func(r rune) rune {
-		if r == '/' || r == '\\' {
+		switch {
+		case r == '/' || r == '\\':
 			return '-'
+		case strings.ContainsRune(`:?#*"<>|`, r): // an address, a front end or a disk reads more into them
+			return ' '
 		}
 		return r
 	}, title)

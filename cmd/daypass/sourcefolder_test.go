@@ -14,7 +14,8 @@ func TestFolderName(t *testing.T) {
 	s := daypass.Source{Kind: daypass.KindDrive, Host: "drive.google.com", ID: "fLab1ofPh142"}
 	for title, want := range map[string]string{
 		"Lab 1":                        "Lab 1",
-		"  Week\t1:  Ä \n":             "Week 1: Ä",
+		"  Week\t1:  Ä \n":             "Week 1 Ä",
+		`"a?" #1: <b>|*`:               "a 1 b",
 		"a/b\\c":                       "a-b-c",
 		"../../.ssh":                   "ssh",
 		".bashrc":                      "bashrc",
