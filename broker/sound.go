@@ -52,29 +52,29 @@ func sound(s daypass.Source) bool {
 // Never says why no rule lets a source be read, whoever asks: the end of a sentence that
 // begins with it, and what to write. apps are the hosts at which the service has a
 // content App. "": one may.
-func (from Sources) Never(s daypass.Source, apps []string) string {
+func (s Sources) Never(src daypass.Source, apps []string) string {
 	switch {
-	case !slices.Contains(publicKinds, s.Kind) && !slices.Contains([]string{daypass.KindDrive, daypass.KindCanvas, daypass.KindArtifact, daypass.KindWebDAV}, s.Kind):
+	case !slices.Contains(publicKinds, src.Kind) && !slices.Contains([]string{daypass.KindDrive, daypass.KindCanvas, daypass.KindArtifact, daypass.KindWebDAV}, src.Kind):
 		return "is of a kind that there is not: write drive, git, or that of an archive, as \"daypass resolve\" shows it"
-	case s.Kind == daypass.KindCanvas:
+	case src.Kind == daypass.KindCanvas:
 		return "is read by each person's own connection only, and by no rule: take it out, and have its instructor make a link"
-	case s.Kind == daypass.KindArtifact || s.Kind == daypass.KindWebDAV:
+	case src.Kind == daypass.KindArtifact || src.Kind == daypass.KindWebDAV:
 		return "is of a kind that the service does not read: take it out"
-	case s.Kind == daypass.KindDOI:
+	case src.Kind == daypass.KindDOI:
 		return "is a name for something else: write what \"daypass resolve\" says that it stands for"
-	case s.Kind == daypass.KindDrive && s.Ref != "":
+	case src.Kind == daypass.KindDrive && src.Ref != "":
 		return "has a resource key: write it without @ and what follows"
-	case !sound(s):
+	case !sound(src):
 		return "cannot be the name of anything: write it as \"daypass resolve\" shows it"
-	case s.Kind == daypass.KindDrive && !slices.ContainsFunc(from.Drive, func(a DriveAccount) bool { return a.host() == s.Host }):
-		if s.Host != driveHost {
+	case src.Kind == daypass.KindDrive && !slices.ContainsFunc(s.Drive, func(a DriveAccount) bool { return a.host() == src.Host }):
+		if src.Host != driveHost {
 			return "is at no host of Google Drive's: write drive:" + driveHost + "/ID; the account is the one that has it under folders"
 		}
 		return "has no account that could read it: name one under sources.drive, with the id under its folders"
-	case s.Kind == daypass.KindGit && !slices.Contains(apps, s.Host):
-		return "is read by a content App, and " + s.Host + " has none here: give it one under github, content; what is public there needs no rule, but its host under sources.hosts"
-	case s.Kind != daypass.KindDrive && s.Kind != daypass.KindGit && !slices.Contains(from.Hosts, s.Host):
-		return "is at a host that the service does not read: list " + s.Host + " under sources.hosts"
+	case src.Kind == daypass.KindGit && !slices.Contains(apps, src.Host):
+		return "is read by a content App, and " + src.Host + " has none here: give it one under github, content; what is public there needs no rule, but its host under sources.hosts"
+	case src.Kind != daypass.KindDrive && src.Kind != daypass.KindGit && !slices.Contains(s.Hosts, src.Host):
+		return "is at a host that the service does not read: list " + src.Host + " under sources.hosts"
 	}
 	return ""
 }
