@@ -14,7 +14,7 @@ import (
 type Source struct {
 	Kind string // one of the kinds below
 	Host string // "github.com", "canvas.example.edu:8443"; lower case
-	// ID is the place at that host: OWNER/NAME of a repository; Drive's id of a folder
+	// ID is the place at that host: OWNER/NAME of a repository, or its path without ".git"; Drive's id of a folder
 	// or file; "courses/42", "groups/7", "users/self" or "files/99" of Canvas; the number of a
 	// record; a persistent id such as "doi:10.7910/DVN/TJCLKP".
 	ID   string

@@ -69,7 +69,7 @@ func (b *Broker) tried(ctx context.Context, c daypass.Caller, s daypass.Source, 
 // groundFor looks at the caller's own right to a source. What is decided without
 // asking anybody is decided first.
 func (b *Broker) groundFor(ctx context.Context, q *wanting, s daypass.Source) (ground, error) {
-	if err := fitting(q, s); err != nil {
+	if err := b.fitting(q, s); err != nil {
 		return ground{}, err
 	}
 	if err := b.pacedLook(q.p); err != nil {
@@ -83,7 +83,7 @@ func (b *Broker) groundFor(ctx context.Context, q *wanting, s daypass.Source) (g
 		if q.source = s; s.Kind == daypass.KindDOI || isTemplate(s) {
 			return ground{}, noSource()
 		}
-		if err := fitting(q, s); err != nil { // whoever registered the DOI chose it
+		if err := b.fitting(q, s); err != nil { // whoever registered the DOI chose it
 			return ground{}, err
 		}
 	}
@@ -104,12 +104,12 @@ func (b *Broker) resolved(ctx context.Context, s daypass.Source) (daypass.Source
 }
 
 // fitting refuses what cannot be a source.
-func fitting(q *wanting, s daypass.Source) error {
+func (b *Broker) fitting(q *wanting, s daypass.Source) error {
 	plain := s
 	if isTemplate(s) {
 		plain = forAccount(s, "login")
 	}
-	if !sound(plain) || isTemplate(s) && s.Kind != daypass.KindGit || strings.Contains(s.Ref+s.Path, login) {
+	if !b.sound(plain) || isTemplate(s) && s.Kind != daypass.KindGit || strings.Contains(s.Ref+s.Path, login) {
 		q.source = daypass.Source{}
 		return noSource()
 	}

@@ -427,7 +427,7 @@ func (b *Broker) forbidden(q *wanting, host string, repo daypass.Repo, as policy
 // bySource reads what somebody names themself.
 func (b *Broker) bySource(ctx context.Context, q *wanting) (Reading, error) {
 	s := q.source
-	if !sound(s) {
+	if !b.sound(s) {
 		q.source = daypass.Source{}
 		return Reading{}, noSuchSource()
 	}
@@ -614,7 +614,7 @@ func (b *Broker) byTemplate(ctx context.Context, q *wanting) (Reading, error) {
 func (b *Broker) copyOf(q *wanting, login string) (daypass.Source, daypass.Repo, error) {
 	s := forAccount(q.link.Source, login)
 	repo, named := daypass.ParseRepo(s.ID)
-	if !named || !sound(s) || login == "" {
+	if !named || !b.sound(s) || login == "" {
 		return s, repo, noSuchSource()
 	}
 	if err := b.forbidden(q, s.Host, repo, policy.AsUser); err != nil {

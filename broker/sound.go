@@ -36,8 +36,7 @@ func sound(s daypass.Source) bool {
 	}
 	switch s.Kind {
 	case daypass.KindGit:
-		_, ok := daypass.ParseRepo(s.ID)
-		return ok && !strings.HasSuffix(daypass.FoldASCII(s.ID), ".git")
+		return soundRepo(s)
 	case daypass.KindDrive, daypass.KindCanvas:
 		return soundIDs[s.Kind].MatchString(s.ID) && s.Ref == ""
 	case daypass.KindArtifact, daypass.KindWebDAV:
@@ -47,6 +46,37 @@ func sound(s daypass.Source) bool {
 		}
 	}
 	return s.ID != "" && !slices.ContainsFunc(strings.Split(s.ID, "/"), func(part string) bool { return part == "." || part == ".." })
+}
+
+// gitPart is a part of a repository's path at hosts of git: GitLab's groups, folders,
+// people as ~NAME.
+var gitPart = regexp.MustCompile(`^[A-Za-z0-9_.~][A-Za-z0-9_.~+-]{0,99}$`)
+
+// maxGitParts is how deep GitLab nests groups, and the repository.
+const maxGitParts = 21
+
+// soundRepo reports whether a repository's name is one: OWNER/NAME, or elsewhere than at
+// GitHub a path. None is written in two ways, with ".git" or without it.
+func soundRepo(s daypass.Source) bool {
+	parts := strings.Split(s.ID, "/")
+	if slices.ContainsFunc(parts, func(part string) bool { return step(part) || strings.HasSuffix(daypass.FoldASCII(part), ".git") }) {
+		return false
+	}
+	if ownerName(s) {
+		return true
+	}
+	return s.Host != "github.com" && len(parts) <= maxGitParts && !slices.ContainsFunc(parts, func(part string) bool { return !gitPart.MatchString(part) })
+}
+
+// sound is sound, where at the hosts that people connect a repository is OWNER/NAME.
+func (b *Broker) sound(s daypass.Source) bool {
+	g, served := b.issuers[s.Host]
+	return sound(s) && (s.Kind != daypass.KindGit || ownerName(s) || !served || g.Traits().Content)
+}
+
+func ownerName(s daypass.Source) bool {
+	_, ok := daypass.ParseRepo(s.ID)
+	return ok
 }
 
 // Never says why no rule lets a source be read, whoever asks: the end of a sentence that
@@ -64,7 +94,7 @@ func (s Sources) Never(src daypass.Source, apps []string) string {
 		return "is a name for something else: write what \"daypass resolve\" says that it stands for"
 	case src.Kind == daypass.KindDrive && src.Ref != "":
 		return "has a resource key: write it without @ and what follows"
-	case !sound(src):
+	case !sound(src), src.Kind == daypass.KindGit && slices.Contains(apps, src.Host) && !ownerName(src):
 		return "cannot be the name of anything: write it as \"daypass resolve\" shows it"
 	case src.Kind == daypass.KindDrive && !slices.ContainsFunc(s.Drive, func(a DriveAccount) bool { return a.host() == src.Host }):
 		if src.Host != driveHost {

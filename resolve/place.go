@@ -107,8 +107,8 @@ func (g Git) place() Place {
 		p.Ask = AskRef
 	}
 	u, err := url.Parse(g.URL)
-	if err != nil || u.Scheme != "https" || u.User != nil || !daypass.CleanHost(daypass.FoldASCII(u.Host)) {
-		return p
+	if err != nil || u.Scheme != "https" && !(u.Scheme == "http" && daypass.Loopback(u.Host)) || u.User != nil || !daypass.CleanHost(daypass.FoldASCII(u.Host)) || strings.Contains(daypass.FoldASCII(u.EscapedPath()), "%2f") {
+		return p // a slash within a name is none between names
 	}
 	folder := g.Path
 	if g.File {

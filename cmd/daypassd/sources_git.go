@@ -59,8 +59,9 @@ func (r *readers) plainGit() plumbing.Git {
 	return g.Homeless()
 }
 
-// address is where a repository is, with what this process reads it by.
-func (r *readers) address(ctx context.Context, y broker.Reading) (string, error) {
+// addresses are where a repository may be, with what this process reads it by: what is
+// public at hosts of its own is called with ".git" at most of them, and without at some.
+func (r *readers) addresses(ctx context.Context, y broker.Reading) ([]string, error) {
 	u := url.URL{Scheme: "https", Host: y.Source.Host, Path: "/" + y.Source.ID + ".git"}
 	if r.plain(y.Source.Host) {
 		u.Scheme = "http"
@@ -68,20 +69,46 @@ func (r *readers) address(ctx context.Context, y broker.Reading) (string, error)
 	if y.As != broker.AsPublic {
 		token, _, err := r.broker.ContentToken(ctx, y)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		u.User = url.UserPassword("x-access-token", token.Reveal())
+		return []string{u.String()}, nil
 	}
-	return u.String(), nil
+	out := []string{u.String()}
+	if y.Source.Host != "github.com" {
+		u.Path = "/" + y.Source.ID
+		out = append(out, u.String())
+	}
+	return out, nil
+}
+
+// at does something with a repository where it is. What is said is of its first address.
+func (r *readers) at(ctx context.Context, y broker.Reading, do func(address string) error) error {
+	list, err := r.addresses(ctx, y)
+	if err != nil {
+		return err
+	}
+	if err = do(list[0]); len(list) > 1 && codeOf(err) == "DP-312" && do(list[1]) == nil {
+		return nil
+	}
+	return missing(err)
+}
+
+func codeOf(err error) string {
+	var p *daypass.Problem
+	if errors.As(err, &p) {
+		return p.Code
+	}
+	return ""
 }
 
 func (r *readers) lookGit(ctx context.Context, y broker.Reading) (daypass.Seen, error) {
-	at, err := r.address(ctx, y)
-	if err != nil {
-		return daypass.Seen{}, err
-	}
-	tip, err := r.git.Look(ctx, at, y.Source.Ref)
-	return daypass.Seen{Source: y.Source, Title: y.Source.ID, Mark: string(tip.Commit), Web: "https://" + y.Source.Host + "/" + y.Source.ID}, missing(err)
+	var tip snapshot.Tip
+	err := r.at(ctx, y, func(address string) (err error) {
+		tip, err = r.git.Look(ctx, address, y.Source.Ref)
+		return err
+	})
+	return daypass.Seen{Source: y.Source, Title: y.Source.ID, Mark: string(tip.Commit), Web: "https://" + y.Source.Host + "/" + y.Source.ID}, err
 }
 
 // absent are the codes by which git's source says that there is no such repository,
@@ -102,24 +129,26 @@ func missing(err error) error {
 // fetchGit brings a repository's content at one commit, without its history, in the
 // shape that all content has.
 func (r *readers) fetchGit(ctx context.Context, y broker.Reading, repo *plumbing.Repo, have plumbing.OID, mark string) (depot.Result, error) {
-	at, err := r.address(ctx, y)
-	if err != nil {
-		return depot.Result{}, err
-	}
-	tip, err := r.git.Look(ctx, at, y.Source.Ref)
-	if err != nil {
-		return depot.Result{}, missing(err)
-	}
-	if have != "" && mark == string(tip.Commit) {
-		return depot.Result{Same: true, Mark: mark}, nil
-	}
-	s, err := r.git.Fetch(ctx, repo, snapshot.Ask{URL: at, Tip: tip, Depth: 1, Path: y.Source.Path})
-	if err != nil {
-		return depot.Result{}, missing(err)
-	}
-	m, files := manifestOf(y.Source, s)
-	commit, err := snapshot.WriteContent(ctx, repo, m, files)
-	return depot.Result{Mark: string(s.Commit), Commit: commit}, err
+	var out depot.Result
+	err := r.at(ctx, y, func(address string) error {
+		tip, err := r.git.Look(ctx, address, y.Source.Ref)
+		if err != nil {
+			return err
+		}
+		if have != "" && mark == string(tip.Commit) {
+			out = depot.Result{Same: true, Mark: mark}
+			return nil
+		}
+		s, err := r.git.Fetch(ctx, repo, snapshot.Ask{URL: address, Tip: tip, Depth: 1, Path: y.Source.Path})
+		if err != nil {
+			return err
+		}
+		m, files := manifestOf(y.Source, s)
+		out.Mark = string(s.Commit)
+		out.Commit, err = snapshot.WriteContent(ctx, repo, m, files)
+		return err
+	})
+	return out, err
 }
 
 // manifestOf says what of a repository is delivered: what lies below the source's
