@@ -84,13 +84,14 @@ var layers = map[string][]string{
 	"cmd/daypass":                 {"", "api", "client", "gitcred", "wallet", "gitconf", "devpi", "doctor", "internal/plumbing", "pass", "provider/artifact", "provider/canvas", "provider/ckan", "provider/dataverse", "provider/deposit", "provider/doi", "provider/drive", "provider/figshare", "provider/github", "provider/google", "provider/hydroshare", "provider/invenio", "provider/readonly", "provider/swh", "provider/webdav", "pull", "resolve", "snapshot"},
 	"cmd/daypassd":                {"", "api", "broker", "depot", "egress", "exchange", "fake", "gateway", "hub", "internal/plumbing", "pass", "policy", "policy/rulefile", "provider/canvas", "provider/canvas/oauth", "provider/deposit", "provider/drive", "provider/github", "provider/google", "provider/ckan", "provider/dataverse", "provider/doi", "provider/figshare", "provider/hydroshare", "provider/swh", "provider/invenio", "resolve", "server", "snapshot", "store"},
 	"cmd/daypass-page":            {"", "pull", "pullpage", "web"},
-	"bench/class":                 {"", "api", "client", "fake", "internal/benchsite", "internal/gittest", "internal/measure", "internal/process", "store"},
-	"bench/pull":                  {"", "internal/gittest", "internal/measure", "merge", "merge/notebook", "merge/notebook/notebooktest"},
+	"bench/class":                 {"", "api", "client", "fake", "internal/benchsite", "internal/gittest", "internal/measure", "internal/process", "internal/shipping", "store"},
+	"bench/pull":                  {"", "internal/gittest", "internal/measure", "internal/shipping", "merge", "merge/notebook", "merge/notebook/notebooktest"},
 	"bench/helper":                {"", "gitconf", "wallet"},
 	"bench/pass":                  {"", "pass"},
-	"bench/gateway":               {"", "internal/benchsite", "internal/devpitest", "internal/measure", "internal/process"},
+	"bench/gateway":               {"", "internal/benchsite", "internal/devpitest", "internal/measure", "internal/process", "internal/shipping"},
 	"internal/measure":            {},
-	"bench/broker":                {"", "fake", "internal/benchsite", "internal/hubtest", "internal/measure", "internal/process", "store", "store/storetest"},
+	"internal/shipping":           {},
+	"bench/broker":                {"", "fake", "internal/benchsite", "internal/hubtest", "internal/measure", "internal/process", "internal/shipping", "store", "store/storetest"},
 	"internal/benchsite":          {"", "fake", "hub", "internal/process", "store"},
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/daypass-dev/daypass/internal/benchsite"
 	"github.com/daypass-dev/daypass/internal/measure"
 	"github.com/daypass-dev/daypass/internal/process"
+	"github.com/daypass-dev/daypass/internal/shipping"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -29,7 +30,7 @@ func (b *bench) build() error {
 	if b.profile != "" {
 		tags = "profile"
 	}
-	return measure.Build(b.Bin, tags, "daypass", "daypassd", "git-credential-daypass")
+	return shipping.Build(b.Bin, tags, "daypass", "daypassd", "git-credential-daypass")
 }
 
 // A site is a hub and a GitHub that stand in for the real ones, and the people

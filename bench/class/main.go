@@ -15,6 +15,7 @@ import (
 	"os"
 
 	"github.com/daypass-dev/daypass/internal/measure"
+	"github.com/daypass-dev/daypass/internal/shipping"
 )
 
 func main() {
@@ -24,7 +25,7 @@ func main() {
 	}
 	b := &bench{}
 	b.Main("bench/class", 3, b.sections(), func() error {
-		return measure.Build(b.Bin, "", "daypass", "daypassd", "git-credential-daypass")
+		return shipping.Build(b.Bin, "", "daypass", "daypassd", "git-credential-daypass")
 	})
 }
 

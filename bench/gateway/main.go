@@ -13,11 +13,14 @@
 // bench-gateway" sets them.
 package main
 
-import "github.com/daypass-dev/daypass/internal/measure"
+import (
+	"github.com/daypass-dev/daypass/internal/measure"
+	"github.com/daypass-dev/daypass/internal/shipping"
+)
 
 func main() {
 	b := &bench{}
-	b.Main("bench/gateway", 5, b.sections(), func() error { return measure.Build(b.Bin, "", "daypassd") })
+	b.Main("bench/gateway", 5, b.sections(), func() error { return shipping.Build(b.Bin, "", "daypassd") })
 }
 
 // A bench is one run of this program.

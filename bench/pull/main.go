@@ -13,11 +13,14 @@
 // "make bench-pull" sets them.
 package main
 
-import "github.com/daypass-dev/daypass/internal/measure"
+import (
+	"github.com/daypass-dev/daypass/internal/measure"
+	"github.com/daypass-dev/daypass/internal/shipping"
+)
 
 func main() {
 	b := &bench{}
-	b.Main("bench/pull", 3, b.sections(), func() error { return measure.Build(b.Bin, "", "daypass", "git-credential-daypass") })
+	b.Main("bench/pull", 3, b.sections(), func() error { return shipping.Build(b.Bin, "", "daypass", "git-credential-daypass") })
 }
 
 // A bench is one run of this program.

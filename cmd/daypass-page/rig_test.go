@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,42 +16,16 @@ import (
 	"github.com/daypass-dev/daypass/internal/browsertest"
 	"github.com/daypass-dev/daypass/internal/gittest"
 	"github.com/daypass-dev/daypass/internal/jupytertest"
+	"github.com/daypass-dev/daypass/internal/shipping"
 )
 
-// shipped are the programs as they are shipped and the Python package as it is
-// installed, made once for all tests of a run.
-var shipped struct {
-	sync.Once
-	bin, python string
-	err         error
-}
+// shipment is built once for all tests of a run.
+var shipment = shipping.New("daypass", "daypass-page", "git-credential-daypass")
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if shipped.bin != "" {
-		os.RemoveAll(shipped.bin)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(shipment.Run(m)) }
 
 // programs returns the folder of the programs.
-func programs(t *testing.T) string {
-	t.Helper()
-	shipped.Do(func() {
-		if shipped.bin, shipped.err = os.MkdirTemp("", "daypass-programs-"); shipped.err != nil {
-			return
-		}
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", shipped.bin+"/", "../daypass", "../daypass-page", "../git-credential-daypass")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			shipped.err = fmt.Errorf("build the programs: %w\n%s", err, out)
-		}
-	})
-	if shipped.err != nil {
-		t.Fatal(shipped.err)
-	}
-	return shipped.bin
-}
+func programs(t *testing.T) string { return shipment.Folder(t) }
 
 // A student has a Jupyter Server of their own, and sits at a browser.
 type student struct {

@@ -157,10 +157,7 @@ func TestGatewayDay(t *testing.T) {
 func gatewayBefore(t *testing.T, devpi *devpitest.Server) devpitest.API {
 	t.Helper()
 	dir := t.TempDir()
-	daypassd := filepath.Join(dir, "daypassd")
-	if out, err := exec.Command("go", "build", "-o", daypassd, "../daypassd").CombinedOutput(); err != nil {
-		t.Fatalf("build daypassd: %v\n%s", err, out)
-	}
+	daypassd := filepath.Join(shipment.Folder(t), "daypassd")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/internal/shipping"
 )
 
 // TestStories runs the journeys in testdata with the real programs, the real
@@ -38,15 +38,15 @@ func TestStories(t *testing.T) {
 	})
 }
 
-// programs builds what users run, as it is shipped.
+// shipment is built once for all tests of a run.
+var shipment = shipping.New("daypass", "daypassd", "git-credential-daypass")
+
+func TestMain(m *testing.M) { os.Exit(shipment.Run(m)) }
+
+// programs returns a folder of the test's own with what users run, as it is installed.
 func programs(t testing.TB) string {
 	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir+"/", ".", "../git-credential-daypass")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the programs: %v\n%s", err, out)
-	}
+	dir := shipment.Own(t, "daypass", "git-credential-daypass")
 	for name, program := range map[string]string{
 		"gh-scoped-creds": "daypass", "github-app-user-auth": "daypass", "gitpuller": "daypass", "repoproviders": "daypass", "git-credential-github-app": "git-credential-daypass",
 	} {

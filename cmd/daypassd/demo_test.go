@@ -29,12 +29,7 @@ func mustHost(t *testing.T) github.Host {
 // stagedDemo is a demo with the programs as shipped.
 func stagedDemo(t *testing.T) (*demo, *bytes.Buffer) {
 	t.Helper()
-	bin := t.TempDir()
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", bin+"/", "../daypass", "../git-credential-daypass")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	bin := builtPrograms(t)
 	var out bytes.Buffer
 	s := &app{stdout: &out, getenv: os.Getenv, own: func() (string, error) { return bin, nil }}
 	d, err := s.newDemo()

@@ -20,6 +20,7 @@ import (
 
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/internal/hubtest"
+	"github.com/daypass-dev/daypass/internal/shipping"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -380,45 +381,10 @@ func (p *person) press(text string) {
 	p.do("press "+text, chromedp.WaitVisible(q), chromedp.WaitNotPresent("[data-answer]:not([data-ready])"), chromedp.Click(q))
 }
 
-// programs are the programs as they are shipped, built once for all tests
-// of a run.
-var programs struct {
-	sync.Once
-	dir string
-	err error
-}
+// shipment is built once for all tests of a run.
+var shipment = shipping.New("daypass", "daypassd", "daypass-page", "git-credential-daypass")
 
-func buildPrograms() {
-	if programs.dir, programs.err = os.MkdirTemp("", "daypass-programs-"); programs.err != nil {
-		return
-	}
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", programs.dir+"/", "../daypass", "../daypassd", "../daypass-page", "../git-credential-daypass")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		programs.err = fmt.Errorf("build the programs: %w\n%s", err, out)
-	}
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if programs.dir != "" {
-		os.RemoveAll(programs.dir)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(shipment.Run(m)) }
 
 // builtPrograms returns a folder of the test's own with the programs.
-func builtPrograms(t testing.TB) string {
-	t.Helper()
-	programs.Do(buildPrograms)
-	if programs.err != nil {
-		t.Fatal(programs.err)
-	}
-	dir := t.TempDir()
-	for _, name := range []string{"daypass", "daypassd", "daypass-page", "git-credential-daypass"} {
-		if err := os.Link(filepath.Join(programs.dir, name), filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
+func builtPrograms(t testing.TB) string { return shipment.Own(t) }

@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 )
 
 // A Command is a program that measures by sections.
@@ -42,18 +40,4 @@ func (c *Command) play(sections []Section, only string, build func() error) (err
 		return err
 	}
 	return c.Play(sections, only)
-}
-
-// Build builds commands of the module as they are shipped, into a folder.
-func Build(dir, tags string, names ...string) error {
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-tags", tags, "-o", dir + string(filepath.Separator)}
-	for _, name := range names {
-		args = append(args, "./cmd/"+name)
-	}
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %v: %w\n%s", names, err, out)
-	}
-	return nil
 }
