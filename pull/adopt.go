@@ -21,14 +21,14 @@ func (r *run) sameSource() error {
 		return r.sameContent()
 	}
 	if r.st != nil && r.st.rec.Content && r.st.rec.Commit != "" {
-		return problemCame(r.folder, r.st.rec.Source, r.source)
+		return r.problemCame()
 	}
 	if r.st != nil && r.st.rec.Commit != "" && clone.SameRepository(r.st.rec.Source, r.source) {
 		return nil
 	}
 	if r.clone == nil {
 		if r.st != nil && r.st.rec.Commit != "" {
-			return problemOther(r.folder, r.st.rec.Source, r.source)
+			return r.problemOther(r.st.rec.Source)
 		}
 		return nil
 	}
@@ -44,7 +44,7 @@ func (r *run) sameSource() error {
 	} else {
 		origin = "another repository"
 	}
-	return problemOther(r.folder, origin, r.source)
+	return r.problemOther(origin)
 }
 
 // takeOver gives our repository what the folder's has, by hard links: from here on

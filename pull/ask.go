@@ -15,8 +15,9 @@ type Ask struct {
 	// [snapshot.Included] reads it; it stays so for the folder.
 	Include []string
 	// Via is how the Content was named, where that is not its Source: it is kept, and
-	// [Puller.State] tells it.
-	Via string
+	// [Puller.State] tells it. Service is the access service whose name that is, by its
+	// address. A folder that came by a name goes with it to another source.
+	Via, Service string
 
 	URL  string // what git clone takes: https, ssh, git@host:path, file, a local path
 	Ref  string // branch, tag, full ref or commit; "": the source's default branch
@@ -72,6 +73,8 @@ type State struct {
 	Path   string    `json:"path,omitempty"` // as it was asked for
 	Commit string    `json:"commit"`         // delivered last
 	At     time.Time `json:"at"`             // when
+	// Service is that of the last Ask.
+	Service string `json:"service,omitempty"`
 	// Content: the source is not git's, and Include what of it comes in spite of its size.
 	Content bool     `json:"content,omitempty"`
 	Include []string `json:"include,omitempty"`

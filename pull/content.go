@@ -61,7 +61,7 @@ func (r *run) sameContent() error {
 		} else {
 			origin = shown
 		}
-		return problemOther(r.folder, origin, r.source)
+		return r.problemOther(origin)
 	}
 	if r.broken {
 		return problemForeign(r.folder, "it has a .git, which is damaged")
@@ -72,10 +72,34 @@ func (r *run) sameContent() error {
 	have, ok1 := daypass.ParseSource(r.st.rec.Source)
 	want, ok2 := daypass.ParseSource(r.source)
 	have.Ref, want.Ref = "", "" // another state of the same
-	if !r.st.rec.Content || !ok1 || !ok2 || have != want {
-		return problemCame(r.folder, r.st.rec.Source, r.source)
+	switch {
+	case r.st.rec.Content && ok1 && ok2 && have == want:
+		return nil
+	case r.st.rec.Content && ok2 && r.ledBy():
+		r.led = true
+		return nil
 	}
-	return nil
+	return r.problemCame()
+}
+
+// ledBy reports whether the folder goes where its link leads: it came by that very
+// one. What was delivered is the base of the merge then, as with any other pull, so that
+// nobody can do more by leading elsewhere than by changing what is there.
+func (r *run) ledBy() bool {
+	rec := r.st.rec
+	return rec.Via != "" && rec.Service != "" && rec.Via == r.ask.Via && rec.Service == r.ask.Service
+}
+
+// tellLed says that the link leads to another source than before.
+func (r *run) tellLed() {
+	if !r.led {
+		return
+	}
+	was, now := r.st.rec.Source, r.source
+	if a, b := r.st.rec.Title, r.snap.Title; a != "" && b != "" && a != b {
+		was, now = "“"+a+"”", "“"+b+"”"
+	}
+	r.rep.Notes = append(r.rep.Notes, fmt.Sprintf("The link leads to another source now: %s, where it was %s. What you had changed is still here.", now, was))
 }
 
 // freshContent is fresh for a source that is not git's.
@@ -147,12 +171,18 @@ func (r *run) fetchContent(ctx context.Context, have plumbing.OID) error {
 		r.objects.Close()
 		r.objects = nil
 	}
+	if r.led {
+		have = "" // another source's
+	}
 	snap, err := r.ask.Content.Fetch(ctx, r.repo, have, include, r.progress())
 	if err != nil {
 		return err
 	}
 	r.snap, r.tip = snap, snapshot.Tip{Commit: snap.Commit, Format: r.repo.Format()}
 	r.rep.New, r.rep.Title = string(snap.Commit), snap.Title
+	if r.led {
+		r.snap.Renames = nil // ids of one source say nothing of another's files
+	}
 	r.rep.Notes = append(r.rep.Notes, r.unmatched()...)
 	r.objects, err = r.repo.Objects(ctx)
 	return err
@@ -229,6 +259,9 @@ func (r *run) updateContent(ctx context.Context) error {
 func (r *run) sameMark(ctx context.Context) (bool, error) {
 	if r.st == nil || r.st.rec.Commit == "" || r.st.rec.Mark == "" || r.st.rec.Pending || r.st.rec.Source != r.source || r.raised() {
 		return false, nil
+	}
+	if r.st.rec.Via != r.ask.Via || r.st.rec.Service != r.ask.Service {
+		return false, nil // which is to be noted
 	}
 	include, err := r.included()
 	if err != nil || !slices.Equal(include, r.st.rec.Include) {
@@ -315,6 +348,7 @@ func (r *run) again(ctx context.Context, base delivered, missing []string) error
 // noNews notes that all that came is here.
 func (r *run) noNews() error {
 	r.rep.Same = true
+	r.tellLed()
 	r.rep.Notes = append(r.rep.Notes, r.snap.Notes...)
 	if r.ask.DryRun {
 		return nil
@@ -326,13 +360,15 @@ func (r *run) noNews() error {
 // recordContent notes what is delivered now of a source that is not git's.
 func (r *run) recordContent(over int64) {
 	rec := &r.st.rec
-	rec.Content, rec.Mark, rec.Via = r.ask.Content != nil, r.snap.Mark, r.ask.Via
+	rec.Content, rec.Mark, rec.Via, rec.Service = r.ask.Content != nil, r.snap.Mark, r.ask.Via, r.ask.Service
 	if !rec.Content {
 		return
 	}
 	rec.Depth, rec.Ref, rec.Path, rec.Submodules = 0, "", "", false
 	rec.Include, _ = r.included() // it was asked before
-	if r.recalled {
+	if !r.recalled {
+		rec.Title = r.snap.Title
+	} else {
 		rec.Over = over
 	}
 }

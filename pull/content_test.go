@@ -366,6 +366,72 @@ func TestContentRefused(t *testing.T) {
 	d.want(map[string]string{"a": "a"})
 }
 
+// TestContentLed: a folder that came by a link goes where that very link leads, and what
+// the user made stays theirs. One that came otherwise does not.
+func TestContentLed(t *testing.T) {
+	d := newShared(t)
+	d.a.Via, d.a.Service = "link:lab-1", "https://hub.example.org/services/daypass"
+	d.up.Add("a", "a")
+	d.up.Add("both", long())
+	d.up.Add("gone", "g")
+	d.up.Add("changed", "c")
+	d.pull()
+	d.write("changed", "mine")
+	d.write("notes", "mine too")
+	before := d.files()
+
+	right := contenttest.New()
+	right.Title = "Physics 143"
+	right.Add("both", long()+"more\n")
+	right.Add("new", "n")
+	s := contenttest.Source()
+	s.Kind, s.Host, s.ID = daypass.KindDrive, "drive.google.com", "fRight"
+	led := d.ask()
+	led.Content = Read(snapshot.Content{Contents: right, Now: d.p.Now}, s)
+	for name, change := range map[string]func(*Ask){
+		"another link":            func(a *Ask) { a.Via = "link:lab-2" },
+		"another service":         func(a *Ask) { a.Service = "https://hub.example.com/services/daypass" },
+		"no link":                 func(a *Ask) { a.Via, a.Service = "", "" },
+		"a link of no service":    func(a *Ask) { a.Service = "" },
+		"a source that is no one": func(a *Ask) { a.Via = "service" },
+	} {
+		a := led
+		change(&a)
+		_, err := d.p.Pull(t.Context(), a)
+		var p *daypass.Problem
+		if !errors.As(err, &p) || p.Code != "DP-465" || !strings.Contains(p.Next, " lab-3-2\"") || !maps.Equal(d.files(), before) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	dry := led
+	dry.DryRun = true
+	if r, err := d.p.Pull(t.Context(), dry); err != nil || !maps.Equal(d.files(), before) || len(r.Changes) == 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+	want := map[string]string{"both": long() + "more\n", "new": "n", "changed": "mine", "notes": "mine too"}
+	for range 2 { // the second one after it was taken back
+		r, err := d.p.Pull(t.Context(), led)
+		if err != nil || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "another source now: “Physics 143”, where it was “Physics 142”") {
+			t.Fatalf("%+v %v", r, err)
+		}
+		d.want(want)
+		if r, err := d.p.Pull(t.Context(), led); err != nil || !r.Same || len(r.Notes) > 0 {
+			t.Errorf("again: %+v %v", r, err)
+		}
+		if st, ok, err := d.p.State(d.folder); err != nil || !ok || st.Source != s.String() || st.Service != d.a.Service {
+			t.Errorf("%+v %v %v", st, ok, err)
+		}
+		if _, err := d.p.Undo(t.Context(), d.folder); err != nil || !maps.Equal(d.files(), before) {
+			t.Fatalf("taken back: %q %v", d.files(), err)
+		}
+	}
+	d.pull() // and back, for who leads it there
+	if !maps.Equal(d.files(), before) {
+		t.Errorf("%q", d.files())
+	}
+	d.noLeftovers()
+}
+
 // TestContentOwnGit: a repository that the user makes in the folder is theirs.
 func TestContentOwnGit(t *testing.T) {
 	d := newShared(t)

@@ -31,7 +31,7 @@ func damaged(err error) bool {
 // repository that is broken, and is put aside, if it is what is damaged; then ours. It
 // returns false where there is nothing to be done.
 func (r *run) heal(ctx context.Context, step int) (bool, error) {
-	r.rep.Changes, r.rep.Notes = nil, nil
+	r.rep.Changes, r.rep.Notes, r.told = nil, nil, false
 	r.later.wait() // what it says is of what is begun anew now
 	if r.line != nil {
 		r.line.Close()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -19,22 +20,45 @@ func problemFolder(folder, why string) error {
 	}
 }
 
-func problemOther(folder, have, want string) error {
+// beside says how to bring a source into a folder of its own.
+func (r *run) beside() string {
+	what := r.source
+	if r.ask.Via != "" && r.ask.Service != "" {
+		what = r.ask.Via
+	}
+	for n := 2; n < 100; n++ {
+		name := fmt.Sprintf("%s-%d", r.folder, n)
+		if exists(name) {
+			continue
+		}
+		dir := filepath.Base(name)
+		if strings.Trim(what, plainWord) != "" || strings.Trim(dir, plainWord) != "" || strings.HasPrefix(dir, "-") {
+			break // a shell would read it otherwise
+		}
+		return fmt.Sprintf("Bring it into a new folder beside, with \"daypass pull %s %s\", or set this one aside, whole, with --backup.", what, dir)
+	}
+	return "Give another folder name, or rename that folder, and try again."
+}
+
+// plainWord is what a shell takes as it is.
+const plainWord = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@+"
+
+func (r *run) problemOther(have string) error {
 	why := "it is a clone of " + have
 	if have == "" {
 		why = "it is a repository of its own, with no origin"
 	}
 	return &daypass.Problem{
-		Code: "DP-331", What: fmt.Sprintf("cannot pull %s into %s", want, folder), Why: why,
-		Next: "Give another folder name, or rename that folder, and try again.",
+		Code: "DP-331", What: fmt.Sprintf("cannot pull %s into %s", r.source, r.folder), Why: why,
+		Next: r.beside(),
 		Who:  "If a link named this folder, whoever made it can name another one.", Kind: daypass.ErrRefused,
 	}
 }
 
-func problemCame(folder, have, want string) error {
+func (r *run) problemCame() error {
 	return &daypass.Problem{
-		Code: "DP-465", What: fmt.Sprintf("cannot pull %s into %s", want, folder), Why: "what is in it came from " + have,
-		Next: "Give another folder name, or rename that folder, and try again.",
+		Code: "DP-465", What: fmt.Sprintf("cannot pull %s into %s", r.source, r.folder), Why: "what is in it came from " + r.st.rec.Source,
+		Next: r.beside(),
 		Who:  "If a link named this folder, whoever made it can name another one.", Kind: daypass.ErrRefused,
 	}
 }

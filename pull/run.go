@@ -47,6 +47,8 @@ type run struct {
 	rep     Report
 	// recalled: snap is what was delivered last, and nothing was fetched.
 	recalled bool
+	led      bool // the folder's link leads to another source than before
+	told     bool // the report has its notes
 
 	held
 }

@@ -39,6 +39,8 @@ type record struct {
 	Mark    string   `json:"mark,omitempty"`
 	Include []string `json:"include,omitempty"`
 	Via     string   `json:"via,omitempty"`
+	Service string   `json:"service,omitempty"` // whose name Via is
+	Title   string   `json:"title,omitempty"`
 	// Head is where the last pull left HEAD; Seen is where it was found later, with
 	// what was delivered among its ancestors.
 	Head plumbing.OID `json:"head,omitempty"`

@@ -240,7 +240,7 @@ func (p *Puller) State(folder string) (State, bool, error) {
 	if err != nil || st == nil || st.rec.Commit == "" {
 		return State{}, false, err
 	}
-	s := State{Folder: real, Source: st.rec.Source, Via: st.rec.Via, Ref: st.rec.Ref, Path: st.rec.Path, Commit: st.rec.Commit, At: st.rec.At, Content: st.rec.Content, Include: st.rec.Include}
+	s := State{Folder: real, Source: st.rec.Source, Via: st.rec.Via, Service: st.rec.Service, Ref: st.rec.Ref, Path: st.rec.Path, Commit: st.rec.Commit, At: st.rec.At, Content: st.rec.Content, Include: st.rec.Include}
 	s.Last, _ = st.last()
 	return s, true, nil
 }

@@ -254,7 +254,9 @@ func (r *run) round(ctx context.Context, o *plumbing.Objects, base delivered, mi
 		return false, err
 	}
 	r.rep.Changes = append(r.rep.Changes, pl.notes...)
-	if len(r.rep.Notes) == 0 {
+	if !r.told {
+		r.told = true
+		r.tellLed()
 		r.tellLeft()
 		r.tellNotes()
 	}

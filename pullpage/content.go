@@ -136,8 +136,18 @@ func (s *Server) linkTo(t Told) (Link, error) {
 	if err := l.into(parent, first(t.Folder, t.Name)); err != nil {
 		return Link{}, err
 	}
-	l.Target, err = s.opened(l.Folder, t.App, t.Open)
-	return l, err
+	if l.Target, err = s.opened(l.Folder, t.App, t.Open); err != nil {
+		return Link{}, err
+	}
+	l.Backup = s.others(l)
+	return l, nil
+}
+
+// others reports whether the folder of a link is another source's, which no pull of the
+// link is made into: it is put aside, after a yes.
+func (s *Server) others(l Link) bool {
+	_, _, err := s.c.State(s.folder(l.Folder))
+	return err == nil && s.elsewhere(l)
 }
 
 // opened is the target of a file in a folder, in the application that the link's maker
@@ -261,6 +271,8 @@ func (s *Server) elsewhere(l Link) bool {
 	switch {
 	case err != nil:
 		return true
+	case !s.exists(l.Folder):
+		return false
 	case !ok:
 		return st.Source != "" // a clone
 	}
@@ -269,13 +281,16 @@ func (s *Server) elsewhere(l Link) bool {
 
 // from reports whether a folder came from what a link names.
 func (s *Server) from(l Link, st pull.State) bool {
-	if l.Content.Link != "" && st.Via == linkPrefix+l.Content.Link {
-		return true
+	if l.Content.Link != "" && st.Via == linkPrefix+l.Content.Link && st.Service == s.service() {
+		return true // it goes where its link leads
 	}
 	a, ok := daypass.ParseSource(l.Content.Source)
 	b, known := daypass.ParseSource(st.Source)
 	return ok && known && st.Content && a.Kind == b.Kind && a.Host == b.Host && a.ID == b.ID
 }
+
+// service is the access service's address, as a folder's state has it.
+func (s *Server) service() string { return strings.TrimSuffix(s.c.Settings.Service, "/") }
 
 func first(texts ...string) string {
 	for _, t := range texts {

@@ -65,15 +65,20 @@ func TestLinkAsksOnlyOverOthers(t *testing.T) {
 		st  pull.State
 		ask bool
 	}{
-		"the same link":         {pull.State{Via: "link:ph142-lab1", Source: "drive:drive.google.com/fOld", Content: true}, false},
+		"the same link":         {pull.State{Via: "link:ph142-lab1", Service: atService, Source: "drive:drive.google.com/fOld", Content: true}, false},
+		"another service's":     {pull.State{Via: "link:ph142-lab1", Service: "https://hub.example.com/services/daypass", Source: "drive:drive.google.com/fOld", Content: true}, true},
 		"the same source":       {pull.State{Source: "drive:drive.google.com/fLab1", Content: true}, false},
 		"another link":          {pull.State{Via: "link:other", Source: "drive:drive.google.com/fOther", Content: true}, true},
 		"a repository":          {pull.State{Source: "https://github.com/org/lab1"}, true},
 		"one that is so called": {pull.State{Source: "drive:drive.google.com/fLab1"}, true},
 	} {
 		w := withLinks(t, labTold)
-		w.states[filepath.Join(w.root, "courses/lab1")] = c.st
-		if b := w.get("/?link=ph142-lab1").Body.String(); strings.Contains(b, "data-auto") == c.ask || strings.Contains(b, "holds files from somewhere else") != c.ask {
+		folder := filepath.Join(w.root, "courses/lab1")
+		w.states[folder] = c.st
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if b := w.get("/?link=ph142-lab1").Body.String(); strings.Contains(b, "data-auto") == c.ask || strings.Contains(b, "holds files from somewhere else") != c.ask || strings.Contains(b, "gets another name") != c.ask {
 			t.Errorf("%s: asks: %v", name, !c.ask)
 		}
 	}

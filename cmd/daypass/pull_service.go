@@ -63,7 +63,7 @@ func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args [
 	if _, err := content.Ask(ctx, include); err != nil {
 		return true, err
 	}
-	ask.Content, ask.Via = content, linkPrefix+name
+	ask.Content, ask.Via, ask.Service = content, linkPrefix+name, strings.TrimSuffix(s.URL(), "/")
 	if ask.Folder == "" {
 		ask.Folder, err = linkFolder(args, found.Folder, name)
 	}
