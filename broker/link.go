@@ -266,7 +266,7 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 	}
 	l.Maker = q.p.ID
 	if l.ID == 0 {
-		if err := b.roomForLink(ctx, q.p, l.Name); err != nil {
+		if err := b.roomForLink(ctx, q.p); err != nil {
 			return l, err
 		}
 	}
@@ -299,22 +299,21 @@ const (
 	maxNames = 5 * maxLinks
 )
 
-func (b *Broker) roomForLink(ctx context.Context, p store.Person, name string) error {
+func (b *Broker) roomForLink(ctx context.Context, p store.Person) error {
 	list, err := b.Store.Links(ctx, store.LinkFilter{Maker: p.ID, Hub: b.Hub.ID})
 	if err != nil {
 		return storeProblem(err)
 	}
 	names := len(list)
-	list = slices.DeleteFunc(list, func(l store.Link) bool {
-		if l.Name == name {
-			names-- // it takes that one's place
-		}
-		return !l.Ended.IsZero()
-	})
-	if len(list) < maxLinks && names < maxNames {
+	list = slices.DeleteFunc(list, func(l store.Link) bool { return !l.Ended.IsZero() })
+	p749 := &daypass.Problem{Code: "DP-749", What: "you have as many links as one person may have", Next: `End some that are over: "daypass link list --all" shows them.`, Kind: daypass.ErrRefused}
+	switch {
+	case names >= maxNames:
+		p749.What, p749.Next = "you have made as many links as one person may", "Change one that you have: its source, its group, its dates. Names of links that ended stay taken."
+	case len(list) < maxLinks:
 		return nil
 	}
-	return &daypass.Problem{Code: "DP-749", What: "you have as many links as one person may have", Next: `End some that are over, or take up a name of one that ended: "daypass link list" shows them.`, Kind: daypass.ErrRefused}
+	return p749
 }
 
 func clip(s string, n int) string {
@@ -404,13 +403,27 @@ func (b *Broker) keepLink(ctx context.Context, q *wanting, l store.Link, kind st
 	b.linked.drop()
 	switch {
 	case errors.Is(err, store.ErrTaken):
-		return out, &daypass.Problem{
-			Code: "DP-730", What: "the name " + l.Name + " is taken, or was another's", Next: "Choose another: what people wrote down must not lead elsewhere.", Kind: daypass.ErrUsage,
-		}
+		return out, b.nameTaken(ctx, q, l.Name)
 	case errors.Is(err, store.ErrNone):
 		return out, &daypass.Problem{Code: "DP-733", What: "the link was changed or ended meanwhile", Next: "Look at it again, and then change it.", Kind: daypass.ErrRefused}
 	}
 	return out, storeProblem(err)
+}
+
+// nameTaken says why a name is not to be had: to whose it was more than to others.
+func (b *Broker) nameTaken(ctx context.Context, q *wanting, name string) error {
+	p := &daypass.Problem{
+		Code: "DP-730", What: "the name " + name + " is taken, or was another's", Next: "Choose another: what people wrote down must not lead elsewhere.", Kind: daypass.ErrUsage,
+	}
+	switch was, err := b.own(ctx, q.p, name); {
+	case err != nil:
+	case was.Ended.IsZero():
+		p.What, p.Next = "you have a link of the name "+name, `Choose another name, or change that one: "daypass link edit `+name+`".`
+	default:
+		p.What = "the name " + name + " was that of a link of yours, which has ended"
+		p.Next = `Choose another: what people wrote down must not lead elsewhere. "daypass link copy ` + name + ` NEW-NAME" makes a link like that one.`
+	}
+	return p
 }
 
 func audience(l store.Link) string {

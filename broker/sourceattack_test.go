@@ -178,7 +178,7 @@ func TestNamesHaveANumber(t *testing.T) {
 	_, err := s.MakeLink(t.Context(), browser(tea), broker.LinkAsk{Name: "one-more", Source: &v.Source, Audience: ptr("ph142")})
 	s.want("one more name", err, "DP-749")
 	_, err = s.MakeLink(t.Context(), browser(tea), broker.LinkAsk{Name: "over-7", Source: &v.Source, Audience: ptr("ph142")})
-	s.want("a name taken up again", err, "no error")
+	s.want("a name that ended", err, "DP-749")
 }
 
 // TestReadersEnd: what this process read with does not outlive it.

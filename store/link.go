@@ -16,8 +16,8 @@ import (
 const Everybody = "*"
 
 // A Link lets an audience read one source, until a date. Its URL is only its
-// name, which is one link's of a hub for good: a name that ended, or whose maker
-// was erased, is given to nobody else.
+// name, which is one link's of a hub for good: that of a link which ended, or whose
+// maker was erased, is not used again.
 type Link struct {
 	ID       int64
 	Hub      string
@@ -162,18 +162,14 @@ func (l Link) kept() bool {
 
 var errNotKept = errors.New("store: what cannot be kept as it is")
 
-// PutLink stores a link; ID, Created and Changed are filled in. A name that the
-// same maker's link had, which has ended, is taken up again. ErrTaken: the name is
-// another's, or in use. ErrNone: the maker is not there, or cut off. It writes a
-// Change.
+// PutLink stores a link; ID, Created and Changed are filled in. ErrTaken: the name is
+// in use, or was, by whomever: people have written it down. ErrNone: the maker is not
+// there, or cut off. It writes a Change.
 func (tx *Tx) PutLink(l Link) (Link, error) {
 	if !l.kept() {
 		return l, errNotKept
 	}
 	if err := tx.Alive(l.Maker); err != nil {
-		return l, err
-	}
-	if _, err := tx.exec(`DELETE FROM content_links WHERE hub = $1 AND name = $2 AND maker = $3 AND ended > 0`, l.Hub, l.Name, l.Maker); err != nil {
 		return l, err
 	}
 	l.Created = moment(micro(tx.Now()))

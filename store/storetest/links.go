@@ -111,8 +111,11 @@ func linkEnds(t *testing.T, w *world, l store.Link, put func(int64, string) erro
 	if err := put(other, l.Name); !errors.Is(err, store.ErrTaken) {
 		t.Errorf("somebody takes over the name of a link that ended: %v", err)
 	}
-	if err := put(l.Maker, l.Name); err != nil {
-		t.Errorf("its maker takes the name up again: %v", err)
+	if err := put(l.Maker, l.Name); !errors.Is(err, store.ErrTaken) {
+		t.Errorf("its maker uses the name for another link: %v", err)
+	}
+	if got := must(w.db.Links(t.Context(), store.LinkFilter{ID: l.ID}))(t); len(got) != 1 || got[0].State(w.now()) != store.LinkGone {
+		t.Errorf("the one that ended: %+v", got)
 	}
 	w.link(t, l.Maker, "second")
 	w.write(t, func(tx *store.Tx) error { return cutPerson(tx, l.Maker, w.now(), "root") })
