@@ -34,7 +34,7 @@ func (g guest) List(ctx context.Context, s daypass.Source) (daypass.Listing, err
 
 // openArtifact reads what a run of GitHub Actions kept, by the user's own login. Its
 // token goes to GitHub's API and to no store of files.
-func (a *app) openArtifact(_ config, s daypass.Source, o outward) (daypass.Contents, error) {
+func (a *app) openArtifact(cfg config, s daypass.Source, o outward) (daypass.Contents, error) {
 	at := strings.LastIndexByte(s.ID, '/')
 	repo, ok := daypass.ParseRepo(s.ID[:max(at, 0)])
 	if s.Host != artifact.Host || !ok {
@@ -46,7 +46,7 @@ func (a *app) openArtifact(_ config, s daypass.Source, o outward) (daypass.Conte
 	if err != nil {
 		return nil, err
 	}
-	c := a.site(s.Host, o)
+	c := a.siteOf(cfg, s.Host, o)
 	everybody := artifact.New(c)
 	w, e, err := a.ownLogin(h, repo)
 	if err != nil {

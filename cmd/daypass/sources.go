@@ -10,6 +10,7 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
 	"github.com/daypass-dev/daypass/client"
+	"github.com/daypass-dev/daypass/provider/archive"
 	"github.com/daypass-dev/daypass/provider/canvas"
 	"github.com/daypass-dev/daypass/provider/ckan"
 	"github.com/daypass-dev/daypass/provider/dataverse"
@@ -59,9 +60,16 @@ func sourceReaders() map[string]sourceReader {
 
 // deposited reads an archive, as everybody.
 func deposited(open func(deposit.Config) daypass.Contents) sourceReader {
-	return sourceReader{open: func(a *app, _ config, s daypass.Source, o outward) (daypass.Contents, error) {
-		return open(a.site(s.Host, o)), nil
+	return sourceReader{open: func(a *app, cfg config, s daypass.Source, o outward) (daypass.Contents, error) {
+		return open(a.siteOf(cfg, s.Host, o)), nil
 	}}
+}
+
+// siteOf is how an archive is read for a pull, which has limits.
+func (a *app) siteOf(cfg config, host string, o outward) deposit.Config {
+	c := a.site(host, o)
+	c.Archive = archive.Within(cfg.pull.limits().Or().Total)
+	return c
 }
 
 // site is how an archive is asked.

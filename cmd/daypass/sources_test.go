@@ -1,8 +1,11 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -243,5 +246,47 @@ func TestSecretVariables(t *testing.T) {
 	}
 	if env := strings.Join(git.Environ, " "); strings.Contains(env, "hunter") || !strings.Contains(env, "A=1") {
 		t.Errorf("git is given %q", env)
+	}
+}
+
+// TestZipOverLimit: of a record that is one zip nothing is read where that is more than
+// a pull may bring. Asked for by its name, it is had as it is.
+func TestZipOverLimit(t *testing.T) {
+	var zipped bytes.Buffer
+	z := zip.NewWriter(&zipped)
+	w, err := z.CreateHeader(&zip.FileHeader{Name: "noise.bin", Method: zip.Store})
+	if err == nil {
+		_, err = w.Write(make([]byte, 3<<20))
+	}
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	zenodo := fake.NewInvenio(fake.InvenioConfig{Host: "zenodo.org", Records: []fake.InvenioRecord{{ID: "7", Parent: "6", Title: "Noise", Files: []fake.DepositFile{{Name: "noise.zip", Text: zipped.String()}}}}})
+	b := newBench(t, fake.Switches{})
+	b.sources = fake.Transport(zenodo)
+	s := daypass.Source{Kind: daypass.KindInvenio, Host: "zenodo.org", ID: "7"}
+	for total, want := range map[string]string{"1MB": "noise.zip", "": "noise.bin"} {
+		c, err := b.contents(config{pull: pullConfig{MaxTotal: total}}, s, outward{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(zenodo.Requests())
+		l, err := c.List(t.Context(), s)
+		if err != nil || len(l.Items) != 1 || l.Items[0].Parts[0] != want {
+			t.Fatalf("of %q: %+v, %v", total, l, err)
+		}
+		for _, r := range zenodo.Requests()[before:] {
+			if total != "" && strings.HasSuffix(r.Path, "/content") {
+				t.Errorf("of %q: %s was read", total, r.Path)
+			}
+		}
+		r, err := c.Open(t.Context(), s, l.Items[0], 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, r); err != nil || n < 3<<20 {
+			t.Errorf("of %q: %d bytes, %v", total, n, err)
+		}
+		r.Close()
 	}
 }

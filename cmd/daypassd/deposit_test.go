@@ -1,6 +1,10 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
+	"crypto/rand"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -97,4 +101,86 @@ func TestRecordLink(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("%d files were read for a version of which one is new", asked)
 	}
+}
+
+// TestRecordLimits: a record that is one zip is held to the limits before it is fetched,
+// as its files are: by what the archive says of its size.
+func TestRecordLimits(t *testing.T) {
+	packed := func(id string, files map[string][]byte) fake.InvenioRecord {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		for name, text := range files {
+			w, err := z.Create(name)
+			if err == nil {
+				_, err = w.Write(text)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return fake.InvenioRecord{ID: id, Parent: "1" + id, Title: "Big " + id, Files: []fake.DepositFile{{Name: "big.zip", Text: b.String()}}}
+	}
+	noise := make([]byte, 3<<20)
+	if _, err := rand.Read(noise); err != nil {
+		t.Fatal(err)
+	}
+	rows := func(n int) []byte {
+		var b bytes.Buffer
+		for i := range n {
+			fmt.Fprintf(&b, "%06d,%06d\n", i, i*7919%1_000_000)
+		}
+		return b.Bytes()
+	}
+	site := fake.NewInvenio(fake.InvenioConfig{Records: []fake.InvenioRecord{
+		packed("7", map[string][]byte{"noise.bin": noise}),
+		packed("8", map[string][]byte{"read me.txt": rows(9), "data.csv": rows(25_000)}),
+		packed("9", map[string][]byte{"a.txt": rows(6000), "b.txt": rows(6001), "c.txt": rows(6002)}),
+	}})
+	var sent atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { site.ServeHTTP(counting{w, &sent}, r) }))
+	t.Cleanup(srv.Close)
+	at := strings.TrimPrefix(srv.URL, "http://")
+	l := newLibrary(t, "")
+	l.edit("snapshots: {", "snapshots: {max_file: 100KB, max_source: 200KB, ")
+	l.edit("hosts: []", "hosts: [\""+at+"\"]")
+	svc, service := l.serving()
+	l.hub.SetGroups("tea", "instructors")
+	l.hub.SetGroups("stu", "ph142")
+	d, group := &desk{service: svc}, "ph142"
+	_, stu := l.prompt("stu", service)
+	for id, want := range map[string]struct {
+		says string
+		most int64
+	}{
+		"7": {"left out    big.zip.daypass-pointer (from big.zip; larger than", 10_000},    // the zip is more than a source may have
+		"8": {"left out    data.csv.daypass-pointer (from data.csv; larger than", 190_000}, // a file in it is more than a file may have
+		"9": {"may be pulled", 190_000},                                                    // together they unpack to more than a source may have
+	} {
+		src := daypass.Source{Kind: "invenio", Host: at, ID: id}
+		if _, err := svc.broker.MakeLink(t.Context(), l.caller(d, "tea"), broker.LinkAsk{Name: "big-" + id, Source: &src, Audience: &group}); err != nil {
+			t.Fatal(err)
+		}
+		before := sent.Load()
+		out, err := stu("pull", "link:big-"+id)
+		if !strings.Contains(out+fmt.Sprint(err), want.says) || strings.Contains(out, "read me.txt") != (id == "8") {
+			t.Errorf("%s: %s, %v", id, out, err)
+		}
+		if n := sent.Load() - before; n > want.most {
+			t.Errorf("%s: %d bytes were read", id, n)
+		}
+	}
+}
+
+// A counting writer counts what is sent.
+type counting struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c counting) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return c.ResponseWriter.Write(b)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/provider/archive"
 	"github.com/daypass-dev/daypass/provider/ckan"
 	"github.com/daypass-dev/daypass/provider/dataverse"
 	"github.com/daypass-dev/daypass/provider/deposit"
@@ -35,7 +36,7 @@ func (r *readers) openPublic(hosts []string) {
 	for kind, open := range deposits() {
 		sites := map[string]daypass.Contents{}
 		for _, h := range hosts {
-			sites[h] = open(deposit.Config{Host: h, Also: listed, Plain: r.plain(h), Dial: r.dialer.DialContext, Now: r.now})
+			sites[h] = open(deposit.Config{Host: h, Also: listed, Plain: r.plain(h), Dial: r.dialer.DialContext, Now: r.now, Archive: archive.Within(r.limits.Or().Total)})
 		}
 		r.kinds[kind] = func(_ context.Context, y broker.Reading) (daypass.Contents, error) {
 			site, ok := sites[y.Source.Host]

@@ -20,15 +20,30 @@ type Limits struct {
 	Bytes int64 // of the archive itself: 2 GiB
 	Files int   // in it: 20,000
 	Ratio int64 // what a file may be packed to: 200 to 1, from 1 MiB on
-	// Total is what all files together may unpack to: 8 GiB.
+	// Total is what all files together may unpack to: 8 GiB. Those of a tar are
+	// unpacked when it is listed, those of a zip one by one as they are read.
 	Total int64
 	// Keep leaves the one folder that everything lies in as it is.
 	Keep bool
 }
 
+// Within are limits for a source that may have so many bytes in all: an archive of it
+// may have no more, nor unpack to more. 0, and below, sets none.
+func Within(source int64) Limits {
+	if source <= 0 {
+		return Limits{}
+	}
+	return Limits{Bytes: min(source, mostBytes), Total: min(source, mostTotal)}
+}
+
+const (
+	mostBytes = 2 << 30
+	mostTotal = 8 << 30
+)
+
 func (l Limits) filled() Limits {
 	if l.Bytes <= 0 {
-		l.Bytes = 2 << 30
+		l.Bytes = mostBytes
 	}
 	if l.Files <= 0 {
 		l.Files = 20_000
@@ -37,7 +52,7 @@ func (l Limits) filled() Limits {
 		l.Ratio = 200
 	}
 	if l.Total <= 0 {
-		l.Total = 8 << 30
+		l.Total = mostTotal
 	}
 	return l
 }
@@ -48,13 +63,21 @@ const small = 1 << 20
 // ErrLies is what errors wrap of an archive that is not what it says.
 var ErrLies = errors.New("the archive is not what it says")
 
+// ErrLarge is what errors wrap of an archive that has, or unpacks to, more than the
+// limits say.
+var ErrLarge = fmt.Errorf("%w: it is larger than it may be", ErrLies)
+
 // lies says how.
-func lies(why string) error {
+func lies(why string) error { return problem(why, ErrLies) }
+
+func problem(why string, err error) error {
 	return &daypass.Problem{
 		Code: "DP-438", What: "An archive cannot be unpacked", Why: why, Next: "Get it by hand, and look at it before you open it.", Who: "Its owner can offer the files themselves.",
-		Kind: daypass.ErrRefused, Err: ErrLies,
+		Kind: daypass.ErrRefused, Err: err,
 	}
 }
+
+func large(most int64) error { return problem("it is larger than "+bytesOf(most), ErrLarge) }
 
 // Spool keeps what is read in a file without a name: it is gone with the process, or
 // when nobody holds it.
@@ -69,7 +92,7 @@ func Spool(r io.Reader, most int64) (*os.File, int64, error) {
 	}
 	n, err := io.Copy(f, io.LimitReader(r, most+1))
 	if err == nil && n > most {
-		err = lies("it is larger than " + bytesOf(most))
+		err = large(most)
 	}
 	if err != nil {
 		f.Close()

@@ -297,6 +297,28 @@ func TestTar(t *testing.T) {
 	}
 }
 
+// TestWithin: an archive of a source that may have 10,000 bytes has no more, packed or
+// not, and what is larger is told from what is damaged.
+func TestWithin(t *testing.T) {
+	if l := Within(0); l != (Limits{}) || Within(1<<40) != (Limits{Bytes: 2 << 30, Total: 8 << 30}) {
+		t.Error(l, Within(1<<40))
+	}
+	long := strings.Repeat("0123456789", 1500)
+	for _, pack := range []bool{false, true} {
+		r := &meter{Reader: io.MultiReader(tarred(t, pack, tar.Header{Name: "a", Uname: long}), strings.NewReader(strings.Repeat("x", 1<<20)))}
+		if items, err := Tar(r, Within(10_000)); !errors.Is(err, ErrLarge) || items != nil || r.n > 20_000 {
+			t.Errorf("packed %v: %d items after %d bytes, %v", pack, len(items), r.n, err)
+		}
+		if _, err := Tar(io.LimitReader(tarred(t, pack, tar.Header{Name: "a", Uname: long}), 60), Within(100_000)); !errors.Is(err, ErrLies) || errors.Is(err, ErrLarge) {
+			t.Errorf("packed %v, cut: %v", pack, err)
+		}
+	}
+	r := &meter{Reader: strings.NewReader(strings.Repeat("x", 1<<20))}
+	if _, _, err := Spool(r, 10_000); !errors.Is(err, ErrLarge) || r.n > 10_001 {
+		t.Errorf("%d bytes were read: %v", r.n, err)
+	}
+}
+
 func make200() []tar.Header {
 	out := make([]tar.Header, 200)
 	for i := range out {

@@ -19,14 +19,14 @@ import (
 // the other.
 func Tar(r io.Reader, l Limits) ([]daypass.Item, error) {
 	l = l.filled()
-	packed := &meter{Reader: io.LimitReader(r, l.Bytes)}
+	packed := &meter{Reader: io.LimitReader(r, l.Bytes+1)}
 	in := io.Reader(bufio.NewReader(packed))
 	if head, err := in.(*bufio.Reader).Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b {
 		if in, err = gzip.NewReader(in); err != nil {
 			return nil, lies("it is no tar file, or a damaged one")
 		}
 	}
-	plain := &meter{Reader: io.LimitReader(in, l.Total), ratio: l.Ratio, of: packed}
+	plain := &meter{Reader: io.LimitReader(in, l.Total+1), ratio: l.Ratio, of: packed}
 	f, _, err := Spool(strings.NewReader(""), 0)
 	if err != nil {
 		return nil, err
@@ -37,8 +37,10 @@ func Tar(r io.Reader, l Limits) ([]daypass.Item, error) {
 		return l.flat(items), nil
 	case errors.Is(err, errRatio):
 		err = lies(fmt.Sprintf("it is packed to less than a part in %d, as no honest archive is", l.Ratio))
+	case packed.n > l.Bytes || plain.n > l.Total:
+		err = large(min(l.Bytes, l.Total))
 	case errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
-		err = lies("it is no tar file, a damaged one, or larger than it may be")
+		err = lies("it is no tar file, or a damaged one")
 	}
 	f.Close()
 	return nil, err

@@ -2,6 +2,7 @@ package deposit
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -33,12 +34,14 @@ func MostOf(l archive.Limits) int64 {
 }
 
 // Unzipped lists what is in a zip in its place; open is how the zip is had. One that
-// is too large to be looked into stays as it is, with a note.
+// is too large to be looked into stays the item that it is, with a note: where its size
+// is told before anything of it is read, else once so much has come.
 func (s *Site) Unzipped(ctx context.Context, l daypass.Listing, zip daypass.Item, limits archive.Limits, open Opener) (daypass.Listing, error) {
 	most := MostOf(limits)
+	whole := l
+	whole.Notes = append(slices.Clone(l.Notes), "The archive is too large to be looked into here.")
 	if zip.Size > most {
-		l.Notes = append(l.Notes, "The archive is too large to be looked into here, so it was taken as it is.")
-		return l, nil
+		return whole, nil
 	}
 	r, err := open(ctx, zip, 0)
 	if err != nil {
@@ -46,9 +49,15 @@ func (s *Site) Unzipped(ctx context.Context, l daypass.Listing, zip daypass.Item
 	}
 	defer r.Close()
 	f, size, err := archive.Spool(r, most)
-	if err != nil {
+	switch {
+	case errors.Is(err, archive.ErrLarge):
+		return whole, nil
+	case err != nil:
 		return daypass.Listing{}, err
 	}
+	// Whoever reads the files holds those that are wanted to the limits, before any is
+	// unpacked: one that is too large for them does not keep the others away.
+	limits.Total = 0
 	if l.Items, err = archive.Zip(f, size, zip.Sum+zip.Mark, limits); err != nil {
 		f.Close()
 		return daypass.Listing{}, err

@@ -1,16 +1,23 @@
 package invenio
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/provider/archive"
 	"github.com/daypass-dev/daypass/provider/deposit"
 	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/providertest"
@@ -76,6 +83,72 @@ func TestContractOfAZip(t *testing.T) {
 			},
 		})
 	})
+}
+
+// TestLargeZip: of a zip that is larger than what the source may have, nothing is read
+// where the site tells its size, and no more than that where it does not.
+func TestLargeZip(t *testing.T) {
+	text := deposittest.Zip(t, "", []providertest.File{{Parts: []string{"noise"}, Text: noise(1 << 20)}})
+	for _, told := range []bool{true, false} {
+		v := serve(fake.InvenioConfig{}, []fake.DepositFile{{Name: "large.zip", Text: text}})
+		n := &network{next: fake.Transport(v), untold: !told}
+		l, err := New(deposit.Config{Host: host, Base: n, Archive: archive.Within(100_000)}).List(t.Context(), source("7"))
+		if err != nil || len(l.Items) != 1 || l.Items[0].Parts[0] != "large.zip" || len(l.Notes) != 1 || !l.Complete {
+			t.Fatalf("told %v: %+v, %v", told, l, err)
+		}
+		if most := int64(200_000); told && n.content != 0 || n.content > most {
+			t.Errorf("told %v: %d bytes were read", told, n.content)
+		}
+	}
+	// What is in one that may be read is listed by its size, and not unpacked for that.
+	v := serve(fake.InvenioConfig{}, []fake.DepositFile{{Name: "small.zip", Text: deposittest.Zip(t, "", []providertest.File{{Parts: []string{"a"}, Text: strings.Repeat("a line\n", 1<<16)}, {Parts: []string{"b"}, Text: "b"}})}})
+	l, err := New(deposit.Config{Host: host, Base: fake.Transport(v), Archive: archive.Within(100_000)}).List(t.Context(), source("7"))
+	if err != nil || len(l.Items) != 2 || l.Items[0].Size != 7<<16 {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// A network counts the bytes of files, and may keep their sizes to itself.
+type network struct {
+	next    http.RoundTripper
+	untold  bool
+	content int64
+}
+
+func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := n.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasSuffix(r.URL.Path, "/content") {
+		res.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(res.Body, counter{&n.content}), res.Body}
+	} else if n.untold {
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			return nil, err
+		}
+		res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(size().ReplaceAll(body, []byte(`"size":null`)))), -1
+	}
+	return res, nil
+}
+
+var size = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"size": *[0-9]+`) })
+
+type counter struct{ n *int64 }
+
+func (c counter) Write(b []byte) (int, error) { *c.n += int64(len(b)); return len(b), nil }
+
+// noise does not get smaller when it is packed.
+func noise(n int) string {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return string(b)
 }
 
 // TestVersions: a record stays, its parent moves on.

@@ -274,6 +274,9 @@ func (h *SWH) vault(ctx context.Context, o object) ([]daypass.Item, bool, error)
 	}
 	defer r.Close()
 	items, err := archive.Tar(r, h.site.Archive)
+	if errors.Is(err, archive.ErrLarge) { // a list of folders tells what of it is too large
+		return nil, false, nil
+	}
 	return items, err == nil, err
 }
 
