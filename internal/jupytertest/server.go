@@ -75,7 +75,9 @@ func (s *Server) start() {
 	cmd.Dir = s.Home
 	cmd.Env = append([]string{"PATH=" + s.c.Programs + ":" + filepath.Join(s.c.Prefix, "bin") + ":" + os.Getenv("PATH"), "HOME=" + s.Home, "TMPDIR=" + s.Temp,
 		"LANG=C.UTF-8", "JUPYTER_TOKEN=" + s.Token, "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" + strings.Join(s.c.Python, ":")}, s.c.Environ...)
-	s.p = process.Serve(t, cmd, s.log, 20*time.Second, func() bool { return process.Answers(s.URL + "api") })
+	// One that is told to end while a kernel starts may hang for good. What it started
+	// sees that it is gone, and ends too.
+	s.p = process.Serve(t, cmd, s.log, 3*time.Second, func() bool { return process.Answers(s.URL + "api") })
 }
 
 // Link returns an address on the server that logs its opener in. The path is
