@@ -38,7 +38,7 @@ const (
 // changed or copied.
 type LinkRequest struct {
 	Name     string     `json:"name,omitempty"`   // of a new one: 3 to 64 of a-z, 0-9 and -
-	Source   *string    `json:"source,omitempty"` // as the service writes it; see daypass.Source
+	Source   *string    `json:"source,omitempty"` // as the service writes it; see daypass.Source. Or an address that means one place
 	Title    *string    `json:"title,omitempty"`
 	Folder   *string    `json:"folder,omitempty"`   // where it goes in a home
 	Open     *string    `json:"open,omitempty"`     // the file to open, with "/"
@@ -56,8 +56,8 @@ func (r LinkRequest) Check() string {
 		return "the name has 3 to 64 small letters, digits and hyphens"
 	}
 	if r.Source != nil {
-		if _, ok := daypass.ParseSource(*r.Source); !ok || len(*r.Source) > MaxSource {
-			return "the source is not written as the service writes it"
+		if _, ok := daypass.ParseSource(*r.Source); !ok && !address(*r.Source) || len(*r.Source) > MaxSource {
+			return "the source is not written as the service writes it, and is no address"
 		}
 	}
 	for _, t := range []struct {
@@ -135,6 +135,15 @@ type ShareAddress struct {
 type SourceQuestion struct {
 	Source string `json:"source"` // as the service writes it
 	Path   string `json:"path,omitempty"`
+}
+
+// address reports whether a source is a page's address, which the service is to read.
+func address(text string) bool {
+	rest, ok := strings.CutPrefix(text, "https://")
+	if !ok {
+		rest, ok = strings.CutPrefix(text, "http://")
+	}
+	return ok && rest != "" && !strings.ContainsFunc(rest, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 }
 
 // Check says what is wrong with it; "" where nothing is.

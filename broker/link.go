@@ -29,6 +29,16 @@ func (b *Broker) MayLink(c daypass.Caller) bool {
 	return !byPass(c) && overlap(c.Groups, b.Sources.Links.Groups)
 }
 
+// MayAsk says whether a host that the admin lists may be asked for the caller now what an
+// address is of: for who may make links, at their pace.
+func (b *Broker) MayAsk(ctx context.Context, c daypass.Caller) error {
+	p, err := b.linker(ctx, c)
+	if err != nil {
+		return err
+	}
+	return b.pacedLook(p)
+}
+
 // linker is somebody who may make links, from where links may be made.
 func (b *Broker) linker(ctx context.Context, c daypass.Caller) (store.Person, error) {
 	p, err := b.keeper(ctx, c)

@@ -111,7 +111,7 @@ func (s *Server) linkForm(v *visit, f linkForm) (linkFormMain, error) {
 	}
 	now := s.c.Now().UTC()
 	m := linkFormMain{linkForm: f, Terms: terms, Wrong: mistakes{}, Apps: apps(f.App), First: now.Format(time.DateOnly), Last: now.Add(time.Duration(terms.Days) * 24 * time.Hour).Format(time.DateOnly)}
-	s.readSource(&m)
+	s.readSource(v, &m)
 	if m.Chosen != nil && m.Name == "" && m.Like == "" && m.Chosen.Source.Kind == daypass.KindGit {
 		m.Name = suggest(m.Chosen.Source.ID)
 	}
@@ -119,7 +119,7 @@ func (s *Server) linkForm(v *visit, f linkForm) (linkFormMain, error) {
 }
 
 // readSource says what was pasted, or chosen before.
-func (s *Server) readSource(m *linkFormMain) {
+func (s *Server) readSource(v *visit, m *linkFormMain) {
 	text := m.Paste
 	if text == "" {
 		text = m.Source
@@ -127,7 +127,7 @@ func (s *Server) readSource(m *linkFormMain) {
 	if text == "" {
 		return
 	}
-	list, err := s.c.Broker.ReadPaste(text)
+	list, err := s.c.Broker.ReadPaste(v.r.Context(), v.who.Caller, text)
 	if err != nil || len(list) == 0 {
 		ref, _ := s.judge(err)
 		m.Wrong["paste"] = sentence(ref.Problem.What) + " " + sentence(ref.Problem.Why) + " " + sentence(ref.Problem.Next)

@@ -27,8 +27,9 @@ type LinkParts struct {
 	// TestSource and BrowseSource look at a source as a link of the caller's would read it.
 	TestSource   func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceTest, error)
 	BrowseSource func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceFiles, error)
-	// ReadPaste says what was pasted may mean, the most likely first. It asks no network.
-	ReadPaste func(text string) ([]Pasted, error)
+	// ReadPaste says what was pasted may mean, the most likely first. It asks nobody but
+	// hosts that the admin lists, and those for who may make links only.
+	ReadPaste func(ctx context.Context, caller daypass.Caller, text string) ([]Pasted, error)
 }
 
 // A LinkAsk is what a link is to be, well-formed.
@@ -125,7 +126,40 @@ func (s *Server) linkAsk(c *call) (LinkAsk, error) {
 	if err := c.decode(&q); err != nil {
 		return LinkAsk{}, err
 	}
-	return readLinkAsk(q, c.request)
+	return s.readAddress(c, q)
+}
+
+// readAddress reads a request whose source may be an address, which has to mean one thing.
+func (s *Server) readAddress(c *call, q api.LinkRequest) (LinkAsk, error) {
+	ask, err := readLinkAsk(q, c.request)
+	if err != nil || ask.Source == nil || *ask.Source != (daypass.Source{}) {
+		return ask, err
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), linkTime)
+	defer cancel()
+	list, err := s.c.Broker.ReadPaste(ctx, c.who.Caller, *q.Source)
+	if err != nil {
+		return ask, err
+	}
+	if len(list) > 1 {
+		return ask, several(list)
+	}
+	ask.Source = &list[0].Source
+	if ask.Open == nil && list[0].Open != "" {
+		ask.Open = &list[0].Open
+	}
+	return ask, nil
+}
+
+// several says what an address may mean.
+func several(list []Pasted) error {
+	var ways []string
+	for _, p := range list {
+		ways = append(ways, p.Source.String())
+	}
+	return &daypass.Problem{
+		Code: "DP-765", What: "that address may mean several things", Why: "its branch may end at more than one place", Next: "Give one of these as the source: " + strings.Join(ways, ", ") + ".", Kind: daypass.ErrUsage,
+	}
 }
 
 func readLinkAsk(q api.LinkRequest, request string) (LinkAsk, error) {
@@ -134,7 +168,10 @@ func readLinkAsk(q api.LinkRequest, request string) (LinkAsk, error) {
 	}
 	ask := LinkAsk{LinkRequest: q, Request: request}
 	if q.Source != nil {
-		source, _ := daypass.ParseSource(*q.Source) // Check has read it
+		source, ok := daypass.ParseSource(*q.Source)
+		if !ok {
+			source = daypass.Source{} // it is an address
+		}
 		ask.Source = &source
 	}
 	return ask, nil

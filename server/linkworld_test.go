@@ -87,7 +87,7 @@ func (w *world) linkTerms(_ context.Context, c daypass.Caller) (api.LinkTerms, e
 	}, nil
 }
 
-func (w *world) readPaste(text string) ([]Pasted, error) {
+func (w *world) readPaste(_ context.Context, _ daypass.Caller, text string) ([]Pasted, error) {
 	if s, ok := daypass.ParseSource(text); ok {
 		return []Pasted{{Source: s, Words: w.name("Google Drive " + s.ID), Why: "it is written as the service writes it"}}, nil
 	}

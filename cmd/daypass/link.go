@@ -160,10 +160,13 @@ func (a *app) linkSource(ctx context.Context, s *service, text string) (source s
 		return "", "", err
 	}
 	p := places[0]
-	if p.Source == (daypass.Source{}) || len(places) > 1 || p.Ask != "" && p.Ask != resolve.AskRef && p.Source.Kind != daypass.KindDOI {
+	if p.Source == (daypass.Source{}) {
 		return "", "", &daypass.Problem{
-			Code: "DP-792", What: "that address may mean several things, or leads elsewhere", Next: "Run \"daypass resolve\" on it, and give --source as that writes it.", Kind: daypass.ErrUsage,
+			Code: "DP-792", What: "a link does not read that", Why: "it is a repository by ssh, or a folder of this machine", Next: "Give the address of its page, or of the repository by https.", Kind: daypass.ErrUsage,
 		}
+	}
+	if !p.Certain || len(places) > 1 || p.Ask != "" && p.Source.Kind != daypass.KindDOI || p.Ask == resolve.AskConcept {
+		return text, "", nil // the service reads it, and asks the hosts of its list
 	}
 	if p.Source.Kind == daypass.KindDrive {
 		p.Source.Ref = "" // a resource key: whom a folder is shared with needs none

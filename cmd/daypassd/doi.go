@@ -6,12 +6,15 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/broker"
 	"github.com/daypass-dev/daypass/provider/ckan"
 	"github.com/daypass-dev/daypass/provider/dataverse"
 	"github.com/daypass-dev/daypass/provider/deposit"
 	"github.com/daypass-dev/daypass/provider/doi"
+	"github.com/daypass-dev/daypass/provider/figshare"
 	"github.com/daypass-dev/daypass/provider/invenio"
 	"github.com/daypass-dev/daypass/resolve"
 )
@@ -56,7 +59,7 @@ func (r *readers) readStep(ctx context.Context, text string) (resolve.Place, err
 	if err != nil {
 		return resolve.Place{}, err
 	}
-	if list[0].Git != nil && !list[0].Certain && list[0].Git.Kind == "git" { // the shape that fits every address
+	if guessed(list) {
 		if sites, ok := r.siteOf(ctx, text); ok {
 			list, err = resolve.Places(text, sites)
 		}
@@ -67,27 +70,111 @@ func (r *readers) readStep(ctx context.Context, text string) (resolve.Place, err
 	return list[0], nil
 }
 
+// guessed reports whether a text was read by the shape that fits every address.
+func guessed(list []resolve.Place) bool {
+	return list[0].Git != nil && !list[0].Certain && list[0].Git.Kind == "git"
+}
+
+// asks reports whether a listed host could say more of an address than its text does.
+func (r *readers) asks(text string, list []resolve.Place) bool {
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains(r.hosts, daypass.FoldASCII(u.Host)) || strings.Contains(text, stand) {
+		return false
+	}
+	p := list[0]
+	return guessed(list) || p.Ask == resolve.AskConcept || p.Ask == resolve.AskDataset || p.Git != nil && len(list) > 1
+}
+
+// settled asks a listed host what the text of an address does not say: what kind of site
+// it is, which record or dataset is meant, and which branch.
+func (r *readers) settled(ctx context.Context, text string, sites resolve.Sites, list []resolve.Place) ([]resolve.Place, error) {
+	ctx, cancel := context.WithTimeout(ctx, siteTime)
+	defer cancel()
+	if guessed(list) {
+		if found, ok := r.siteOf(ctx, text); ok {
+			found.Canvas = sites.Canvas
+			if again, err := resolve.Places(text, found); err == nil {
+				list = again
+			}
+		}
+	}
+	p := list[0]
+	switch {
+	case p.Ask == resolve.AskConcept || p.Ask == resolve.AskDataset:
+		s, err := r.askStep(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		p.Source, p.Ask = s, ""
+		return []resolve.Place{p}, nil
+	case p.Git != nil && len(list) > 1:
+		return r.branchOf(ctx, list), nil
+	}
+	return list, nil
+}
+
+// siteTime is how long hosts may take to say what an address of theirs is.
+const siteTime = 10 * time.Second
+
+// branchOf is the reading of a page whose branch there is; all of them where that is not
+// to be seen without an account.
+func (r *readers) branchOf(ctx context.Context, list []resolve.Place) []resolve.Place {
+	y := broker.Reading{Source: list[0].Source, As: broker.AsPublic}
+	if r.proxy == nil || y.Source.Kind != daypass.KindGit {
+		return list
+	}
+	var names []string
+	err := r.at(ctx, y, func(address string) error {
+		tips, err := r.git.LookAll(ctx, address)
+		for _, tip := range tips {
+			names = append(names, tip.Ref)
+		}
+		return err
+	})
+	var gits []resolve.Git
+	for _, p := range list {
+		if p.Git != nil && p.Source.ID == y.Source.ID {
+			gits = append(gits, *p.Git)
+		}
+	}
+	g, ok := resolve.Choose(gits, names)
+	if err != nil || !ok {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(p resolve.Place) bool {
+		return p.Git == nil || p.Git.URL != g.URL || p.Git.Ref != g.Ref || p.Git.Path != g.Path
+	})
+}
+
 // siteOf asks a listed host which kind of archive it is.
 func (r *readers) siteOf(ctx context.Context, text string) (sites resolve.Sites, ok bool) {
 	u, err := url.Parse(text)
-	if err != nil || !slices.Contains(r.hosts, u.Host) {
+	if err != nil || !slices.Contains(r.hosts, daypass.FoldASCII(u.Host)) {
 		return sites, false
 	}
-	parts, one := strings.Split(strings.Trim(u.Path, "/"), "/"), []string{u.Host}
-	if i := slices.Index(parts, "dataset"); i >= 0 && i+1 < len(parts) {
-		is, err := ckan.Probe(ctx, r.depositAt(u.Host), strings.Join(parts[:i], "/"))
+	host := daypass.FoldASCII(u.Host)
+	parts, one, at := strings.Split(strings.Trim(u.Path, "/"), "/"), []string{host}, r.depositAt(host)
+	if i := slices.Index(parts, "dataset"); i >= 0 && i+1 < len(parts) && !slices.Contains(parts, "articles") {
+		is, err := ckan.Probe(ctx, at, strings.Join(parts[:i], "/"))
 		return resolve.Sites{CKAN: one}, is && err == nil
 	}
 	if slices.Contains(parts, "datafile") {
-		is, err := dataverse.Probe(ctx, r.depositAt(u.Host), dataverseAt(text, one))
+		is, err := dataverse.Probe(ctx, at, dataverseAt(text, one))
 		return resolve.Sites{Dataverse: one}, is && err == nil
 	}
 	switch {
+	case slices.Contains(parts, "articles"):
+		sites = resolve.Sites{Figshare: one}
+		list, err := resolve.Places(text, sites)
+		if err == nil {
+			_, err = figshare.New(at).Look(ctx, list[0].Source, "")
+		}
+		return sites, err == nil
 	case len(parts) > 1 && (parts[0] == "records" || parts[0] == "record"):
-		_, err := invenio.Find(ctx, r.depositAt(u.Host), parts[1])
+		_, err := invenio.Find(ctx, at, parts[1])
 		return resolve.Sites{Invenio: one}, err == nil
 	case len(parts) == 3 && parts[0] == "doi":
-		_, err := invenio.FromDOI(ctx, r.depositAt(u.Host), parts[1]+"/"+parts[2])
+		_, err := invenio.FromDOI(ctx, at, parts[1]+"/"+parts[2])
 		return resolve.Sites{Invenio: one}, err == nil
 	}
 	return sites, false

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -13,31 +14,52 @@ import (
 // stand stands for the reader's login while an address is read: no login is so long.
 const stand = "x0daypass0template0login0that0no0account0could0ever0have0x"
 
-// readPaste says what was pasted may mean, the most likely first. It asks no network.
-func (f *face) readPaste(text string) ([]server.Pasted, error) {
-	var canvas []string
+// readPaste says what was pasted may mean, the most likely first. What the text does not
+// say listed hosts are asked, for somebody who may make links.
+func (f *face) readPaste(ctx context.Context, c daypass.Caller, text string) ([]server.Pasted, error) {
+	var sites resolve.Sites
 	for _, h := range f.hosts {
 		if h.Content {
-			canvas = append(canvas, h.Host)
+			sites.Canvas = append(sites.Canvas, h.Host)
 		}
 	}
-	return readPaste(text, resolve.Sites{Canvas: canvas})
+	return readPaste(text, sites, func(text string, list []resolve.Place) ([]resolve.Place, error) {
+		if f.readers == nil || !f.readers.asks(text, list) || f.b.MayAsk(ctx, c) != nil {
+			return list, nil
+		}
+		return f.readers.settled(ctx, text, sites, list)
+	})
 }
 
-func readPaste(text string, sites resolve.Sites) ([]server.Pasted, error) {
+// readPaste reads what was pasted; settle may ask, and is nil where nobody is asked.
+func readPaste(text string, sites resolve.Sites, settle func(string, []resolve.Place) ([]resolve.Place, error)) ([]server.Pasted, error) {
+	if settle == nil {
+		settle = func(_ string, list []resolve.Place) ([]resolve.Place, error) { return list, nil }
+	}
 	if len(text) > api.MaxPaste {
 		return nil, unread("it is longer than an address")
 	}
 	text = strings.ReplaceAll(strings.TrimSpace(text), api.TemplateX, stand)
 	list, err := resolve.Places(text, sites)
-	if err != nil && !strings.Contains(text, "://") { // as a browser shows it
-		if bare, berr := resolve.Places("https://"+text, sites); berr == nil && text != "" && bare[0].Git == nil {
-			list, err = bare, nil
+	if err != nil && text != "" && !strings.Contains(text, "://") { // as a browser shows it
+		bare := "https://" + text
+		if found, berr := resolve.Places(bare, sites); berr == nil {
+			if found, berr = settle(bare, found); berr == nil && found[0].Git == nil {
+				return pastedOf(found)
+			}
 		}
+	}
+	if err == nil {
+		list, err = settle(text, list)
 	}
 	if err != nil {
 		return nil, err
 	}
+	return pastedOf(list)
+}
+
+// pastedOf writes places as they are shown.
+func pastedOf(list []resolve.Place) ([]server.Pasted, error) {
 	var out []server.Pasted
 	for _, p := range list {
 		if p.Ask != "" && p.Ask != resolve.AskRef && p.Source.Kind != daypass.KindDOI {

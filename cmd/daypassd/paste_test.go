@@ -40,7 +40,7 @@ func TestReadPaste(t *testing.T) {
 		"":                                                                               "",
 		strings.Repeat("a", 5000):                                                        "",
 	} {
-		list, err := readPaste(text, sites)
+		list, err := readPaste(text, sites, nil)
 		got := ""
 		if err == nil {
 			got = list[0].Source.String()
@@ -54,7 +54,7 @@ func TestReadPaste(t *testing.T) {
 			}
 		}
 	}
-	if list, err := readPaste("https://github.com/ORG/course/blob/main/labs/a.ipynb", sites); err != nil || list[0].Open != "labs/a.ipynb" {
+	if list, err := readPaste("https://github.com/ORG/course/blob/main/labs/a.ipynb", sites, nil); err != nil || list[0].Open != "labs/a.ipynb" {
 		t.Errorf("a file: %+v %v", list, err)
 	}
 }
