@@ -88,7 +88,7 @@ type Link struct {
 	Audience string     `json:"audience"`
 	From     *time.Time `json:"from,omitempty"`
 	Until    time.Time  `json:"until"`
-	State    string     `json:"state"` // "live", "early", "paused", "over" or "ended"
+	State    string     `json:"state"` // "live", "early", "paused", "over", "ended"; to its maker "lost": what it leads to could not be read
 	EndsSoon bool       `json:"ends_soon,omitempty"`
 	Why      string     `json:"why,omitempty"` // it ended
 	Maker    string     `json:"maker,omitempty"`

@@ -88,7 +88,9 @@ func (b *Broker) groundFor(ctx context.Context, q *wanting, s daypass.Source) (g
 		}
 	}
 	g, err := b.groundOf(ctx, q, s)
-	g.source = s
+	if g.source = s; err == nil {
+		b.wasTested(standKey{s, g.as, q.p.ID})
+	}
 	return g, err
 }
 

@@ -138,9 +138,9 @@ func (b *Broker) linkFor(ctx context.Context, q *wanting) (LinkView, error) {
 	}
 	v, err := b.view(ctx, *q.link, q.p)
 	if v.Mine = v.Mine && q.kind == policy.Own; err != nil || v.Mine {
-		return v, err // where others enter, its maker sees what the audience does
+		return b.counted(ctx, v, q.p, err) // where others enter, its maker sees what the audience does
 	}
-	v.EndsSoon = false
+	v.EndsSoon, v.Stands, v.Why = false, q.link.State(b.Now()), q.link.Why
 	if err := stateProblem(*q.link, b.Now()); err != nil {
 		return v, err
 	}
@@ -160,10 +160,57 @@ func (b *Broker) linkFor(ctx context.Context, q *wanting) (LinkView, error) {
 	return v, nil
 }
 
+// counted shows its maker a link with the counts of now: what was read of links before
+// is a minute old.
+func (b *Broker) counted(ctx context.Context, v LinkView, p store.Person, err error) (LinkView, error) {
+	if err != nil {
+		return v, err
+	}
+	l, err := b.own(ctx, p, v.Name)
+	if err != nil {
+		return LinkView{}, err
+	}
+	return b.view(ctx, l, p)
+}
+
+// LinkLost is how a link stands that could be opened, but for its source: when that was
+// looked at last, it was not to be read. Only its maker is told so.
+const LinkLost store.LinkState = "lost"
+
+// lost says since when a link's source is not to be read, as far as is known.
+func (b *Broker) lost(l store.Link) (time.Time, bool) {
+	if l.As == asPerson {
+		return time.Time{}, false // each reads their own
+	}
+	key, bad := (standKey{l.Source, l.As, l.Maker}), time.Time{}
+	b.linked.mu.Lock()
+	good, seen := b.linked.tested[key], b.linked.stands[key]
+	b.linked.mu.Unlock()
+	later := func(to *time.Time, t time.Time) {
+		if t.After(*to) {
+			*to = t
+		}
+	}
+	if seen.problem != nil {
+		bad = seen.at
+	} else {
+		later(&good, seen.at)
+	}
+	if l.Failure == "DP-727" {
+		later(&bad, l.Failed)
+	}
+	later(&good, l.Pulled)
+	later(&good, l.Changed)
+	return bad, bad.After(good)
+}
+
 func (b *Broker) view(ctx context.Context, l store.Link, p store.Person) (LinkView, error) {
 	now := b.Now()
 	v := LinkView{Link: l, Stands: l.State(now), MakerName: p.User.Name, Mine: l.Maker == p.ID}
 	v.EndsSoon = (v.Stands == store.LinkLive || v.Stands == store.LinkPaused) && l.Until.Sub(now) < soonEnds
+	if at, lost := b.lost(l); lost && v.Mine && (v.Stands == store.LinkLive || v.Stands == store.LinkEarly) {
+		v.Stands, v.Why = LinkLost, "what it leads to could not be read on "+stamp(at)
+	}
 	if !v.Mine {
 		maker, ok, err := b.Store.PersonByID(ctx, l.Maker)
 		if err != nil {

@@ -21,6 +21,7 @@ type linkBook struct {
 	read   time.Time
 	makers map[int64]makerSeen
 	stands map[standKey]standing
+	tested map[standKey]time.Time // when their maker was seen to be able to link to it
 }
 
 // A place is what is enrolled: a source without its state and its folder.
@@ -261,6 +262,16 @@ func settled(err error) bool {
 		}
 	}
 	return false
+}
+
+// wasTested notes that somebody can link to a source.
+func (b *Broker) wasTested(key standKey) {
+	b.linked.mu.Lock()
+	defer b.linked.mu.Unlock()
+	if b.linked.tested == nil || len(b.linked.tested) >= maxStands {
+		b.linked.tested = map[standKey]time.Time{}
+	}
+	b.linked.tested[key] = b.Now()
 }
 
 func (b *Broker) stood(key standKey, s standing) {

@@ -304,6 +304,17 @@ func fallen(l *store.Link, why string) error {
 	}
 }
 
+// lostSource is fallen where the source is not to be found any more.
+func lostSource(l *store.Link) error {
+	switch {
+	case l.Source.Kind == daypass.KindDrive:
+		return fallen(l, "it is not shared with the account that reads it any more, or is gone")
+	case l.Source.Kind == daypass.KindGit:
+		return fallen(l, "the repository is gone, or has no such branch any more")
+	}
+	return fallen(l, "it is gone from "+l.Source.Host+", or not public any more")
+}
+
 // public reports whether a source is read without a credential.
 func (b *Broker) public(s daypass.Source) bool {
 	return slices.Contains(b.Sources.Hosts, s.Host) && slices.Contains(publicKinds, s.Kind)
@@ -315,7 +326,7 @@ func (b *Broker) driveByLink(ctx context.Context, l *store.Link, account string)
 	r := Reading{Source: l.Source, As: asHubPrefix + account, Account: account, MaxAge: readAge, maker: l.Maker}
 	if err := b.seenToRead(ctx, r); err != nil {
 		if settled(err) {
-			return Reading{}, fallen(l, "it is not shared with the account that reads it any more, or is gone")
+			return Reading{}, lostSource(l)
 		}
 		return Reading{}, err
 	}
@@ -733,8 +744,9 @@ func (b *Broker) observedRead(kind, as, outcome string) {
 // Saw is told what came of reading by a yes: that something was given which was seen
 // upstream at that time, or an error. A no of the upstream's counts for all. What was
 // seen as a person counts as a look; an account of the hub's is looked at by itself,
-// since its reader may go by what it knew.
-func (b *Broker) Saw(ctx context.Context, r Reading, at time.Time, err error) {
+// since its reader may go by what it knew. It returns what whoever reads is told: of a
+// link's source that is lost not what its maker has to do.
+func (b *Broker) Saw(ctx context.Context, r Reading, at time.Time, err error) error {
 	_, hub := hubAccount(r.As)
 	switch {
 	case hub && err != nil && errors.Is(err, daypass.ErrNoSource):
@@ -746,7 +758,10 @@ func (b *Broker) Saw(ctx context.Context, r Reading, at time.Time, err error) {
 		b.stood(r.standing(), standing{problem: err, at: at})
 	}
 	if r.Link == nil || errors.Is(err, context.Canceled) {
-		return
+		return err
+	}
+	if (hub || r.As == AsPublic) && errors.Is(err, daypass.ErrNoSource) && settled(err) {
+		err = lostSource(r.Link)
 	}
 	problem := ""
 	if err != nil {
@@ -755,4 +770,5 @@ func (b *Broker) Saw(ctx context.Context, r Reading, at time.Time, err error) {
 	if werr := b.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.CountPull(r.Link.ID, problem) }); werr != nil {
 		b.Log.Error("a pull was not counted", "link", r.Link.Name, "err", werr)
 	}
+	return err
 }

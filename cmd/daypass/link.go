@@ -280,7 +280,7 @@ func (a *app) changeLink(c *cobra.Command, f *linkFlags, name string, change fun
 // ownLink shows a link of one's own.
 func (s *screen) ownLink(l api.Link, now time.Time) {
 	s.result("%s%s", s.bold(l.Name), with("  ", l.Title))
-	state := map[string]string{"live": "open", "early": "not open yet", "over": "over", "ended": "ended"}[l.State]
+	state := map[string]string{"live": "open", "early": "not open yet", "over": "over", "ended": "ended", "lost": "cannot be opened"}[l.State]
 	s.result("  Address: %s", l.URL)
 	s.result("  State:   %s%s", first(state, l.State), with(": ", l.Why))
 	s.result("  Reads:   %s", l.Words)
@@ -456,13 +456,16 @@ func (a *app) linkCheck(ctx context.Context, text string, asJSON bool) error {
 	if err != nil {
 		return toldOfLink(err)
 	}
-	got := linkCheck{Link: l, OK: l.State == "live"}
+	got := linkCheck{Link: l, OK: l.State == "live" || l.State == "lost"}
 	if !got.OK {
 		got.Why = "the link is not open: " + l.State
 	}
 	if l.Mine {
 		if err := checkSource(ctx, s.Client, l, &got); err != nil {
 			return toldPlain(err)
+		}
+		if got.Link, err = s.Link(ctx, name); err != nil { // how it stands by what was seen
+			return toldOfLink(err)
 		}
 	}
 	out := a.screen(asJSON)

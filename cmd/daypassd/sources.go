@@ -224,8 +224,7 @@ func (r *readers) snapshot(ctx context.Context, c daypass.Caller, ask server.Sna
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return server.Snapshot{}, ctx.Err() // it is being made still
 	}
-	r.broker.Saw(ctx, y, v.Checked, err)
-	if err != nil {
+	if err = r.broker.Saw(ctx, y, v.Checked, err); err != nil {
 		return server.Snapshot{}, told(y.Source.Host, err)
 	}
 	out := server.Snapshot{ID: v.ID, Source: y.Source.String(), Title: v.Title, Bytes: v.Bytes, Files: v.Files, Made: v.Made}
