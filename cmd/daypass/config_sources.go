@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/provider/drive"
 	"github.com/daypass-dev/daypass/resolve"
 )
 
@@ -29,6 +32,42 @@ type sourcesConfig struct {
 type driveConfig struct {
 	Key      string `yaml:"key"`      // file:/PATH of its key file
 	Identity string `yaml:"identity"` // "metadata": the one that this machine runs as
+	// SharedBy is how many read as this account at once, each by itself, and Accounts how
+	// many accounts of its project are read so; 0 means [drive.Share]'s.
+	SharedBy int `yaml:"shared_by"`
+	Accounts int `yaml:"accounts"`
+}
+
+// maxShare bounds what can be said of others: Drive gives less than a file a minute to
+// one of more.
+const maxShare = 1000
+
+// with lays what a later file says over what is known: of whose account it is, and of
+// how many share it.
+func (d driveConfig) with(over driveConfig) driveConfig {
+	if over.Key != "" || over.Identity != "" {
+		d = driveConfig{Key: over.Key, Identity: over.Identity}
+	}
+	d.SharedBy, d.Accounts = cmp.Or(over.SharedBy, d.SharedBy), cmp.Or(over.Accounts, d.Accounts)
+	return d
+}
+
+// share is who else reads as the account at once.
+func (a *app) share(d driveConfig) (drive.Share, error) {
+	s := drive.Share{By: d.SharedBy, Accounts: d.Accounts}
+	v := a.getenv("DAYPASS_DRIVE_SHARED_BY")
+	if v == "" {
+		return s, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxShare {
+		return s, &daypass.Problem{
+			Code: "DP-502", What: "DAYPASS_DRIVE_SHARED_BY is not right", Why: "it is no number from 1 to " + strconv.Itoa(maxShare),
+			Next: "Set it to how many read with this key at once: 1 where you alone do.", Kind: daypass.ErrUsage,
+		}
+	}
+	s.By = n
+	return s, nil
 }
 
 // A canvasConfig is a Canvas site, and its user's token.
@@ -47,9 +86,7 @@ type webdavConfig struct {
 
 // with lays what a later file says over what is known.
 func (s sourcesConfig) with(over sourcesConfig) sourcesConfig {
-	if over.Drive != (driveConfig{}) {
-		s.Drive = over.Drive
-	}
+	s.Drive = s.Drive.with(over.Drive)
 	s.Canvas = append(slices.Clone(over.Canvas), s.Canvas...) // the first of a host counts
 	s.WebDAV = append(slices.Clone(over.WebDAV), s.WebDAV...)
 	s.Invenio, s.Figshare = slices.Concat(s.Invenio, over.Invenio), slices.Concat(s.Figshare, over.Figshare)
@@ -87,6 +124,8 @@ func (f configFile) checkSources(tree *yaml.Node, s sourcesConfig) error {
 		return mistake("drive", "key is file: and a full path, such as file:/home/ada/drive-key.json")
 	case d.Identity != "" && (d.Identity != "metadata" || d.Key != ""):
 		return mistake("drive", "identity is metadata, and stands in place of key")
+	case min(d.SharedBy, d.Accounts) < 0 || max(d.SharedBy, d.Accounts) > maxShare:
+		return mistake("drive", "shared_by and accounts are numbers from 1 to "+strconv.Itoa(maxShare))
 	}
 	for _, c := range s.Canvas {
 		if !cleanHost(c.Host) || !secretNamed(c.Token) || slices.ContainsFunc(c.Files, func(h string) bool { return !cleanHost(strings.TrimPrefix(h, "*.")) }) {

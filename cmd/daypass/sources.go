@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
@@ -96,6 +97,7 @@ func (a *app) openDrive(cfg config, s daypass.Source, o outward) (daypass.Conten
 		key, given = "file:"+v, "DAYPASS_DRIVE_KEY_FILE"
 	}
 	var tokens *google.Tokens
+	account := "metadata"
 	switch {
 	case key != "":
 		text, err := a.secretFile(given, key)
@@ -103,6 +105,9 @@ func (a *app) openDrive(cfg config, s daypass.Source, o outward) (daypass.Conten
 			return nil, err
 		}
 		if tokens, err = google.Key(gc, []byte(text.Reveal())); err != nil {
+			return nil, err
+		}
+		if account, err = tokens.Email(context.Background()); err != nil { // it stands in the file
 			return nil, err
 		}
 	case cfg.sources.Drive.Identity == "metadata":
@@ -113,7 +118,39 @@ func (a *app) openDrive(cfg config, s daypass.Source, o outward) (daypass.Conten
 	default:
 		return nil, noCredential("Google Drive", "a service account's key: DAYPASS_DRIVE_KEY_FILE=/PATH")
 	}
-	return drive.New(drive.Config{Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Proxy: o.proxy, Dial: o.dial(s.Host), Base: a.sources, Now: a.now})
+	pace, err := a.drivePace(cfg.sources.Drive, account)
+	if err != nil {
+		return nil, err
+	}
+	return drive.New(drive.Config{Pace: pace, Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Proxy: o.proxy, Dial: o.dial(s.Host), Base: a.sources, Now: a.now})
+}
+
+// drivePace is how fast this process may read as an account that others read as too:
+// others of this user's on this machine, with whom it shares what is this user's, and
+// others elsewhere, of whom only their number is known.
+func (a *app) drivePace(d driveConfig, account string) (*drive.Pace, error) {
+	share, err := a.share(d)
+	if err != nil {
+		return nil, err
+	}
+	p := drive.NewPace(share.Units(), a.now)
+	if dir := a.getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		p.Keep(filepath.Join(dir, "daypass-pace"), account)
+	}
+	return p, nil
+}
+
+// driveTime is how long a pull of Drive's may take at most. Where fifty read 1,600 files
+// each with one account it takes an hour; what has come is not read again.
+const driveTime = 12 * time.Hour
+
+// reading is how a source is read here.
+func (a *app) reading(cfg config, c daypass.Contents, s daypass.Source) snapshot.Content {
+	out := snapshot.Content{Contents: c, Limits: cfg.pull.limits(), Now: a.now}
+	if s.Kind == daypass.KindDrive { // to wait for one's turn is not to stand still
+		out.Idle, out.Timeout = drive.DefaultPatience+5*time.Minute, driveTime
+	}
+	return out
 }
 
 func (a *app) openCanvas(cfg config, s daypass.Source, o outward) (daypass.Contents, error) {
@@ -226,7 +263,7 @@ func (a *app) elsewise(cfg config, s daypass.Source, err error) bool {
 }
 
 func (a *app) readHere(ctx context.Context, p *pull.Puller, cfg config, c daypass.Contents, s daypass.Source, args []string, ask *pull.Ask) (err error) {
-	ask.Content = pull.Read(snapshot.Content{Contents: c, Limits: cfg.pull.limits(), Now: a.now}, s)
+	ask.Content = pull.Read(a.reading(cfg, c, s), s)
 	if ask.Folder == "" {
 		ask.Folder, err = a.sourceFolder(ctx, p, args, ask.Content, s)
 	}

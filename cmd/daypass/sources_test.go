@@ -27,6 +27,9 @@ func TestSourcesConfigMistakes(t *testing.T) {
 		{"a key itself", "sources: {drive: {key: \"{private_key: x}\"}}", "sources.drive in"},
 		{"another identity", "sources: {drive: {identity: me}}", "sources.drive in"},
 		{"two identities", "sources: {drive: {identity: metadata, key: \"file:/k\"}}", "sources.drive in"},
+		{"shared by fewer than one", "sources: {drive: {key: \"file:/k\", shared_by: -1}}", "sources.drive in"},
+		{"shared by everybody", "sources: {drive: {shared_by: 1001}}", "sources.drive in"},
+		{"accounts without end", "sources: {drive: {accounts: 1000000000}}", "sources.drive in"},
 		{"a token itself", "sources: {canvas: [{host: canvas.example.edu, token: 7~hunter2}]}", "sources.canvas in"},
 		{"a token without a host", "sources: {canvas: [{token: \"env:T\"}]}", "sources.canvas in"},
 		{"a host with a path", "sources: {canvas: [{host: canvas.example.edu/x, token: \"env:T\"}]}", "sources.canvas in"},
@@ -288,5 +291,25 @@ func TestZipOverLimit(t *testing.T) {
 			t.Errorf("of %q: %d bytes, %v", total, n, err)
 		}
 		r.Close()
+	}
+}
+
+// TestDriveShare: who says nothing is one of a class; the variable wins over a file, the
+// user's over the admins', and neither takes the key away.
+func TestDriveShare(t *testing.T) {
+	admins := driveConfig{Key: "file:/etc/key.json", SharedBy: 40, Accounts: 5}
+	if got := admins.with(driveConfig{SharedBy: 2}); got != (driveConfig{Key: "file:/etc/key.json", SharedBy: 2, Accounts: 5}) {
+		t.Errorf("%+v", got)
+	}
+	if got := admins.with(driveConfig{Identity: "metadata"}); got != (driveConfig{Identity: "metadata"}) {
+		t.Errorf("%+v", got)
+	}
+	b := newBench(t, fake.Switches{})
+	for v, want := range map[string]int{"": 200_000 / 40, "1": 200_000, "1000": 200, "0": 0, "-3": 0, "1001": 0, "few": 0} {
+		b.env["DAYPASS_DRIVE_SHARED_BY"] = v
+		s, err := b.share(admins)
+		if want == 0 && (err == nil || !strings.Contains(err.Error(), "DP-502")) || want != 0 && (err != nil || s.Units() != want) {
+			t.Errorf("%q: %+v, %v", v, s, err)
+		}
 	}
 }

@@ -41,10 +41,14 @@ type Config struct {
 	// the feed of changes says nothing; 0 leaves it to the feed. A service sets it.
 	Verify   time.Duration
 	MaxItems int // of a listing; 0 means 100,000
-	// Pace is shared by all who use the account; nil: [NewPace] for this one alone.
-	Pace  daypass.Pace
-	Dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	Proxy func(*http.Request) (*url.URL, error)
+	// Pace is shared by all who use the account. nil: one for this reader, which takes it
+	// for one of many that know nothing of each other ([Share]).
+	Pace daypass.Pace
+	// Patience is how long one request waits in all where Drive says that too much is
+	// asked, though all keep their pace; 0 means half an hour: its quotas are of a minute.
+	Patience time.Duration
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Proxy    func(*http.Request) (*url.URL, error)
 	// API is the origin of the API, "" for Google's; http is for loopback addresses.
 	API  string
 	Base http.RoundTripper // for tests
@@ -52,6 +56,9 @@ type Config struct {
 	// Retry is for tests; the zero value waits as Google's guide says.
 	Retry readonly.Retry
 }
+
+// DefaultPatience is for a [Config] that sets none.
+const DefaultPatience = 30 * time.Minute
 
 // Drive reads as one account. It is a [daypass.Contents].
 type Drive struct {
@@ -81,12 +88,18 @@ func New(c Config) (*Drive, error) {
 		c.Now = time.Now
 	}
 	if c.Pace == nil {
-		c.Pace = NewPace(0, c.Now)
+		c.Pace = NewPace(Share{}.Units(), c.Now)
+	}
+	if c.Patience == 0 {
+		c.Patience = DefaultPatience
 	}
 	req := &http.Request{URL: u}
 	d := &Drive{Config: c, host: readonly.Host(req)}
 	retry := c.Retry
 	retry.Again, retry.Never, retry.Now = again, never, c.Now
+	if retry.Tries == 0 {
+		retry.Patience = c.Patience
+	}
 	d.client = readonly.Client(readonly.Config{
 		Hosts: func(host string) bool { return host == d.host }, Bound: []readonly.Bound{{Host: d.host, Token: c.Token}},
 		Dial: c.Dial, Proxy: c.Proxy, Base: c.Base, Loopback: u.Scheme == "http", Pace: c.Pace, Units: units, Retry: retry,

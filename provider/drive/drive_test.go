@@ -71,7 +71,7 @@ func newBench(t *testing.T, seed fake.DriveSeed, sw fake.DriveSwitches, change f
 	}
 	b.tokens = tokens
 	c := drive.Config{
-		Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Pace: quick{}, Base: fake.Transport(b.Drive),
+		Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Pace: quick{}, Patience: 2 * time.Minute, Base: fake.Transport(b.Drive),
 		Retry: readonly.Retry{Jitter: func(time.Duration) time.Duration { return 0 }},
 	}
 	if change != nil {

@@ -50,7 +50,7 @@ func newStreet(t *testing.T, seed fake.DriveSeed, sw fake.DriveSwitches) *street
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.read, err = drive.New(drive.Config{Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Base: s.network.Transport()}); err != nil {
+	if s.read, err = drive.New(drive.Config{Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Pace: quick{}, Base: s.network.Transport()}); err != nil {
 		t.Fatal(err)
 	}
 	return s

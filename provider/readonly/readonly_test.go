@@ -336,6 +336,43 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestPatience: for a limit that is of a minute a request waits on, with pauses that grow
+// and differ; for trouble it does not.
+func TestPatience(t *testing.T) {
+	for name, c := range map[string]struct {
+		status, asked int
+		reason        string
+		least, most   time.Duration
+	}{
+		"a limit":             {429, 20, "", 29 * time.Minute, 30 * time.Minute},
+		"a limit by its name": {403, 20, "again", 29 * time.Minute, 30 * time.Minute},
+		"a limit of today":    {429, 1, "today", 0, 0},
+		"trouble":             {503, 7, "", time.Minute, 2 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			asked, drawn := 0, time.Duration(0)
+			conf := config(&ether{answer: func(*http.Request) *http.Response { asked++; return status(c.status, "Reason", c.reason) }})
+			conf.Retry = Retry{
+				Patience: 30 * time.Minute, Jitter: func(d time.Duration) time.Duration { drawn = max(drawn, d); return d },
+				Again: func(_ int, h http.Header, _ []byte) bool { return h.Get("Reason") == "again" },
+				Never: func(_ int, h http.Header, _ []byte) bool { return h.Get("Reason") == "today" },
+			}
+			began := time.Now()
+			res, err := Client(conf).Get("https://api.example/")
+			if err != nil || res.StatusCode != c.status {
+				t.Fatal(res, err)
+			}
+			res.Body.Close()
+			if took := time.Since(began); asked > c.asked+5 || asked < c.asked-5 || took < c.least-time.Minute || took > c.most {
+				t.Errorf("%s: %d requests, %v", name, asked, took)
+			}
+			if asked > 10 && drawn < 30*time.Second {
+				t.Errorf("%s: all pauses are alike: they differ by %v at most", name, drawn)
+			}
+		})
+	}
+}
+
 // TestRetryEnds: no wait outlasts its caller.
 func TestRetryEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

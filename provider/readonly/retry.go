@@ -20,6 +20,10 @@ type Retry struct {
 	// Most is the longest wait, in all and as asked for by Retry-After: what would
 	// take longer is answered as it is; 0 means two minutes.
 	Most time.Duration
+	// Patience is how long one request waits, in all, for a host that says that too much
+	// is asked of it (by 429, or as Again tells): where a limit is of so much a minute,
+	// each minute is worth another try. 0 means that such answers are as all others.
+	Patience time.Duration
 	// Again reports whether an answer's status, header and body (of which at most 64 KiB
 	// are read) ask to try later, beside 429, 500, 502, 503 and 504, which always do.
 	Again func(status int, h http.Header, body []byte) bool
@@ -65,7 +69,11 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		if again && res != nil && r.pace != nil {
 			r.pace.Slow(pause) // for all who share the token, whether this one waits or not
 		}
-		if !again || try >= r.Tries || spent+pause > r.Most || ended(req.Context(), pause) {
+		tries, most := r.Tries, r.Most
+		if again && res != nil && r.Patience > 0 && res.StatusCode < 500 {
+			tries, most = try+1, r.Patience
+		}
+		if !again || try >= tries || spent+pause > most || ended(req.Context(), pause) {
 			return res, err
 		}
 		if res != nil {
@@ -98,8 +106,12 @@ func ended(ctx context.Context, pause time.Duration) bool {
 // judge says whether to ask again, and after how long: twice as long each time,
 // from a second on, and no less than the host asks for.
 func (r *retrier) judge(res *http.Response, err error, try int) (time.Duration, bool) {
-	pause := min(time.Second<<(try-1), 64*time.Second)
-	pause += r.Jitter(time.Second)
+	pause := min(time.Second<<min(try-1, 6), 64*time.Second)
+	if spread := time.Second; r.Patience > 0 { // many wait for the same minute
+		pause += r.Jitter(max(spread, pause/2))
+	} else {
+		pause += r.Jitter(spread)
+	}
 	var problem *daypass.Problem
 	switch {
 	case errors.Is(err, ErrForbidden), errors.Is(err, ErrTooLong), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &problem):
