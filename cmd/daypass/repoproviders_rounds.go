@@ -1,18 +1,25 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/provider/dataverse"
-	"github.com/daypass-dev/daypass/provider/deposit"
 	"github.com/daypass-dev/daypass/provider/doi"
 	"github.com/daypass-dev/daypass/provider/figshare"
+	"github.com/daypass-dev/daypass/provider/forge"
 	"github.com/daypass-dev/daypass/provider/invenio"
 	"github.com/daypass-dev/daypass/resolve"
 	"github.com/daypass-dev/daypass/snapshot"
@@ -35,7 +42,7 @@ type oldTrail struct{ *trail }
 func (t *oldTrail) answer(ctx context.Context, q question) (*oldAnswer, error) {
 	rounds := map[string]func(context.Context, question) (*oldAnswer, error){
 		"": t.text, "Doi": t.known, "GitHubURL": t.forge, "GistURL": t.forge, "GitLabURL": t.forge, "GitHubPR": t.request, "Git": t.commit,
-		"ZenodoURL": t.zenodo, "FigshareURL": t.article, "FigshareDataset": t.version, "DataverseURL": t.dataset,
+		"ZenodoURL": t.zenodo, "FigshareURL": t.article, "FigshareDataset": t.version, "DataverseURL": t.dataset, "GoogleDriveFolder": t.folder,
 	}
 	if round := rounds[q.kind]; round != nil {
 		return round(ctx, q)
@@ -178,9 +185,89 @@ func (t *oldTrail) forge(_ context.Context, q question) (*oldAnswer, error) {
 	return gitSays(oldMaybe, list), nil
 }
 
-// request is the branch that a pull request proposes, as the repository itself has it.
-func (t *oldTrail) request(_ context.Context, q question) (*oldAnswer, error) {
-	return gitSays(oldMaybe, q.git), nil
+// request is the branch that a pull request proposes, in the repository that it comes
+// from. Where that was deleted, or GitHub does not say, its own repository has it too.
+func (t *oldTrail) request(ctx context.Context, q question) (*oldAnswer, error) {
+	u, err := url.Parse(q.url)
+	if err != nil {
+		return nil, nil
+	}
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+	if len(parts) < 4 {
+		return nil, nil
+	}
+	repo, ok := daypass.ParseRepo(parts[0] + "/" + parts[1])
+	n, err := strconv.Atoi(parts[3])
+	if !ok || err != nil {
+		return nil, nil
+	}
+	const host = "github.com"
+	head, err := forge.PullHead(ctx, t.a.site(host, t.outward), repo, n)
+	switch {
+	case errors.Is(err, daypass.ErrNoSource):
+		return lacks("GitHubPR", "PR "+parts[3]+" does not exist at "+q.url), nil
+	case err == nil && head.Repo != daypass.Repo{}:
+		from := resolve.Git{URL: "https://" + host + "/" + head.Repo.String(), Host: host, Ref: head.Branch, Kind: "GitHub", Certain: true, Why: "GitHub says where the proposed change is"}
+		return gitSays(oldMaybe, []resolve.Git{from}), nil
+	case len(q.git) > 0:
+		return gitSays(oldMaybe, q.git), nil
+	}
+	return nil, err
+}
+
+// folder is what a folder of Drive holds now.
+func (t *oldTrail) folder(ctx context.Context, q question) (*oldAnswer, error) {
+	from, err := t.a.contents(t.cfg, q.at, t.outward)
+	if errors.Is(err, daypass.ErrNoLogin) {
+		return nil, nil // without a key nothing more is known
+	}
+	var l daypass.Listing
+	if err == nil {
+		l, err = from.List(ctx, q.at)
+	}
+	if errors.Is(err, daypass.ErrNoSource) || err == nil && l.Complete && len(l.Items) == 0 {
+		return lacks("GoogleDriveFolder", "The Google Drive Folder either does not exist, is empty or is not public"), nil
+	}
+	if err != nil || !l.Complete {
+		return nil, err
+	}
+	return says(oldExists, "ImmutableGoogleDriveFolder", question{at: q.at}, "id", q.at.ID, "dir_hash", dirHash(l.Items)), nil
+}
+
+// dirHash stands for what files hold, as that program makes it: of an object of paths in
+// their order, each with its checksum, or else with what moves when the file does. Of a
+// folder without folders and native documents it is the same as that program's own.
+func dirHash(items []daypass.Item) string {
+	files := map[string]string{}
+	for _, it := range items {
+		_, sum, _ := strings.Cut(it.Sum, ":")
+		files[strings.Join(it.Parts, "/")] = first(sum, first(it.Mark, it.ID))
+	}
+	var lines []string
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		lines = append(lines, asciiJSON(path)+": "+asciiJSON(files[path]))
+	}
+	sum := sha256.Sum256([]byte("{" + strings.Join(lines, ", ") + "}"))
+	return base64.URLEncoding.EncodeToString(sum[:])
+}
+
+// asciiJSON writes a text as JSON in ASCII alone.
+func asciiJSON(text string) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(text); err != nil {
+		return ""
+	}
+	var out strings.Builder
+	for _, unit := range utf16.Encode([]rune(strings.TrimSuffix(b.String(), "\n"))) {
+		if unit < 0x80 {
+			out.WriteByte(byte(unit))
+			continue
+		}
+		fmt.Fprintf(&out, "\\u%04x", unit)
+	}
+	return out.String()
 }
 
 // commit is what a repository's ref names now.
@@ -208,13 +295,13 @@ func (t *oldTrail) commit(ctx context.Context, q question) (*oldAnswer, error) {
 	}
 	for _, tip := range tips {
 		if g.Ref == "" && tip.Name == "HEAD" || g.Ref != "" && slices.Contains([]string{g.Ref, "refs/heads/" + g.Ref, "refs/tags/" + g.Ref}, tip.Ref) {
-			return says(oldExists, "ImmutableGit", question{}, "repo", g.URL, "ref", string(tip.Commit)), nil
+			return says(oldExists, "ImmutableGit", question{}, "repo", first(q.url, g.URL), "ref", string(tip.Commit)), nil
 		}
 	}
 	if tip, err := (snapshot.Git{Git: git}).Look(ctx, g.URL, g.Ref); err == nil && string(tip.Commit) != g.Ref {
-		return says(oldExists, "ImmutableGit", question{}, "repo", g.URL, "ref", string(tip.Commit)), nil
+		return says(oldExists, "ImmutableGit", question{}, "repo", first(q.url, g.URL), "ref", string(tip.Commit)), nil
 	}
-	return says(oldMaybe, "ImmutableGit", question{}, "repo", g.URL, "ref", g.Ref), nil
+	return says(oldMaybe, "ImmutableGit", question{}, "repo", first(q.url, g.URL), "ref", g.Ref), nil
 }
 
 // zenodo is the record that a page of InvenioRDM shows.
@@ -345,7 +432,7 @@ func (t *oldTrail) detect(ctx context.Context, text string) (*oldAnswer, error) 
 	if g, _, err := settle(ctx, t.cfg, snapshot.Git{Git: git}, list); err == nil {
 		out := gitSays(oldExists, []resolve.Git{g})
 		if len(list) == 1 && g.Ref == "" && g.Path == "" {
-			out.Data[0].value = text // as it was given
+			out.Data[0].value, out.repo.url = text, text // as it was given
 		}
 		return out, nil
 	}
@@ -357,10 +444,6 @@ func (t *oldTrail) gitLab(ctx context.Context, host string) bool {
 	if !cleanHost(host) || allowedHost(t.cfg.pull, host) != nil {
 		return false
 	}
-	site := deposit.New(t.a.site(host, t.outward), deposit.Traits{})
-	body, found, err := site.Probe(ctx, site.URL(".well-known", "openid-configuration"))
-	var open struct {
-		Claims []string `json:"claims_supported"`
-	}
-	return err == nil && found && json.Unmarshal(body, &open) == nil && slices.Contains(open.Claims, "https://gitlab.org/claims/groups/owner")
+	is, err := forge.GitLab(ctx, t.a.site(host, t.outward))
+	return is && err == nil
 }

@@ -196,7 +196,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // TestSteps: how far an address is followed, and that nobody sends it round.
 func TestSteps(t *testing.T) {
 	b := newBench(t, fake.Switches{})
-	b.app.sources = library(t)
+	b.app.sources = library(t, fake.NewDrive(fake.DriveConfig{}))
 	b.app.lookup = func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("1.1.1.1")}, nil
 	}

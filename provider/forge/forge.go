@@ -6,7 +6,6 @@ package forge
 import (
 	"context"
 	"encoding/json"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -77,17 +76,4 @@ func GitLab(ctx context.Context, c deposit.Config) (bool, error) {
 		Claims []string `json:"claims_supported"`
 	}
 	return found && json.Unmarshal(body, &answer) == nil && slices.Contains(answer.Claims, "https://gitlab.org/claims/groups/owner"), err
-}
-
-// Git says whether a path of a host, without a "/" at either end, is a repository that
-// everybody may fetch (gitprotocol-http); an error says that it is not known.
-func Git(ctx context.Context, c deposit.Config, path string) (bool, error) {
-	site := deposit.New(c, deposit.Traits{})
-	parts := strings.Split(path, "/")
-	if path == "" || slices.Contains(parts, "") || slices.Contains(parts, "..") || slices.Contains(parts, ".") {
-		return false, site.Odd()
-	}
-	at := site.URL(append(parts, "info", "refs")...) + "?" + url.Values{"service": {"git-upload-pack"}}.Encode()
-	body, found, err := site.Probe(ctx, at)
-	return found && (strings.HasPrefix(string(body), "001e# service=git-upload-pack\n") || strings.HasPrefix(string(body), "000eversion 2\n")), err
 }

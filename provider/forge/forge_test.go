@@ -35,17 +35,13 @@ func TestPullHead(t *testing.T) {
 	}
 }
 
-func TestProbes(t *testing.T) {
+func TestGitLab(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Host + r.URL.Path + "?" + r.URL.RawQuery {
 		case "gitlab.example/.well-known/openid-configuration?":
 			w.Write([]byte(`{"claims_supported": ["sub", "https://gitlab.org/claims/groups/owner"]}`))
 		case "other.example/.well-known/openid-configuration?":
 			w.Write([]byte(`{"claims_supported": ["sub"]}`))
-		case "git.example/a/b.git/info/refs?service=git-upload-pack":
-			w.Write([]byte("001e# service=git-upload-pack\n0000"))
-		case "page.example/a/info/refs?service=git-upload-pack":
-			w.Write([]byte("<html>"))
 		default:
 			status := http.StatusNotFound
 			if strings.HasPrefix(r.Host, "down") {
@@ -60,20 +56,9 @@ func TestProbes(t *testing.T) {
 				t.Errorf("%s: %v, %v", host, is, err)
 			}
 		}
-		for at, want := range map[string]bool{"git.example/a/b.git": true, "page.example/a": false, "none.example/a": false} {
-			host, path, _ := strings.Cut(at, "/")
-			if is, err := Git(t.Context(), deposit.Config{Host: host, Base: fake.Transport(h)}, path); err != nil || is != want {
-				t.Errorf("%s: %v, %v", at, is, err)
-			}
-		}
 		down := deposit.Config{Host: "down.example", Base: fake.Transport(h)}
-		_, err := GitLab(t.Context(), down)
-		_, err2 := Git(t.Context(), down, "a")
-		if err == nil || err2 == nil {
+		if _, err := GitLab(t.Context(), down); err == nil {
 			t.Error("a host that is down says nothing")
-		}
-		if _, err := Git(t.Context(), down, "../a"); !errors.Is(err, daypass.ErrRefused) {
-			t.Error(err)
 		}
 	})
 }
