@@ -19,11 +19,13 @@ import (
 
 // sourcesConfig says what content the service reads.
 type sourcesConfig struct {
-	Hosts  []string           `yaml:"hosts"` // public ones
-	Dial   []string           `yaml:"dial"`  // addresses that are not public and fine
-	Drive  []driveConfig      `yaml:"drive"`
-	Canvas []canvasConfig     `yaml:"canvas"`
-	Rules  []sourceRuleConfig `yaml:"rules"`
+	Hosts []string      `yaml:"hosts"` // public ones
+	Dial  []string      `yaml:"dial"`  // addresses that are not public and fine
+	Drive []driveConfig `yaml:"drive"`
+	// DriveSharedBy is how many services read as these accounts at once; 0 means 1.
+	DriveSharedBy int                `yaml:"drive_shared_by"`
+	Canvas        []canvasConfig     `yaml:"canvas"`
+	Rules         []sourceRuleConfig `yaml:"rules"`
 }
 
 // driveConfig is a service account of Google's.
@@ -33,6 +35,7 @@ type driveConfig struct {
 	Identity     string   `yaml:"identity"`   // "metadata": the machine's own
 	Federation   string   `yaml:"federation"` // where the configuration of a federation is
 	Address      string   `yaml:"address"`    // to share folders with; "": as the key says
+	Project      string   `yaml:"project"`    // whose quota it spends; "": as the address or key says
 	Groups       []string `yaml:"groups"`
 	Folders      []string `yaml:"folders"`
 	SharedDrives []string `yaml:"shared_drives"`
@@ -85,6 +88,9 @@ type snapshotsConfig struct {
 // defaultSnapshots is where snapshots are kept.
 const defaultSnapshots = "/var/lib/daypass/snapshots"
 
+// maxServices is how many may read as one account at once.
+const maxServices = 100
+
 // reads reports whether the service reads any content.
 func (c *serverConfig) reads() bool {
 	s := c.Sources
@@ -93,6 +99,7 @@ func (c *serverConfig) reads() bool {
 
 var (
 	accountName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+	projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,128}$`)
 	driveID     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 )
 
@@ -106,6 +113,9 @@ func (c *serverConfig) checkSources() error {
 	}
 	if _, err := prefixes("sources.dial", s.Dial); err != nil {
 		return err
+	}
+	if s.DriveSharedBy < 0 || s.DriveSharedBy > maxServices {
+		return fmt.Errorf("sources.drive_shared_by is a number of services, from 1 to %d", maxServices)
 	}
 	names := map[string]bool{}
 	for _, d := range s.Drive {
@@ -157,6 +167,8 @@ func (d driveConfig) check() error {
 		return errors.New(at + ` has an identity that there is not: write "metadata"`)
 	case d.Identity != "" && d.Address == "":
 		return errors.New(at + " needs its address too: nobody could share a folder with it otherwise")
+	case d.Project != "" && !projectName.MatchString(d.Project):
+		return fmt.Errorf("%s: %s is no id of a project", at, strconv.QuoteToASCII(d.Project))
 	case slices.Contains(d.Groups, ""):
 		return errors.New(at + " has a group without a name")
 	}

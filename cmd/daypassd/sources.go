@@ -37,6 +37,9 @@ type readers struct {
 	limits snapshot.Limits
 	drives map[string]daypass.Contents // by account
 
+	projects map[string]*drive.Project // of the accounts; "" is of those that name none
+	services int                       // that read as the accounts at once
+
 	hosts    []string                // public ones
 	doi      string                  // where DOIs are looked up
 	canvases map[string]canvasConfig // by host
@@ -55,6 +58,10 @@ type reader func(context.Context, broker.Reading) (daypass.Contents, error)
 // verifyDrive is how old the proof may be that an account still reads a folder.
 const verifyDrive = 2 * time.Minute
 
+// drivePatience is how long a request waits for Drive's quota, which is a minute's,
+// before those who wait for it are told.
+const drivePatience = 5 * time.Minute
+
 // newReaders puts readers together; nil where the service reads nothing.
 func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error) {
 	c := svc.config
@@ -69,7 +76,7 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 	if err != nil {
 		return nil, err
 	}
-	r := &readers{dialer: &egress.Dialer{Allow: allow}, limits: limits.Source, drives: map[string]daypass.Contents{}, now: svc.now, log: svc.log, plain: daypass.Loopback}
+	r := &readers{dialer: &egress.Dialer{Allow: allow}, limits: limits.Source, drives: map[string]daypass.Contents{}, projects: map[string]*drive.Project{}, services: max(1, c.Sources.DriveSharedBy), now: svc.now, log: svc.log, plain: daypass.Loopback}
 	for i, d := range c.Sources.Drive {
 		if sources.Drive[i].Address, err = r.openDrive(s, d); err != nil {
 			return nil, fmt.Errorf("sources.drive: %s: %w", d.Account, err)
@@ -149,10 +156,19 @@ func (r *readers) openDrive(s *app, d driveConfig) (address string, err error) {
 		}
 	}
 	r.drives[d.Account], err = drive.New(drive.Config{
+		Pace: r.project(cmp.Or(d.Project, google.ProjectOf(address), tokens.Project())).Account(drive.UserUnits / r.services), Patience: drivePatience,
 		Token: tokens.Token, Renew: tokens.Renew, Email: tokens.Email, Outside: d.Shortcuts, Verify: verifyDrive,
 		Dial: r.dialer.DialContext, API: d.Endpoints.API, Now: r.now,
 	})
 	return address, err
+}
+
+// project is what paces all accounts of a project.
+func (r *readers) project(id string) *drive.Project {
+	if r.projects[id] == nil {
+		r.projects[id] = drive.NewProject(drive.ProjectUnits/r.services, r.now)
+	}
+	return r.projects[id]
 }
 
 func (r *readers) driveOf(_ context.Context, y broker.Reading) (daypass.Contents, error) {
@@ -266,6 +282,9 @@ func (r *readers) fetch(y broker.Reading, include []string) depot.Fetch {
 			return depot.Result{}, err
 		}
 		from := snapshot.Content{Contents: c, Limits: r.limits, Most: r.limits.Or().Total, Now: r.now}
+		if y.Source.Kind == daypass.KindDrive { // to wait for one's turn is not to stand still
+			from.Idle = 2 * drivePatience
+		}
 		if mark != "" && have != "" {
 			seen, err := from.Look(ctx, y.Source, mark)
 			if err != nil || seen.Same {

@@ -251,6 +251,8 @@ func TestSourcesConfig(t *testing.T) {
 		"sources: {drive: [{account: ph, key: 'file:/k', shortcuts: [true, ' ']}]}":                  "no id of a folder",
 		"sources: {drive: [{account: ph, key: 'file:/k', groups: ['']}]}":                            "a group without a name",
 		"sources: {drive: [{account: ph, key: 'file:/k'}, {account: ph, key: 'file:/k'}]}":           "two accounts",
+		"sources: {drive: [{account: ph, key: 'file:/k', project: 'a project'}]}":                    "no id of a project",
+		"sources: {drive_shared_by: 101}":                                                            "sources.drive_shared_by",
 		"sources: {drive: [{account: ph, secret: x}]}":                                               "there is no key secret",
 		"sources: {canvas: [{host: canvas.example.edu}]}":                                            "client_id and client_secret",
 		"sources: {canvas: [{host: github.com, client_id: a, client_secret: 'env:X'}]}":              "git host too",

@@ -50,10 +50,11 @@ type Config struct {
 // Tokens gives one account's access tokens, each until five minutes before its end.
 // It is safe for concurrent use: one request at a time is under way.
 type Tokens struct {
-	email string
-	now   func() time.Time
-	fetch func(ctx context.Context) (token, error)
-	who   func(ctx context.Context) (string, error)
+	email   string
+	project string // as the file says
+	now     func() time.Time
+	fetch   func(ctx context.Context) (token, error)
+	who     func(ctx context.Context) (string, error)
 
 	flight singleflight.Group
 	mu     sync.Mutex
@@ -137,6 +138,17 @@ func (t *Tokens) Email(ctx context.Context) (string, error) {
 	defer t.mu.Unlock()
 	t.email = email
 	return email, nil
+}
+
+// Project is the id of the project that the account belongs to, and whose quota it
+// spends, as its address says, or else its file; "" where neither does.
+func (t *Tokens) Project() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if of := ProjectOf(t.email); of != "" {
+		return of
+	}
+	return projectID(t.project)
 }
 
 // A poster makes the requests. It follows no redirect, and an answer is small.

@@ -279,3 +279,33 @@ func TestSecretsStayOut(t *testing.T) {
 		t.Error("tokens print their secret")
 	}
 }
+
+// TestProject: the address says whose quota is spent, and else the file.
+func TestProject(t *testing.T) {
+	for email, want := range map[string]string{
+		"a@campus-hub.iam.gserviceaccount.com": "campus-hub", "a@campus-hub.example.org.iam.gserviceaccount.com": "campus-hub.example.org",
+		"campus-hub@appspot.gserviceaccount.com": "campus-hub", "123-compute@developer.gserviceaccount.com": "", "a@evil.example": "", "": "",
+	} {
+		if got := ProjectOf(email); got != want {
+			t.Errorf("%q: %q", email, got)
+		}
+	}
+	for email, want := range map[string]string{account: ProjectOf(account), "123-compute@developer.gserviceaccount.com": "campus-hub.example.org"} {
+		if got := (&Tokens{email: email, project: "example.org:campus-hub"}).Project(); got != want || got == "" {
+			t.Errorf("%q: %q", email, got)
+		}
+	}
+	var f map[string]any
+	if err := json.Unmarshal(serviceKey().File, &f); err != nil {
+		t.Fatal(err)
+	}
+	f["client_email"] = "123-compute@developer.gserviceaccount.com"
+	file, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := Key(Config{}, file)
+	if err != nil || tokens.Project() != f["project_id"] || tokens.Project() == "" {
+		t.Errorf("%q, %v", tokens.Project(), err)
+	}
+}

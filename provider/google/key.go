@@ -15,6 +15,7 @@ import (
 // keyFile is what Google offers for download.
 type keyFile struct {
 	Type     string `json:"type"`
+	Project  string `json:"project_id"`
 	KeyID    string `json:"private_key_id"`
 	Key      string `json:"private_key"`
 	Email    string `json:"client_email"`
@@ -53,7 +54,7 @@ func Key(c Config, file []byte) (*Tokens, error) {
 	if err != nil || key.N.BitLen() < 2048 {
 		return nil, badFile("its private key cannot be read")
 	}
-	return &Tokens{email: f.Email, now: p.Now, fetch: func(ctx context.Context) (token, error) { return p.byKey(ctx, endpoint, f, key) }}, nil
+	return &Tokens{email: f.Email, project: f.Project, now: p.Now, fetch: func(ctx context.Context) (token, error) { return p.byKey(ctx, endpoint, f, key) }}, nil
 }
 
 // email takes what can stand in a message and a path.
@@ -65,6 +66,27 @@ func email(s string) bool {
 		}
 	}
 	return ok && name != "" && strings.Contains(domain, ".") && len(s) < 255 && !strings.Contains(domain, "@")
+}
+
+// ProjectOf is the project that an account's address names; "" where it names none, as
+// that of a machine's usual account.
+func ProjectOf(email string) string {
+	_, domain, _ := strings.Cut(email, "@")
+	if project, ok := strings.CutSuffix(domain, ".iam.gserviceaccount.com"); ok {
+		return project
+	}
+	if name, ok := strings.CutSuffix(email, "@appspot.gserviceaccount.com"); ok {
+		return name
+	}
+	return ""
+}
+
+// projectID writes an id as addresses have it: "example.org:campus" is "campus.example.org".
+func projectID(id string) string {
+	if domain, name, ok := strings.Cut(id, ":"); ok {
+		return name + "." + domain
+	}
+	return id
 }
 
 // byKey signs an assertion (RFC 7523). It is dated back a little for clocks that
