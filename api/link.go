@@ -12,7 +12,7 @@ import (
 // Where links are made and managed, behind the access service's URL.
 const (
 	PathLinks  = Base + "/links"          // GET -> Links; POST LinkRequest -> Link
-	PathLink   = Base + "/links/"         // + name: GET -> Link; PATCH LinkRequest -> Link; DELETE -> 204; + name + "/copy": POST LinkRequest -> Link
+	PathLink   = Base + "/links/"         // + name: GET -> Link; PATCH LinkRequest -> Link; DELETE -> 204; + name + "/copy": POST LinkRequest -> Link; + name + "/student": GET -> StudentView
 	PathTest   = Base + "/sources/test"   // POST SourceQuestion -> SourceTest
 	PathBrowse = Base + "/sources/browse" // POST SourceQuestion -> SourceFiles
 	// PathGo is what people click, below the service's address: + name. It is only a
@@ -171,6 +171,16 @@ type SourceFiles struct {
 	Files    []SourceFile `json:"files"`
 	Complete bool         `json:"complete"`
 	Notes    []string     `json:"notes,omitempty"`
+}
+
+// A StudentView is what somebody of a link's audience gets by it.
+type StudentView struct {
+	Files    []SourceFile `json:"files"`
+	Complete bool         `json:"complete"`
+	Notes    []string     `json:"notes,omitempty"`
+	// Own: each reads with an account of their own, which decides; the files are those
+	// that its maker's account sees, without what it is told that students are not shown.
+	Own bool `json:"own,omitempty"`
 }
 
 // A SourceFile is one of them. The path is of names as the source has them.

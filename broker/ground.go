@@ -42,6 +42,49 @@ func (b *Broker) BrowseSource(ctx context.Context, c daypass.Caller, s daypass.S
 	return g.reading, err
 }
 
+// AsStudent lets the maker of a link list what somebody of its audience gets: what is
+// read for all is read by the decision that their pull gets. Own is a link whose students
+// read with accounts of their own; then only what its maker's account is told of them is
+// known, or of a template nothing: the reading is of no source. The reading is recorded.
+func (b *Broker) AsStudent(ctx context.Context, c daypass.Caller, name, request string) (y Reading, own bool, err error) {
+	q := &wanting{c: c, request: request, kind: policy.Own, named: name}
+	var l store.Link
+	if q.p, err = b.keeper(ctx, c); err == nil {
+		l, err = b.own(ctx, q.p, name)
+	}
+	if err == nil && l.State(b.Now()) == store.LinkGone {
+		err = stateProblem(l, b.Now())
+	}
+	if err == nil {
+		err = b.pacedLook(q.p)
+	}
+	if err == nil {
+		q.source = l.Source
+		y, err = b.asAudience(ctx, *q, l)
+	}
+	if err != nil {
+		return Reading{}, false, b.refuseReading(ctx, q, err)
+	}
+	y.Rule, y.Student = "student", true
+	e := b.readEvent(q, store.ReadContent)
+	e.Outcome, e.As, e.Rule, e.Why = store.OK, plainAs(l.As), y.Rule, l.Source.String()
+	if y.Event, err = b.Store.Record(ctx, e); err != nil {
+		return Reading{}, false, b.refuseReading(ctx, q, storeProblem(err))
+	}
+	return y, l.As == asPerson, nil
+}
+
+// asAudience reads a link as one of its audience would, but for what is each one's own.
+func (b *Broker) asAudience(ctx context.Context, q wanting, l store.Link) (Reading, error) {
+	if q.link = &l; l.Template {
+		return Reading{}, b.holds(ctx, &l)
+	}
+	if l.Audience != store.Everybody {
+		q.c.Groups = []string{l.Audience} // rules may forbid them what they allow its maker
+	}
+	return b.byLink(ctx, &q)
+}
+
 // tried looks at a source for whoever makes links, and records the answer before they
 // are told what was seen.
 func (b *Broker) tried(ctx context.Context, c daypass.Caller, s daypass.Source, request, what string, fits func() error) (ground, error) {

@@ -73,6 +73,10 @@ type Reading struct {
 	Event   store.EventID
 	MaxAge  time.Duration // how old a look at the source may be that is given
 
+	// Student is set where only what students are shown is to be listed, as far as that is
+	// known to whoever reads.
+	Student bool
+
 	person int64 // whose connection reads
 	maker  int64 // of the link
 }

@@ -103,6 +103,16 @@ func (c *Client) BrowseSource(ctx context.Context, q api.SourceQuestion) (api.So
 	return f, err
 }
 
+// AsStudent lists what somebody of the audience of a link of the caller's gets.
+func (c *Client) AsStudent(ctx context.Context, name string) (api.StudentView, error) {
+	var v api.StudentView
+	if !api.LinkName(name) {
+		return v, badLink("the name has 3 to 64 small letters, digits and hyphens")
+	}
+	err := c.get(ctx, api.LinkPath(name)+"/student", linkTime, &v)
+	return v, err
+}
+
 func (c *Client) question(ctx context.Context, path string, q api.SourceQuestion, v any) error {
 	if why := q.Check(); why != "" {
 		return badLink(why)

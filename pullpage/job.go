@@ -10,6 +10,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/pull"
+	"github.com/daypass-dev/daypass/web"
 )
 
 const (
@@ -316,12 +317,12 @@ func numbers(s status) string {
 	}
 	switch {
 	case s.BytesTotal > 0:
-		out = append(out, size(s.Bytes)+" of "+size(s.BytesTotal))
+		out = append(out, web.Size(s.Bytes)+" of "+web.Size(s.BytesTotal))
 	case s.Bytes > 0:
-		out = append(out, size(s.Bytes))
+		out = append(out, web.Size(s.Bytes))
 	}
 	if s.Rate > 0 && s.Bytes > 0 {
-		out = append(out, size(s.Rate)+"/s")
+		out = append(out, web.Size(s.Rate)+"/s")
 	}
 	if s.Left > 0 {
 		out = append(out, lasts(time.Duration(s.Left)*time.Second)+" left")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass/pull"
+	"github.com/daypass-dev/daypass/web"
 )
 
 // changesView is what a pull did, in groups for people.
@@ -224,7 +225,7 @@ func (v *visit) backups(rel, folder string) ([]backupView, error) {
 			if err != nil {
 				return nil, err
 			}
-			view.Files = append(view.Files, backupFile{Path: f.Path, Size: size(f.Size), Backup: b.ID, Token: token})
+			view.Files = append(view.Files, backupFile{Path: f.Path, Size: web.Size(f.Size), Backup: b.ID, Token: token})
 		}
 		out = append(out, view)
 	}

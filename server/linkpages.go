@@ -253,6 +253,10 @@ func (s *Server) tryAsStudent(v *visit, l api.Link) error {
 	if err != nil {
 		return err
 	}
+	seen, err := s.studentView(v, l.Name)
+	if err != nil {
+		return err
+	}
 	into := l.Folder
 	if into == "" {
 		into = l.Name
@@ -262,5 +266,39 @@ func (s *Server) tryAsStudent(v *visit, l api.Link) error {
 		Test *tried
 		Into string
 		Own  bool // each reads it by their own account
-	}{linkLine{l}, t, strings.TrimSuffix(into, "/"), l.Template || source.Kind == daypass.KindCanvas})
+		Seen studentView
+	}{linkLine{l}, t, strings.TrimSuffix(into, "/"), l.Template || source.Kind == daypass.KindCanvas, seen})
+}
+
+// studentView is what somebody of a link's audience gets by it.
+type studentView struct {
+	Trouble  *Refusal // what they are told instead; nil: nothing
+	Files    []api.SourceFile
+	Left     []api.SourceFile // what is not brought, and why
+	More     int              // that are not shown
+	Complete bool
+	Notes    []string
+}
+
+func (s *Server) studentView(v *visit, name string) (out studentView, err error) {
+	ctx, cancel := context.WithTimeout(v.r.Context(), linkTime)
+	defer cancel()
+	seen, err := s.c.Broker.AsStudent(ctx, v.who.Caller, name, s.requestOf(v))
+	if err != nil {
+		out.Trouble, _, err = s.sayable(err)
+		return out, err
+	}
+	out.Complete, out.Notes = seen.Complete, seen.Notes
+	slices.SortFunc(seen.Files, func(a, b api.SourceFile) int { return strings.Compare(a.Path, b.Path) })
+	for _, f := range seen.Files {
+		switch {
+		case len(out.Files)+len(out.Left) >= browseShown:
+			out.More++
+		case f.Skip != "":
+			out.Left = append(out.Left, f)
+		default:
+			out.Files = append(out.Files, f)
+		}
+	}
+	return out, nil
 }

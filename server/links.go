@@ -27,6 +27,8 @@ type LinkParts struct {
 	// TestSource and BrowseSource look at a source as a link of the caller's would read it.
 	TestSource   func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceTest, error)
 	BrowseSource func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceFiles, error)
+	// AsStudent lists what somebody of the audience of a link of the caller's gets.
+	AsStudent func(ctx context.Context, caller daypass.Caller, name, request string) (api.StudentView, error)
 	// ReadPaste says what was pasted may mean, the most likely first. It asks nobody but
 	// hosts that the admin lists, and those for who may make links only.
 	ReadPaste func(ctx context.Context, caller daypass.Caller, text string) ([]Pasted, error)
@@ -49,7 +51,7 @@ type Pasted struct {
 
 func (b *Broker) checkLinks() error {
 	all := []bool{b.Links != nil, b.LinkTerms != nil, b.Link != nil, b.MakeLink != nil, b.EditLink != nil, b.CopyLink != nil, b.EndLink != nil,
-		b.TestSource != nil, b.BrowseSource != nil, b.ReadPaste != nil}
+		b.TestSource != nil, b.BrowseSource != nil, b.ReadPaste != nil, b.AsStudent != nil}
 	for _, there := range all {
 		if there != all[0] {
 			return errors.New("the server lacks a part of the links")
@@ -204,6 +206,12 @@ func (s *Server) editLink(c *call) error {
 func (s *Server) copyLink(c *call) error {
 	return s.changeLink(c, func(ctx context.Context, ask LinkAsk) (api.Link, error) {
 		return s.c.Broker.CopyLink(ctx, c.who.Caller, c.r.PathValue("name"), ask)
+	})
+}
+
+func (s *Server) asStudent(c *call) error {
+	return linkAnswer(s, c, func(ctx context.Context) (api.StudentView, error) {
+		return s.c.Broker.AsStudent(ctx, c.who.Caller, c.r.PathValue("name"), c.request)
 	})
 }
 

@@ -124,7 +124,13 @@ func TestLinkForm(t *testing.T) {
 			has(do, status, 200, body, said)
 		}
 		status, body = postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {"student"}})
-		has("student", status, 200, body, "What a student sees", "It can be read", "start here.ipynb")
+		has("student", status, 200, body, "What a student sees", "It can be read", "start here.ipynb", "What is left out", "video.mp4</span> <small>3.2 GB</small>: it is larger than 100 MB", "form</span>: a form cannot be exported")
+		status, body = postLink(t, s, b, "links/ph142-lab3", url.Values{"do": {"student"}})
+		has("student of a template", status, 200, body, "which decides what they see", "Each has files of their own")
+		if status, body = postLink(t, s, b, "links/ph142-lab4", url.Values{"do": {"student"}}); strings.Contains(body, "What they get") {
+			t.Error("files are listed that nobody gets")
+		}
+		has("student of a link whose source is lost", status, 200, body, "They are told:", "DP-727")
 		status, body = postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {"end"}})
 		has("end", status, 200, body, "The link has ended")
 		did := strings.Join(w.deeds()[before:], "\n")

@@ -73,8 +73,21 @@ func (w *world) linkParts() LinkParts {
 				{Path: w.name("start here.ipynb"), Size: 812}, {Path: "data/tides.csv", Size: 90_000}, {Path: "data/" + w.name("buoys") + "/b1.csv", Size: 1}, {Path: "form", Size: -1, Skip: w.name("a form cannot be exported")},
 			}, Complete: true}, nil
 		},
-		ReadPaste: w.readPaste,
+		AsStudent: w.asStudent, ReadPaste: w.readPaste,
 	}
+}
+
+func (w *world) asStudent(_ context.Context, c daypass.Caller, name, _ string) (api.StudentView, error) {
+	w.note("student %s", name)
+	switch name {
+	case "ph142-lab3":
+		return api.StudentView{Own: true, Files: []api.SourceFile{}}, nil
+	case "ph142-lab4":
+		return api.StudentView{}, &Refusal{Problem: &daypass.Problem{Code: "DP-727", What: "what the link ph142-lab4 leads to cannot be read any more", Next: "Ask whoever teaches the course.", Kind: daypass.ErrRefused}}
+	}
+	return api.StudentView{Files: []api.SourceFile{
+		{Path: w.name("start here.ipynb"), Size: 812}, {Path: "data/tides.csv", Size: 90_000}, {Path: "data/" + w.name("video.mp4"), Size: 3 << 30, Skip: w.name("it is larger than 100 MB")}, {Path: "form", Size: -1, Skip: w.name("a form cannot be exported")},
+	}, Complete: true}, nil
 }
 
 func (w *world) linkTerms(_ context.Context, c daypass.Caller) (api.LinkTerms, error) {

@@ -57,6 +57,7 @@ func forPrograms() []route {
 		{name: "link", method: "GET", path: trim(api.PathLink) + "{name}", kind: bearer, pass: true, call: (*Server).oneLink},
 		{name: "edit-link", method: "PATCH", path: trim(api.PathLink) + "{name}", kind: bearer, fresh: true, call: (*Server).editLink},
 		{name: "end-link", method: "DELETE", path: trim(api.PathLink) + "{name}", kind: bearer, fresh: true, call: (*Server).endLink},
+		{name: "link-student", method: "GET", path: trim(api.PathLink) + "{name}/student", kind: bearer, fresh: true, call: (*Server).asStudent},
 		{name: "copy-link", method: "POST", path: trim(api.PathLink) + "{name}/copy", kind: bearer, fresh: true, call: (*Server).copyLink},
 		{name: "test-source", method: "POST", path: trim(api.PathTest), kind: bearer, fresh: true, call: (*Server).testSource},
 		{name: "browse-source", method: "POST", path: trim(api.PathBrowse), kind: bearer, fresh: true, call: (*Server).browseSource},

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/web"
 )
 
 // A frame is what all pages show around their own part.
@@ -110,6 +111,7 @@ func (s *Server) funcs() template.FuncMap {
 		"lines":    func(caption string, lines []Activity) lineTable { return lineTable{caption, lines} },
 		"named":    s.named,
 		"sentence": sentence,
+		"size":     web.Size,
 		"toint":    func(n int64) int { return int(n) },
 		"count": func(n int, one, many string) string {
 			if n == 1 {

@@ -423,13 +423,17 @@ func (a *app) linkURLCommand() *cobra.Command {
 
 // A linkCheck is what "daypass link check --json" prints.
 type linkCheck struct {
-	Link    api.Link        `json:"link"`
-	OK      bool            `json:"ok"`             // a student can open it now
-	Test    *api.SourceTest `json:"test,omitempty"` // what was read
-	Files   int             `json:"files"`
-	Whole   bool            `json:"whole"` // all files are known
-	Missing string          `json:"missing,omitempty"`
-	Why     string          `json:"why,omitempty"`
+	Link  api.Link        `json:"link"`
+	OK    bool            `json:"ok"`             // a student can open it now
+	Test  *api.SourceTest `json:"test,omitempty"` // what was read
+	Files int             `json:"files"`
+	Whole bool            `json:"whole"` // all files are known
+	// Left are those that a student does not get, with the reason. Own: each reads with
+	// an account of their own, which decides.
+	Left    []api.SourceFile `json:"left,omitempty"`
+	Own     bool             `json:"own,omitempty"`
+	Missing string           `json:"missing,omitempty"`
+	Why     string           `json:"why,omitempty"`
 }
 
 func (a *app) linkCheckCommand() *cobra.Command {
@@ -477,7 +481,16 @@ func (a *app) linkCheck(ctx context.Context, text string, asJSON bool) error {
 	if got.OK {
 		return nil
 	}
-	return &daypass.Problem{Code: "DP-794", What: "a student cannot open this link now", Why: got.Why, Next: "Mend that, and check again.", Kind: daypass.ErrRefused}
+	return &daypass.Problem{Code: "DP-794", What: "a student cannot open this link now", Why: got.Why, Next: "Then check again.", Kind: daypass.ErrRefused}
+}
+
+// wrongOf is what is wrong with a source and what to do, to stand inside a sentence.
+func wrongOf(e *client.Error) string {
+	out := strings.TrimRight(e.Problem.What, ". ")
+	if next := strings.TrimRight(e.Problem.Next, ". "); next != "" {
+		out += ". " + next
+	}
+	return out
 }
 
 // checkSource reads what the link reads, as it does. A template's copies are each
@@ -489,21 +502,28 @@ func checkSource(ctx context.Context, c *client.Client, l api.Link, got *linkChe
 		if !errors.As(err, &e) || !errors.Is(err, daypass.ErrRefused) {
 			return err
 		}
-		got.OK, got.Why = false, strings.TrimSpace(e.Problem.What+". "+e.Problem.Next)
+		got.OK, got.Why = false, wrongOf(e)
 		return nil
 	}
 	got.Test = &t
 	if l.Template {
 		return nil
 	}
-	files, err := c.BrowseSource(ctx, api.SourceQuestion{Source: l.Source})
+	files, err := c.AsStudent(ctx, l.Name)
+	var e *client.Error
+	if errors.As(err, &e) && errors.Is(err, daypass.ErrRefused) {
+		got.OK, got.Why = false, wrongOf(e)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	got.Whole = files.Complete
+	got.Whole, got.Own = files.Complete, files.Own
 	for _, f := range files.Files {
 		if f.Skip == "" {
 			got.Files++
+		} else {
+			got.Left = append(got.Left, f)
 		}
 	}
 	there := func(f api.SourceFile) bool {
@@ -515,6 +535,9 @@ func checkSource(ctx context.Context, c *client.Client, l api.Link, got *linkChe
 	return nil
 }
 
+// maxLeft bounds how many files are named that a student does not get.
+const maxLeft = 20
+
 func (s *screen) checked(got linkCheck, now time.Time) {
 	s.ownLink(got.Link, now)
 	switch {
@@ -523,6 +546,16 @@ func (s *screen) checked(got linkCheck, now time.Time) {
 		s.result("  Read:    each student's own copy, by their own account")
 	default:
 		s.result("  Read:    %s%s%s", plural(got.Files, "file"), with(" of ", got.Test.Title), with(", ", got.Test.Reads))
+	}
+	for i, f := range got.Left {
+		if i == maxLeft {
+			s.result("           and %d more", len(got.Left)-i)
+			break
+		}
+		s.result("  Left out: %s: %s", printable(f.Path), printable(f.Skip))
+	}
+	if got.Own && !got.Link.Template {
+		s.result("Each student reads with their own account, which decides what they see. This is what yours does, without what is marked as hidden or locked for students.")
 	}
 	if got.OK {
 		s.result("A student of %s can open it: it comes from %s into the folder %s.", got.Link.Audience, first(got.Link.Maker, "you"), first(got.Link.Folder, got.Link.Name))

@@ -20,7 +20,7 @@ import (
 func (f *face) linkParts() server.LinkParts {
 	return server.LinkParts{
 		Links: f.links, LinkTerms: f.linkTerms, Link: f.link, MakeLink: f.makeLink, EditLink: f.editLink, CopyLink: f.copyLink, EndLink: f.endLink,
-		TestSource: f.testSource, BrowseSource: f.browseSource, ReadPaste: f.readPaste,
+		TestSource: f.testSource, BrowseSource: f.browseSource, AsStudent: f.asStudent, ReadPaste: f.readPaste,
 	}
 }
 
@@ -163,6 +163,21 @@ func (f *face) browseSource(ctx context.Context, c daypass.Caller, s daypass.Sou
 	return out, told(s.Host, inTime(ctx, err))
 }
 
+func (f *face) asStudent(ctx context.Context, c daypass.Caller, name, request string) (api.StudentView, error) {
+	y, own, err := f.b.AsStudent(ctx, c, name, request)
+	list := api.SourceFiles{Files: []api.SourceFile{}}
+	switch {
+	case err != nil:
+		return api.StudentView{}, told("", err)
+	case y.Source == (daypass.Source{}): // of a template
+	case own:
+		list, err = f.readers.browse(ctx, c, y)
+	default:
+		list, err = f.readers.browseKept(ctx, c, y)
+	}
+	return api.StudentView{Files: list.Files, Complete: list.Complete, Notes: list.Notes, Own: own}, told(y.Source.Host, inTime(ctx, err))
+}
+
 // toldOfLink is told, where what has to be connected is for a link: it goes on with it.
 func toldOfLink(link, host string, err error) error {
 	err = told(host, err)
@@ -187,7 +202,7 @@ func inTime(ctx context.Context, err error) error {
 // then, so that the link's first pull finds it there.
 func (r *readers) browse(ctx context.Context, c daypass.Caller, y broker.Reading) (api.SourceFiles, error) {
 	if y.Source.Kind == daypass.KindGit {
-		return r.browseGit(ctx, c, y)
+		return r.browseKept(ctx, c, y)
 	}
 	from, err := r.contents(ctx, y)
 	if err != nil {
@@ -208,7 +223,8 @@ func (r *readers) browse(ctx context.Context, c daypass.Caller, y broker.Reading
 	return out, nil
 }
 
-func (r *readers) browseGit(ctx context.Context, c daypass.Caller, y broker.Reading) (api.SourceFiles, error) {
+// browseKept lists what a pull brings: what the depot keeps then.
+func (r *readers) browseKept(ctx context.Context, c daypass.Caller, y broker.Reading) (api.SourceFiles, error) {
 	if r.depot == nil {
 		return api.SourceFiles{}, noReader(y)
 	}
@@ -218,7 +234,7 @@ func (r *readers) browseGit(ctx context.Context, c daypass.Caller, y broker.Read
 	}
 	found := make(chan snapshot.Manifest, 4) // a flight may go on when nobody waits for it
 	fetch := func(ctx context.Context, repo *plumbing.Repo, have plumbing.OID, mark string) (depot.Result, error) {
-		res, err := r.fetchGit(ctx, y, repo, have, mark)
+		res, err := r.fetch(y, nil)(ctx, repo, have, mark)
 		if err != nil {
 			return res, err
 		}

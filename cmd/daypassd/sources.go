@@ -198,7 +198,7 @@ func (r *readers) canvasOf(_ context.Context, y broker.Reading) (daypass.Content
 	}
 	t := &heldToken{now: r.now, fetch: func(ctx context.Context) (daypass.Secret, time.Time, error) { return r.broker.ContentToken(ctx, y) }}
 	return canvas.New(canvas.Config{
-		Host: site.Host, Files: site.Files, Pace: r.paces[key], Dial: r.dialer.DialContext, Now: r.now, Token: t.get,
+		Host: site.Host, Files: site.Files, Students: y.Student, Pace: r.paces[key], Dial: r.dialer.DialContext, Now: r.now, Token: t.get,
 		Renew: func(ctx context.Context) bool { return t.renew(r.broker.Spent(ctx, y)) },
 	}), nil
 }

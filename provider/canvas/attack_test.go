@@ -108,6 +108,20 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// TestStudents: of what a teacher sees, what students are not shown is left out, by the
+// same list as theirs but for what Canvas alone decides.
+func TestStudents(t *testing.T) {
+	b := newBench(t, courseSeed(), fake.CanvasSwitches{}, teacher, func(c *canvas.Config) { c.Students = true })
+	l := b.list(t, "courses/42")
+	want := []string{
+		"hidden-exam.pdf: it is hidden from students", "lab1/lab1.ipynb", "later.pdf: students get it on 2126-12-01", "secret-folder/below/solutions.pdf: of its folder secret-folder: it is hidden from students",
+		"syllabus.pdf", "unpublished.pdf: it is not published",
+	}
+	if got := names(l); !slices.Equal(got, want) || !l.Complete {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestSubtrees: a folder by its path and by its id, a file by its id.
 func TestSubtrees(t *testing.T) {
 	b := newBench(t, courseSeed(), fake.CanvasSwitches{}, student, nil)

@@ -37,7 +37,12 @@ type Config struct {
 	// Files are further hosts that files may come from, beside those that Canvas's own
 	// clouds use: "files.example.edu", or "*.example.edu" for all below it. They get no
 	// token.
-	Files    []string
+	Files []string
+	// Students leaves out of a listing, by their names, what students are not shown, as
+	// far as the API says so of each file and folder to whom it shows all. It is no proof
+	// of what one of them sees: Canvas decides that by who asks, and its API reads as
+	// nobody else.
+	Students bool
 	MaxItems int // of a listing; 0 means 100,000
 	// Pace is shared by all who use the token; nil: [NewPace] for this one alone.
 	Pace  *Pace

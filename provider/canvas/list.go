@@ -23,6 +23,35 @@ type folder struct {
 	Handed bool   `json:"for_submissions"`
 	Of     string `json:"context_type"`
 	Owner  number `json:"context_id"`
+	shown
+}
+
+// shown is what the API says, to whom it shows all, of what students are shown of a file
+// or folder.
+type shown struct {
+	Shut     bool   `json:"locked"`
+	Withheld bool   `json:"hidden"`
+	Unlocks  string `json:"unlock_at"`
+	Locks    string `json:"lock_at"`
+}
+
+// why is the reason why students do not get it now.
+func (s shown) why(now time.Time) string {
+	at := func(text string) time.Time {
+		t, _ := time.Parse(time.RFC3339, text)
+		return t
+	}
+	switch from, until := at(s.Unlocks), at(s.Locks); {
+	case s.Shut:
+		return "it is not published"
+	case s.Withheld:
+		return "it is hidden from students"
+	case from.After(now):
+		return "students get it on " + from.UTC().Format(time.DateOnly)
+	case !until.IsZero() && !until.After(now):
+		return "students have not got it since " + until.UTC().Format(time.DateOnly)
+	}
+	return ""
 }
 
 // A file is what the API says of one. UUID is what opens it to anybody, and so is URL.
@@ -34,10 +63,9 @@ type file struct {
 	URL      string `json:"url"`
 	Size     *int64 `json:"size"`
 	Modified string `json:"modified_at"`
-	Unlocks  string `json:"unlock_at"`
-	Locks    string `json:"lock_at"`
 	Locked   bool   `json:"locked_for_user"`
 	Hidden   bool   `json:"hidden_for_user"`
+	shown
 }
 
 // A number is an id: text, as was asked for, or a number as from sites that know no
@@ -267,7 +295,11 @@ func (w *walk) hang(files []file) (daypass.Listing, error) {
 		case !known:
 			w.apart++
 		case inside:
-			w.out.Items = append(w.out.Items, w.v.item(w.place, f, dirs))
+			it := w.v.item(w.place, f, dirs)
+			if w.v.Students && it.Skip == "" {
+				it.Skip = w.withheld(f)
+			}
+			w.out.Items = append(w.out.Items, it)
 		}
 	}
 	if w.apart > 0 {
@@ -276,6 +308,25 @@ func (w *walk) hang(files []file) (daypass.Listing, error) {
 	}
 	sorted(w.out.Items)
 	return w.out, nil
+}
+
+// withheld is the reason why students do not get a file: its own, or a folder's above.
+func (w *walk) withheld(f file) string {
+	now := w.v.Now()
+	if why := f.shown.why(now); why != "" {
+		return why
+	}
+	for id, n := f.Folder, 0; n < maxDepth; n++ {
+		up, ok := w.folders[id]
+		if !ok {
+			break
+		}
+		if why := up.shown.why(now); why != "" {
+			return "of its folder " + up.Name + ": " + why
+		}
+		id = up.Parent
+	}
+	return ""
 }
 
 func sorted(items []daypass.Item) {
