@@ -236,7 +236,8 @@ func (t *oldTrail) folder(ctx context.Context, q question) (*oldAnswer, error) {
 
 // dirHash stands for what files hold, as that program makes it: of an object of paths in
 // their order, each with its checksum, or else with what moves when the file does. Of a
-// folder without folders and native documents it is the same as that program's own.
+// folder without folders and native documents it is the same as that program's own, with
+// an rclone that lists SHA-256.
 func dirHash(items []daypass.Item) string {
 	files := map[string]string{}
 	for _, it := range items {
