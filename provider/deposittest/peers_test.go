@@ -38,7 +38,7 @@ const (
 	folder   = "1OBwu72mlrWymv8DLepOwPY-GWHPrgYN8"
 	flat     = "1sokbMclA4UaiXPdBBGyThlBEGv961psp"
 	// flatHash is what daypass says of the files of flat too: cmd/daypass/repoproviders_test.go.
-	// Of rclone before 1.63, which knows no other checksum of Drive's than MD5, it is oldHash.
+	// Of an older rclone, which knows no other checksum of Drive's than MD5, it is oldHash.
 	oldHash  = "x4w6lBsvsq9PP368KnOxjHJ_C7-OLy1dNLGf_6qF3W8="
 	flatHash = "gqh1mcRZ4G332lspAOfJROM84jFfNMonUx0aitgX7uY="
 )
