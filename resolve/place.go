@@ -146,7 +146,7 @@ func identifier(text string) ([]Place, bool, error) {
 	case strings.HasPrefix(low, "hdl:"):
 		p, err := doi(strings.TrimSpace(text[4:]), "it begins with hdl:", hdlForm)
 		return p, true, err
-	case strings.HasPrefix(low, "10.") && doiForm().MatchString(text):
+	case strings.HasPrefix(low, "10.") && (strings.Contains(text, "/") || strings.Trim(text, "0123456789.") == ""):
 		p, err := doi(text, "it has the form of a DOI", doiForm)
 		return p, true, err
 	case strings.HasPrefix(low, "swh:"):
@@ -156,10 +156,17 @@ func identifier(text string) ([]Place, bool, error) {
 	return nil, false, nil
 }
 
+// noIdentifier is of a text that only looks like one.
+func noIdentifier(what, why string) error {
+	return &daypass.Problem{
+		Code: "DP-362", What: what, Why: why, Next: "Copy it whole from the page of the record, or give the address of that page. The address of a host begins with https://.", Kind: daypass.ErrUsage,
+	}
+}
+
 func doi(id, why string, form func() *regexp.Regexp) ([]Place, error) {
 	id, _, _ = strings.Cut(id, "#")
 	if !form().MatchString(id) || strings.Contains(id, "\\") {
-		return nil, unknown("this is no DOI and no handle", "a DOI is 10.NUMBER/NAME")
+		return nil, noIdentifier("this is no DOI and no handle", "a DOI is 10.NUMBER/NAME, with four digits or more in the number, and a handle NUMBER/NAME")
 	}
 	s := daypass.Source{Kind: daypass.KindDOI, Host: "doi.org", ID: id}
 	return []Place{{Source: s, Words: "the DOI " + id, Certain: true, Why: why, Ask: AskDOI}}, nil
@@ -168,7 +175,7 @@ func doi(id, why string, form func() *regexp.Regexp) ([]Place, error) {
 func swh(id string) ([]Place, error) {
 	id, qualifiers, _ := strings.Cut(id, ";")
 	if !swhForm().MatchString(id) {
-		return nil, unknown("this is no identifier of Software Heritage", "it is swh:1:KIND:HASH")
+		return nil, noIdentifier("this is no identifier of Software Heritage", "it is swh:1:KIND:HASH, with forty digits in the hash")
 	}
 	path := ""
 	for q := range strings.SplitSeq(qualifiers, ";") {
@@ -177,7 +184,7 @@ func swh(id string) ([]Place, error) {
 		}
 	}
 	if path != "" && !validPath(path) {
-		return nil, unknown("the path in this identifier cannot be one", "")
+		return nil, noIdentifier("the path in this identifier cannot be one", "")
 	}
 	s := daypass.Source{Kind: daypass.KindSWH, Host: swhHost, ID: id, Path: path}
 	return []Place{{Source: s, Words: kinds[s.Kind], Certain: true, Why: "it is an identifier of Software Heritage"}}, nil
@@ -188,10 +195,13 @@ const swhHost = "archive.softwareheritage.org"
 // page reads the address of a page of a service that is no git host.
 func page(scheme, rest string, sites Sites) ([]Place, bool, error) {
 	a, err := cutAddress(scheme, rest)
+	host := strings.TrimPrefix(a.host, "www.")
+	if err != nil && slices.Contains([]string{"doi.org", "dx.doi.org", "hdl.handle.net"}, host) {
+		return nil, true, noIdentifier("this address names no DOI and no handle", "nothing stands behind its host")
+	}
 	if err != nil {
 		return nil, false, nil // Parse says what is wrong with it
 	}
-	host := strings.TrimPrefix(a.host, "www.")
 	read := map[string]func(address) (Place, error){
 		"doi.org": doiPage, "dx.doi.org": doiPage, "hdl.handle.net": doiPage, "drive.google.com": drivePage, "docs.google.com": docsPage, "drive.usercontent.google.com": drivePage,
 		"colab.research.google.com": colabPage, "zenodo.org": invenioPage, "sandbox.zenodo.org": invenioPage, "data.caltech.edu": invenioPage, "figshare.com": figsharePage,

@@ -136,6 +136,20 @@ func TestNoPlaces(t *testing.T) {
 	}
 }
 
+// TestNoIdentifiers: what only looks like a DOI, a handle or an identifier is said to be
+// none, and never to be no repository.
+func TestNoIdentifiers(t *testing.T) {
+	for _, text := range []string{
+		"10.1/foo", "10.x/y", "10.5555", "10.5555/", "10.0.0.1/o/r", "doi:foo", "doi:", "DOI: 10.12/x", "hdl:foo", "https://doi.org/", "http://dx.doi.org", "https://doi.org/foo", "https://hdl.handle.net/x", "swh:1:dir:xyz", "swh:1:dir:94a9ed024d3859793618152ea559a168bbcbb5e2;path=../x",
+	} {
+		_, err := Places(text, sites)
+		var p *daypass.Problem
+		if !errors.As(err, &p) || p.Code != "DP-362" || strings.Contains(err.Error(), "repository") || !strings.Contains(p.Next, "page of the record") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 // FuzzPlaces: nothing that is read makes a source that is written in two ways.
 func FuzzPlaces(f *testing.F) {
 	for _, text := range []string{"https://drive.google.com/drive/folders/1o3okM5hYOgUGHYipyjiblEzbp29UX9cF", "https://canvas.example.edu/courses/4/files/folder/a%20b", "10.5281/zenodo.1#x", "https://dataverse.harvard.edu/dataset.xhtml?persistentId=doi:10.1/x"} {

@@ -199,7 +199,7 @@ func unknown(what, why string) error {
 
 func notGit() error {
 	return &daypass.Problem{
-		Code: "DP-362", What: "this address is not of a git repository", Why: "archives and drives are not pulled by this version of daypass", Kind: daypass.ErrUsage,
-		Next: "Give the address of a git repository, if the content is in one.",
+		Code: "DP-362", What: "this address is not of a git repository", Why: "it is of an archive or a drive, and a repository is asked for here", Kind: daypass.ErrUsage,
+		Next: `Give the address of a repository. What archives and drives hold comes by its own address: "daypass pull ADDRESS".`,
 	}
 }

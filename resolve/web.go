@@ -16,7 +16,7 @@ type address struct {
 }
 
 // cutAddress takes what stands after "://" apart, and refuses what two programs
-// could read in two ways.
+// could read in two ways. With the error that nothing stands behind the host comes that.
 func cutAddress(scheme, rest string) (address, error) {
 	rest, _, _ = strings.Cut(rest, "#")
 	rest, query, _ := strings.Cut(rest, "?")
@@ -52,7 +52,7 @@ func cutAddress(scheme, rest string) (address, error) {
 		a.segments = append(a.segments, clean)
 	}
 	if len(a.segments) == 0 {
-		return address{}, unknown("the address names a host and no repository", "")
+		return address{host: a.host}, unknown("the address names a host and no repository", "")
 	}
 	return a, nil
 }
