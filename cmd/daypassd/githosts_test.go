@@ -81,6 +81,11 @@ func TestGitHosts(t *testing.T) {
 			t.Errorf("%s: %v %q\n%s", name, err, text, out)
 		}
 	}
+	for source, says := range map[string]string{"git:" + host + "/~ada/lab@nope": "nope", "git:" + host + "/group/sub/none": "none.git cannot be read"} {
+		if out, err := tea("link", "make", "wrong", "--source", source, "--for", "ph142"); err == nil || !strings.Contains(out, says) {
+			t.Errorf("%s: %v, without %q\n%s", source, err, says, out)
+		}
+	}
 	asked()
 	for _, source := range []string{"git:" + host + "/group/sub/none", "http://" + host + "/group/sub%2Frepo", "git:" + host + "/group/../repo", "git:" + host + "/group//repo", "git:" + host + "/group/sub/repo.git"} {
 		if out, err := tea("link", "make", "wrong", "--source", source, "--for", "ph142"); err == nil || !strings.Contains(out, "[DP-7") {

@@ -88,8 +88,10 @@ func (r *readers) at(ctx context.Context, y broker.Reading, do func(address stri
 	if err != nil {
 		return err
 	}
-	if err = do(list[0]); len(list) > 1 && codeOf(err) == "DP-312" && do(list[1]) == nil {
-		return nil
+	if err = do(list[0]); len(list) > 1 && codeOf(err) == "DP-312" {
+		if again := do(list[1]); codeOf(again) != "DP-312" {
+			err = again
+		}
 	}
 	return missing(err)
 }
