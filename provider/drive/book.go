@@ -19,11 +19,14 @@ import (
 // keeps its own pace besides, and where the file cannot be used, that alone.
 func (p *Pace) Keep(dir, account string) {
 	sum := sha256.Sum256([]byte(account))
-	p.book = &book{filepath.Join(dir, "drive-"+hex.EncodeToString(sum[:8]))}
+	p.book = &book{filepath.Join(dir, "drive-"+hex.EncodeToString(sum[:8])), p.now}
 }
 
 // A book is a file with what several processes have spent.
-type book struct{ path string }
+type book struct {
+	path string
+	now  func() time.Time
+}
 
 // A record is all that stands in it.
 type record struct {
@@ -38,8 +41,8 @@ const (
 )
 
 // take is as [Pace.take], by what stands in the book.
-func (b *book) take(now time.Time, units, most int) (wait time.Duration) {
-	b.change(now, func(p *record) bool {
+func (b *book) take(units, most int) (wait time.Duration) {
+	b.change(func(p *record, now time.Time) bool {
 		if wait = p.Until.Sub(now); wait <= 0 {
 			wait = waitFor(p.Spent, now, units, most)
 		}
@@ -52,8 +55,8 @@ func (b *book) take(now time.Time, units, most int) (wait time.Duration) {
 	return max(wait, 0)
 }
 
-func (b *book) slow(now time.Time, d time.Duration) {
-	b.change(now, func(p *record) bool {
+func (b *book) slow(d time.Duration) {
+	b.change(func(p *record, now time.Time) bool {
 		until := now.Add(min(d, maxPause))
 		if !until.After(p.Until) {
 			return false
@@ -65,7 +68,7 @@ func (b *book) slow(now time.Time, d time.Duration) {
 
 // change reads the book and writes it anew, where f says so. Where that fails the
 // process is by itself.
-func (b *book) change(now time.Time, f func(*record) bool) {
+func (b *book) change(f func(p *record, now time.Time) bool) {
 	file, err := b.open()
 	if err != nil {
 		return
@@ -75,8 +78,9 @@ func (b *book) change(now time.Time, f func(*record) bool) {
 	if err != nil {
 		return
 	}
+	now := b.now() // others have written while this one waited for the lock
 	p := read(text, now)
-	if !f(&p) {
+	if !f(&p, now) {
 		return
 	}
 	if text, err = json.Marshal(p); err == nil && len(text) <= maxBook && file.Truncate(0) == nil {

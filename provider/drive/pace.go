@@ -155,13 +155,17 @@ func (p *Pace) take(units int) time.Duration {
 	if wait > 0 {
 		return wait
 	}
-	for _, q := range p.of {
+	for n, q := range p.of {
 		q.Lock()
 		defer q.Unlock()
-		wait = max(wait, q.wait(now, units, max(1, int(float64(q.most)*share))))
+		most := q.most
+		if n == 0 { // a project's others have not been refused
+			most = max(1, int(float64(most)*share))
+		}
+		wait = max(wait, q.wait(now, units, most))
 	}
 	if wait <= 0 && p.book != nil {
-		wait = p.book.take(now, units, p.of[0].most)
+		wait = p.book.take(units, p.of[0].most)
 	}
 	if wait > 0 {
 		if len(p.of) > 1 || p.book != nil { // others wait for the same moment
@@ -188,7 +192,7 @@ func (p *Pace) Slow(d time.Duration) {
 		p.share, p.cut = max(1.0/64, p.shared(now)/2), now
 	}
 	if p.book != nil {
-		p.book.slow(now, d)
+		p.book.slow(d)
 	}
 }
 

@@ -158,6 +158,31 @@ func TestProject(t *testing.T) {
 	})
 }
 
+// TestRefusedInProject: an account that was refused goes on at half of its own quota, and
+// is not kept from a project's by those who spend that.
+func TestRefusedInProject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		project := drive.NewProject(100_000, time.Now)
+		p, busy := project.Account(40_000), project.Account(60_000)
+		if err := busy.Wait(t.Context(), 60_000); err != nil {
+			t.Fatal(err)
+		}
+		p.Slow(time.Second)
+		began := time.Now()
+		if err := p.Wait(t.Context(), 20_000); err != nil || time.Since(began) > 2*time.Second {
+			t.Errorf("half of it: %v after %v", err, time.Since(began))
+		}
+		if err := p.Wait(t.Context(), 10_000); err != nil || time.Since(began) < time.Minute {
+			t.Errorf("more than half: %v after %v", err, time.Since(began))
+		}
+		time.Sleep(time.Hour)
+		began = time.Now()
+		if err := p.Wait(t.Context(), 40_000); err != nil || time.Since(began) > 0 {
+			t.Errorf("all of it an hour later: %v after %v", err, time.Since(began))
+		}
+	})
+}
+
 func TestShare(t *testing.T) {
 	for s, want := range map[drive.Share]int{
 		{}: 6500, {By: 1}: 325_000, {By: 1, Accounts: 3}: 325_000, {By: 1, Accounts: 4}: 250_000, {By: 50, Accounts: 10}: 2000, {By: 1 << 30}: 1,
