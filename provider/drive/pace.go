@@ -73,10 +73,11 @@ func (p *Project) Account(perMinute int) *Pace {
 // account. Where Drive refuses nevertheless, because others spend too, all pause, and
 // then spend half of what they did, and a little more each minute after.
 type Pace struct {
-	now  func() time.Time
-	of   []*quota      // its own first
-	turn chan struct{} // the next one's
-	book *book         // nil: nobody else's processes
+	now   func() time.Time
+	of    []*quota      // its own first
+	files chan struct{} // the turn of the next file
+	turn  chan struct{} // and of anything else
+	book  *book         // nil: nobody else's processes
 
 	mu     sync.Mutex
 	queued int // units of all who wait
@@ -92,7 +93,7 @@ func NewPace(perMinute int, now func() time.Time) *Pace {
 	if perMinute <= 0 {
 		perMinute = UserUnits
 	}
-	return &Pace{now: now, of: []*quota{{most: perMinute}}, turn: make(chan struct{}, 1), share: 1}
+	return &Pace{now: now, of: []*quota{{most: perMinute}}, files: make(chan struct{}, 1), turn: make(chan struct{}, 1), share: 1}
 }
 
 // Wait returns when so many units may be spent. It gives up at once where the context
@@ -106,12 +107,16 @@ func (p *Pace) Wait(ctx context.Context, units int) error {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) < p.least(ahead) {
 		return context.DeadlineExceeded
 	}
+	turn := p.turn
+	if units >= fileUnits {
+		turn = p.files
+	}
 	select {
-	case p.turn <- struct{}{}:
+	case turn <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-p.turn }()
+	defer func() { <-turn }()
 	return readonly.Wait(ctx, p.take(units), func() time.Duration { return p.take(units) })
 }
 
@@ -162,10 +167,10 @@ func (p *Pace) take(units int) time.Duration {
 		if n == 0 { // a project's others have not been refused
 			most = max(1, int(float64(most)*share))
 		}
-		wait = max(wait, q.wait(now, units, most))
+		wait = max(wait, q.wait(now, units, forUnits(most, units)))
 	}
 	if wait <= 0 && p.book != nil {
-		wait = p.book.take(units, p.of[0].most)
+		wait = p.book.take(units, forUnits(p.of[0].most, units))
 	}
 	if wait > 0 {
 		if len(p.of) > 1 || p.book != nil { // others wait for the same moment
@@ -177,6 +182,17 @@ func (p *Pace) take(units int) time.Duration {
 		q.add(now, units)
 	}
 	return 0
+}
+
+// fileUnits is what a file costs. Looks and lists cost less, and people wait for them:
+// files leave them a hundredth of the quota.
+const fileUnits = 200
+
+func forUnits(most, units int) int {
+	if units >= fileUnits {
+		most -= most / 100
+	}
+	return most
 }
 
 // Slow makes everybody wait.

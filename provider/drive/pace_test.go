@@ -158,6 +158,33 @@ func TestProject(t *testing.T) {
 	})
 }
 
+// TestLookBesideFiles: where files have spent what they may, a look does not wait, and
+// neither does it behind those files that do.
+func TestLookBesideFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := drive.NewPace(0, time.Now)
+		var all sync.WaitGroup
+		for range 2000 {
+			all.Go(func() {
+				if err := p.Wait(t.Context(), 200); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		for _, units := range []int{5, 5, 100, 5} {
+			if err := p.Wait(t.Context(), units); err != nil || time.Since(began) > 0 {
+				t.Errorf("%d units: %v after %v", units, err, time.Since(began))
+			}
+		}
+		all.Wait()
+		if took := time.Since(began); took < 50*time.Second || took > 2*time.Minute {
+			t.Errorf("2,000 files took %v", took)
+		}
+	})
+}
+
 // TestRefusedInProject: an account that was refused goes on at half of its own quota, and
 // is not kept from a project's by those who spend that.
 func TestRefusedInProject(t *testing.T) {

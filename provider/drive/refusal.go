@@ -128,7 +128,7 @@ func units(req *http.Request) int {
 	path, q := req.URL.Path, req.URL.RawQuery
 	switch {
 	case strings.HasSuffix(path, "/export") || strings.Contains(q, "alt=media"):
-		return 200
+		return fileUnits
 	case strings.HasSuffix(path, "/files") || strings.HasSuffix(path, "/changes"):
 		return 100
 	}
