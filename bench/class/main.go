@@ -1,8 +1,8 @@
 // Command class measures what it costs when a class clicks a link at once: fifty
 // pulls, the program daypass as shipped, of a snapshot that the access service made
 // once, beside fifty "git clone --depth 1" of the repository itself; five hundred light
-// clients; and a folder of Drive's with more files than fifty students could fetch by
-// themselves:
+// clients; a folder of Drive's with more files than fifty students could fetch by
+// themselves; and fifty who have Drive's key and no service, with fewer:
 //
 //	go run ./bench/class [-only SECTIONS] [-runs N] [-check]
 //
@@ -38,5 +38,6 @@ func (b *bench) sections() []measure.Section {
 		{Name: "class", Run: b.class},
 		{Name: "light", Run: b.light},
 		{Name: "drive", Run: b.drive},
+		{Name: "drive-alone", Run: b.driveAlone},
 	}
 }

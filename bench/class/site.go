@@ -131,6 +131,22 @@ func (st *site) pull(student int) *exec.Cmd {
 	return cmd
 }
 
+// alone is the command of a student whose hub has no service.
+func (st *site) alone(source string) *exec.Cmd {
+	home := st.home()
+	cmd := exec.Command(filepath.Join(st.b.Bin, "daypass"), "pull", "--quiet", source, filepath.Join(home, "lab1"))
+	cmd.Dir = home
+	cmd.Env = []string{"PATH=" + st.b.Bin + ":" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + home, "LANG=C.UTF-8", "DAYPASS_PLAIN=1"}
+	return cmd
+}
+
+// brought counts the files in all homes.
+func (st *site) brought() int {
+	found, err := filepath.Glob(filepath.Join(st.dir, "home*", "lab1", "week*", "file*.txt"))
+	st.s.Check(err)
+	return len(found)
+}
+
 // clone is what a student would do without us.
 func (st *site) clone(url string) *exec.Cmd {
 	home := st.home()
@@ -155,7 +171,11 @@ func (st *site) atOnce(commands []*exec.Cmd) time.Duration {
 	took := time.Since(began)
 	for i, err := range errs {
 		if err != nil {
-			st.s.Fatalf("%s: %v\n%s\n%s", strings.Join(commands[i].Args, " "), err, outs[i].String(), st.Said())
+			said := ""
+			if st.Service != nil {
+				said = st.Said()
+			}
+			st.s.Fatalf("%s: %v\n%s\n%s", strings.Join(commands[i].Args, " "), err, outs[i].String(), said)
 		}
 	}
 	return took
