@@ -29,6 +29,8 @@ func drivePage(a address) (Place, error) {
 	switch {
 	case len(s) > 0 && (s[0] == "open" || s[0] == "uc" || s[0] == "folderview" || s[0] == "download" || s[0] == "embeddedfolderview") && id != "":
 		return driveSource(id, key, "a folder or file of Google Drive", "the address has an id of Drive's")
+	case len(s) > 4 && s[0] == "file" && s[1] == "u" && s[3] == "d": // of people with several accounts
+		return driveSource(s[4], key, "a file of Google Drive", "it is the page of a file of Drive's")
 	case len(s) > 2 && s[0] == "file" && s[1] == "d":
 		return driveSource(s[2], key, "a file of Google Drive", "it is the page of a file of Drive's")
 	}

@@ -22,6 +22,7 @@ func TestPlaces(t *testing.T) {
 		"https://drive.google.com/uc?id=" + id + "&export=download":                 "drive:drive.google.com/" + id,
 		"https://drive.google.com/file/d/" + id + "/view?usp=drive_link":            "drive:drive.google.com/" + id,
 		"https://drive.google.com/file/d/" + id + "/view?resourcekey=0-abcdefghijk": "drive:drive.google.com/" + id + "@0-abcdefghijk",
+		"https://drive.google.com/file/u/0/d/" + id + "/view":                       "drive:drive.google.com/" + id,
 		"https://drive.google.com/a/example.edu/file/d/" + id + "/edit":             "drive:drive.google.com/" + id,
 		"https://drive.google.com/drive/shared-drives/0ABcdefghijklmnUk9PVA":        "drive:drive.google.com/0ABcdefghijklmnUk9PVA",
 		"https://drive.usercontent.google.com/download?id=" + id:                    "drive:drive.google.com/" + id,
