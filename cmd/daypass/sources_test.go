@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
@@ -291,6 +292,26 @@ func TestZipOverLimit(t *testing.T) {
 			t.Errorf("of %q: %d bytes, %v", total, n, err)
 		}
 		r.Close()
+	}
+}
+
+// TestDrivePace: two processes of one user, who may spend as much as one of a thousand,
+// spend that together.
+func TestDrivePace(t *testing.T) {
+	b := newBench(t, fake.Switches{})
+	b.env["XDG_RUNTIME_DIR"], b.env["DAYPASS_DRIVE_SHARED_BY"] = t.TempDir(), "1000" // 325 units
+	b.now = time.Now
+	for n, want := range []error{nil, context.DeadlineExceeded, nil} {
+		account := []string{"a@campus-hub.iam.gserviceaccount.com", "b@campus-hub.iam.gserviceaccount.com"}[n/2]
+		p, err := b.drivePace(driveConfig{}, account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		if err := p.Wait(ctx, 200); !errors.Is(err, want) {
+			t.Errorf("process %d: %v", n, err)
+		}
+		cancel()
 	}
 }
 
