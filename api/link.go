@@ -11,6 +11,7 @@ import (
 
 // Where links are made and managed, behind the access service's URL.
 const (
+	PathCopies = Base + "/link-copies"    // POST LinkCopies -> CopiedLinks
 	PathLinks  = Base + "/links"          // GET -> Links; POST LinkRequest -> Link
 	PathLink   = Base + "/links/"         // + name: GET -> Link; PATCH LinkRequest -> Link; DELETE -> 204; + name + "/copy": POST LinkRequest -> Link; + name + "/student": GET -> StudentView
 	PathTest   = Base + "/sources/test"   // POST SourceQuestion -> SourceTest
@@ -73,6 +74,61 @@ func (r LinkRequest) Check() string {
 		}
 	}
 	return ""
+}
+
+// MaxCopies is how many links are copied at once.
+const MaxCopies = 30
+
+// LinkCopies ask for links like others of the caller's, all of them or none, for another
+// group or other dates. What is nil is as there, but for the dates.
+type LinkCopies struct {
+	Copies   []LinkCopy `json:"copies"`
+	Audience *string    `json:"audience,omitempty"`
+	From     *time.Time `json:"from,omitempty"`
+	Until    *time.Time `json:"until,omitempty"`
+}
+
+// A LinkCopy says of one which link it is like, and its name.
+type LinkCopy struct {
+	Like string `json:"like"`
+	Name string `json:"name"`
+}
+
+// Check says in a few words what is wrong with the request; "" where nothing is that can
+// be seen here.
+func (r LinkCopies) Check() string {
+	if len(r.Copies) == 0 || len(r.Copies) > MaxCopies {
+		return "one to thirty links are copied at once"
+	}
+	seen := map[string]bool{}
+	for _, c := range r.Copies {
+		if !LinkName(c.Like) || !LinkName(c.Name) {
+			return "a link's name has 3 to 64 small letters, digits and hyphens"
+		}
+		if seen[c.Name] {
+			return "two links would be called " + c.Name
+		}
+		seen[c.Name] = true
+	}
+	return LinkRequest{Audience: r.Audience}.Check()
+}
+
+// CopiedLinks are those that were made.
+type CopiedLinks struct {
+	Links []Link `json:"links"`
+}
+
+// CopyName is what a link's copy is called: its beginning from is replaced by to, where
+// it begins so, and suffix is put at its end after a hyphen. The same name comes of a
+// name that neither changes.
+func CopyName(name, from, to, suffix string) string {
+	if rest, ok := strings.CutPrefix(name, from); ok && from != "" {
+		name = to + rest
+	}
+	if suffix = strings.TrimPrefix(suffix, "-"); suffix != "" {
+		name += "-" + suffix
+	}
+	return name
 }
 
 // A Link is a link as whoever asks may see it.

@@ -288,14 +288,7 @@ func (b *Broker) EditLink(ctx context.Context, c daypass.Caller, name string, as
 // CopyLink makes a link like another of the caller's, such as for the next term. What
 // ask leaves out is as there, but for the dates and the pause.
 func (b *Broker) CopyLink(ctx context.Context, c daypass.Caller, name string, ask LinkAsk) (LinkView, error) {
-	return b.writeLink(ctx, c, &ask, store.Linked, func(p store.Person) (store.Link, error) {
-		l, err := b.own(ctx, p, name)
-		if err == nil && ask.Source == nil {
-			ask.Source = &l.Source // the right to it is looked at anew
-		}
-		l.ID, l.Name, l.Paused, l.Ended, l.From, l.Until = 0, ask.Name, false, time.Time{}, time.Time{}, b.Now().Add(b.Sources.Links.Max)
-		return l, err
-	})
+	return b.writeLink(ctx, c, &ask, store.Linked, b.like(ctx, name, &ask))
 }
 
 // writeLink changes what begin returns to what was asked, and keeps it.
@@ -323,7 +316,7 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 	}
 	l.Maker = q.p.ID
 	if l.ID == 0 {
-		if err := b.roomForLink(ctx, q.p); err != nil {
+		if err := b.roomForLinks(ctx, q.p, 1); err != nil {
 			return l, err
 		}
 	}
@@ -356,7 +349,7 @@ const (
 	maxNames = 5 * maxLinks
 )
 
-func (b *Broker) roomForLink(ctx context.Context, p store.Person) error {
+func (b *Broker) roomForLinks(ctx context.Context, p store.Person, n int) error {
 	list, err := b.Store.Links(ctx, store.LinkFilter{Maker: p.ID, Hub: b.Hub.ID})
 	if err != nil {
 		return storeProblem(err)
@@ -365,9 +358,9 @@ func (b *Broker) roomForLink(ctx context.Context, p store.Person) error {
 	list = slices.DeleteFunc(list, func(l store.Link) bool { return !l.Ended.IsZero() })
 	p749 := &daypass.Problem{Code: "DP-749", What: "you have as many links as one person may have", Next: `End some that are over: "daypass link list --all" shows them.`, Kind: daypass.ErrRefused}
 	switch {
-	case names >= maxNames:
+	case names+n > maxNames:
 		p749.What, p749.Next = "you have made as many links as one person may", "Change one that you have: its source, its group, its dates. Names of links that ended stay taken."
-	case len(list) < maxLinks:
+	case len(list)+n <= maxLinks:
 		return nil
 	}
 	return p749
@@ -437,34 +430,11 @@ func (b *Broker) linkFault(l store.Link, ask LinkAsk) error {
 
 // keepLink writes a link with its event.
 func (b *Broker) keepLink(ctx context.Context, q *wanting, l store.Link, kind store.Kind) (store.Link, error) {
-	was := l.Changed
-	e := b.readEvent(q, kind)
-	e.Outcome, e.Host, e.Repo, e.RepoID, e.As, e.Until = store.OK, l.Source.Host, l.Source.ID, l.Repo, plainAs(l.As), l.Until
-	e.Why = "link " + l.Name + " for " + audience(l) + ": " + l.Source.String()
-	if l.Paused {
-		e.Why += ", paused"
+	out, err := b.keepLinks(ctx, []*wanting{q}, []store.Link{l}, kind)
+	if err != nil {
+		return l, err
 	}
-	var out store.Link
-	err := b.Store.Write(ctx, func(tx *store.Tx) error {
-		var err error
-		if l.ID == 0 {
-			out, err = tx.PutLink(l)
-		} else {
-			out, err = tx.ChangeLink(l, was)
-		}
-		if err == nil {
-			tx.Record(e)
-		}
-		return err
-	})
-	b.linked.drop()
-	switch {
-	case errors.Is(err, store.ErrTaken):
-		return out, b.nameTaken(ctx, q, l.Name)
-	case errors.Is(err, store.ErrNone):
-		return out, &daypass.Problem{Code: "DP-733", What: "the link was changed or ended meanwhile", Next: "Look at it again, and then change it.", Kind: daypass.ErrRefused}
-	}
-	return out, storeProblem(err)
+	return out[0], nil
 }
 
 // nameTaken says why a name is not to be had: to whose it was more than to others.

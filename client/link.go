@@ -52,6 +52,24 @@ func (c *Client) CopyLink(ctx context.Context, name string, r api.LinkRequest) (
 	return c.writeLink(ctx, http.MethodPost, api.LinkPath(name)+"/copy", r.Name, r)
 }
 
+// CopyLinks makes links like others of the caller's, all of them or none.
+func (c *Client) CopyLinks(ctx context.Context, r api.LinkCopies) ([]api.Link, error) {
+	if why := r.Check(); why != "" {
+		return nil, badLink(why)
+	}
+	_, body, err := c.send(ctx, http.MethodPost, api.PathCopies, r, linkTime)
+	var out api.CopiedLinks
+	if err == nil && (json.Unmarshal(body, &out) != nil || len(out.Links) != len(r.Copies)) {
+		return nil, c.strange("its answer is not the links")
+	}
+	for i, l := range out.Links {
+		if _, err := c.linkIn(l, r.Copies[i].Name, nil); err != nil {
+			return nil, err
+		}
+	}
+	return out.Links, err
+}
+
 func (c *Client) writeLink(ctx context.Context, method, path, name string, r api.LinkRequest) (api.Link, error) {
 	if why := r.Check(); why != "" || !api.LinkName(name) {
 		if why == "" {

@@ -137,6 +137,8 @@ var linkShots = []shot{
 	{"links-tested", linkPaste + " #test", "Lab 1: tides"}, {"links-unshared", "newlink?paste=https://drive.google.com/drive/folders/private #test", "not shared yet"}, {"links-browse", linkPaste + " #browse", "start here.ipynb"},
 	{"links-made", linkPaste + "&name=ph142-lab9&audience=ph142 #make", "The link is made"}, {"link", "links/ph142-lab2", "On Binder"}, {"link-paused", "links/ph142-lab3", "Let it go on"}, {"link-lost", "links/ph142-lab4", "Cannot be opened"}, {"links-student", "links/ph142-lab1 #student", "What is left out"}, {"links-student-lost", "links/ph142-lab4 #student", "They are told"},
 	{"links-ended", "links/ph142-lab1 #end", "The link has ended"}, {"links-copy", "newlink?like=ph142-lab1", "Copy a link to a new term"},
+	{"links-course", "copylinks?group=ph142", "links to copy"}, {"links-course-names", "copylinks?group=ph142&audience=ph143&until=2027-03-31 #show", "Copy 4 links"},
+	{"links-course-clash", "copylinks?group=ph142&audience=ph143&begins=ph142-lab1&by=ph142-lab4 #show", "a link of that name"}, {"links-course-copied", "copylinks?group=ph142&audience=ph143 #make", "The links are copied"},
 }
 
 const linkPaste = "newlink?paste=https://drive.google.com/drive/folders/1AbCdEfGhIjKl"

@@ -306,23 +306,29 @@ func (s *Server) readLink(m *linkFormMain) LinkAsk {
 		}
 		q.From = &from
 	}
-	if m.Until != "" {
-		until, err := time.Parse(time.DateOnly, m.Until)
-		if err != nil {
-			m.Wrong["until"] = "That is no date such as 2026-12-31."
-		}
-		until = until.Add(24*time.Hour - time.Second)
-		if last := s.c.Now().UTC().Add(time.Duration(m.Terms.Days) * 24 * time.Hour).Truncate(time.Second); day(&last) == m.Until {
-			until = last
-		}
-		q.Until = &until
-	}
+	q.Until = s.lastDay(m.Until, m.Terms, m.Wrong)
 	ask, err := readLinkAsk(q, "")
 	if err != nil && len(m.Wrong) == 0 {
 		ref, _ := s.judge(err)
 		m.Wrong["title"] = sentence(ref.Problem.Why)
 	}
 	return ask
+}
+
+// lastDay reads the day of a link's end; nil where none is given.
+func (s *Server) lastDay(text string, terms api.LinkTerms, wrong mistakes) *time.Time {
+	if text == "" {
+		return nil
+	}
+	until, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		wrong["until"] = "That is no date such as 2026-12-31."
+	}
+	until = until.Add(24*time.Hour - time.Second)
+	if last := s.c.Now().UTC().Add(time.Duration(terms.Days) * 24 * time.Hour).Truncate(time.Second); day(&last) == text {
+		until = last
+	}
+	return &until
 }
 
 // browse lists one folder of a source.

@@ -23,7 +23,9 @@ type LinkParts struct {
 	MakeLink func(context.Context, daypass.Caller, LinkAsk) (api.Link, error)
 	EditLink func(ctx context.Context, caller daypass.Caller, name string, ask LinkAsk) (api.Link, error)
 	CopyLink func(ctx context.Context, caller daypass.Caller, name string, ask LinkAsk) (api.Link, error)
-	EndLink  func(ctx context.Context, caller daypass.Caller, name, request string) error
+	// CopyLinks makes all or none.
+	CopyLinks func(ctx context.Context, caller daypass.Caller, ask CopiesAsk) ([]api.Link, error)
+	EndLink   func(ctx context.Context, caller daypass.Caller, name, request string) error
 	// TestSource and BrowseSource look at a source as a link of the caller's would read it.
 	TestSource   func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceTest, error)
 	BrowseSource func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceFiles, error)
@@ -41,6 +43,12 @@ type LinkAsk struct {
 	Request string
 }
 
+// A CopiesAsk is which links are to be copied, well-formed.
+type CopiesAsk struct {
+	api.LinkCopies
+	Request string
+}
+
 // A Pasted is one reading of what somebody pasted.
 type Pasted struct {
 	Source daypass.Source
@@ -51,7 +59,7 @@ type Pasted struct {
 
 func (b *Broker) checkLinks() error {
 	all := []bool{b.Links != nil, b.LinkTerms != nil, b.Link != nil, b.MakeLink != nil, b.EditLink != nil, b.CopyLink != nil, b.EndLink != nil,
-		b.TestSource != nil, b.BrowseSource != nil, b.ReadPaste != nil, b.AsStudent != nil}
+		b.TestSource != nil, b.BrowseSource != nil, b.ReadPaste != nil, b.AsStudent != nil, b.CopyLinks != nil}
 	for _, there := range all {
 		if there != all[0] {
 			return errors.New("the server lacks a part of the links")
@@ -206,6 +214,23 @@ func (s *Server) editLink(c *call) error {
 func (s *Server) copyLink(c *call) error {
 	return s.changeLink(c, func(ctx context.Context, ask LinkAsk) (api.Link, error) {
 		return s.c.Broker.CopyLink(ctx, c.who.Caller, c.r.PathValue("name"), ask)
+	})
+}
+
+func (s *Server) copyLinks(c *call) error {
+	return linkAnswer(s, c, func(ctx context.Context) (out api.CopiedLinks, err error) {
+		var q api.LinkCopies
+		if err := c.decode(&q); err != nil {
+			return out, err
+		}
+		if why := q.Check(); why != "" {
+			return out, malformed(why)
+		}
+		out.Links, err = s.c.Broker.CopyLinks(ctx, c.who.Caller, CopiesAsk{q, c.request})
+		for i, l := range out.Links {
+			out.Links[i] = s.shownLink(l)
+		}
+		return out, err
 	})
 }
 

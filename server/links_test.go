@@ -149,6 +149,52 @@ func TestLinkForm(t *testing.T) {
 	})
 }
 
+// TestCopyCourse copies the links of a group in one form: the names and clashes are shown
+// first, and nothing is made where one is not good.
+func TestCopyCourse(t *testing.T) {
+	w := newWorld()
+	s := start(t, w, ownURL, false)
+	b := newBrowser(t, s, ownURL, false)
+	b.signIn("browser-ada", "")
+	before := len(w.deeds())
+	post := func(want int, form url.Values, words ...string) string {
+		t.Helper()
+		status, body := postLink(t, s, b, "copylinks", form)
+		for _, word := range words {
+			if status != want || !strings.Contains(body, word) {
+				t.Errorf("%v: %d, or no %q:\n%s", form, status, word, body)
+			}
+		}
+		return body
+	}
+	if body := text(t, b.get("copylinks")); !strings.Contains(body, `value="ph142" selected`) || !strings.Contains(body, "4 links to copy") || strings.Contains(body, `id="make"`) || strings.Contains(body, "ph142-spring</code>") {
+		t.Errorf("%s", body)
+	}
+	post(200, url.Values{"do": {"show"}, "group": {"ph142"}, "audience": {"ph143"}}, "becomes <code>ph143-lab1</code>", "becomes <code>ph143-exam</code>", "Copy 4 links")
+	clash := url.Values{"group": {"ph142"}, "audience": {"ph143"}, "begins": {"ph142-lab1"}, "by": {"ph142-lab4"}}
+	for _, do := range []string{"show", "make"} {
+		clash.Set("do", do)
+		body := post(map[string]int{"show": 200, "make": 400}[do], clash, "You have, or had, a link of that name", "That is its name now")
+		if strings.Contains(body, `id="make"`) {
+			t.Error("it can be made all the same")
+		}
+	}
+	post(400, url.Values{"do": {"make"}, "group": {"ph142"}, "suffix": {"fall"}}, "Name a group of the hub", "becomes <code>ph142-lab1-fall</code>")
+	if got := w.deeds()[before:]; len(got) > 0 {
+		t.Fatalf("done: %q", got)
+	}
+	post(200, url.Values{"do": {"make"}, "group": {"ph142"}, "shown": {"ph142"}, "link": {"ph142-lab1", "ph142-exam"}, "audience": {"ph143"}, "begins": {"ph142"}, "by": {"ph143"}, "until": {"2027-01-31"}},
+		"The links are copied", "ph143-exam, ph143-lab1")
+	if got := strings.Join(w.deeds()[before:], "\n"); got != "copy-links ada ph142-exam ph143-exam\ncopy-links ada ph142-lab1 ph143-lab1" {
+		t.Errorf("done: %s", got)
+	}
+	bob := newBrowser(t, s, ownURL, false)
+	bob.signIn("browser-bob", "")
+	if body := text(t, bob.get("copylinks")); strings.Contains(body, "<form method=\"post\" action=\"/services/daypass/copylinks\"") || !strings.Contains(body, "You may not make links here") {
+		t.Errorf("who may make none: %s", body)
+	}
+}
+
 // TestLinkPagesAreOnesOwn: nobody's page shows another's link, who may make none is
 // told so, and where there are no links there is no page and no tab.
 func TestLinkPagesAreOnesOwn(t *testing.T) {

@@ -54,6 +54,16 @@ func (w *world) linkParts() LinkParts {
 		CopyLink: func(_ context.Context, c daypass.Caller, name string, ask LinkAsk) (api.Link, error) {
 			return changed("copy-link "+c.User.Name+" "+name, ask, ask.Name)
 		},
+		CopyLinks: func(_ context.Context, c daypass.Caller, ask CopiesAsk) (out []api.Link, err error) {
+			for _, one := range ask.Copies {
+				l, err := changed("copy-links "+c.User.Name+" "+one.Like, LinkAsk{}, one.Name)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, l)
+			}
+			return out, nil
+		},
 		EndLink: func(_ context.Context, c daypass.Caller, name, _ string) error {
 			w.note("end-link %s %s", c.User.Name, name)
 			return nil

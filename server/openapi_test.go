@@ -128,6 +128,7 @@ var operations = []struct{ name, method, path, token, body string }{
 	{"link", "GET", "links/ph142-lab1", "server-ada", ""},
 	{"editLink", "PATCH", "links/ph142-lab1", "server-ada", `{"paused":true}`},
 	{"endLink", "DELETE", "links/ph142-lab1", "server-ada", ""},
+	{"copyLinks", "POST", "link-copies", "server-ada", `{"copies":[{"like":"ph142-lab1","name":"ph143-lab1"}],"audience":"ph143"}`},
 	{"linkStudent", "GET", "links/ph142-lab1/student", "server-ada", ""},
 	{"copyLink", "POST", "links/ph142-lab1/copy", "server-ada", `{"name":"ph142-spring-lab1"}`},
 	{"testSource", "POST", "sources/test", "server-ada", wantSource},
@@ -181,6 +182,7 @@ func brokenLinks(b *Broker, err error) {
 	b.MakeLink = func(context.Context, daypass.Caller, LinkAsk) (api.Link, error) { return api.Link{}, err }
 	b.EditLink = func(context.Context, daypass.Caller, string, LinkAsk) (api.Link, error) { return api.Link{}, err }
 	b.CopyLink = b.EditLink
+	b.CopyLinks = func(context.Context, daypass.Caller, CopiesAsk) ([]api.Link, error) { return nil, err }
 	b.EndLink = func(context.Context, daypass.Caller, string, string) error { return err }
 	b.AsStudent = func(context.Context, daypass.Caller, string, string) (api.StudentView, error) {
 		return api.StudentView{}, err

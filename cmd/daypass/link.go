@@ -22,7 +22,8 @@ opens it at their own servers. Its address is only a name and holds no secret.
   daypass link make ph142-lab1 --source URL --for ph142 --open start.ipynb
   daypass link check ph142-lab1
   daypass link url ph142-lab1 --as markdown
-  daypass link copy ph142-lab1 ph142-fall-lab1 --for ph142-fall`
+  daypass link copy ph142-lab1 ph142-fall-lab1 --for ph142-fall
+  daypass link copy --group ph142 --for ph142-fall --replace ph142=ph142-fall`
 
 // linkFlags are what a link is to be.
 type linkFlags struct {
@@ -229,11 +230,16 @@ func (a *app) linkEditCommand() *cobra.Command {
 }
 
 func (a *app) linkCopyCommand() *cobra.Command {
-	f := &linkFlags{}
+	f, many := &linkFlags{}, &manyFlags{}
 	c := &cobra.Command{
-		Use: "copy NAME NEW-NAME", Short: "Make a link like another, such as for a new term", Args: needs(2, "the NAME of the link and a NEW-NAME"),
-		Long: "Make a link like another of yours: what the flags do not say is as there, but for the\ndates. The other stays as it is.",
+		Use: "copy NAME NEW-NAME", Short: "Make a link like another, or a whole course's, for a new term", Long: copyHelp,
 		RunE: func(c *cobra.Command, args []string) error {
+			if many.group != "" || many.replace != "" || many.suffix != "" {
+				return a.copyMany(c, f, many, args)
+			}
+			if err := needs(2, "the NAME of the link and a NEW-NAME, or --group with the group whose links to copy")(c, args); err != nil {
+				return err
+			}
 			return a.changeLink(c, f, args[1], func(ctx context.Context, s *service, q api.LinkRequest) (api.Link, error) {
 				name, err := a.linkNameOf(args[0])
 				if err != nil {
@@ -245,6 +251,7 @@ func (a *app) linkCopyCommand() *cobra.Command {
 		},
 	}
 	f.flags(c)
+	many.flags(c)
 	return c
 }
 

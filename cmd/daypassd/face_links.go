@@ -19,7 +19,7 @@ import (
 // linkParts are the broker's answers about links, where the service reads anything.
 func (f *face) linkParts() server.LinkParts {
 	return server.LinkParts{
-		Links: f.links, LinkTerms: f.linkTerms, Link: f.link, MakeLink: f.makeLink, EditLink: f.editLink, CopyLink: f.copyLink, EndLink: f.endLink,
+		Links: f.links, LinkTerms: f.linkTerms, Link: f.link, MakeLink: f.makeLink, EditLink: f.editLink, CopyLink: f.copyLink, CopyLinks: f.copyLinks, EndLink: f.endLink,
 		TestSource: f.testSource, BrowseSource: f.browseSource, AsStudent: f.asStudent, ReadPaste: f.readPaste,
 	}
 }
@@ -90,6 +90,20 @@ func (f *face) editLink(ctx context.Context, c daypass.Caller, name string, ask 
 
 func (f *face) copyLink(ctx context.Context, c daypass.Caller, name string, ask server.LinkAsk) (api.Link, error) {
 	return f.wrote(c, ask)(f.b.CopyLink(ctx, c, name, linkAsk(ask)))
+}
+
+func (f *face) copyLinks(ctx context.Context, c daypass.Caller, ask server.CopiesAsk) ([]api.Link, error) {
+	all := make([]broker.LinkCopy, len(ask.Copies))
+	for i, one := range ask.Copies {
+		all[i] = broker.LinkCopy(one)
+	}
+	made, err := f.b.CopyLinks(ctx, c, all, linkAsk(server.LinkAsk{LinkRequest: api.LinkRequest{Audience: ask.Audience, From: ask.From, Until: ask.Until}, Request: ask.Request}))
+	f.changed.tell(c.User)
+	out := []api.Link{}
+	for _, v := range made {
+		out = append(out, f.linkLine(v))
+	}
+	return out, told("", err)
 }
 
 func (f *face) wrote(c daypass.Caller, ask server.LinkAsk) func(broker.LinkView, error) (api.Link, error) {
