@@ -465,6 +465,7 @@ func TestPassIsNotEnough(t *testing.T) {
 			}
 			return nil
 		},
+		"MayAsk": func(c daypass.Caller) error { return r.MayAsk(ctx, c) },
 		"MayLink": func(c daypass.Caller) error {
 			if r.MayLink(c) {
 				return nil
