@@ -56,6 +56,7 @@ type pullOptions struct {
 
 	asJSON, plain, quiet bool
 	where                bool
+	hint                 string // for a pull that is slow
 }
 
 func (a *app) pullCommand() *cobra.Command {
@@ -164,6 +165,7 @@ func (a *app) pull(c *cobra.Command, args []string, o pullOptions) error {
 		a.screen(true).object(map[string]string{"folder": ask.Folder})
 		return nil
 	}
+	o.hint = a.driveHint(cfg, ask)
 	return a.runPull(ctx, p, ask, o)
 }
 
@@ -176,6 +178,7 @@ func (a *app) runPull(ctx context.Context, p *pull.Puller, ask pull.Ask, o pullO
 	s := a.screen(o.asJSON)
 	s.rich = s.rich && !o.plain
 	bar := a.newProgress(s, o.quiet)
+	bar.hint = o.hint
 	ask.Events = bar.event
 	report, err := p.Pull(ctx, ask)
 	bar.end()

@@ -22,6 +22,7 @@ const (
 type progress struct {
 	s     *screen
 	quiet bool
+	hint  string // what makes a slow one faster; said once, where it is slow
 	now   func() time.Time
 	width func() int // of the terminal, in columns
 
@@ -106,6 +107,7 @@ func (p *progress) event(e pull.Event) {
 	p.last = e
 	p.mark(now, mark{now, e.Bytes, done})
 	last := total > 0 && done >= total
+	p.advise(now, e.Phase)
 	switch {
 	case p.s.json:
 		if fresh || last || e.Text != "" && done == 0 || now.Sub(p.shown) >= redrawEvery {
@@ -124,6 +126,20 @@ func (p *progress) event(e pull.Event) {
 		p.shown = now
 		p.s.say("%s: %s", words(e.Phase), strings.Join(p.parts(), ", "))
 	}
+}
+
+// hintAfter is how long a person waits before being told how not to.
+const hintAfter = 15 * time.Second
+
+func (p *progress) advise(now time.Time, at pull.Phase) {
+	if p.hint == "" || p.quiet || p.s.json || at != pull.Fetching || now.Sub(p.began) < hintAfter {
+		return
+	}
+	if p.drawn {
+		p.s.redraw("")
+	}
+	p.s.say("%s", p.hint)
+	p.hint = ""
 }
 
 // A shownEvent is an event with what follows from those before it.

@@ -21,6 +21,7 @@ import (
 	"github.com/daypass-dev/daypass/pull"
 	"github.com/daypass-dev/daypass/pullpage"
 	"github.com/daypass-dev/daypass/resolve"
+	"github.com/daypass-dev/daypass/snapshot"
 )
 
 // TestPageSettings: daypass-page understands what "daypass page" tells it, all
@@ -189,6 +190,41 @@ func TestProgress(t *testing.T) {
 				t.Errorf("width %d: %q has no %q", width, line, want)
 			}
 		}
+	}
+}
+
+// TestProgressHint: a slow fetch is told once what makes it faster; a quick one, and
+// what is not fetched, never.
+func TestProgressHint(t *testing.T) {
+	for name, c := range map[string]struct {
+		phase pull.Phase
+		steps int
+		quiet bool
+		want  int
+	}{"slow": {pull.Fetching, 400, false, 1}, "quick": {pull.Fetching, 100, false, 0}, "written": {pull.Writing, 400, false, 0}, "quiet": {pull.Fetching, 400, true, 0}} {
+		var out bytes.Buffer
+		clock := &clockwork{time.Unix(1e9, 0)}
+		p := (&app{now: clock.now}).newProgress(&screen{out: io.Discard, err: &out, now: clock.now}, c.quiet)
+		p.hint = "faster: alone"
+		for i := range c.steps {
+			clock.t = clock.t.Add(100 * time.Millisecond)
+			p.event(pull.Event{Phase: c.phase, Files: int64(i), FilesTotal: 1000})
+		}
+		p.end()
+		if n := strings.Count(out.String(), "faster: alone\n"); n != c.want {
+			t.Errorf("%s: told %d times: %q", name, n, out.String())
+		}
+	}
+	drive, _ := daypass.ParseSource("drive:drive.google.com/1AbCdEfGhIjKlMnOpQrStUvWx")
+	record, _ := daypass.ParseSource("invenio:zenodo.org/7")
+	told := func(s daypass.Source, by int, env, via string) bool {
+		a := &app{getenv: func(string) string { return env }}
+		cfg := config{}
+		cfg.sources.Drive.SharedBy = by
+		return a.driveHint(cfg, pull.Ask{Content: pull.Read(snapshot.Content{}, s), Via: via}) != ""
+	}
+	if !told(drive, 0, "", "") || told(drive, 1, "", "") || told(drive, 0, "1", "") || told(drive, 0, "", "service") || told(record, 0, "", "") {
+		t.Error("the hint is for a Drive of which nobody said how many share it")
 	}
 }
 

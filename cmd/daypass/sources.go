@@ -140,6 +140,17 @@ func (a *app) drivePace(d driveConfig, account string) (*drive.Pace, error) {
 	return p, nil
 }
 
+// driveHint tells somebody who reads slowly, for others' sake, how to read alone.
+func (a *app) driveHint(cfg config, ask pull.Ask) string {
+	if ask.Content == nil || ask.Via != "" || cfg.sources.Drive.SharedBy > 0 || a.getenv("DAYPASS_DRIVE_SHARED_BY") != "" {
+		return ""
+	}
+	if s, ok := daypass.ParseSource(ask.Content.Source()); !ok || s.Kind != daypass.KindDrive {
+		return ""
+	}
+	return "Google gives each account so many files a minute, and daypass takes a fiftieth: others may read with the same key. If it is yours alone, stop here and set DAYPASS_DRIVE_SHARED_BY=1; what has come is not fetched again."
+}
+
 // driveTime is how long a pull of Drive's may take at most. Where fifty read 1,600 files
 // each with one account it takes an hour; what has come is not read again.
 const driveTime = 12 * time.Hour
