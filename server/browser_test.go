@@ -137,8 +137,12 @@ var linkShots = []shot{
 	{"links-tested", linkPaste + " #test", "Lab 1: tides"}, {"links-unshared", "newlink?paste=https://drive.google.com/drive/folders/private #test", "not shared yet"}, {"links-browse", linkPaste + " #browse", "start here.ipynb"},
 	{"links-made", linkPaste + "&name=ph142-lab9&audience=ph142 #make", "The link is made"}, {"link", "links/ph142-lab2", "On Binder"}, {"link-paused", "links/ph142-lab3", "Let it go on"}, {"link-lost", "links/ph142-lab4", "Cannot be opened"}, {"links-student", "links/ph142-lab1 #student", "What is left out"}, {"links-student-lost", "links/ph142-lab4 #student", "They are told"},
 	{"links-ended", "links/ph142-lab1 #end", "The link has ended"}, {"links-copy", "newlink?like=ph142-lab1", "Copy a link to a new term"},
-	{"links-course", "copylinks?group=ph142", "links to copy"}, {"links-course-names", "copylinks?group=ph142&audience=ph143&until=2027-03-31 #show", "Copy 4 links"},
-	{"links-course-clash", "copylinks?group=ph142&audience=ph143&begins=ph142-lab1&by=ph142-lab4 #show", "a link of that name"}, {"links-course-copied", "copylinks?group=ph142&audience=ph143 #make", "The links are copied"},
+}
+
+// courseShots are those of what one form does to a course.
+var courseShots = []shot{
+	{"links-course", "copylinks?group=ph142", "links to copy"}, {"links-course-names", "copylinks?group=ph142&audience=ph143&until=2027-03-31", "Copy 4 links"},
+	{"links-course-clash", "copylinks?group=ph142&audience=ph143&begins=ph142-lab1&by=ph142-lab4", "a link of that name"}, {"links-course-copied", "copylinks?group=ph142&audience=ph143 #make", "The links are copied"},
 }
 
 const linkPaste = "newlink?paste=https://drive.google.com/drive/folders/1AbCdEfGhIjKl"
@@ -150,6 +154,9 @@ func TestEveryPageInABrowser(t *testing.T) { everyPage(t, shots) }
 
 // TestEveryLinkPageInABrowser is the same for the pages of links.
 func TestEveryLinkPageInABrowser(t *testing.T) { everyPage(t, linkShots) }
+
+// TestCoursePagesInABrowser is the same for copies of a course's links.
+func TestCoursePagesInABrowser(t *testing.T) { everyPage(t, courseShots) }
 
 func everyPage(t *testing.T, shots []shot) {
 	ctx := chromium(t)
