@@ -550,3 +550,72 @@ func TestFolder(t *testing.T) {
 		}
 	}
 }
+
+// TestSuperseded: what a version has that is not the newest any more, the source may have
+// withdrawn. It is given for a few minutes to who was told of it, and no longer.
+func TestSuperseded(t *testing.T) {
+	r := newRig(t, Config{})
+	r.set("solution.txt", "THE SOLUTION")
+	r.later(time.Hour)
+	first := r.get(time.Minute)
+	r.mu.Lock()
+	delete(r.files, "solution.txt")
+	r.mark++
+	r.mu.Unlock()
+	r.later(time.Hour)
+	second := r.get(time.Minute)
+	r.later(4 * time.Minute)
+	r.read(nil, first.ID, "")
+	for _, d := range []time.Duration{2 * time.Minute, -time.Hour} {
+		r.later(d)
+		if _, err := r.d.Pack(t.Context(), key, first.ID, ""); !errors.Is(err, ErrNoVersion) {
+			t.Errorf("what was withdrawn %v ago is given: %v", d, err)
+		}
+		r.read(nil, second.ID, "")
+	}
+	client := r.client()
+	r.set("solution.txt", "THE SOLUTION") // it is back
+	r.later(3 * time.Hour)
+	if again := r.get(time.Minute); again.ID != first.ID {
+		t.Errorf("%+v", again)
+	}
+	r.read(client, first.ID, "")
+	r.later(time.Hour)
+	if _, err := r.d.Pack(t.Context(), key, second.ID, first.ID); !errors.Is(err, ErrNoVersion) {
+		t.Errorf("an older one: %v", err)
+	}
+}
+
+// TestOlderForm: versions that were made when what a source withholds was given out all
+// the same are no more than what somebody may have: the source is read anew first.
+func TestOlderForm(t *testing.T) {
+	r := newRig(t, Config{})
+	old := r.get(time.Minute)
+	file := filepath.Join(r.d.c.Dir, key.name(), "state.json")
+	data, err := os.ReadFile(file)
+	if err != nil || !bytes.Contains(data, []byte(`"form":2`)) {
+		t.Fatalf("%s %v", data, err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(data, []byte(`"form":2`), []byte(`"form":1`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.failWith(&daypass.Problem{Code: "DP-999", What: "down", Kind: daypass.ErrUnreachable})
+	if v, err := r.d.Get(t.Context(), key, time.Hour, r.fetch); err == nil {
+		t.Errorf("it is given unseen: %+v", v)
+	}
+	r.failWith(nil)
+	r.later(time.Minute)
+	r.mu.Lock()
+	r.files["n.txt"] = "n" // and its mark is that of before
+	r.mu.Unlock()
+	now := r.get(time.Hour)
+	if looks, fetches := r.counts(); now.ID == old.ID || fetches != 2 {
+		t.Errorf("%+v, %d looks, %d fetches", now, looks, fetches)
+	}
+	client := r.client()
+	r.read(client, old.ID, "")
+	r.read(client, now.ID, old.ID)
+	if data, err = os.ReadFile(file); err != nil || !bytes.Contains(data, []byte(`"form":2`)) {
+		t.Errorf("%s %v", data, err)
+	}
+}

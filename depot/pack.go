@@ -48,8 +48,8 @@ type packing struct {
 	err  error
 }
 
-// Pack opens the pack that brings a version to whoever has another version of the same
-// key; to everybody else, whatever they say to have, all of it. Each is made once and
+// Pack opens the pack that brings a version, the newest or one that was it a few minutes
+// ago, to whoever has another version of the same key; to everybody else, whatever they say to have, all of it. Each is made once and
 // kept. Errors: [ErrNoVersion]; DP-478 where it is damaged: it is made anew by the next
 // Get.
 func (d *Depot) Pack(ctx context.Context, k Key, id, have string) (*Pack, error) {
@@ -70,7 +70,7 @@ func (d *Depot) open(ctx context.Context, s *slot, id, have string) (*Pack, erro
 	s.mu.Lock()
 	st := s.load()
 	s.mu.Unlock()
-	if !st.has(id) {
+	if !st.has(id) || !st.current(id, d.c.Now()) {
 		return nil, noVersion()
 	}
 	s.touch(d.c.Now())

@@ -206,6 +206,7 @@ func TestSlowHost(t *testing.T) {
 func TestManyPairs(t *testing.T) {
 	r := newRig(t, Config{Limits: Limits{Source: snapshot.Limits{Total: 1 << 20, File: -1}}})
 	var had []string
+	clients := map[string]*plumbing.Repo{}
 	for i := range 12 {
 		r.set(fmt.Sprintf("%d.bin", i), noise(200<<10))
 		if i > 2 {
@@ -214,14 +215,14 @@ func TestManyPairs(t *testing.T) {
 			r.mu.Unlock()
 		}
 		r.later(time.Hour)
-		had = append(had, r.get(time.Minute).ID)
+		id := r.get(time.Minute).ID
+		had, clients[id] = append(had, id), r.client()
+		r.read(clients[id], id, "")
 	}
 	last := had[len(had)-1]
 	for range 2 {
 		for _, id := range had[:len(had)-1] {
-			client := r.client()
-			r.read(client, id, "")
-			r.read(client, last, id)
+			r.read(clients[id], last, id)
 		}
 		matches(t, filepath.Join(r.d.c.Dir, key.name(), "packs"), "all-"+last+".pack")
 	}

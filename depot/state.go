@@ -22,6 +22,20 @@ type state struct {
 	Versions []Version `json:"versions"` // the newest last
 }
 
+// stateForm is that of versions that hold only what the source gave at the time.
+const stateForm = 2
+
+// current reports whether a version is given to who has none: it is the newest, or was
+// it a moment ago. What an older one has the source may have withdrawn.
+func (st *state) current(id string, now time.Time) bool {
+	n := len(st.Versions)
+	i := slices.IndexFunc(st.Versions, func(v Version) bool { return v.ID == id })
+	return i >= 0 && (i == n-1 || now.Sub(st.Versions[i+1].Made).Abs() < lately)
+}
+
+// lately is how long a version is given out that is not the newest any more.
+const lately = 5 * time.Minute
+
 // maxVersions is how many states of a source are kept: who has one of them gets what
 // changed, everybody else gets everything.
 const maxVersions = 20
@@ -70,8 +84,11 @@ func (s *slot) load() *state {
 	s.state, s.read = nil, fi
 	data, err := os.ReadFile(path)
 	var st state
-	if err != nil || json.Unmarshal(data, &st) != nil || st.Form != 1 {
+	if err != nil || json.Unmarshal(data, &st) != nil || st.Form != 1 && st.Form != stateForm {
 		return nil
+	}
+	if st.Form == 1 { // its newest version may hold what the source withholds: it is not given before the source was read anew
+		st.Mark, st.Checked = "", time.Time{}
 	}
 	for _, v := range st.Versions {
 		if !plumbing.OID(v.ID).Valid() {
@@ -99,7 +116,7 @@ func (d *Depot) Title(k Key) string { return Title(d.c.Dir, k) }
 
 // save replaces the state, durably.
 func (s *slot) save(st *state) error {
-	st.Form = 1
+	st.Form = stateForm
 	data, err := json.Marshal(st)
 	if err != nil {
 		return err

@@ -79,6 +79,7 @@ type CanvasFile struct {
 	ID, Folder int64
 	Name, Text string
 	Hidden     bool
+	Listed     bool // students' lists have it although it is hidden, and say that it is
 	Locked     bool // not published: students' lists lack it
 	// Awaits: students see it in lists, and get it from Unlocks on.
 	Awaits   bool

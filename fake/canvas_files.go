@@ -33,7 +33,7 @@ func (c canvasCall) folderFiles() {
 func (c canvasCall) listFiles(r canvasRight, match func(*CanvasFile) bool) {
 	var all []map[string]any
 	for _, id := range slices.Sorted(maps.Keys(c.v.files)) {
-		if f := c.v.files[id]; match(f) && (r == canvasManages || !f.Hidden && !f.Locked && c.v.shown(f.Folder)) {
+		if f := c.v.files[id]; match(f) && (r == canvasManages || f.Listed || !f.Hidden && !f.Locked && c.v.shown(f.Folder)) {
 			all = append(all, c.fileJSON(f, r))
 		}
 	}
@@ -87,7 +87,7 @@ func (c canvasCall) fileJSON(f *CanvasFile, r canvasRight) map[string]any {
 	out := map[string]any{
 		"id": c.id(f.ID), "uuid": f.UUID, "folder_id": c.id(f.Folder), "display_name": f.Name, "filename": url.QueryEscape(f.Name), "upload_status": "success",
 		"content-type": "application/octet-stream", "url": address, "size": len(f.Text), "created_at": "2026-08-01T08:00:00Z", "updated_at": canvasTime(f.Updated), "modified_at": canvasTime(f.Modified),
-		"unlock_at": nil, "lock_at": nil, "locked": f.Locked, "hidden": f.Hidden, "hidden_for_user": false, "locked_for_user": shut, "thumbnail_url": nil, "mime_class": "file",
+		"unlock_at": nil, "lock_at": nil, "locked": f.Locked, "hidden": f.Hidden, "hidden_for_user": f.Listed && f.Hidden && r != canvasManages, "locked_for_user": shut, "thumbnail_url": nil, "mime_class": "file",
 		"media_entry_id": nil, "category": "uncategorized", "visibility_level": "inherit",
 	}
 	if f.Awaits {

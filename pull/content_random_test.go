@@ -20,9 +20,27 @@ type lecture struct {
 	d *shared
 	// before and now are the ids' paths and contents at the last pull and since.
 	ids map[string]string
+	// given is what the student was given last of each id, and hidden are those that the
+	// listing lacks now although they are there.
+	given  map[string]string
+	hidden map[string]bool
 }
 
-func (l *lecture) data(id string) string { return l.d.up.Get(id).Data }
+// data is what the student is to have of an id.
+func (l *lecture) data(id string) string {
+	if l.held(id) {
+		if data, ok := l.given[id]; ok {
+			return data
+		}
+		return notGiven
+	}
+	return l.d.up.Get(id).Data
+}
+
+const notGiven = "\x00withheld"
+
+// held reports whether the source does not give an id now.
+func (l *lecture) held(id string) bool { return l.hidden[id] || l.d.up.Get(id).Skip != "" }
 
 func (l *lecture) at(id string) string { return strings.Join(l.d.up.Get(id).Parts, "/") }
 
@@ -106,7 +124,7 @@ func (l *lecture) work() {
 func (l *lecture) upstream() map[string]string {
 	out := map[string]string{}
 	for _, id := range l.d.up.IDs() {
-		if data := l.data(id); len(data) <= limit {
+		if data := l.data(id); len(data) <= limit && data != notGiven {
 			out[l.at(id)] = data
 		}
 	}
@@ -120,7 +138,7 @@ func (l *lecture) followed(before map[string]string, was map[string]string, r Re
 	for id, path := range l.ids {
 		to := l.at(id)
 		mine, ok := before[path]
-		if !ok || to == "" || to == path || mine == was[path] || len(l.data(id)) > limit || l.data(id) != was[path] {
+		if !ok || to == "" || to == path || l.data(id) == notGiven || mine == was[path] || len(l.data(id)) > limit || l.data(id) != was[path] {
 			continue
 		}
 		if _, link := strings.CutPrefix(mine, "link -> "); link || now[to] == mine {
@@ -142,12 +160,19 @@ func plainNames(files map[string]string) map[string]string {
 }
 
 // lectureLife is one random history of some rounds.
-func lectureLife(t *testing.T, seed uint64) {
+func lectureLife(t *testing.T, seed uint64) { newLecture(t, seed).live(func() {}, func() {}) }
+
+func newLecture(t *testing.T, seed uint64) *lecture {
 	d := newShared(t)
-	l := &lecture{world: &world{desk: d.desk, Rand: rand.New(rand.NewPCG(seed, 6)), cells: map[string][]string{}}, d: d}
+	return &lecture{world: &world{desk: d.desk, Rand: rand.New(rand.NewPCG(seed, 6)), cells: map[string][]string{}}, d: d}
+}
+
+// live plays it; more happens upstream before each pull, and after it.
+func (l *lecture) live(before, after func()) {
+	t, d := l.t, l.d
 	defer func() {
 		if t.Failed() {
-			t.Logf("seed %d\n%s", seed, strings.Join(l.log, "\n"))
+			t.Log(strings.Join(l.log, "\n"))
 		}
 	}()
 	d.p.Limits.File = limit
@@ -158,27 +183,30 @@ func lectureLife(t *testing.T, seed uint64) {
 		l.work()
 	}
 	d.pull()
+	after()
 	was := l.upstream()
 	for range 5 {
 		l.note()
 		l.work()
-		before := l.files()
-		if l.IntN(5) > 0 {
+		had := l.files()
+		if len(l.hidden) == 0 && l.IntN(5) > 0 {
 			l.teach()
 		}
+		before()
 		if l.IntN(10) == 0 {
 			if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
 				t.Errorf("undo: %v", err)
 			}
-			l.stored(before, values(l.files()))
+			l.stored(had, values(l.files()))
 			l.log = append(l.log, "undo")
-			before, was, l.cells, l.ids = l.files(), map[string]string{}, map[string][]string{}, nil
+			had, was, l.cells, l.ids, l.given = l.files(), map[string]string{}, map[string][]string{}, nil, map[string]string{}
 		}
 		r := d.pull()
 		l.log = append(l.log, fmt.Sprintf("pull %+v", r))
-		l.kept(before, was)
-		l.followed(plainNames(before), was, r)
+		l.kept(had, was)
+		l.followed(plainNames(had), was, r)
 		d.settled()
+		after()
 		if t.Failed() {
 			return
 		}

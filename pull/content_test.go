@@ -24,6 +24,7 @@ type shared struct {
 	*desk
 	up *contenttest.Folder
 	a  Ask // what of an ask is unusual
+	by *service
 }
 
 func newShared(t *testing.T) *shared {
@@ -33,6 +34,9 @@ func newShared(t *testing.T) *shared {
 }
 
 func (d *shared) content() Content {
+	if d.by != nil {
+		return d.by.content()
+	}
 	return Read(snapshot.Content{Contents: d.up, Limits: d.p.Limits, Now: d.p.Now}, contenttest.Source())
 }
 

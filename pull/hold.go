@@ -63,6 +63,7 @@ func (r *run) ownSparse(t *tree, missing []string) []string {
 func (pl *plan) hold() {
 	pl.base = maps.Clone(pl.base)
 	pl.holdSparse()
+	pl.spare()
 	for i, l := range pl.r.snap.Left {
 		b, ok := pl.base[l.Path]
 		switch {
@@ -74,6 +75,42 @@ func (pl *plan) hold() {
 			pl.r.snap.Left[i].Why = strings.TrimSuffix(l.Why, staysHere) + staysHere
 		}
 	}
+}
+
+// spare takes out what the source does not give now and whoever has it keeps, where the
+// snapshot could not say that it is to be delivered: what was delivered last is damaged.
+func (pl *plan) spare() {
+	s := pl.r.snap
+	if len(s.Spared) == 0 && !s.SparesAll {
+		return
+	}
+	taken := map[string]bool{}
+	for name := range pl.theirs {
+		for at := name; at != "."; at = path.Dir(at) {
+			taken[at] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(pl.base)) {
+		b := pl.base[name]
+		if _, moved := s.Renames[name]; moved || taken[name] || b.gone || !s.SparesAll && !slices.Contains(s.Spared, name) || pl.inFile(name) {
+			continue
+		}
+		if pl.t.kind(name) == "" {
+			delete(pl.base, name) // the user removed it, and it cannot be had again
+			continue
+		}
+		pl.theirs[name] = b.Entry
+	}
+}
+
+// inFile reports whether the source has a file where a path needs a folder.
+func (pl *plan) inFile(name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if _, file := pl.theirs[dir]; file {
+			return true
+		}
+	}
+	return false
 }
 
 const staysHere = "; the one you have stays, and is not updated"

@@ -30,6 +30,8 @@ func (c Content) Look(ctx context.Context, s daypass.Source, mark string) (daypa
 //
 // What the source lacks goes only where the listing is complete. Where more than half
 // is gone at once, it is kept for a day, in case that is a mistake, and Notes say so.
+// What is kept so, and what the source withholds, is no part of a commit that others are
+// given (a.Shared).
 // Where it changes while it is read it is listed once more. The commit stays at a ref
 // until the next fetch. Problems: DP-327, DP-460 to DP-464, and those of the Contents.
 func (c Content) Fetch(ctx context.Context, repo *plumbing.Repo, a ContentAsk) (Snapshot, error) {
@@ -79,6 +81,7 @@ type gather struct {
 	pieces  []piece
 	files   []plumbing.File // of the new commit
 	m       Manifest        // of the new commit
+	kept    map[string]bool // paths of files that the source does not give now
 	waiting bool            // something is kept that may have to go
 }
 
@@ -93,8 +96,7 @@ func (g *gather) recall() error {
 	if g.ask.Have == "" {
 		return nil
 	}
-	none := Limits{File: -1, Total: -1, Files: -1}
-	s, m, err := ReadContent(g.o, g.ask.Have, "", none)
+	s, m, err := g.whole()
 	var p *daypass.Problem
 	if errors.As(err, &p) {
 		return nil
@@ -124,7 +126,7 @@ func (g *gather) once(ctx context.Context) (Snapshot, error) {
 		return Snapshot{}, overLimit(l.Title, fmt.Sprintf("it lists %d files, and %d may be pulled", len(l.Items), n))
 	}
 	pieces, left := name(l.Items)
-	g.pieces, g.files, g.waiting = pieces, nil, !l.Complete
+	g.pieces, g.files, g.kept, g.waiting = pieces, nil, map[string]bool{}, !l.Complete
 	g.m = Manifest{Source: g.ask.Source.String(), Title: l.Title, Complete: l.Complete, ByID: byID(l.Items), Left: left, Notes: slices.Clone(l.Notes)}
 	todo, err := g.sort()
 	if err != nil {
@@ -135,7 +137,7 @@ func (g *gather) once(ctx context.Context) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	g.keep(l)
-	if n := len(g.m.Files) + len(brought); g.Limits.Files >= 0 && n > g.Limits.Files {
+	if n := len(g.given().Files) + len(brought); g.Limits.Files >= 0 && n > g.Limits.Files {
 		return Snapshot{}, overLimit(l.Title, fmt.Sprintf("it has %d files, and %d may be pulled", n, g.Limits.Files))
 	}
 	commit, err := g.write(ctx, brought)
@@ -228,11 +230,17 @@ func (g *gather) take(p piece, oid plumbing.OID, size int64) {
 
 // leave leaves a piece out; what was delivered of it stays.
 func (g *gather) leave(p piece, why string) {
-	g.m.Left = append(g.m.Left, Stored{Path: p.path, ID: bounded(p.ID), Mark: bounded(p.Mark), Size: max(p.Size, 0), Was: p.was, Why: bounded(why)})
+	g.m.Left = append(g.m.Left, Stored{Path: p.path, ID: bounded(p.ID), Mark: bounded(p.Mark), Size: max(p.Size, 0), Was: p.was, Why: bounded(why), Held: true})
 	if d, ok := g.oldID[idOr(p.ID, p.path)]; ok {
 		d.File.Path, d.Stored.Path = p.path, p.path
-		g.files, g.m.Files = append(g.files, d.File), append(g.m.Files, d.Stored)
+		g.spare(d)
 	}
+}
+
+// spare keeps what was delivered, for whoever has it.
+func (g *gather) spare(d delivered) {
+	g.kept[d.Stored.Path] = true
+	g.files, g.m.Files = append(g.files, d.File), append(g.m.Files, d.Stored)
 }
 
 // point leaves a piece out that is too large; a pointer says so.
@@ -240,6 +248,54 @@ func (g *gather) point(p piece) {
 	g.m.Left = append(g.m.Left, Stored{
 		Path: p.path, ID: bounded(p.ID), Mark: bounded(p.Mark), Sum: bounded(p.Sum), Size: max(p.Size, 0), Was: p.was, Why: tooLargeFile + bytesOf(g.Limits.File), Over: g.Limits.File,
 	})
+}
+
+// given is the manifest of what is given out, and givenFiles are its files.
+func (g *gather) given() Manifest {
+	m := g.m
+	if g.ask.Shared {
+		m.Files = slices.DeleteFunc(slices.Clone(m.Files), func(s Stored) bool { return g.kept[s.Path] })
+	}
+	return m
+}
+
+func (g *gather) givenFiles() []plumbing.File {
+	if !g.ask.Shared {
+		return g.files
+	}
+	return slices.DeleteFunc(slices.Clone(g.files), func(f plumbing.File) bool { return g.kept[f.Path] })
+}
+
+// wholeRef is where the commit is kept that has, beside those of one that is given out,
+// the files that the source does not give now: what comes back need not be read again, and
+// what vanished is known.
+func wholeRef(given plumbing.OID) string { return wholeRefs + string(given) }
+
+const wholeRefs = "refs/daypass/whole/"
+
+// whole reads what there was last, with what was not given out.
+func (g *gather) whole() (Snapshot, Manifest, error) {
+	none := Limits{File: -1, Total: -1, Files: -1}
+	if g.ask.Shared {
+		if oid, ok, err := g.repo.ReadRef(wholeRef(g.ask.Have)); ok && err == nil {
+			if s, m, err := ReadContent(g.o, oid, "", none); err == nil && m.Of == g.ask.Have {
+				return s, m, nil
+			}
+		}
+	}
+	return ReadContent(g.o, g.ask.Have, "", none)
+}
+
+// forgetWhole drops those of older commits. That of the last one may be asked for again.
+func (g *gather) forgetWhole(commit plumbing.OID) error {
+	refs, err := g.repo.ListRefs(wholeRefs)
+	for name := range refs {
+		if at := plumbing.OID(strings.TrimPrefix(name, wholeRefs)); at == commit && len(g.kept) > 0 || at == g.ask.Have && at != commit {
+			continue
+		}
+		err = errors.Join(err, g.repo.DeleteRef(name))
+	}
+	return err
 }
 
 // keep keeps what the source does not list any more, where that is no sure sign.
@@ -272,24 +328,39 @@ func (g *gather) keep(l daypass.Listing) {
 			}
 		}
 	}
-	many, kept := 2*fresh > here, 0
+	now, kept := g.Now().UTC().Truncate(time.Second), 0
 	for _, d := range missing {
 		if l.Complete {
-			if d.Gone.IsZero() && many {
-				d.Gone = g.Now().UTC().Truncate(time.Second)
+			if d.Gone.IsZero() && 2*fresh > here {
+				d.Gone = now
 			}
 			if d.Gone.IsZero() || g.Now().Sub(d.Gone) >= grace {
 				continue
 			}
-			kept++
+			if kept++; g.m.Lost.IsZero() || d.Gone.Before(g.m.Lost) {
+				g.m.Lost = d.Gone
+			}
 		}
-		g.files, g.m.Files = append(g.files, d.File), append(g.m.Files, d.Stored)
+		g.spare(d)
 	}
-	if kept > 0 {
+	if at := g.had.Lost; g.ask.Shared && g.had.Of == "" && !at.IsZero() && g.m.Lost.IsZero() && g.Now().Sub(at) < grace {
+		g.m.Lost = at // what it was that is gone is known to nobody here any more
+	}
+	g.tellKept(l.Complete, kept)
+}
+
+// tellKept says that something is kept, and to others than who has it not what or how much.
+func (g *gather) tellKept(complete bool, kept int) {
+	g.m.Keep = !complete || !g.m.Lost.IsZero()
+	if !g.m.Lost.IsZero() {
 		g.waiting = true
-		g.m.Notes = append(g.m.Notes, fmt.Sprintf("More than half of the files vanished from the source at once. %s kept for a day, in case that was a mistake.", verbs(kept, "1 file is", "files are")))
+		text := verbs(kept, "1 file is", "files are") + " kept for a day"
+		if g.ask.Shared {
+			text = "Whoever has them keeps them for a day"
+		}
+		g.m.Notes = append(g.m.Notes, "More than half of the files vanished from the source at once. "+text+", in case that was a mistake.")
 	}
-	if !l.Complete {
+	if !complete {
 		g.m.Notes = append(g.m.Notes, "The source did not show all of its files. Nothing was removed for that.")
 	}
 }
@@ -361,12 +432,16 @@ func (g *gather) write(ctx context.Context, brought map[string]string) (plumbing
 	err = g.fill(im, brought)
 	var commit plumbing.OID
 	if err == nil {
-		commit, err = g.m.commit(im, g.files)
+		commit, err = g.given().commit(im, contentRef, g.givenFiles())
+	}
+	if err == nil && g.ask.Shared && len(g.kept) > 0 {
+		g.m.Of = commit
+		_, err = g.m.commit(im, wholeRef(commit), g.files)
 	}
 	if err = errors.Join(err, im.Close()); err != nil {
 		return "", err
 	}
-	return commit, os.RemoveAll(g.partial())
+	return commit, errors.Join(g.forgetWhole(commit), os.RemoveAll(g.partial()))
 }
 
 // fill writes what was brought, and the pointers.

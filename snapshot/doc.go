@@ -46,6 +46,9 @@ type ContentAsk struct {
 	Have     plumbing.OID   // what was delivered last, a commit of content that the repository holds; "" for none
 	Include  []string       // what comes although it is over the limit for one file: see [Included]
 	Progress func(Progress) // may be nil; called from one goroutine at a time
+	// Shared: the commit is for others than who has Have. What the source withholds by now
+	// is not in it; the manifest says that whoever has it keeps it.
+	Shared bool
 }
 
 // Limits are what may be delivered, in bytes and in files. Zero is what [Limits.Or]
@@ -117,6 +120,8 @@ type Snapshot struct {
 	Web          string            // the source's page for people; may be empty
 	Mark         string            // of what was read, for the next look; "" where the source is to be listed again
 	Notes        []string          // sentences for people
+	Spared       []string          // paths of what whoever has it keeps, although Files lack it
+	SparesAll    bool              // whoever has something that Files lack keeps it
 }
 
 // A Left is an entry of the tree that was not delivered as it is.

@@ -31,6 +31,14 @@ type Manifest struct {
 	Files    []Stored `json:"files"`    // sorted by Path
 	Left     []Stored `json:"left,omitempty"`
 	Notes    []string `json:"notes,omitempty"` // sentences for people
+	// Keep: whoever has something that Files lack keeps it. What that is, is named to
+	// nobody: who never had it is not to hear of it.
+	Keep bool `json:"keep,omitempty"`
+	// Lost is since when more than half of the files are gone, where Keep is for that.
+	Lost time.Time `json:"lost,omitzero"`
+	// Of is of a commit that nobody else is given: the one without what only its reader
+	// keeps.
+	Of plumbing.OID `json:"of,omitempty"`
 }
 
 // A Stored is one file of a manifest, or what was left out of it.
@@ -45,6 +53,7 @@ type Stored struct {
 	Why  string    `json:"why,omitempty"`  // of Left, and of a file under another name: a clause
 	As   string    `json:"as,omitempty"`   // of Left: the pointer that is delivered in its place
 	Over int64     `json:"over,omitempty"` // of Left: the limit for one file that it is over
+	Held bool      `json:"held,omitempty"` // of Left: whoever has it keeps it
 }
 
 // The names at the top of a commit of content.
@@ -80,11 +89,11 @@ func WriteContent(ctx context.Context, repo *plumbing.Repo, m Manifest, files []
 	if err != nil {
 		return "", err
 	}
-	commit, err := m.commit(im, files)
+	commit, err := m.commit(im, contentRef, files)
 	return commit, errors.Join(err, im.Close())
 }
 
-func (m Manifest) commit(im *plumbing.Import, files []plumbing.File) (plumbing.OID, error) {
+func (m Manifest) commit(im *plumbing.Import, ref string, files []plumbing.File) (plumbing.OID, error) {
 	data, err := m.encode()
 	if err != nil {
 		return "", err
@@ -99,7 +108,7 @@ func (m Manifest) commit(im *plumbing.Import, files []plumbing.File) (plumbing.O
 		all = append(all, f)
 	}
 	who := plumbing.Who{Name: "daypass", Email: "daypass@localhost", When: time.Unix(0, 0).UTC()}
-	commit, _, err := im.Commit(plumbing.CommitSpec{Ref: contentRef, Author: who, Committer: who, Message: "Content of " + m.Source + "\n", Files: all})
+	commit, _, err := im.Commit(plumbing.CommitSpec{Ref: ref, Author: who, Committer: who, Message: "Content of " + m.Source + "\n", Files: all})
 	return commit, err
 }
 
@@ -163,6 +172,9 @@ func ParseManifest(data []byte) (Manifest, error) {
 		if len(text) > 4*maxText || !utf8.ValidString(text) {
 			return m, fmt.Errorf("%w: its manifest has texts without end", errManifest)
 		}
+	}
+	if m.Of != "" && !m.Of.Valid() {
+		return m, fmt.Errorf("%w: it is of no commit", errManifest)
 	}
 	if len(m.Notes) > maxNotes {
 		return m, fmt.Errorf("%w: its manifest has no end of notes", errManifest)
@@ -233,7 +245,11 @@ func readContent(o *plumbing.Objects, commit, have plumbing.OID, l Limits, inclu
 			name = left.Path // the one that was delivered before has it
 		}
 		s.Left = append(s.Left, Left{Path: name, Why: shown(left.Why), As: left.As, Size: max(left.Size, 0), TooLarge: left.Over > 0})
+		if left.Held {
+			s.Spared = append(s.Spared, left.Path)
+		}
 	}
+	s.SparesAll = m.Keep
 	for _, f := range m.Files {
 		if f.Was != "" {
 			s.Left = append(s.Left, Left{Path: f.Was, Why: shown(f.Why), As: f.Path, Size: f.Size})
@@ -393,6 +409,45 @@ func emptyTree(like plumbing.OID) plumbing.OID {
 		return "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
 	}
 	return "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+}
+
+// spares is what of an older manifest stays with whoever has it, by its path there: what m
+// withholds, under the name that it has by now, and where m says so all that it lacks.
+func (m Manifest) spares(old Manifest) map[string]Stored {
+	ids, names, files, held := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]Stored{}
+	add := func(id, name string) {
+		ids[id], names[name], files[name] = true, true, true
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			names[dir] = true
+		}
+	}
+	for _, s := range m.Files {
+		add(s.ID, s.Path)
+	}
+	for _, s := range m.Left {
+		if s.As != "" {
+			add("", s.As)
+		}
+		if s.Held {
+			held[idOr(s.ID, s.Path)] = s
+		}
+		if s.Held || s.Over > 0 {
+			add(s.ID, s.Path)
+		}
+	}
+	out := map[string]Stored{}
+	for _, s := range old.Files {
+		if now, ok := held[idOr(s.ID, s.Path)]; ok {
+			at := s.Path
+			s.Path = now.Path
+			out[at] = s
+			continue
+		}
+		if m.Keep && !(s.ID != "" && ids[s.ID]) && !names[s.Path] && !inFile(files, s.Path) {
+			out[s.Path] = s
+		}
+	}
+	return out
 }
 
 // renames are the files that have another path in a later manifest, by their ids.

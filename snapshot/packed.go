@@ -95,13 +95,26 @@ func (p *Packed) Look(ctx context.Context, mark string) (daypass.Seen, error) {
 // kept, and the next fetch goes on with it. Nobody else may be at work in repo
 // meanwhile. Problems: DP-460, DP-461, DP-481, DP-327, and those of Find and Open.
 func (p *Packed) Fetch(ctx context.Context, repo *plumbing.Repo, have plumbing.OID, include []string, progress func(Progress)) (Snapshot, error) {
+	s, err := p.bring(ctx, repo, have, include, progress)
+	var gone *daypass.Problem
+	if errors.As(err, &gone) && gone.Code == "DP-480" && ctx.Err() == nil { // a newer one took its place on the way
+		p.offer = nil
+		s, err = p.bring(ctx, repo, have, include, progress)
+	}
+	return s, err
+}
+
+func (p *Packed) bring(ctx context.Context, repo *plumbing.Repo, have plumbing.OID, include []string, progress func(Progress)) (Snapshot, error) {
 	o, err := p.Ask(ctx, include)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	a := &arriving{p: p, repo: repo, offer: o, include: include, have: have, progress: progress}
+	a := &arriving{p: p, repo: repo, offer: o, include: include, progress: progress}
+	if a.have, err = givenOf(ctx, repo, have); err != nil {
+		return Snapshot{}, err
+	}
 	before := packs(repo)
-	if o.Commit != have {
+	if o.Commit != a.have {
 		if err := a.all(ctx); err != nil {
 			return Snapshot{}, err
 		}
@@ -129,9 +142,73 @@ func (a *arriving) read(ctx context.Context, have plumbing.OID) (Snapshot, error
 	}
 	defer objects.Close()
 	s, m, err := readContent(objects, a.offer.Commit, have, a.p.Limits, a.include)
-	if err == nil && m.Source != a.offer.Source {
-		err = DamagedContent(errors.New("it is of another source than the service says"))
+	if err == nil && (m.Source != a.offer.Source || m.Of != "") {
+		err = DamagedContent(errors.New("it is of another source than the service says, or not for others"))
 	}
+	if err != nil || have == "" {
+		return s, err
+	}
+	return a.keep(ctx, objects, s, m, have)
+}
+
+// ownRef is where a commit is kept of what came and what is kept here.
+const ownRef = "refs/daypass/own"
+
+// givenOf is the commit that a service gave, of the one that was delivered last.
+func givenOf(ctx context.Context, repo *plumbing.Repo, have plumbing.OID) (plumbing.OID, error) {
+	if have == "" {
+		return "", nil
+	}
+	o, err := repo.Objects(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer o.Close()
+	if _, m, err := readCommit(o, have); err == nil && m.Of != "" {
+		return m.Of, nil
+	}
+	return have, nil // what is damaged shows later
+}
+
+// keep adds to what came what was delivered before and is withheld by now, or may have
+// vanished by mistake: it stays with whoever has it. The two are a commit that nobody
+// else is given. Where the last one cannot be read any more, [Snapshot.Spared] is left.
+func (a *arriving) keep(ctx context.Context, o *plumbing.Objects, s Snapshot, m Manifest, have plumbing.OID) (Snapshot, error) {
+	if len(s.Spared) == 0 && !s.SparesAll {
+		return s, nil
+	}
+	none := Limits{File: -1, Total: -1, Files: -1}
+	before, old, err := ReadContent(o, have, "", none)
+	var p *daypass.Problem
+	if errors.As(err, &p) {
+		return s, nil
+	} else if err != nil {
+		return Snapshot{}, err
+	}
+	kept := m.spares(old)
+	if len(kept) == 0 {
+		return s, nil
+	}
+	own, files := m, slices.Concat(s.Files, s.Rest)
+	own.Of, own.Files = s.Commit, slices.Clone(m.Files)
+	for _, f := range before.Files {
+		if d, ok := kept[f.Path]; ok {
+			f.Path = d.Path
+			own.Files, files = append(own.Files, d), append(files, f)
+		}
+	}
+	if _, err := own.paths(); err != nil {
+		return s, nil
+	}
+	im, err := a.repo.Import(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	commit, err := own.commit(im, ownRef, files)
+	if err = errors.Join(err, im.Close()); err != nil {
+		return Snapshot{}, err
+	}
+	s, _, err = readContent(o, commit, have, Limits{File: a.p.Limits.File, Total: -1, Files: -1}, a.include)
 	return s, err
 }
 

@@ -291,7 +291,7 @@ func (r *readers) fetch(y broker.Reading, include []string) depot.Fetch {
 				return depot.Result{Same: seen.Same, Mark: cmp.Or(seen.Mark, mark)}, err
 			}
 		}
-		s, err := from.Fetch(ctx, repo, snapshot.ContentAsk{Source: y.Source, Have: have, Include: include})
+		s, err := from.Fetch(ctx, repo, snapshot.ContentAsk{Source: y.Source, Have: have, Include: include, Shared: true})
 		return depot.Result{Mark: s.Mark, Commit: s.Commit}, err
 	}
 }

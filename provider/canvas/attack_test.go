@@ -122,6 +122,24 @@ func TestStudents(t *testing.T) {
 	}
 }
 
+// TestHiddenAndListed: what is said to be hidden from whoever asks has no name, wherever it
+// is named, and nothing is removed for it.
+func TestHiddenAndListed(t *testing.T) {
+	seed := courseSeed()
+	seed.Files = append(seed.Files, fake.CanvasFile{ID: 9006, Folder: 100, Name: "answers.pdf", Text: "forty-two", Hidden: true, Listed: true})
+	b := newBench(t, seed, fake.CanvasSwitches{}, student, nil)
+	l := b.list(t, "courses/42")
+	if got := names(l); l.Complete || strings.Contains(strings.Join(got, " "), "answers") || len(got) != 3 {
+		t.Errorf("%q, complete: %v", got, l.Complete)
+	}
+	one := source("courses/42/files/9006")
+	_, err := b.read.List(t.Context(), one)
+	_, err2 := b.read.Look(t.Context(), one, "")
+	if !errors.Is(err, daypass.ErrNoSource) || !errors.Is(err2, daypass.ErrNoSource) {
+		t.Errorf("by its id: %v, %v", err, err2)
+	}
+}
+
 // TestSubtrees: a folder by its path and by its id, a file by its id.
 func TestSubtrees(t *testing.T) {
 	b := newBench(t, courseSeed(), fake.CanvasSwitches{}, student, nil)

@@ -292,6 +292,8 @@ func (w *walk) hang(files []file) (daypass.Listing, error) {
 		}
 		dirs, inside, known := w.parts(f.Folder)
 		switch {
+		case f.Hidden: // not even its name is for this person
+			w.out.Complete = false
 		case !known:
 			w.apart++
 		case inside:
@@ -383,8 +385,6 @@ func (f file) why() string {
 		return "it is locked since " + day(f.Locks)
 	case f.Locked:
 		return "it is locked for you"
-	case f.Hidden:
-		return "it is hidden from you"
 	case f.URL == "":
 		return "Canvas does not say where it is, as it does for what is locked"
 	}
@@ -417,6 +417,9 @@ func (v *Canvas) single(ctx context.Context, p place) (daypass.Listing, error) {
 	}
 	if f.ID == "" || f.Name == "" {
 		return daypass.Listing{}, v.partial("it answered for no file")
+	}
+	if f.Hidden {
+		return daypass.Listing{}, v.none()
 	}
 	return daypass.Listing{Title: f.Name, Complete: true, Items: []daypass.Item{v.item(p, f, nil)}}, nil
 }

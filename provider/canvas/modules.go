@@ -101,7 +101,7 @@ func (v *Canvas) linked(ctx context.Context, p place, l linked) (daypass.Item, e
 	var f file
 	_, err := v.read(ctx, v.address(p.context+"/files/"+url.PathEscape(l.id), nil), &f)
 	switch {
-	case errors.Is(err, daypass.ErrNoSource):
+	case errors.Is(err, daypass.ErrNoSource) || err == nil && f.Hidden:
 		f = file{ID: number(l.id), Name: l.title, Locked: true}
 	case err != nil:
 		return daypass.Item{}, err
