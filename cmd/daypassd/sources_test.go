@@ -474,7 +474,7 @@ func TestCanvasLink(t *testing.T) {
 		Users:   []fake.CanvasUser{{ID: ids[0], Name: "Tea", Email: "tea@example.edu"}, {ID: ids[1], Name: "Stu", Email: "stu@example.edu"}},
 		Courses: []fake.CanvasCourse{{ID: 7, Name: "Physics 142", Teachers: ids[:1], Students: ids[1:]}},
 		Folders: []fake.CanvasFolder{{ID: 70, Context: "courses/7", Name: "course files"}},
-		Files:   []fake.CanvasFile{{ID: 701, Folder: 70, Name: "lab1.ipynb", Text: "{}"}, {ID: 702, Folder: 70, Name: "exam-solutions.txt", Text: "forty-two and nothing else\n", Hidden: true}},
+		Files:   []fake.CanvasFile{{ID: 701, Folder: 70, Name: "lab1.ipynb", Text: "{}"}, {ID: 702, Folder: 70, Name: "exam-solutions.txt", Text: "forty-two and nothing else\n", Hidden: true}, {ID: 703, Folder: 70, Name: "quiz-key.txt", Text: "not yet", Hidden: true}},
 	}})
 	srv := httptest.NewServer(site)
 	t.Cleanup(srv.Close)
@@ -482,6 +482,7 @@ func TestCanvasLink(t *testing.T) {
 	l := newLibrary(t, "")
 	l.edit("hosts: []", "canvas: [{host: \""+at+"\", client_id: \"170000000000007\", client_secret: \"file:"+l.file("etc/canvas-secret", "canary-canvas-secret-0123456789")+"\"}]")
 	svc, service := l.serving()
+	by := l.later(svc)
 	l.hub.SetGroups("tea", "instructors")
 	l.hub.SetGroups("stu", "ph142")
 	d := &desk{service: svc}
@@ -531,6 +532,20 @@ func TestCanvasLink(t *testing.T) {
 	files, _ := read(stu)
 	if len(files) != 1 || files["lab1.ipynb"] != "{}" {
 		t.Errorf("the student: %v", files)
+	}
+	// What is locked or hidden later is in nothing that they are given for a fresh folder.
+	for _, now := range []struct {
+		file         fake.CanvasFile
+		given, named bool
+	}{{fake.CanvasFile{}, true, true}, {fake.CanvasFile{Awaits: true, Unlocks: time.Now().Add(24 * 365 * time.Hour)}, false, true}, {fake.CanvasFile{Hidden: true}, false, false}} {
+		site.Edit(703, func(f *fake.CanvasFile) {
+			f.Name, f.Text, f.Folder, f.Hidden, f.Awaits, f.Unlocks = "quiz-key.txt", "forty-three", 70, now.file.Hidden, now.file.Awaits, now.file.Unlocks
+		})
+		by.Add(int64(time.Hour))
+		files, pack := read(stu)
+		if text := everything(t, pack); (files["quiz-key.txt"] != "") != now.given || strings.Contains(text, "forty-three") != now.given || strings.Contains(text, "quiz-key") != now.named {
+			t.Errorf("%+v: the student is sent %q", now.file, text)
+		}
 	}
 	for _, secret := range site.Secrets() {
 		if _, body, _ := get(t, stu, service+"api/v1/snapshots?link=ph142-files"); bytes.Contains(body, []byte(secret)) {
