@@ -251,6 +251,9 @@ func (d *Depot) take(ctx context.Context, s *slot, repo *plumbing.Repo, st *stat
 	if err = errors.Join(err, o.Close()); err != nil {
 		return err
 	}
+	if m.Of != "" {
+		return errors.New("depot: a fetch brought what is for one reader alone")
+	}
 	if err := repo.WriteRef(versionRef(string(commit)), commit, ""); err != nil {
 		return err
 	}
