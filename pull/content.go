@@ -182,6 +182,7 @@ func (r *run) fetchContent(ctx context.Context, have plumbing.OID) error {
 	r.rep.New, r.rep.Title = string(snap.Commit), snap.Title
 	if r.led {
 		r.snap.Renames = nil // ids of one source say nothing of another's files
+		r.snap.Spared, r.snap.SparesAll = nil, false
 	}
 	r.rep.Notes = append(r.rep.Notes, r.unmatched()...)
 	r.objects, err = r.repo.Objects(ctx)

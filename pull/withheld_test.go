@@ -20,10 +20,11 @@ import (
 
 // A service reads a folder for many, and gives packs out.
 type service struct {
-	d    *shared
-	repo *plumbing.Repo
-	have plumbing.OID
-	sent bytes.Buffer // the last pack
+	d      *shared
+	repo   *plumbing.Repo
+	have   plumbing.OID
+	source daypass.Source
+	sent   bytes.Buffer // the last pack
 }
 
 func newService(d *shared) *service {
@@ -31,7 +32,7 @@ func newService(d *shared) *service {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return &service{d: d, repo: repo}
+	return &service{d: d, repo: repo, source: contenttest.Source()}
 }
 
 func (s *service) content() *snapshot.Packed {
@@ -45,12 +46,12 @@ func (s *service) content() *snapshot.Packed {
 
 func (s *service) find(ctx context.Context, include []string) (snapshot.Offer, error) {
 	c := snapshot.Content{Contents: s.d.up, Limits: s.d.p.Limits, Now: s.d.p.Now}
-	snap, err := c.Fetch(ctx, s.repo, snapshot.ContentAsk{Source: contenttest.Source(), Have: s.have, Include: include, Shared: true})
+	snap, err := c.Fetch(ctx, s.repo, snapshot.ContentAsk{Source: s.source, Have: s.have, Include: include, Shared: true})
 	if err != nil {
 		return snapshot.Offer{}, err
 	}
 	s.have = snap.Commit
-	return snapshot.Offer{Commit: snap.Commit, Source: contenttest.Source().String(), Title: snap.Title, Bytes: snap.Bytes}, s.repo.WriteRef("refs/daypass/versions/"+string(snap.Commit), snap.Commit, "")
+	return snapshot.Offer{Commit: snap.Commit, Source: s.source.String(), Title: snap.Title, Bytes: snap.Bytes}, s.repo.WriteRef("refs/daypass/versions/"+string(snap.Commit), snap.Commit, "")
 }
 
 func (s *service) open(ctx context.Context, o snapshot.Offer, _ []string, have plumbing.OID, _ int64, _ string) (snapshot.PackStream, error) {
@@ -294,4 +295,39 @@ func TestContentRandomWithheld(t *testing.T) {
 		}
 		l.live(l.withhold, l.see)
 	})
+}
+
+// TestContentLedWithheld: what another source withholds is nothing that this folder had of
+// the one before.
+func TestContentLedWithheld(t *testing.T) {
+	for _, how := range []string{"read here", "by a service"} {
+		t.Run(how, func(t *testing.T) {
+			d := newShared(t)
+			d.a.Via, d.a.Service = "link:lab-1", "https://hub.example.org/services/daypass"
+			d.up.Add("a", "a")
+			d.up.Add("x", "x")
+			d.pull()
+			right := newShared(t)
+			right.up.Add("a", "another a")
+			locked := right.up.Add("x", "another x")
+			right.up.Set(locked, func(f *contenttest.File) { f.Skip = "it is locked" })
+			right.up.OnList = func(l *daypass.Listing) error { l.Complete = false; return nil }
+			s := contenttest.Source()
+			s.ID = "fRight"
+			led := d.ask()
+			led.Content = Read(snapshot.Content{Contents: right.up, Now: d.p.Now}, s)
+			if how == "by a service" {
+				right.by = newService(right)
+				right.by.source = s
+				led.Content = right.by.content()
+			}
+			if _, err := d.p.Pull(t.Context(), led); err != nil {
+				t.Fatal(err)
+			}
+			d.want(map[string]string{"a": "another a"})
+			if r, err := d.p.Pull(t.Context(), led); err != nil || !r.Same {
+				t.Errorf("%+v %v", r, err)
+			}
+		})
+	}
 }
