@@ -404,6 +404,7 @@ func (b *Broker) linkFault(l store.Link, ask LinkAsk) error {
 	badPath := func(s string) bool {
 		return s != "" && (len(s) > 1024 || !shown(s) || strings.HasPrefix(s, "~") || slices.ContainsFunc(strings.Split(s, "/"), step))
 	}
+	hides := func(s string) bool { return strings.HasPrefix(s, ".") } // the page at a server refuses such, too
 	switch now := b.Now(); {
 	case !linkName.MatchString(l.Name) || strings.Contains(l.Name, "--"):
 		p.Code, p.What = "DP-730", "a link's name has 3 to 64 of a to z, 0 to 9 and single hyphens, and begins and ends with none of these"
@@ -413,6 +414,8 @@ func (b *Broker) linkFault(l store.Link, ask LinkAsk) error {
 	case badPath(l.Folder) || badPath(l.Open):
 		p.Code, p.What = "DP-739", "the folder and the file to open are paths with /, from the home and from the source on, without . and .."
 		p.Next = "Correct that path."
+	case ask.Folder != nil && (strings.ContainsAny(l.Folder, "?#") || slices.ContainsFunc(strings.Split(l.Folder, "/"), hides)):
+		p.Code, p.What, p.Next = "DP-739", "the folder is a hidden one, or has a ? or # in its name", "Choose another, such as lab1."
 	case l.App != "" && (!appName.MatchString(l.App) || strings.Contains(l.App, "..")):
 		p.Code, p.What, p.Next = "DP-739", "the application is a name such as lab, notebook or rstudio", "Correct that."
 	case l.Audience == store.Everybody && !b.Sources.Links.Everybody, l.Audience == "", len(l.Audience) > 200, !shown(l.Audience):

@@ -694,6 +694,11 @@ func (b *Broker) refuseReading(ctx context.Context, q *wanting, err error) error
 	if out.Connect {
 		out.Host = q.source.Host
 	}
+	if out.Problem.Code == "DP-815" { // nothing is pushed here
+		p := *out.Problem
+		p.Next = "Try again in a minute. What you have stays as it is."
+		out.Problem = &p
+	}
 	e := b.readEvent(q, store.Refusal)
 	if q.link != nil {
 		out.Rule = cmp.Or(out.Rule, "link:"+q.link.Name)

@@ -441,7 +441,11 @@ func TestMakesNone(t *testing.T) {
 		t.Errorf("what the provider knows: %+v", p)
 	}
 	s.fail(&daypass.Problem{Code: "DP-413", What: "away", Kind: daypass.ErrUnreachable})
-	s.want("while Drive is away", make(browser(tea), nil), "DP-815")
+	away := make(browser(tea), nil)
+	s.want("while Drive is away", away, "DP-815")
+	if strings.Contains(away.Error(), "commits") {
+		t.Errorf("whoever makes a link is told of commits: %v", away)
+	}
 	s.fail(nil)
 	for what, c := range map[string]daypass.Caller{"their browser": browser(tea), "their server": tea} {
 		if err := make(c, func(a *broker.LinkAsk) { a.Name = "from-" + strings.ReplaceAll(what, " ", "-") }); err != nil {

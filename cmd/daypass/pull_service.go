@@ -65,7 +65,7 @@ func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args [
 	}
 	ask.Content, ask.Via, ask.Service = content, linkPrefix+name, strings.TrimSuffix(s.URL(), "/")
 	if ask.Folder == "" {
-		ask.Folder, err = linkFolder(args, found.Folder, name)
+		ask.Folder, ask.Root, err = linkFolder(args, found.Folder, name)
 	}
 	return true, err
 }
@@ -92,15 +92,27 @@ func (a *app) linkService(cfg config, name string) (*service, error) {
 	return s, err
 }
 
-// linkFolder is where a link goes: as typed, else as its maker calls the folder, here.
-func linkFolder(args []string, folder, name string) (string, error) {
+// linkFolder is where a link goes: as typed, else as its maker calls the folder, from
+// here on. Where that is below others, root is here: a link leads through no folder that
+// is hidden or a link itself.
+func linkFolder(args []string, folder, name string) (dir, root string, err error) {
 	if len(args) == 2 {
-		return filepath.Abs(args[1])
+		dir, err = filepath.Abs(args[1])
+		return dir, "", err
 	}
-	if base, _, ok := snapshot.Name(filepath.Base(folder)); ok && folder != "" && !strings.HasPrefix(base, ".") && !strings.Contains(base, "/") {
-		name = base
+	parts := strings.Split(strings.TrimSuffix(folder, "/"), "/")
+	for i, part := range parts {
+		clean, _, ok := snapshot.Name(part)
+		if !ok || strings.HasPrefix(clean, ".") || strings.Contains(clean, "/") {
+			parts = []string{name}
+			break
+		}
+		parts[i] = clean
 	}
-	return filepath.Abs(name)
+	if dir, err = filepath.Abs(filepath.Join(parts...)); err == nil && len(parts) > 1 {
+		root, err = filepath.Abs(".")
+	}
+	return dir, root, err
 }
 
 // packed is what the service gives out of one source; found is its last answer.

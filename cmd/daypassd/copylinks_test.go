@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -45,4 +47,43 @@ func TestCopyLinks(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	does(tea, "DP-", "link", "copy", "--group", "ph142", "--for", "ph143", "--suffix", "again")
+}
+
+// TestLinkFolder: a link goes where its maker says, and nowhere that is hidden.
+func TestLinkFolder(t *testing.T) {
+	t.Parallel()
+	l := newLibrary(t, "")
+	_, service := l.serving()
+	l.hub.SetGroups("tea", "instructors", "ph142-staff")
+	l.hub.SetGroups("stu", "ph142")
+	_, tea := l.prompt("tea", service)
+	home, stu := l.prompt("stu", service)
+	const folder = "drive:drive.google.com/fLab1ofPh142"
+	for _, bad := range []string{".ssh", "labs/.jupyter", "../up", "/etc", "a//b", ".local/share/jupyter/kernels", "a?b", "~/x"} {
+		if out, err := tea("link", "make", "lab-1", "--source", folder, "--for", "ph142", "--folder", bad); err == nil || !strings.Contains(out, "DP-739") {
+			t.Errorf("%s: %v %s", bad, err, out)
+		}
+	}
+	if out, err := tea("link", "make", "lab-1", "--source", folder, "--for", "ph142", "--folder", "labs/week 1"); err != nil {
+		t.Fatal(err, out)
+	}
+	if out, err := stu("resolve", "link:lab-1"); err != nil || !strings.Contains(out, "labs/week 1") {
+		t.Errorf("%v %s", err, out)
+	}
+	if err := os.Symlink(t.TempDir(), filepath.Join(home, "labs")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := stu("pull", "link:lab-1"); err == nil || !strings.Contains(out, "DP-330") {
+		t.Errorf("through a link: %v %s", err, out)
+	}
+	if err := os.Remove(filepath.Join(home, "labs")); err != nil {
+		t.Fatal(err)
+	}
+	out, err := stu("pull", "link:lab-1")
+	if _, serr := os.Stat(filepath.Join(home, "labs", "week 1", "data.csv")); err != nil || serr != nil {
+		t.Errorf("%v %v %s", err, serr, out)
+	}
+	if out, err := stu("pull", "labs/week 1"); err != nil || !strings.Contains(out, "up to date") {
+		t.Errorf("%v %s", err, out)
+	}
 }

@@ -105,7 +105,7 @@ func (p *pullDemo) journey(ctx context.Context) error {
 			return err
 		}
 	}
-	p.say("\nAll of it went as it should, in %.1f s. Click through it yourself: daypass demo pull --serve", time.Since(began).Seconds())
+	p.say("\nAll of it went as it should, in %.1f s. Click through the repository's part yourself, without Drive: daypass demo pull --serve", time.Since(began).Seconds())
 	return nil
 }
 
