@@ -13,7 +13,7 @@ import (
 const (
 	PathCopies = Base + "/link-copies"    // POST LinkCopies -> CopiedLinks
 	PathLinks  = Base + "/links"          // GET -> Links; POST LinkRequest -> Link
-	PathLink   = Base + "/links/"         // + name: GET -> Link; PATCH LinkRequest -> Link; DELETE -> 204; + name + "/copy": POST LinkRequest -> Link; + name + "/student": GET -> StudentView
+	PathLink   = Base + "/links/"         // + name: GET -> Link; PATCH LinkRequest -> Link; DELETE -> 204; + name + "/copy": POST LinkRequest -> Link; + name + "/student": GET -> StudentView; + name + "/failed": POST PullFailure -> 204
 	PathTest   = Base + "/sources/test"   // POST SourceQuestion -> SourceTest
 	PathBrowse = Base + "/sources/browse" // POST SourceQuestion -> SourceFiles
 	// PathGo is what people click, below the service's address: + name. It is only a
@@ -129,6 +129,19 @@ func CopyName(name, from, to, suffix string) string {
 		name += "-" + suffix
 	}
 	return name
+}
+
+// A PullFailure tells that what was given by a link did not get into a reader's folder.
+type PullFailure struct {
+	Code string `json:"code"` // that the pull ended with: "DP-331"
+}
+
+// Check says what is wrong with it; "" where nothing is.
+func (f PullFailure) Check() string {
+	if len(f.Code) != 6 || !strings.HasPrefix(f.Code, "DP-") || strings.Trim(f.Code[3:], "0123456789") != "" {
+		return "that is no code of a problem"
+	}
+	return ""
 }
 
 // A Link is a link as whoever asks may see it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -738,6 +739,31 @@ func asRefusal(host string, err error) *Refusal {
 		return &Refusal{Problem: problem}
 	}
 	return providerProblem(host, err).(*Refusal)
+}
+
+// pullCodes are those that a pull has at a reader's own server: of their folder, their
+// disk, or what came. What only the service says nobody else says for it.
+var pullCodes = regexp.MustCompile(`^DP-(?:3[0-6]|4[56])[0-9]$`)
+
+// PullFailed counts that what was given by a link did not get into a reader's folder, by
+// the code that their pull ended with. Who may not read by the link counts nothing.
+func (b *Broker) PullFailed(ctx context.Context, c daypass.Caller, name, problem, request string) error {
+	q := &wanting{c: c, request: request, named: name}
+	err := b.enterReading(ctx, q)
+	if err == nil {
+		err = b.findLink(ctx, q)
+	}
+	if err == nil && !pullCodes.MatchString(problem) {
+		err = &daypass.Problem{Code: "DP-739", What: "that is no code of a pull", Next: "Leave it out.", Kind: daypass.ErrUsage}
+		q.link = nil // it is no failure of the link's
+	}
+	if err == nil {
+		err = b.pacedLook(q.p)
+	}
+	if err != nil {
+		return b.refuseReading(ctx, q, err)
+	}
+	return storeProblem(b.Store.Write(ctx, func(tx *store.Tx) error { return tx.CountPull(q.link.ID, problem) }))
 }
 
 func (b *Broker) observedRead(kind, as, outcome string) {

@@ -107,6 +107,17 @@ func (c *Client) EndLink(ctx context.Context, name string) error {
 	return err
 }
 
+// PullFailed tells the service that a pull of a link ended here with a problem of that
+// code, so that whoever made the link can see it.
+func (c *Client) PullFailed(ctx context.Context, name, code string) error {
+	q := api.PullFailure{Code: code}
+	if why := q.Check(); why != "" || !api.LinkName(name) {
+		return badLink("there is no such code, or no such link")
+	}
+	_, _, err := c.send(ctx, http.MethodPost, api.LinkPath(name)+"/failed", q, answerTime)
+	return err
+}
+
 // TestSource asks whether a link of the caller's could read a source.
 func (c *Client) TestSource(ctx context.Context, q api.SourceQuestion) (api.SourceTest, error) {
 	var t api.SourceTest

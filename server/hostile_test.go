@@ -170,7 +170,7 @@ func fields(t *testing.T, s *Server, b *browser, path string) url.Values {
 	return url.Values{
 		"form": {codeFor(t, s, b, path)}, "server": {"gpu"}, "known": {"yes"}, "repo": {repo}, "group": {"ocean-101"}, "until": {until}, "id": {"3"},
 		"user_code": {"gggg-hhhh"}, "decision": {"yes"}, "repos": {"tidal-lab/buoy-data"}, "access": {"read"}, "pass": {madeText},
-		"do": {map[string]string{"newlink": "make", "links/ph142-lab1": "pause"}[path]}, "source": {labSource}, "name": {"ph142-lab9"}, "audience": {"ph142"},
+		"do": {map[string]string{"newlink": "make", "copylinks": "make", "links/ph142-lab1": "pause"}[path]}, "source": {labSource}, "name": {"ph142-lab9"}, "audience": {"ph142"}, "suffix": {"fall"},
 	}
 }
 

@@ -26,6 +26,8 @@ type LinkParts struct {
 	// CopyLinks makes all or none.
 	CopyLinks func(ctx context.Context, caller daypass.Caller, ask CopiesAsk) ([]api.Link, error)
 	EndLink   func(ctx context.Context, caller daypass.Caller, name, request string) error
+	// PullFailed counts that a reader's pull of a link ended with the code of a problem.
+	PullFailed func(ctx context.Context, caller daypass.Caller, name, code, request string) error
 	// TestSource and BrowseSource look at a source as a link of the caller's would read it.
 	TestSource   func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceTest, error)
 	BrowseSource func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceFiles, error)
@@ -59,7 +61,7 @@ type Pasted struct {
 
 func (b *Broker) checkLinks() error {
 	all := []bool{b.Links != nil, b.LinkTerms != nil, b.Link != nil, b.MakeLink != nil, b.EditLink != nil, b.CopyLink != nil, b.EndLink != nil,
-		b.TestSource != nil, b.BrowseSource != nil, b.ReadPaste != nil, b.AsStudent != nil, b.CopyLinks != nil}
+		b.TestSource != nil, b.BrowseSource != nil, b.ReadPaste != nil, b.AsStudent != nil, b.CopyLinks != nil, b.PullFailed != nil}
 	for _, there := range all {
 		if there != all[0] {
 			return errors.New("the server lacks a part of the links")
@@ -232,6 +234,26 @@ func (s *Server) copyLinks(c *call) error {
 		}
 		return out, err
 	})
+}
+
+func (s *Server) pullFailed(c *call) error {
+	ctx, cancel, err := s.linkCall(c)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	var q api.PullFailure
+	if err := c.decode(&q); err != nil {
+		return err
+	}
+	if why := q.Check(); why != "" {
+		return malformed(why)
+	}
+	if err := s.c.Broker.PullFailed(ctx, c.who.Caller, c.r.PathValue("name"), q.Code, c.request); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (s *Server) asStudent(c *call) error {

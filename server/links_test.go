@@ -185,7 +185,7 @@ func TestCopyCourse(t *testing.T) {
 	}
 	post(200, url.Values{"do": {"make"}, "group": {"ph142"}, "shown": {"ph142"}, "link": {"ph142-lab1", "ph142-exam"}, "audience": {"ph143"}, "begins": {"ph142"}, "by": {"ph143"}, "until": {"2027-01-31"}},
 		"The links are copied", "ph143-exam, ph143-lab1")
-	if got := strings.Join(w.deeds()[before:], "\n"); got != "copy-links ada ph142-exam ph143-exam\ncopy-links ada ph142-lab1 ph143-lab1" {
+	if got := strings.Join(w.deeds()[before:], "\n"); got != "copy-links ada ph142-exam ph143-exam ph142-lab1 ph143-lab1" {
 		t.Errorf("done: %s", got)
 	}
 	bob := newBrowser(t, s, ownURL, false)

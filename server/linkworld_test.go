@@ -55,14 +55,18 @@ func (w *world) linkParts() LinkParts {
 			return changed("copy-link "+c.User.Name+" "+name, ask, ask.Name)
 		},
 		CopyLinks: func(_ context.Context, c daypass.Caller, ask CopiesAsk) (out []api.Link, err error) {
+			said := "copy-links " + c.User.Name
 			for _, one := range ask.Copies {
-				l, err := changed("copy-links "+c.User.Name+" "+one.Like, LinkAsk{}, one.Name)
-				if err != nil {
-					return nil, err
-				}
-				out = append(out, l)
+				l := w.links()[0]
+				l.Name = one.Name
+				out, said = append(out, l), said+" "+one.Like+" "+one.Name
 			}
+			w.note("%s", said)
 			return out, nil
+		},
+		PullFailed: func(_ context.Context, c daypass.Caller, name, code, _ string) error {
+			w.note("pull-failed %s %s %s", c.User.Name, name, code)
+			return nil
 		},
 		EndLink: func(_ context.Context, c daypass.Caller, name, _ string) error {
 			w.note("end-link %s %s", c.User.Name, name)

@@ -129,6 +129,7 @@ var operations = []struct{ name, method, path, token, body string }{
 	{"editLink", "PATCH", "links/ph142-lab1", "server-ada", `{"paused":true}`},
 	{"endLink", "DELETE", "links/ph142-lab1", "server-ada", ""},
 	{"copyLinks", "POST", "link-copies", "server-ada", `{"copies":[{"like":"ph142-lab1","name":"ph143-lab1"}],"audience":"ph143"}`},
+	{"pullFailed", "POST", "links/ph142-lab1/failed", "server-ada", `{"code":"DP-331"}`},
 	{"linkStudent", "GET", "links/ph142-lab1/student", "server-ada", ""},
 	{"copyLink", "POST", "links/ph142-lab1/copy", "server-ada", `{"name":"ph142-spring-lab1"}`},
 	{"testSource", "POST", "sources/test", "server-ada", wantSource},
@@ -181,6 +182,7 @@ func brokenLinks(b *Broker, err error) {
 	b.Link = func(context.Context, daypass.Caller, string, string) (api.Link, error) { return api.Link{}, err }
 	b.MakeLink = func(context.Context, daypass.Caller, LinkAsk) (api.Link, error) { return api.Link{}, err }
 	b.EditLink = func(context.Context, daypass.Caller, string, LinkAsk) (api.Link, error) { return api.Link{}, err }
+	b.PullFailed = func(context.Context, daypass.Caller, string, string, string) error { return err }
 	b.CopyLink = b.EditLink
 	b.CopyLinks = func(context.Context, daypass.Caller, CopiesAsk) ([]api.Link, error) { return nil, err }
 	b.EndLink = func(context.Context, daypass.Caller, string, string) error { return err }
@@ -229,7 +231,7 @@ func TestEveryAnswer(t *testing.T) {
 		}
 		for _, o := range operations {
 			good := 200
-			if o.name == "rejected" || o.name == "endLink" || strings.HasPrefix(o.name, "hook") {
+			if o.name == "rejected" || o.name == "endLink" || o.name == "pullFailed" || strings.HasPrefix(o.name, "hook") {
 				good = 204
 			}
 			want(fine, good, o.method, o.path, o.token, o.body)
@@ -250,7 +252,7 @@ func TestEveryAnswer(t *testing.T) {
 			if strings.HasPrefix(o.path, "snapshots") {
 				want(refused, 403, o.method, o.path, o.token, o.body)
 			}
-			if strings.HasPrefix(o.path, "links") || strings.HasPrefix(o.path, "sources") {
+			if strings.HasPrefix(o.path, "link") || strings.HasPrefix(o.path, "sources") {
 				want(refused, 403, o.method, o.path, o.token, o.body)
 				want(unconnected, 409, o.method, o.path, o.token, o.body)
 				want(none, 404, o.method, o.path, o.token, o.body)

@@ -58,6 +58,7 @@ func forPrograms() []route {
 		{name: "edit-link", method: "PATCH", path: trim(api.PathLink) + "{name}", kind: bearer, fresh: true, call: (*Server).editLink},
 		{name: "end-link", method: "DELETE", path: trim(api.PathLink) + "{name}", kind: bearer, fresh: true, call: (*Server).endLink},
 		{name: "copy-links", method: "POST", path: trim(api.PathCopies), kind: bearer, fresh: true, call: (*Server).copyLinks},
+		{name: "pull-failed", method: "POST", path: trim(api.PathLink) + "{name}/failed", kind: bearer, fresh: true, call: (*Server).pullFailed},
 		{name: "link-student", method: "GET", path: trim(api.PathLink) + "{name}/student", kind: bearer, fresh: true, call: (*Server).asStudent},
 		{name: "copy-link", method: "POST", path: trim(api.PathLink) + "{name}/copy", kind: bearer, fresh: true, call: (*Server).copyLink},
 		{name: "test-source", method: "POST", path: trim(api.PathTest), kind: bearer, fresh: true, call: (*Server).testSource},

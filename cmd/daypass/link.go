@@ -564,6 +564,9 @@ func (s *screen) checked(got linkCheck, now time.Time) {
 	if got.Own && !got.Link.Template {
 		s.result("Each student reads with their own account, which decides what they see. This is what yours does, without what is marked as hidden or locked for students.")
 	}
+	if l := got.Link; l.Failures > 0 && timeOf(l.Failed).After(timeOf(l.Pulled)) {
+		s.result("The last one who opened it could not have it%s: the list of codes says why.", with(", with ", l.Failure))
+	}
 	if got.OK {
 		s.result("A student of %s can open it: it comes from %s into the folder %s.", got.Link.Audience, first(got.Link.Maker, "you"), first(got.Link.Folder, got.Link.Name))
 	}

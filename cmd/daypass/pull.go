@@ -183,6 +183,7 @@ func (a *app) runPull(ctx context.Context, p *pull.Puller, ask pull.Ask, o pullO
 	report, err := p.Pull(ctx, ask)
 	bar.end()
 	if err != nil {
+		a.tellFailure(ctx, ask, err)
 		return a.access(stopped(ctx, err, ask, bar.phase()), ask.URL)
 	}
 	if o.asJSON {

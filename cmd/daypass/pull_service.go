@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
@@ -69,6 +71,32 @@ func (a *app) serviceAsk(ctx context.Context, p *pull.Puller, cfg config, args [
 	}
 	return true, err
 }
+
+// tellFailure tells the service that a link's pull failed here, so that whoever made the
+// link sees it: the code, and nothing else. What the service said itself it knows. It is
+// no failure of the pull's where that cannot be told.
+func (a *app) tellFailure(ctx context.Context, ask pull.Ask, err error) {
+	name, ok := strings.CutPrefix(ask.Via, linkPrefix)
+	var p *daypass.Problem
+	var said *client.Error
+	if !ok || ask.DryRun || ctx.Err() != nil || !errors.As(err, &p) || errors.As(err, &said) {
+		return
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return
+	}
+	s, err := a.service(cfg)
+	if err != nil || s == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
+	_ = s.PullFailed(ctx, name, p.Code) // it is for another than whoever waits here
+}
+
+// tellTime is how long a pull that failed waits for that.
+const tellTime = 3 * time.Second
 
 // knownAt is what is known of the folder that was named.
 func knownAt(p *pull.Puller, folder string) (pull.State, bool, error) {

@@ -19,7 +19,7 @@ import (
 // linkParts are the broker's answers about links, where the service reads anything.
 func (f *face) linkParts() server.LinkParts {
 	return server.LinkParts{
-		Links: f.links, LinkTerms: f.linkTerms, Link: f.link, MakeLink: f.makeLink, EditLink: f.editLink, CopyLink: f.copyLink, CopyLinks: f.copyLinks, EndLink: f.endLink,
+		Links: f.links, LinkTerms: f.linkTerms, Link: f.link, MakeLink: f.makeLink, EditLink: f.editLink, CopyLink: f.copyLink, CopyLinks: f.copyLinks, PullFailed: f.pullFailed, EndLink: f.endLink,
 		TestSource: f.testSource, BrowseSource: f.browseSource, AsStudent: f.asStudent, ReadPaste: f.readPaste,
 	}
 }
@@ -104,6 +104,10 @@ func (f *face) copyLinks(ctx context.Context, c daypass.Caller, ask server.Copie
 		out = append(out, f.linkLine(v))
 	}
 	return out, told("", err)
+}
+
+func (f *face) pullFailed(ctx context.Context, c daypass.Caller, name, code, request string) error {
+	return told("", f.b.PullFailed(ctx, c, name, code, request))
 }
 
 func (f *face) wrote(c daypass.Caller, ask server.LinkAsk) func(broker.LinkView, error) (api.Link, error) {

@@ -58,5 +58,7 @@ func TestLinkLedElsewhere(t *testing.T) {
 	does(stu, "another source now", "pull", "lab-1")
 	has("data.csv", "1,2\n")
 	does(stu, "DP-465", "pull", "link:lab-2", "lab-1")
+	does(tea, "Failed:  1 time", "link", "list")
+	does(tea, "The last one who opened it could not have it, with DP-465", "link", "check", "lab-2")
 
 }
