@@ -141,7 +141,7 @@ var linkShots = []shot{
 
 // courseShots are those of what one form does to a course.
 var courseShots = []shot{
-	{"links-course", "copylinks?group=ph142", "links to copy"}, {"links-course-names", "copylinks?group=ph142&audience=ph143&until=2027-03-31", "Copy 4 links"},
+	{"links-pick", "newlink #pick", "Enrolled for a group of yours"}, {"links-course", "copylinks?group=ph142", "links to copy"}, {"links-course-names", "copylinks?group=ph142&audience=ph143&until=2027-03-31", "Copy 4 links"},
 	{"links-course-clash", "copylinks?group=ph142&audience=ph143&begins=ph142-lab1&by=ph142-lab4", "a link of that name"}, {"links-course-copied", "copylinks?group=ph142&audience=ph143 #make", "The links are copied"},
 }
 

@@ -49,6 +49,8 @@ type linkFormMain struct {
 	Edit        bool
 	Terms       api.LinkTerms
 	Readings    []Pasted // of the paste, where there are several
+	Picks       []Pasted // to choose from
+	Picked      bool     // they were asked for
 	Chosen      *Pasted
 	Test        *tried
 	Browse      *browsed
@@ -204,6 +206,13 @@ func (s *Server) formStep(v *visit, l *api.Link, do string) error {
 	}
 	m.Edit = l != nil
 	status := http.StatusOK
+	if do == "pick" {
+		if m.Picks, err = s.c.Broker.Pick(v.r.Context(), v.who.Caller); err != nil {
+			return err
+		}
+		m.Picked = true
+		return s.formAgain(v, l, status, m)
+	}
 	if m.Chosen != nil {
 		switch do {
 		case "test":

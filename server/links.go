@@ -33,6 +33,8 @@ type LinkParts struct {
 	BrowseSource func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceFiles, error)
 	// AsStudent lists what somebody of the audience of a link of the caller's gets.
 	AsStudent func(ctx context.Context, caller daypass.Caller, name, request string) (api.StudentView, error)
+	// Pick lists what the caller may link to that an admin enrolled. It asks nobody.
+	Pick func(ctx context.Context, caller daypass.Caller) ([]Pasted, error)
 	// ReadPaste says what was pasted may mean, the most likely first. It asks nobody but
 	// hosts that the admin lists, and those for who may make links only.
 	ReadPaste func(ctx context.Context, caller daypass.Caller, text string) ([]Pasted, error)
@@ -61,7 +63,7 @@ type Pasted struct {
 
 func (b *Broker) checkLinks() error {
 	all := []bool{b.Links != nil, b.LinkTerms != nil, b.Link != nil, b.MakeLink != nil, b.EditLink != nil, b.CopyLink != nil, b.EndLink != nil,
-		b.TestSource != nil, b.BrowseSource != nil, b.ReadPaste != nil, b.AsStudent != nil, b.CopyLinks != nil, b.PullFailed != nil}
+		b.TestSource != nil, b.BrowseSource != nil, b.ReadPaste != nil, b.AsStudent != nil, b.CopyLinks != nil, b.PullFailed != nil, b.Pick != nil}
 	for _, there := range all {
 		if there != all[0] {
 			return errors.New("the server lacks a part of the links")

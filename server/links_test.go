@@ -100,6 +100,10 @@ func TestLinkForm(t *testing.T) {
 		paste := "https://drive.google.com/drive/folders/1AbCdEfGhIjKl"
 		status, body := postLink(t, s, b, "newlink", url.Values{"do": {"read"}, "paste": {paste}})
 		has("read", status, 200, body, "Share the folder in Drive", "ph142@course.iam.gserviceaccount.com", `name="source" value="`+labSource+`"`)
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"pick"}})
+		has("pick", status, 200, body, "Enrolled for a group of yours", `type="radio" name="source" value="`+labSource+`"`)
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"read"}, "source": {labSource}})
+		has("picked", status, 200, body, "It reads", `name="source" value="`+labSource+`"`)
 		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}})
 		has("test", status, 200, body, "It can be read", "Lab 1: tides", `value="Lab 1: tides"`, `value="lab-1-tides"`)
 		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "paste": {"https://drive.google.com/drive/folders/private"}})

@@ -19,7 +19,7 @@ import (
 // linkParts are the broker's answers about links, where the service reads anything.
 func (f *face) linkParts() server.LinkParts {
 	return server.LinkParts{
-		Links: f.links, LinkTerms: f.linkTerms, Link: f.link, MakeLink: f.makeLink, EditLink: f.editLink, CopyLink: f.copyLink, CopyLinks: f.copyLinks, PullFailed: f.pullFailed, EndLink: f.endLink,
+		Links: f.links, LinkTerms: f.linkTerms, Link: f.link, MakeLink: f.makeLink, EditLink: f.editLink, CopyLink: f.copyLink, CopyLinks: f.copyLinks, PullFailed: f.pullFailed, Pick: f.pick, EndLink: f.endLink,
 		TestSource: f.testSource, BrowseSource: f.browseSource, AsStudent: f.asStudent, ReadPaste: f.readPaste,
 	}
 }
@@ -108,6 +108,22 @@ func (f *face) copyLinks(ctx context.Context, c daypass.Caller, ask server.Copie
 
 func (f *face) pullFailed(ctx context.Context, c daypass.Caller, name, code, request string) error {
 	return told("", f.b.PullFailed(ctx, c, name, code, request))
+}
+
+func (f *face) pick(ctx context.Context, c daypass.Caller) ([]server.Pasted, error) {
+	list, err := f.b.Pick(ctx, c)
+	if err != nil {
+		return nil, told("", err)
+	}
+	var out []server.Pasted
+	for _, y := range list {
+		title := ""
+		if f.readers != nil && f.readers.depot != nil {
+			title = f.readers.depot.Title(keyOf(y))
+		}
+		out = append(out, server.Pasted{Source: y.Source, Words: sourceWords(y.Source, title), Why: f.readsAs(y)})
+	}
+	return out, nil
 }
 
 func (f *face) wrote(c daypass.Caller, ask server.LinkAsk) func(broker.LinkView, error) (api.Link, error) {
