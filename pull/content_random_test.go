@@ -55,6 +55,19 @@ func (l *lecture) free(path string) bool {
 	return true
 }
 
+// delivered is how many of the files that were there at the last pull were given.
+func (l *lecture) delivered() (n int) {
+	if l.given == nil {
+		return len(l.ids)
+	}
+	for id := range l.ids {
+		if _, ok := l.given[id]; ok {
+			n++
+		}
+	}
+	return n
+}
+
 // teach changes the folder, at most half of it by removals.
 func (l *lecture) teach() {
 	gone := 0
@@ -73,7 +86,7 @@ func (l *lecture) teach() {
 		id := all[l.IntN(len(all))]
 		was := l.at(id)
 		switch {
-		case what == 0 && 2*(gone+1) <= len(l.ids):
+		case what == 0 && 2*(gone+1) <= l.delivered():
 			gone++
 			l.d.up.Remove(id)
 			delete(l.cells, was)

@@ -247,7 +247,7 @@ func (l *lecture) hide(all []string) {
 			delete(hidden, id)
 		}
 	}
-	if known < len(all) || len(l.ids) > len(all) || known < 3 {
+	if known < len(all) || len(l.ids) > len(all) || known < 3 || len(hidden) == 0 {
 		return // what was removed in the same moment would be kept, too
 	}
 	if complete {

@@ -232,7 +232,7 @@ func (g *gather) take(p piece, oid plumbing.OID, size int64) {
 func (g *gather) leave(p piece, why string) {
 	g.m.Left = append(g.m.Left, Stored{Path: p.path, ID: bounded(p.ID), Mark: bounded(p.Mark), Size: max(p.Size, 0), Was: p.was, Why: bounded(why), Held: true})
 	if d, ok := g.oldID[idOr(p.ID, p.path)]; ok {
-		d.File.Path, d.Stored.Path = p.path, p.path
+		d.File.Path, d.Stored.Path, d.Gone = p.path, p.path, time.Time{} // it is there
 		g.spare(d)
 	}
 }

@@ -211,6 +211,25 @@ func TestSharedConfirmed(t *testing.T) {
 	}
 }
 
+// TestSharedLockedAgain: what had vanished and is listed again counts as there, though it is
+// locked.
+func TestSharedLockedAgain(t *testing.T) {
+	s := sharedShelf(t)
+	s.f.Add("a", "a")
+	s.f.Add("b", "b")
+	x := s.f.Add("x", "x")
+	s.fetch()
+	s.f.OnList = func(l *daypass.Listing) error { l.Items = l.Items[:1]; return nil }
+	s.fetch()
+	s.f.OnList = nil
+	s.f.Set(x, func(f *contenttest.File) { f.Skip = "it is locked" })
+	s.fetch()
+	s.f.Remove(x)
+	if got := s.fetch(); got.SparesAll || len(got.Notes) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestSharedAfterOld: the last commit was made before such things were held back, and has
 // them among its files.
 func TestSharedAfterOld(t *testing.T) {
