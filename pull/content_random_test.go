@@ -61,7 +61,7 @@ func (l *lecture) delivered() (n int) {
 		return len(l.ids)
 	}
 	for id := range l.ids {
-		if _, ok := l.given[id]; ok {
+		if data, ok := l.given[id]; ok && (len(data) <= limit || !l.held(id)) {
 			n++
 		}
 	}
@@ -260,10 +260,15 @@ func (l *lecture) kept(before, was map[string]string) {
 	}
 	for path, old := range was { // what upstream removed or moved, and nobody touched, is gone
 		_, runs := now[path+"*"] // that is the user's change
-		if _, still := l.upstream()[path]; !still && !runs && stood[path] == old && here[path] == old && !l.tooLarge(path) {
+		if _, still := l.upstream()[path]; !still && !runs && has(here, path) && stood[path] == old && here[path] == old && !l.tooLarge(path) {
 			l.t.Errorf("%s is not upstream's any more, and is here: %q", path, old)
 		}
 	}
+}
+
+func has(files map[string]string, path string) bool {
+	_, ok := files[path]
+	return ok
 }
 
 // tooLarge reports whether upstream's file at a path is left out for its size.
