@@ -465,7 +465,13 @@ func TestPassIsNotEnough(t *testing.T) {
 			}
 			return nil
 		},
-		"MayAsk": func(c daypass.Caller) error { return r.MayAsk(ctx, c) },
+		"AsStudent": func(c daypass.Caller) error { _, _, err := r.AsStudent(ctx, c, "a-link", ""); return err },
+		"CopyLinks": func(c daypass.Caller) error {
+			return errOf(r.CopyLinks(ctx, c, []broker.LinkCopy{{Like: "a-link", Name: "b-link"}}, broker.LinkAsk{}))
+		},
+		"PullFailed": func(c daypass.Caller) error { return r.PullFailed(ctx, c, "a-link", "DP-331", "") },
+		"Pick":       func(c daypass.Caller) error { return errOf(r.Pick(ctx, c)) },
+		"MayAsk":     func(c daypass.Caller) error { return r.MayAsk(ctx, c) },
 		"MayLink": func(c daypass.Caller) error {
 			if r.MayLink(c) {
 				return nil

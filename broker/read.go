@@ -749,6 +749,9 @@ var pullCodes = regexp.MustCompile(`^DP-(?:3[0-6]|4[56])[0-9]$`)
 // the code that their pull ended with. Who may not read by the link counts nothing.
 func (b *Broker) PullFailed(ctx context.Context, c daypass.Caller, name, problem, request string) error {
 	q := &wanting{c: c, request: request, named: name}
+	if byPass(c) {
+		return b.refuseReading(ctx, q, notByPass())
+	}
 	err := b.enterReading(ctx, q)
 	if err == nil {
 		err = b.findLink(ctx, q)
