@@ -1,28 +1,25 @@
 package plumbing
 
 import (
-	"os"
+	"os/exec"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// bound limits a process, what it has started meanwhile, and with that all that it will
-// start. What it maps from files (packs) does not count.
-func bound(pid int, memory uint64, depth int) {
+// bound has a command limited before it begins, and with it all that it will start: a
+// shell takes the limit (ulimit, POSIX) and becomes the command. Once it runs it is too
+// late on a busy machine, since what a process has taken stays its own, and a child whose
+// making had begun is in no list yet (prlimit(2), proc_pid_task(5)). What is mapped from
+// files (packs) does not count.
+func bound(cmd *exec.Cmd, memory uint64) {
+	if cmd.Err != nil || len(cmd.Args) == 0 {
+		return // it will not start
+	}
 	var now unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_DATA, nil, &now); err != nil {
-		return // it has ended
+	if unix.Getrlimit(unix.RLIMIT_DATA, &now) == nil {
+		memory = min(memory, now.Cur, now.Max)
 	}
-	limit := unix.Rlimit{Cur: min(memory, now.Cur), Max: min(memory, now.Max)}
-	if err := unix.Prlimit(pid, unix.RLIMIT_DATA, &limit, nil); err != nil || depth == 0 {
-		return
-	}
-	children, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(pid) + "/children")
-	for _, child := range strings.Fields(string(children)) {
-		if n, err := strconv.Atoi(child); err == nil {
-			bound(n, memory, depth-1)
-		}
-	}
+	args := []string{"sh", "-c", `ulimit -d "$0" && exec "$@"`, strconv.FormatUint(memory>>10, 10), cmd.Path}
+	cmd.Path, cmd.Args = "/bin/sh", append(args, cmd.Args[1:]...)
 }

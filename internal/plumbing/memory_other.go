@@ -2,4 +2,6 @@
 
 package plumbing
 
-func bound(int, uint64, int) {}
+import "os/exec"
+
+func bound(*exec.Cmd, uint64) {}
