@@ -17,9 +17,9 @@ const (
 // course fills a repository as one of some years has it: 900 files, 8 MB of text that
 // compresses as text does, and 300 commits that changed some files each. It is packed
 // as a host packs what was pushed to it: most of the newest files lie as differences from
-// others (614 of 900 here; 663 of 918 in github.com/cli/cli), where the packs of
-// fast-import have all of them whole.
-func course(r *gittest.Repo) {
+// others (614 of 900 here; 663 of 918 in github.com/cli/cli). Where whole is set it stays as
+// fast-import packed it, with each version whole: git clone costs a server least then.
+func course(r *gittest.Repo, whole bool) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var words []string
 	for range 4000 {
@@ -69,5 +69,9 @@ func course(r *gittest.Repo) {
 	}
 	in.WriteString("done\n")
 	r.Pipe(in.String(), "fast-import", "--quiet", "--force", "--done")
+	if whole {
+		r.Git("repack", "-a", "-d", "-q")
+		return
+	}
 	r.Git("repack", "-a", "-d", "-f", "-q")
 }

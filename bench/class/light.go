@@ -22,7 +22,7 @@ const crowd = 500
 // light measures five hundred clients that do no more than take the pack and look
 // whether it is whole.
 func (b *bench) light(s *measure.Stage) {
-	st, _ := gitSite(b, s, crowd)
+	st, _ := gitSite(b, s, crowd, false)
 	st.atOnce([]*exec.Cmd{st.pull(0)})
 	before := st.CPU()
 	var good, bytes atomic.Int64

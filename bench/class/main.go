@@ -36,6 +36,7 @@ func (b *bench) sections() []measure.Section {
 	return []measure.Section{
 		{Name: "first", Run: b.first},
 		{Name: "class", Run: b.class},
+		{Name: "whole", Run: b.whole},
 		{Name: "light", Run: b.light},
 		{Name: "drive", Run: b.drive},
 		{Name: "drive-alone", Run: b.driveAlone},

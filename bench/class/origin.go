@@ -49,10 +49,10 @@ type origin struct {
 	url string // of the server
 }
 
-func startOrigin(s *measure.Stage) *origin {
+func startOrigin(s *measure.Stage, whole bool) *origin {
 	root := s.TempDir()
 	s.Check(os.Mkdir(filepath.Join(root, "lab"), 0o755))
-	course(gittest.At(s, filepath.Join(root, "lab", "course.git"), "sha1"))
+	course(gittest.At(s, filepath.Join(root, "lab", "course.git"), "sha1"), whole)
 	self, err := os.Executable()
 	s.Check(err)
 	o := &origin{s: s, cmd: exec.Command(self)}
