@@ -117,7 +117,7 @@ func TestPullLink(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	lab := filepath.Join(home, "lab1")
+	lab := filepath.Join(home, "courses", "lab1")
 	out, err := run(home, "pull", "link:ph142-lab1")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
