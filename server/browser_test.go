@@ -155,8 +155,8 @@ func TestEveryPageInABrowser(t *testing.T) { everyPage(t, shots) }
 // TestEveryLinkPageInABrowser is the same for the pages of links.
 func TestEveryLinkPageInABrowser(t *testing.T) { everyPage(t, linkShots) }
 
-// TestCoursePagesInABrowser is the same for copies of a course's links.
-func TestCoursePagesInABrowser(t *testing.T) { everyPage(t, courseShots) }
+// TestEveryCoursePageInABrowser is the same for copies of a course's links.
+func TestEveryCoursePageInABrowser(t *testing.T) { everyPage(t, courseShots) }
 
 func everyPage(t *testing.T, shots []shot) {
 	ctx := chromium(t)
