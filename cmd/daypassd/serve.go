@@ -47,9 +47,9 @@ func (s *app) serveCommand() *cobra.Command {
 }
 
 // gcPercent is how much garbage may gather beside what is in use. There is time
-// enough to look for it more than twice as often as programs usually do, and a
+// enough to look for it four times as often as programs usually do, and a
 // hub's machine has better use for the memory.
-const gcPercent = 40
+const gcPercent = 22
 
 // A service is everything that runs, put together.
 type service struct {
