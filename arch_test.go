@@ -69,7 +69,7 @@ var layers = map[string][]string{
 	"provider/drive":              {"", "provider/readonly"},
 	"provider/google":             {"", "internal/pause"},
 	"provider/providertest":       {""},
-	"provider/readonly":           {""},
+	"provider/readonly":           {"", "internal/pause"},
 	"provider/webdav":             {"", "provider/readonly"},
 	"broker":                      {"", "pass", "policy", "store"},
 	"devpi":                       {""},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/pause"
 )
 
 // A Retry is how often, and when, a request is made again. A GET changes nothing, so
@@ -65,24 +66,24 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		res, err := r.next.RoundTrip(req)
-		pause, again := r.judge(res, err, try)
+		rest, again := r.judge(res, err, try)
 		if again && res != nil && r.pace != nil {
-			r.pace.Slow(pause) // for all who share the token, whether this one waits or not
+			r.pace.Slow(rest) // for all who share the token, whether this one waits or not
 		}
 		tries, most := r.Tries, r.Most
 		if again && res != nil && r.Patience > 0 && res.StatusCode < 500 {
 			tries, most = try+1, r.Patience
 		}
-		if !again || try >= tries || spent+pause > most || ended(req.Context(), pause) {
+		if !again || try >= tries || spent+rest > most || ended(req.Context(), rest) {
 			return res, err
 		}
 		if res != nil {
 			res.Body.Close()
 		}
-		if err := sleep(req.Context(), pause); err != nil {
-			return nil, err
+		if !pause.For(req.Context(), rest) {
+			return nil, req.Context().Err()
 		}
-		spent += pause
+		spent += rest
 	}
 }
 
@@ -191,20 +192,9 @@ func Wait(ctx context.Context, d time.Duration, more func() time.Duration) error
 		if ended(ctx, d) {
 			return context.DeadlineExceeded
 		}
-		if err := sleep(ctx, d); err != nil {
-			return err
+		if !pause.For(ctx, d) {
+			return ctx.Err()
 		}
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
