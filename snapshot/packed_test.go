@@ -54,33 +54,7 @@ func newOrigin(t *testing.T) *origin {
 }
 
 // has makes the origin hold some files.
-func (o *origin) has(files map[string]string) {
-	o.t.Helper()
-	im, err := o.repo.Import(o.t.Context())
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	m := Manifest{Source: o.source, Title: "Lab", Complete: true, ByID: true}
-	var list []plumbing.File
-	for name, text := range files {
-		id, text, _ := strings.Cut(text, "|")
-		oid, err := im.Blob(int64(len(text)), strings.NewReader(text))
-		if err != nil {
-			o.t.Fatal(err)
-		}
-		list = append(list, plumbing.File{Path: name, Mode: plumbing.Regular, OID: oid})
-		m.Files = append(m.Files, Stored{Path: name, ID: id, Size: int64(len(text))})
-	}
-	if err := im.Close(); err != nil {
-		o.t.Fatal(err)
-	}
-	if o.commit, err = WriteContent(o.t.Context(), o.repo, m, list); err != nil {
-		o.t.Fatal(err)
-	}
-	if err := o.repo.WriteRef("refs/daypass/keep/"+string(o.commit), o.commit, ""); err != nil {
-		o.t.Fatal(err)
-	}
-}
+func (o *origin) has(files map[string]string) { o.gives(Manifest{Complete: true}, files) }
 
 func (o *origin) pack(have plumbing.OID) []byte {
 	o.t.Helper()

@@ -16,37 +16,29 @@ func TestCopyLinks(t *testing.T) {
 	l.hub.SetGroups("eve", "instructors", "ph142-staff")
 	_, tea := l.prompt("tea", service)
 	_, eve := l.prompt("eve", service)
-	does := func(run func(...string) (string, error), want string, args ...string) string {
-		t.Helper()
-		out, err := run(args...)
-		if (err != nil) != strings.HasPrefix(want, "DP-") || !strings.Contains(out, want) {
-			t.Errorf("%q: no %q: %v\n%s", args, want, err, out)
-		}
-		return out
-	}
 	const folder = "drive:drive.google.com/fLab1ofPh142"
 	for _, name := range []string{"ph142-lab1", "ph142-lab2", "ph142-lab3"} {
-		does(tea, name, "link", "make", name, "--source", folder, "--for", "ph142", "--open", "start here.ipynb")
+		l.does(tea, name, "link", "make", name, "--source", folder, "--for", "ph142", "--open", "start here.ipynb")
 	}
-	does(tea, "other", "link", "make", "other", "--source", folder, "--for", "bio101")
-	does(eve, "ph143-lab2", "link", "make", "ph143-lab2", "--source", folder, "--for", "ph142")
+	l.does(tea, "other", "link", "make", "other", "--source", folder, "--for", "bio101")
+	l.does(eve, "ph143-lab2", "link", "make", "ph143-lab2", "--source", folder, "--for", "ph142")
 	all := []string{"link", "copy", "--group", "ph142", "--for", "ph143", "--until", "60d", "--yes"}
-	does(tea, "DP-730", append(all, "--replace", "ph142=ph143")...)
-	if out := does(tea, "ph142-lab1", "link", "list", "--all"); strings.Contains(out, "ph143") {
+	l.does(tea, "DP-730", append(all, "--replace", "ph142=ph143")...)
+	if out := l.does(tea, "ph142-lab1", "link", "list", "--all"); strings.Contains(out, "ph143") {
 		t.Errorf("some were made: %s", out)
 	}
-	does(tea, "DP-795", append(all, "--replace", "ph142-lab1=ph142-lab2")...)
-	does(tea, "DP-795", "link", "copy", "nothing-here", "--for", "ph143", "--suffix", "fall", "--yes")
-	does(tea, "DP-795", "link", "copy", "--group", "nobody", "--for", "ph143", "--suffix", "fall", "--yes")
-	if out := does(tea, "Made: 3 links.", append(all, "--suffix", "fall")...); !strings.Contains(out, "ph142-lab3  becomes  ph142-lab3-fall") {
+	l.does(tea, "DP-795", append(all, "--replace", "ph142-lab1=ph142-lab2")...)
+	l.does(tea, "DP-795", "link", "copy", "nothing-here", "--for", "ph143", "--suffix", "fall", "--yes")
+	l.does(tea, "DP-795", "link", "copy", "--group", "nobody", "--for", "ph143", "--suffix", "fall", "--yes")
+	if out := l.does(tea, "Made: 3 links.", append(all, "--suffix", "fall")...); !strings.Contains(out, "ph142-lab3  becomes  ph142-lab3-fall") {
 		t.Errorf("%s", out)
 	}
-	does(tea, "Made: 2 links.", "link", "copy", "ph142-lab1", "ph142-lab2", "--for", "ph144", "--replace", "ph142=ph144", "--yes")
-	out := does(tea, "ph144-lab2", "link", "list")
+	l.does(tea, "Made: 2 links.", "link", "copy", "ph142-lab1", "ph142-lab2", "--for", "ph144", "--replace", "ph142=ph144", "--yes")
+	out := l.does(tea, "ph144-lab2", "link", "list")
 	if strings.Count(out, "the group ph143") != 3 || strings.Count(out, "the group ph144") != 2 || strings.Count(out, "Opens:   start here.ipynb") != 8 || strings.Contains(out, "other-fall") {
 		t.Errorf("%s", out)
 	}
-	does(tea, "DP-", "link", "copy", "--group", "ph142", "--for", "ph143", "--suffix", "again")
+	l.does(tea, "DP-", "link", "copy", "--group", "ph142", "--for", "ph143", "--suffix", "again")
 }
 
 // TestLinkFolder: a link goes where its maker says, and nowhere that is hidden.

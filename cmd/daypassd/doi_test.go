@@ -29,6 +29,16 @@ func (l *library) prompt(user, at string) (home string, run func(args ...string)
 	}
 }
 
+// does runs a command that says so: a code, where it fails.
+func (l *library) does(run func(...string) (string, error), want string, args ...string) string {
+	l.t.Helper()
+	out, err := run(args...)
+	if (err != nil) != strings.HasPrefix(want, "DP-") || !strings.Contains(out, want) {
+		l.t.Errorf("%q: no %q: %v\n%s", args, want, err, out)
+	}
+	return out
+}
+
 // TestDOILink: a link made of a DOI reads the record that it stands for: of all
 // versions, or of the one. Who may make none costs no look, and no host is asked that
 // the admin does not list.

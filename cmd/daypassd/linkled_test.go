@@ -27,12 +27,6 @@ func TestLinkLedElsewhere(t *testing.T) {
 	l.hub.SetGroups("stu", "ph142")
 	_, tea := l.prompt("tea", service)
 	home, stu := l.prompt("stu", service)
-	does := func(run func(...string) (string, error), want string, args ...string) {
-		t.Helper()
-		if out, err := run(args...); (err != nil) != strings.HasPrefix(want, "DP-") || !strings.Contains(out, want) {
-			t.Errorf("%q: no %q: %v\n%s", args, want, err, out)
-		}
-	}
 	has := func(name, want string) {
 		t.Helper()
 		b, err := os.ReadFile(filepath.Join(home, "lab-1", name))
@@ -40,25 +34,25 @@ func TestLinkLedElsewhere(t *testing.T) {
 			t.Errorf("%s is %q, %v; want %q", name, b, err, want)
 		}
 	}
-	does(tea, "lab-1", "link", "make", "lab-1", "--source", "invenio:"+zenodo+"/7", "--for", "ph142")
-	does(tea, "lab-2", "link", "make", "lab-2", "--source", "invenio:"+zenodo+"/7", "--for", "ph142")
-	does(stu, "lab-1 is here: 3 files.", "pull", "link:lab-1")
+	l.does(tea, "lab-1", "link", "make", "lab-1", "--source", "invenio:"+zenodo+"/7", "--for", "ph142")
+	l.does(tea, "lab-2", "link", "make", "lab-2", "--source", "invenio:"+zenodo+"/7", "--for", "ph142")
+	l.does(stu, "lab-1 is here: 3 files.", "pull", "link:lab-1")
 	if err := os.WriteFile(filepath.Join(home, "lab-1", "mine.csv"), []byte("my own\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	does(tea, "lab-1", "link", "edit", "lab-1", "--source", "drive:drive.google.com/fLab1ofPh142")
-	does(stu, "The link leads to another source now: “Lab 1”, where it was “Wrong”.", "pull", "link:lab-1")
+	l.does(tea, "lab-1", "link", "edit", "lab-1", "--source", "drive:drive.google.com/fLab1ofPh142")
+	l.does(stu, "The link leads to another source now: “Lab 1”, where it was “Wrong”.", "pull", "link:lab-1")
 	has("data.csv", "1,2\n")
 	has("start here.ipynb", "{}")
 	has("only.csv", "")
 	has("mine.csv", "my own\n")
-	does(stu, "up to date", "pull", "lab-1")
-	does(stu, "lab-1 is as it was before", "pull", "--undo", "lab-1")
+	l.does(stu, "up to date", "pull", "lab-1")
+	l.does(stu, "lab-1 is as it was before", "pull", "--undo", "lab-1")
 	has("only.csv", "1\n")
-	does(stu, "another source now", "pull", "lab-1")
+	l.does(stu, "another source now", "pull", "lab-1")
 	has("data.csv", "1,2\n")
-	does(stu, "DP-465", "pull", "link:lab-2", "lab-1")
-	does(tea, "Failed:  1 time", "link", "list")
-	does(tea, "The last one who opened it could not have it, with DP-465", "link", "check", "lab-2")
+	l.does(stu, "DP-465", "pull", "link:lab-2", "lab-1")
+	l.does(tea, "Failed:  1 time", "link", "list")
+	l.does(tea, "The last one who opened it could not have it, with DP-465", "link", "check", "lab-2")
 
 }

@@ -19,33 +19,25 @@ func TestLostSource(t *testing.T) {
 	l.hub.SetGroups("stu", "ph142")
 	_, tea := l.prompt("tea", service)
 	_, stu := l.prompt("stu", service)
-	does := func(run func(...string) (string, error), want string, args ...string) string {
-		t.Helper()
-		out, err := run(args...)
-		if (err != nil) != strings.HasPrefix(want, "DP-") || !strings.Contains(out, want) {
-			t.Errorf("%q: no %q: %v\n%s", args, want, err, out)
-		}
-		return out
-	}
 	const folder = "fLab1ofPh142"
-	does(tea, "lab-1", "link", "make", "lab-1", "--source", "drive:drive.google.com/"+folder, "--for", "ph142")
-	does(stu, "2 files", "pull", "link:lab-1")
+	l.does(tea, "lab-1", "link", "make", "lab-1", "--source", "drive:drive.google.com/"+folder, "--for", "ph142")
+	l.does(stu, "2 files", "pull", "link:lab-1")
 	shared := func(with ...string) {
 		l.drive.Edit(folder, func(f *fake.DriveFile) { f.Shared = with })
 		time.Sleep(21 * time.Second) // what was seen to be there is believed for that long
 	}
 	shared()
-	if out := does(stu, "DP-727", "pull", "link:lab-1"); strings.Contains(out, courseAccount) || strings.Contains(out, "DP-417") || strings.Contains(out, "iam.") {
+	if out := l.does(stu, "DP-727", "pull", "link:lab-1"); strings.Contains(out, courseAccount) || strings.Contains(out, "DP-417") || strings.Contains(out, "iam.") {
 		t.Errorf("a student is told: %s", out)
 	}
-	does(tea, "State:   cannot be opened: what it leads to could not be read on ", "link", "list")
-	does(tea, "Failed:  1 time, last at", "link", "list")
-	if out := does(tea, "DP-794", "link", "check", "lab-1"); !strings.Contains(out, courseAccount) || !strings.Contains(out, "with DP-727") {
+	l.does(tea, "State:   cannot be opened: what it leads to could not be read on ", "link", "list")
+	l.does(tea, "Failed:  1 time, last at", "link", "list")
+	if out := l.does(tea, "DP-794", "link", "check", "lab-1"); !strings.Contains(out, courseAccount) || !strings.Contains(out, "with DP-727") {
 		t.Errorf("its maker is told: %s", out)
 	}
 	shared(courseAccount)
-	does(tea, "State:   open", "link", "check", "lab-1")
-	does(tea, "State:   open", "link", "list")
-	does(stu, "up to date", "pull", "link:lab-1")
-	does(tea, "Opened:  2 times", "link", "check", "lab-1")
+	l.does(tea, "State:   open", "link", "check", "lab-1")
+	l.does(tea, "State:   open", "link", "list")
+	l.does(stu, "up to date", "pull", "link:lab-1")
+	l.does(tea, "Opened:  2 times", "link", "check", "lab-1")
 }

@@ -33,15 +33,15 @@ func reads(t *testing.T, readers []*drive.Drive) (lost int64) {
 				t.Errorf("reader %d lists %d files: %v", n, len(l.Items), err)
 				return
 			}
-			todo := make(chan daypass.Item, len(l.Items))
+			left := make(chan daypass.Item, len(l.Items))
 			for _, it := range l.Items {
-				todo <- it
+				left <- it
 			}
-			close(todo)
+			close(left)
 			var crew sync.WaitGroup
 			for range 4 {
 				crew.Go(func() {
-					for it := range todo {
+					for it := range left {
 						rc, err := d.Open(t.Context(), source(rootID), it, 0)
 						if err != nil {
 							failed.Add(1)
