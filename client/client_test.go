@@ -15,6 +15,7 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/api"
 	"github.com/daypass-dev/daypass/client"
+	"github.com/daypass-dev/daypass/internal/process"
 )
 
 const token = "hub-token-0123456789"
@@ -188,12 +189,7 @@ func TestErrors(t *testing.T) {
 // TestDown: a service that is down is known to be so within three seconds,
 // whatever way it is down.
 func TestDown(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused := "http://" + l.Addr().String()
-	l.Close()
+	refused := "http://" + process.FreeAddress(t)
 	// TLS that never answers: the connection stands and nothing comes.
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/pass"
 )
 
@@ -158,12 +158,7 @@ func gatewayBefore(t *testing.T, devpi *devpitest.Server) devpitest.API {
 	t.Helper()
 	dir := t.TempDir()
 	daypassd := filepath.Join(shipment.Folder(t), "daypassd")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := l.Addr().String()
-	l.Close()
+	listen := process.FreeAddress(t)
 	for _, d := range []string{"store", "etc"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
 			t.Fatal(err)

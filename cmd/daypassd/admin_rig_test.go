@@ -20,6 +20,7 @@ import (
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -49,7 +50,7 @@ func newOffice(t *testing.T, more string) *office {
 // newOfficeWith is newOffice with another content of the stand-in for GitHub.
 func newOfficeWith(t *testing.T, more string, seed *fake.Seed) *office {
 	t.Helper()
-	o := &office{t: t, dir: t.TempDir(), listen: freePort(t)}
+	o := &office{t: t, dir: t.TempDir(), listen: process.FreeAddress(t)}
 	o.url = "http://" + o.listen + "/"
 	for _, d := range []string{"world", "store", "etc"} {
 		if err := os.Mkdir(filepath.Join(o.dir, d), 0o700); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/internal/process"
 )
 
 const gatewayPage = "../../doc/gateway.md"
@@ -86,7 +87,7 @@ func TestGatewayPage(t *testing.T) {
 	alice := d.AddUser(t, "alice", "secret")
 	old := d.Token(t, alice, "alice", map[string]any{"allowed": []string{"upload"}, "projects": []string{"old"}})
 	d.Restart() // all of it is on the disk
-	dir, listen := t.TempDir(), freePort(t)
+	dir, listen := t.TempDir(), process.FreeAddress(t)
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -49,7 +50,7 @@ func newShop(t *testing.T, o devpitest.Options, more string) *shop {
 
 func newShopTo(t *testing.T, upstream, more string) *shop {
 	t.Helper()
-	s := &shop{t: t, dir: t.TempDir(), listen: freePort(t), log: &bytes.Buffer{}}
+	s := &shop{t: t, dir: t.TempDir(), listen: process.FreeAddress(t), log: &bytes.Buffer{}}
 	s.url = "http://" + s.listen + "/"
 	for _, d := range []string{"store", "etc"} {
 		if err := os.Mkdir(filepath.Join(s.dir, d), 0o700); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/pass"
 )
 
@@ -539,7 +540,7 @@ func TestGatewayBesideHub(t *testing.T) {
 // TestGatewayWithoutDevpi: the gateway starts while devpi is away, and says so in
 // words to whoever asks.
 func TestGatewayWithoutDevpi(t *testing.T) {
-	s := newShopTo(t, "http://"+freePort(t)+"/", "  self_test: alice")
+	s := newShopTo(t, "http://"+process.FreeAddress(t)+"/", "  self_test: alice")
 	s.file("etc/devpi.key", string(marshalKey([]byte("0123456789abcdef"))))
 	s.serve()
 	if status, text := s.get("alice/dev/+simple/data/", http.Header{"Accept": {"application/json"}}); status != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be reached") {

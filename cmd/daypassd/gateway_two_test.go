@@ -12,6 +12,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/devpitest"
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/pass"
 )
 
@@ -23,7 +24,7 @@ func (s *shop) beside() *shop {
 		s.t.Fatal(err)
 	}
 	o := *s
-	o.listen = freePort(s.t)
+	o.listen = process.FreeAddress(s.t)
 	o.url = "http://" + o.listen + "/"
 	o.config = s.file("etc/beside.yaml", strings.ReplaceAll(string(text), s.listen, o.listen))
 	return &o

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/daypass-dev/daypass/fake"
 	"github.com/daypass-dev/daypass/internal/hubtest"
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/internal/shipping"
 	"github.com/daypass-dev/daypass/store"
 )
@@ -63,7 +63,7 @@ func newSite(t testing.TB, c siteConfig) *site {
 	}
 	t.Cleanup(func() { w.Close() })
 	s.world = w
-	s.listen = freePort(t)
+	s.listen = process.FreeAddress(t)
 	s.url = "http://" + s.listen + "/"
 	hc := hubtest.Config{Broker: strings.TrimSuffix(s.url, "/"), Redirect: s.url + "oauth_callback"}
 	ready := func(h *hubtest.Hub) {
@@ -91,16 +91,6 @@ func newSite(t testing.TB, c siteConfig) *site {
 
 // host is the stand-in's name, as git writes it.
 func (s *site) host() string { return strings.TrimPrefix(s.world.URL, "http://") }
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
 
 func (s *site) writeConfig(c siteConfig) {
 	s.t.Helper()

@@ -2,7 +2,9 @@ package process
 
 import (
 	"bufio"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -28,18 +30,31 @@ func Installed(t testing.TB, variable, target string) string {
 	return path
 }
 
-// FreeAddress finds a port of loopback where nobody listens just now.
+// FreeAddress finds a port of loopback where nobody listens, and which no other call
+// of it is given until the test ends, in this process or another: a socket of UDP
+// holds it, which is in no server's way. It lies below the ports that systems give to
+// outgoing connections (from 32768 on Linux, net.ipv4.ip_local_port_range), and above
+// those that browsers refuse (https://fetch.spec.whatwg.org/#port-blocking).
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 200 {
+		address := fmt.Sprintf("127.0.0.1:%d", 16384+rand.IntN(16384))
+		claim, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			t.Cleanup(func() { claim.Close() })
+			return address
+		}
+		claim.Close()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port of 200 was free")
+	return ""
 }
 
-// A Log is what programs say during a test. Its end is shown where the test fails.
+// A Log is what programs say during a test. Its ends are shown where the test fails.
 type Log struct{ *os.File }
 
 // NewLog makes the file "log" in a folder. Whose it is stands above what is shown.
@@ -52,7 +67,7 @@ func NewLog(t testing.TB, dir, whose string) Log {
 	l := Log{f}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the log of %s ends with:\n%s", whose, l.End(6000))
+			t.Logf("the log of %s:\n%s", whose, l.ends())
 		}
 		f.Close()
 	})
@@ -68,6 +83,15 @@ func (l Log) End(n int) string {
 	return string(text[max(0, len(text)-n):])
 }
 
+// ends returns how a log begins, where causes stand, and how it ends.
+func (l Log) ends() string {
+	text := l.End(1 << 30)
+	if len(text) > 6000 {
+		return text[:2000] + "\n[...]\n" + text[len(text)-4000:]
+	}
+	return text
+}
+
 // Serve starts a command and waits until ready, for a minute at most. It is stopped
 // with the test, and has limit for its end.
 func Serve(t testing.TB, cmd *exec.Cmd, log Log, limit time.Duration, ready func() bool) *Process {
@@ -79,7 +103,7 @@ func Serve(t testing.TB, cmd *exec.Cmd, log Log, limit time.Duration, ready func
 	t.Cleanup(func() { p.Stop(limit) })
 	for end := time.Now().Add(time.Minute); !ready(); time.Sleep(20 * time.Millisecond) {
 		if p.Ended() || time.Now().After(end) {
-			t.Fatalf("%s does not answer:\n%s", filepath.Base(cmd.Path), log.End(6000))
+			t.Fatalf("%s does not answer:\n%s", filepath.Base(cmd.Path), log.ends())
 		}
 	}
 	return p

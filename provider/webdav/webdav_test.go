@@ -19,6 +19,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/internal/process"
 	"github.com/daypass-dev/daypass/provider/deposittest"
 	"github.com/daypass-dev/daypass/provider/providertest"
 )
@@ -171,12 +172,7 @@ func TestRclonesServer(t *testing.T) {
 // start runs the server at a free port and waits until it listens.
 func start(t *testing.T, program, dir string) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = l.Addr().String()
-	l.Close()
+	address = process.FreeAddress(t)
 	var errs bytes.Buffer
 	cmd := exec.Command(program, "serve", "webdav", dir, "--addr", address, "--user", "ada", "--pass", "word", "--dir-cache-time", "0", "--vfs-cache-mode", "off")
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
