@@ -102,6 +102,7 @@ func (d *Depot) start(s *slot, k Key, f *flight, since time.Time, fetch Fetch) e
 	s.users++
 	d.mu.Unlock()
 	d.work.Go(func() {
+		defer close(f.done) // last: whoever is told finds it in nobody's use but their own
 		defer d.leave(s)
 		ctx, cancel := context.WithTimeout(d.ctx, d.l.Fetch)
 		defer cancel()
@@ -117,7 +118,6 @@ func (d *Depot) start(s *slot, k Key, f *flight, since time.Time, fetch Fetch) e
 			}
 		}
 		f.version, f.err, s.flight = v, err, nil
-		close(f.done)
 	})
 	return nil
 }
