@@ -145,7 +145,14 @@ func (r *readers) fetchGit(ctx context.Context, y broker.Reading, repo *plumbing
 		if err != nil {
 			return err
 		}
-		m, files := manifestOf(y.Source, s)
+		o, err := repo.Objects(ctx)
+		if err != nil {
+			return err
+		}
+		m, files, err := manifestOf(y.Source, s, o)
+		if err = errors.Join(err, o.Close()); err != nil {
+			return err
+		}
 		out.Mark = string(s.Commit)
 		out.Commit, err = snapshot.WriteContent(ctx, repo, m, files)
 		return err
@@ -154,8 +161,8 @@ func (r *readers) fetchGit(ctx context.Context, y broker.Reading, repo *plumbing
 }
 
 // manifestOf says what of a repository is delivered: what lies below the source's
-// folder, by paths from there.
-func manifestOf(from daypass.Source, s snapshot.Snapshot) (snapshot.Manifest, []plumbing.File) {
+// folder, by paths from there. A link to elsewhere in the repository leads out of it.
+func manifestOf(from daypass.Source, s snapshot.Snapshot, o *plumbing.Objects) (snapshot.Manifest, []plumbing.File, error) {
 	below := func(path string) string {
 		if from.Path == "" {
 			return path
@@ -166,6 +173,16 @@ func manifestOf(from daypass.Source, s snapshot.Snapshot) (snapshot.Manifest, []
 	files := make([]plumbing.File, 0, len(s.Files))
 	for _, f := range s.Files {
 		f.Path = below(f.Path)
+		if f.Mode == plumbing.Symlink && from.Path != "" {
+			_, target, err := o.Read(f.OID)
+			if err != nil {
+				return m, nil, err
+			}
+			if why, ok := snapshot.Link(f.Path, string(target)); !ok {
+				m.Left = append(m.Left, snapshot.Stored{Path: f.Path, Why: why})
+				continue
+			}
+		}
 		files = append(files, f)
 		m.Files = append(m.Files, snapshot.Stored{Path: f.Path, Mark: string(f.OID)})
 	}
@@ -174,5 +191,5 @@ func manifestOf(from daypass.Source, s snapshot.Snapshot) (snapshot.Manifest, []
 			m.Left = append(m.Left, snapshot.Stored{Path: below(l.Path), Why: l.Why, Size: l.Size})
 		}
 	}
-	return m, files
+	return m, files, nil
 }

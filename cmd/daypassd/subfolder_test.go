@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSubfolder: a folder of a repository is read by itself, and a link in it that leads
+// to the rest of the repository, as courses have it to their data, is left out and named:
+// it does not keep the other files away.
+func TestSubfolder(t *testing.T) {
+	t.Parallel()
+	host, dir, _ := gitHost(t)
+	work := t.TempDir()
+	for name, text := range map[string]string{"data/rain.csv": "1,2\n", "lab1/lab.md": "do this\n", "lab1/in/more.md": "more\n", "secret/key.txt": "42\n"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(work, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"lab1/data": "../data", "lab1/in/up": "../lab.md", "lab1/in/out": "../../secret/key.txt"} {
+		if err := os.Symlink(to, filepath.Join(work, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"init", "-q", "-b", "main", work}, {"-C", work, "add", "."}, {"-C", work, "-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "-q", "-m", "a"},
+		{"clone", "-q", "--bare", work, filepath.Join(dir, "course.git")}} {
+		if out, err := exec.CommandContext(t.Context(), "git", args...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+	l := newLibrary(t, "")
+	l.edit("hosts: []", "hosts: [\""+host+"\"]")
+	_, service := l.serving()
+	l.hub.SetGroups("tea", "instructors")
+	l.hub.SetGroups("stu", "ph142")
+	_, tea := l.prompt("tea", service)
+	home, stu := l.prompt("stu", service)
+	for name, source := range map[string]string{"whole": "git:" + host + "/course", "part": "git:" + host + "/course#lab1"} {
+		if out, err := tea("link", "make", name, "--source", source, "--for", "ph142"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	out, err := stu("pull", "link:part", "part")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if text, _ := os.ReadFile(filepath.Join(home, "part", "lab.md")); string(text) != "do this\n" {
+		t.Errorf("%q", text)
+	}
+	if to, err := os.Readlink(filepath.Join(home, "part", "in", "up")); to != "../lab.md" {
+		t.Errorf("a link within the folder: %q, %v", to, err)
+	}
+	for _, name := range []string{"data", "in/out"} {
+		if to, err := os.Readlink(filepath.Join(home, "part", name)); err == nil {
+			t.Errorf("%s leads to %s", name, to)
+		}
+		if !strings.Contains(out, name) {
+			t.Errorf("%s is not named:\n%s", name, out)
+		}
+	}
+	if out, err := stu("pull", "link:whole", "whole"); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if to, _ := os.Readlink(filepath.Join(home, "whole", "lab1", "data")); to != "../data" {
+		t.Errorf("a link within the repository: %q", to)
+	}
+}
