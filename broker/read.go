@@ -447,6 +447,11 @@ func (b *Broker) bySource(ctx context.Context, q *wanting) (Reading, error) {
 		return Reading{}, err
 	}
 	if rule := b.ruleFor(q, s); rule != nil {
+		if !slices.Contains(rule.Sources, s) { // a folder below it, of their choice
+			if err := b.pacedLook(q.p); err != nil {
+				return Reading{}, err
+			}
+		}
 		return b.byRule(ctx, q, s, rule)
 	}
 	if b.public(s) {

@@ -801,6 +801,30 @@ func TestManyLooks(t *testing.T) {
 	}
 }
 
+// TestManyFolders: one student cannot spend what an account may look by naming folders
+// below what a rule lets them read; the class reads on.
+func TestManyFolders(t *testing.T) {
+	s := newSourceRig(t)
+	stu := s.student()
+	refused := 0
+	for n := range 200 {
+		below := drive("ph142Listed")
+		below.Path = fmt.Sprint("week ", n)
+		if _, err := s.read(stu, below); code(err) == "DP-748" {
+			refused++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.looks.Load(); n > 60 || refused < 140 {
+		t.Errorf("%d looks for one student in a moment; %d were refused", n, refused)
+	}
+	for range 100 {
+		s.want("what the rule names", second(s.read(stu, drive("ph142Listed"))), "no error")
+	}
+	s.want("somebody else", second(s.read(s.user("bob", "ph142"), daypass.Source{Kind: "drive", Host: "drive.google.com", ID: "ph142Listed", Path: "week 1"})), "no error")
+}
+
 // TestCopyLink: the same course in a new term.
 func TestCopyLink(t *testing.T) {
 	s := newSourceRig(t)
