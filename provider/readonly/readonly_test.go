@@ -288,18 +288,21 @@ func TestRetry(t *testing.T) {
 		status int // 0: an error
 		asked  int
 		took   time.Duration
+		slowed int // how often all who share the pace are
 	}{
-		"well":                   {func(int) *http.Response { return status(200) }, 200, 1, 0},
-		"not there":              {func(int) *http.Response { return status(404) }, 404, 1, 0},
-		"a storm that ends":      {func(n int) *http.Response { return status([]int{503, 429, 500, 200}[n-1]) }, 200, 4, 7 * time.Second},
-		"a storm":                {func(int) *http.Response { return status(429) }, 429, 7, 63 * time.Second},
-		"Retry-After":            {func(n int) *http.Response { return status([]int{429, 200}[n-1], "Retry-After", "30") }, 200, 2, 30 * time.Second},
-		"Retry-After for ever":   {func(int) *http.Response { return status(429, "Retry-After", "86400") }, 429, 1, 0},
-		"Retry-After, no number": {func(n int) *http.Response { return status([]int{429, 200}[n-1], "Retry-After", "-5") }, 200, 2, time.Second},
-		"a quota":                {func(n int) *http.Response { return status([]int{403, 200}[n-1], "Reason", "again") }, 200, 2, time.Second},
-		"no right":               {func(int) *http.Response { return status(403) }, 403, 1, 0},
-		"gone for today":         {func(int) *http.Response { return status(429, "Reason", "today") }, 429, 1, 0},
-		"no network":             {func(int) *http.Response { return nil }, 0, 3, 3 * time.Second},
+		"well":                   {func(int) *http.Response { return status(200) }, 200, 1, 0, 0},
+		"not there":              {func(int) *http.Response { return status(404) }, 404, 1, 0, 0},
+		"a storm that ends":      {func(n int) *http.Response { return status([]int{503, 429, 500, 200}[n-1]) }, 200, 4, 7 * time.Second, 1},
+		"a storm":                {func(int) *http.Response { return status(429) }, 429, 7, 63 * time.Second, 7},
+		"Retry-After":            {func(n int) *http.Response { return status([]int{429, 200}[n-1], "Retry-After", "30") }, 200, 2, 30 * time.Second, 1},
+		"Retry-After for ever":   {func(int) *http.Response { return status(429, "Retry-After", "86400") }, 429, 1, 0, 1},
+		"Retry-After, no number": {func(n int) *http.Response { return status([]int{429, 200}[n-1], "Retry-After", "-5") }, 200, 2, time.Second, 1},
+		"a quota":                {func(n int) *http.Response { return status([]int{403, 200}[n-1], "Reason", "again") }, 200, 2, time.Second, 1},
+		"no right":               {func(int) *http.Response { return status(403) }, 403, 1, 0, 0},
+		"gone for today":         {func(int) *http.Response { return status(429, "Reason", "today") }, 429, 1, 0, 0},
+		"no network":             {func(int) *http.Response { return nil }, 0, 3, 3 * time.Second, 0},
+		"trouble with one":       {func(int) *http.Response { return status(500) }, 500, 7, 63 * time.Second, 0},
+		"trouble, and a time":    {func(n int) *http.Response { return status([]int{503, 200}[n-1], "Retry-After", "30") }, 200, 2, 30 * time.Second, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -318,6 +321,9 @@ func TestRetry(t *testing.T) {
 				if took := time.Since(began); took != c.took || asked != c.asked || p.units.Load() != int64(5*c.asked) {
 					t.Errorf("it took %v and %d requests, %d units", took, asked, p.units.Load())
 				}
+				if len(p.slow) != c.slowed {
+					t.Errorf("all were slowed down by %v", p.slow)
+				}
 				if c.status == 0 {
 					if !errors.Is(Failure("api.example", err), daypass.ErrUnreachable) {
 						t.Error(err)
@@ -334,6 +340,34 @@ func TestRetry(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOthersAreNotSlowed: what a store asks for, which a site sends to and which may be
+// anybody's, is not asked of those who read from the site.
+func TestOthersAreNotSlowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pace{}
+		conf := config(&ether{answer: func(r *http.Request) *http.Response {
+			if r.URL.Host == "api.example" {
+				return status(302, "Location", "https://files.example/x")
+			}
+			return status(429, "Retry-After", "86400")
+		}})
+		conf.Pace, conf.Units = p, func(r *http.Request) int {
+			if Host(r) == "api.example" {
+				return 1
+			}
+			return 0
+		}
+		res, err := Client(conf).Get("https://api.example/x")
+		if err != nil || res.StatusCode != 429 {
+			t.Fatal(res, err)
+		}
+		res.Body.Close()
+		if len(p.slow) != 0 {
+			t.Errorf("all wait %v", p.slow)
+		}
+	})
 }
 
 // TestPatience: for a limit that is of a minute a request waits on, with pauses that grow

@@ -67,7 +67,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		res, err := r.next.RoundTrip(req)
 		rest, again := r.judge(res, err, try)
-		if again && res != nil && r.pace != nil {
+		if again && res != nil && r.pace != nil && r.slows(req, res) {
 			r.pace.Slow(rest) // for all who share the token, whether this one waits or not
 		}
 		tries, most := r.Tries, r.Most
@@ -91,11 +91,21 @@ func (r *retrier) wait(req *http.Request) error {
 	if r.pace == nil {
 		return nil
 	}
-	units := 1
-	if r.units != nil {
-		units = r.units(req)
+	return r.pace.Wait(req.Context(), r.cost(req))
+}
+
+func (r *retrier) cost(req *http.Request) int {
+	if r.units == nil {
+		return 1
 	}
-	return r.pace.Wait(req.Context(), units)
+	return r.units(req)
+}
+
+// slows reports whether an answer asks all who share the pace to slow down: it says that
+// too much was asked, or until when, and not that the host has trouble with this one
+// request; and it is of who is paced, and not of a store to which the host sends.
+func (r *retrier) slows(req *http.Request, res *http.Response) bool {
+	return r.cost(req) > 0 && (res.StatusCode < 500 || res.Header.Get("Retry-After") != "")
 }
 
 // ended reports that a wait would outlast the context.
