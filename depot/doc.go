@@ -124,7 +124,8 @@ type Depot struct {
 	mu       sync.Mutex
 	slots    map[string]*slot
 	queues   map[string]*queue
-	verified map[seen]string // files whose sum was right, and the sum
+	chosen   map[string]string // keys' folders that one person alone asked for, by who that is
+	verified map[seen]string   // files whose sum was right, and the sum
 }
 
 // New makes the folder and returns a depot. Close it. Code DP-477.
@@ -139,7 +140,7 @@ func New(c Config) (*Depot, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Depot{c: c, l: c.Limits.filled(), log: c.Log, slots: map[string]*slot{}, queues: map[string]*queue{}, verified: map[seen]string{}}
+	d := &Depot{c: c, l: c.Limits.filled(), log: c.Log, slots: map[string]*slot{}, queues: map[string]*queue{}, chosen: map[string]string{}, verified: map[seen]string{}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	d.fetching = make(chan struct{}, d.l.AtOnce)
 	return d, nil

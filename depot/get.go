@@ -21,14 +21,14 @@ type flight struct {
 	version Version
 	err     error
 
-	by     string        // who began it
+	by     Asker         // who began it
 	shared chan struct{} // closed when somebody else waits for it too
 	others bool          // it is closed
 }
 
 // join is called by whoever comes to wait. The caller holds the slot's lock.
-func (f *flight) join(by string) {
-	if by != f.by && !f.others {
+func (f *flight) join(by Asker) {
+	if by.Name != f.by.Name && !f.others {
 		f.others = true
 		close(f.shared)
 	}
@@ -44,12 +44,13 @@ const failFor = 5 * time.Second
 // source cannot be reached, what was seen a few minutes ago will do; where it refuses,
 // nothing does. Errors are fetch's; DP-478 where nothing can be kept.
 func (d *Depot) Get(ctx context.Context, k Key, maxAge time.Duration, fetch Fetch) (Version, error) {
-	return d.GetFor(ctx, "", k, maxAge, fetch)
+	return d.GetFor(ctx, Asker{}, k, maxAge, fetch)
 }
 
 // GetFor is Get for somebody who is known by a name: what nobody else waits for, and
-// was never read, is fetched one at a time for them, so that they leave room for others.
-func (d *Depot) GetFor(ctx context.Context, by string, k Key, maxAge time.Duration, fetch Fetch) (Version, error) {
+// was never read, is fetched one at a time for them, so that they leave room for others;
+// and what they chose themself has a part of the room.
+func (d *Depot) GetFor(ctx context.Context, by Asker, k Key, maxAge time.Duration, fetch Fetch) (Version, error) {
 	if l := d.c.Limits.Look; l > 0 {
 		maxAge = min(maxAge, l)
 	}
@@ -58,6 +59,7 @@ func (d *Depot) GetFor(ctx context.Context, by string, k Key, maxAge time.Durati
 		return Version{}, err
 	}
 	defer d.leave(s)
+	d.wants(s, by)
 	s.mu.Lock()
 	if v, ok := s.load().last(); ok && d.young(v.Checked, maxAge) {
 		s.touch(d.c.Now())
@@ -123,7 +125,7 @@ func (d *Depot) start(s *slot, k Key, f *flight, since time.Time, fetch Fetch) e
 }
 
 // fly looks and fetches, when it is its turn.
-func (d *Depot) fly(ctx context.Context, s *slot, k Key, since time.Time, fetch Fetch) (Version, error) {
+func (d *Depot) fly(ctx context.Context, s *slot, k Key, by Asker, since time.Time, fetch Fetch) (Version, error) {
 	if leave := d.atHost(ctx, k.Source.Host); leave != nil {
 		defer leave()
 	}
@@ -145,11 +147,11 @@ func (d *Depot) fly(ctx context.Context, s *slot, k Key, since time.Time, fetch 
 	if v, ok := st.last(); ok && v.Checked.After(since) {
 		return v, nil // another process has looked
 	}
-	v, err := d.bring(h.ctx, s, k, st, fetch)
+	v, err := d.bring(h.ctx, s, k, by, st, fetch)
 	if err != nil && h.ctx.Err() == nil && d.damaged(h.ctx, s.dir, err) {
 		d.log.Warn("a snapshot is damaged and is made anew", "source", k.Source.String(), "error", err)
 		if err = wipe(s.dir); err == nil {
-			v, err = d.bring(h.ctx, s, k, nil, fetch)
+			v, err = d.bring(h.ctx, s, k, by, nil, fetch)
 		}
 	}
 	if err != nil {
@@ -183,7 +185,7 @@ func wipe(dir string) error {
 }
 
 // bring makes one look or fetch, checks what came, and makes it the newest version.
-func (d *Depot) bring(ctx context.Context, s *slot, k Key, st *state, fetch Fetch) (Version, error) {
+func (d *Depot) bring(ctx context.Context, s *slot, k Key, by Asker, st *state, fetch Fetch) (Version, error) {
 	old, known := st.last()
 	if st == nil { // what came of a fetch that broke off is of use to the next
 		st = &state{Source: k.Source.String(), As: k.As}
@@ -201,7 +203,7 @@ func (d *Depot) bring(ctx context.Context, s *slot, k Key, st *state, fetch Fetc
 	tidy(s.dir)
 	have := plumbing.OID(old.ID)
 	if !known {
-		if err := d.room(ctx); err != nil {
+		if err := errors.Join(d.ownRoom(ctx, s, by), d.room(ctx)); err != nil {
 			return Version{}, err
 		}
 		have = d.seed(ctx, repo, k)

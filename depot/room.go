@@ -3,6 +3,7 @@ package depot
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -25,9 +26,81 @@ func (d *Depot) room(ctx context.Context) error {
 		return nil
 	}
 	d.log.Error("there is no room for another snapshot", "bytes", d.kept.Load(), "may be", d.l.Size)
-	return &daypass.Problem{Code: "DP-485", What: "The access service has no room for another source at this moment", Next: "Try again in an hour.",
+	return noRoom("The access service has no room for another source at this moment")
+}
+
+func noRoom(what string) error {
+	return &daypass.Problem{Code: "DP-485", What: what, Next: "Try again in an hour.",
 		Who: "The hub's admins can give snapshots more room: \"snapshots: max_size:\".", Kind: daypass.ErrUnreachable}
 }
+
+// An Asker is who asks, as far as it takes to be fair to others.
+type Asker struct {
+	Name  string // "": nobody in particular
+	Chose bool   // what is to be read: nobody whom an admin lets choose for others names it
+}
+
+// ownPart is which part of the room what one person chose may have.
+const ownPart = 4
+
+// wants notes that a key is somebody else's choice too: then it is nobody's own.
+func (d *Depot) wants(s *slot, by Asker) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if name := filepath.Base(s.dir); !by.Chose || d.chosen[name] != by.Name {
+		delete(d.chosen, name)
+	}
+}
+
+// ownRoom takes away what somebody chose and asked for longest ago, until what they chose
+// leaves the rest of the room to others. What is in use at this moment stays.
+func (d *Depot) ownRoom(ctx context.Context, s *slot, by Asker) error {
+	if !by.Chose {
+		return nil
+	}
+	d.mu.Lock()
+	mine := map[string]bool{}
+	for name, whose := range d.chosen {
+		if whose == by.Name {
+			mine[name] = true
+		}
+	}
+	if len(d.chosen) >= maxChosen {
+		clear(d.chosen)
+	}
+	d.chosen[filepath.Base(s.dir)] = by.Name
+	d.mu.Unlock()
+	all, _, err := d.list()
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(e entry) bool { return !mine[e.name] || e.name == filepath.Base(s.dir) })
+	var total int64
+	for _, e := range all {
+		total += e.size
+	}
+	for _, e := range all {
+		if total <= d.l.Size/ownPart || ctx.Err() != nil {
+			break
+		}
+		gone, err := d.evict(e.name)
+		if err != nil {
+			return err
+		}
+		if gone {
+			total -= e.size
+			d.kept.Add(-e.size)
+			d.log.Info("a snapshot made room for another of the same person's choice", "folder", e.name, "bytes", e.size)
+		}
+	}
+	if total > d.l.Size/ownPart {
+		return noRoom("What you have the access service read takes as much room as one person's choice may have")
+	}
+	return nil
+}
+
+// maxChosen bounds how many choices are remembered.
+const maxChosen = 20_000
 
 // turn waits for those that the same person began before, where nobody else waits and
 // there is nothing to be given in the meantime.
@@ -35,8 +108,8 @@ func (d *Depot) turn(ctx context.Context, s *slot, k Key, f *flight, since time.
 	s.mu.Lock()
 	_, known := s.load().last()
 	s.mu.Unlock()
-	if f.by != "" && !known {
-		name := "by " + f.by
+	if f.by.Name != "" && !known {
+		name := "by " + f.by.Name
 		place := d.place(name, 1)
 		defer d.unplace(name)
 		select {
@@ -47,7 +120,7 @@ func (d *Depot) turn(ctx context.Context, s *slot, k Key, f *flight, since time.
 			return Version{}, tooLong(ctx)
 		}
 	}
-	return d.fly(ctx, s, k, since, fetch)
+	return d.fly(ctx, s, k, f.by, since, fetch)
 }
 
 // atHost waits for a place among those that read from one host: one that is slow, or

@@ -54,6 +54,44 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
+// TestOwnRoom: what one person chooses to have read takes a part of the room, whatever
+// they ask for again and again; the rest is for what others want.
+func TestOwnRoom(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{Size: 8 << 20}})
+	r.clock.Store(time.Now().UnixNano())
+	r.set("big.bin", noise(1<<20))
+	get := func(by Asker, id string) error {
+		k := Key{Source: daypass.Source{Kind: "git", Host: "public.example", ID: id}, As: "public"}
+		r.later(time.Minute)
+		_, err := r.d.GetFor(t.Context(), by, k, time.Hour, r.fetch)
+		return err
+	}
+	eve, bob := Asker{Name: "eve", Chose: true}, Asker{Name: "bob", Chose: true}
+	if err := errors.Join(get(bob, "bobs"), get(eve, "liked"), get(bob, "liked")); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 12 {
+		for again := range n + 1 { // they keep all of it in use, as well as they can
+			if err := get(eve, fmt.Sprint("eves", again)); err != nil {
+				t.Fatalf("%d: %v", n, err)
+			}
+		}
+	}
+	for _, id := range []string{"class1", "class2"} {
+		if err := get(Asker{Name: "stu"}, id); err != nil {
+			t.Errorf("another's: %v", err)
+		}
+	}
+	for _, id := range []string{"bobs", "liked"} {
+		if !r.d.Kept(Key{Source: daypass.Source{Kind: "git", Host: "public.example", ID: id}, As: "public"}) {
+			t.Errorf("%s had to go for what somebody else chose", id)
+		}
+	}
+	if n, _, err := r.d.Size(); err != nil || n > 12<<20 {
+		t.Errorf("%d bytes are kept: %v", n, err)
+	}
+}
+
 // TestSeed: with large files included, what is there without them is not read again.
 func TestSeed(t *testing.T) {
 	r := newRig(t, Config{})
@@ -119,7 +157,7 @@ func TestOneAtATime(t *testing.T) {
 	of := func(id string) Key { k := key; k.Source.ID = id; return k }
 	var all sync.WaitGroup
 	begun := func(k Key, fetch Fetch) {
-		all.Go(func() { _, _ = r.d.GetFor(ctx, "eve", k, time.Minute, fetch) })
+		all.Go(func() { _, _ = r.d.GetFor(ctx, Asker{Name: "eve"}, k, time.Minute, fetch) })
 		for !r.d.Kept(k) && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
@@ -127,11 +165,11 @@ func TestOneAtATime(t *testing.T) {
 	for i := range 6 {
 		begun(of(fmt.Sprint("storm", i)), slow)
 	}
-	if _, err := r.d.GetFor(ctx, "bob", of("bobs"), time.Minute, r.fetch); err != nil {
+	if _, err := r.d.GetFor(ctx, Asker{Name: "bob"}, of("bobs"), time.Minute, r.fetch); err != nil {
 		t.Fatalf("somebody else waits for all of hers: %v", err)
 	}
 	begun(of("class"), r.fetch)
-	if _, err := r.d.GetFor(ctx, "bob", of("class"), time.Minute, r.fetch); err != nil {
+	if _, err := r.d.GetFor(ctx, Asker{Name: "bob"}, of("class"), time.Minute, r.fetch); err != nil {
 		t.Fatalf("the class waits behind hers: %v", err)
 	}
 	close(hang)
@@ -180,7 +218,7 @@ func TestSlowHost(t *testing.T) {
 		k := key
 		k.Source.Host, k.Source.ID = "slow.example", fmt.Sprint(i)
 		all.Go(func() {
-			_, _ = r.d.GetFor(t.Context(), fmt.Sprint("user", i), k, time.Minute, func(ctx context.Context, _ *plumbing.Repo, _ plumbing.OID, _ string) (Result, error) {
+			_, _ = r.d.GetFor(t.Context(), Asker{Name: fmt.Sprint("user", i)}, k, time.Minute, func(ctx context.Context, _ *plumbing.Repo, _ plumbing.OID, _ string) (Result, error) {
 				select {
 				case <-hang:
 				case <-ctx.Done():

@@ -27,7 +27,7 @@ func TestBrowseOneAtATime(t *testing.T) {
 	defer stop()
 	go func() {
 		slow := depot.Key{Source: daypass.Source{Kind: "git", Host: "slow.example", ID: "a/b"}, As: "public"}
-		_, _ = svc.readers.depot.GetFor(wait, "tea", slow, 0, func(ctx context.Context, _ *plumbing.Repo, _ plumbing.OID, _ string) (depot.Result, error) {
+		_, _ = svc.readers.depot.GetFor(wait, depot.Asker{Name: "tea"}, slow, 0, func(ctx context.Context, _ *plumbing.Repo, _ plumbing.OID, _ string) (depot.Result, error) {
 			close(begun)
 			select {
 			case <-wait.Done():

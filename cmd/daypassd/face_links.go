@@ -288,7 +288,7 @@ func (r *readers) browseKept(ctx context.Context, c daypass.Caller, y broker.Rea
 		return res, err
 	}
 	for range 3 { // another's flight tells nothing of files
-		if _, err := r.depot.GetFor(ctx, c.User.Name, k, 0, fetch); err != nil {
+		if _, err := r.depot.GetFor(ctx, askerOf(c, y), k, 0, fetch); err != nil {
 			return api.SourceFiles{}, err
 		}
 		select {

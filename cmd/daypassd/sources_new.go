@@ -40,7 +40,12 @@ func (r *readers) got(ctx context.Context, c daypass.Caller, y broker.Reading, k
 	if !r.depot.Kept(k) && !r.fresh(c.User) {
 		return depot.Version{}, manyNew()
 	}
-	return r.depot.GetFor(ctx, c.User.Name, k, y.MaxAge, r.fetch(y, include))
+	return r.depot.GetFor(ctx, askerOf(c, y), k, y.MaxAge, r.fetch(y, include))
+}
+
+// askerOf is who asks. What a link or a rule names somebody else chose, whom the admins let.
+func askerOf(c daypass.Caller, y broker.Reading) depot.Asker {
+	return depot.Asker{Name: c.User.Name, Chose: y.Link == nil && (y.As == broker.AsPublic && y.Rule == "public" || y.Rule == "own-connection")}
 }
 
 // including is a key with those large files that patterns mean.
