@@ -191,8 +191,24 @@ func dataverseAt(text string, hosts []string) string {
 	return path
 }
 
+// How often a site is asked what an address of its is, for all who paste one.
+const (
+	askEvery  = 200 * time.Millisecond
+	askAtOnce = 20
+)
+
+// depositAt is how a listed site is asked. What it asks of one who pastes an address, to
+// come back later, holds for all of them.
 func (r *readers) depositAt(host string) deposit.Config {
-	return deposit.Config{Host: host, Plain: r.plain(host), Dial: r.dialer.DialContext, Now: r.now}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asking == nil || len(r.asking) >= maxPaces {
+		r.asking = map[string]*deposit.Pace{}
+	}
+	if r.asking[host] == nil {
+		r.asking[host] = deposit.NewPace(askEvery, askAtOnce, r.now)
+	}
+	return deposit.Config{Host: host, Pace: r.asking[host], Plain: r.plain(host), Dial: r.dialer.DialContext, Now: r.now}
 }
 
 func (r *readers) askDOI(ctx context.Context, id string) (string, error) {

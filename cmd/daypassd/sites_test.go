@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,5 +118,31 @@ func TestSites(t *testing.T) {
 		if err != nil || len(list) != 1 || name != "doi" && list[0].Source.String() != p.source || list[0].Open != p.open {
 			t.Errorf("%s on the page: %+v, %v", p.address, list, err)
 		}
+	}
+}
+
+// TestBusySite: a site that asks to be left alone for a minute is, whoever pastes an
+// address of it.
+func TestBusySite(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Retry-After", "60")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	t.Cleanup(srv.Close)
+	l := newLibrary(t, "")
+	l.edit("hosts: []", "hosts: [\""+strings.TrimPrefix(srv.URL, "http://")+"\"]")
+	svc, _ := l.serving()
+	f := &face{b: svc.broker, readers: svc.readers}
+	for _, who := range []string{"tea", "oth"} {
+		l.hub.SetGroups(who, "instructors")
+		for _, page := range []string{"/records/7", "/articles/dataset/Title/9782777"} {
+			f.readPaste(t.Context(), daypass.Caller{User: daypass.User{Hub: "hub", Name: who, Created: time.Now().Add(-time.Hour)}, Groups: []string{"instructors"}, Via: daypass.ViaBrowser}, srv.URL+page)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("it was asked %d times in that minute", n)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/daypass-dev/daypass/egress"
 	"github.com/daypass-dev/daypass/internal/plumbing"
 	"github.com/daypass-dev/daypass/provider/canvas"
+	"github.com/daypass-dev/daypass/provider/deposit"
 	"github.com/daypass-dev/daypass/provider/doi"
 	"github.com/daypass-dev/daypass/provider/drive"
 	"github.com/daypass-dev/daypass/provider/google"
@@ -44,7 +45,8 @@ type readers struct {
 	doi      string                  // where DOIs are looked up
 	canvases map[string]canvasConfig // by host
 	mu       sync.Mutex
-	paces    map[string]*canvas.Pace // of Canvas, by whose token
+	paces    map[string]*canvas.Pace  // of Canvas, by whose token
+	asking   map[string]*deposit.Pace // of listed sites, by host
 	news     map[string]*rate.Limiter
 	now      func() time.Time
 	log      *slog.Logger
