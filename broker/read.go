@@ -310,6 +310,8 @@ func lostSource(l *store.Link) error {
 	switch {
 	case l.Source.Kind == daypass.KindDrive:
 		return fallen(l, "it is not shared with the account that reads it any more, or is gone")
+	case l.Source.Kind == daypass.KindGit && l.Source.Path != "":
+		return fallen(l, "the repository is gone, or has no such branch or folder any more")
 	case l.Source.Kind == daypass.KindGit:
 		return fallen(l, "the repository is gone, or has no such branch any more")
 	}

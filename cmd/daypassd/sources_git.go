@@ -191,5 +191,8 @@ func manifestOf(from daypass.Source, s snapshot.Snapshot, o *plumbing.Objects) (
 			m.Left = append(m.Left, snapshot.Stored{Path: below(l.Path), Why: l.Why, Size: l.Size})
 		}
 	}
+	if s.Pointers > 0 {
+		m.Notes = append(m.Notes, fmt.Sprintf("Files that the repository keeps by Git LFS came as pointers (%d): small texts that stand for them.", s.Pointers))
+	}
 	return m, files, nil
 }

@@ -15,7 +15,8 @@ func TestSubfolder(t *testing.T) {
 	t.Parallel()
 	host, dir, _ := gitHost(t)
 	work := t.TempDir()
-	for name, text := range map[string]string{"data/rain.csv": "1,2\n", "lab1/lab.md": "do this\n", "lab1/in/more.md": "more\n", "secret/key.txt": "42\n"} {
+	for name, text := range map[string]string{"data/rain.csv": "1,2\n", "lab1/lab.md": "do this\n", "lab1/in/more.md": "more\n", "secret/key.txt": "42\n", "lab1/.gitattributes": "*.bin filter=lfs\n",
+		"lab1/rain.bin": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(work, name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +42,7 @@ func TestSubfolder(t *testing.T) {
 	l.hub.SetGroups("stu", "ph142")
 	_, tea := l.prompt("tea", service)
 	home, stu := l.prompt("stu", service)
-	for name, source := range map[string]string{"whole": "git:" + host + "/course", "part": "git:" + host + "/course#lab1"} {
+	for name, source := range map[string]string{"whole": "git:" + host + "/course", "wrong": "git:" + host + "/course#lab2", "part": "git:" + host + "/course#lab1"} {
 		if out, err := tea("link", "make", name, "--source", source, "--for", "ph142"); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -64,10 +65,16 @@ func TestSubfolder(t *testing.T) {
 			t.Errorf("%s is not named:\n%s", name, out)
 		}
 	}
+	if !strings.Contains(out, "came as pointers (1)") {
+		t.Errorf("of what Git LFS keeps nothing is said:\n%s", out)
+	}
 	if out, err := stu("pull", "link:whole", "whole"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if to, _ := os.Readlink(filepath.Join(home, "whole", "lab1", "data")); to != "../data" {
 		t.Errorf("a link within the repository: %q", to)
+	}
+	if out, err := stu("pull", "link:wrong", "wrong"); err == nil || !strings.Contains(out, "no such branch or folder") || !strings.Contains(out, "DP-727") {
+		t.Errorf("a folder that is not there: %v\n%s", err, out)
 	}
 }
