@@ -619,3 +619,25 @@ func TestOlderForm(t *testing.T) {
 		t.Errorf("%s %v", data, err)
 	}
 }
+
+// TestClockAhead: what a machine whose clock goes ahead has seen is no proof of later, nor
+// is what was seen before a clock was set right; a clock a moment ahead does no harm.
+func TestClockAhead(t *testing.T) {
+	r := newRig(t, Config{})
+	r.later(time.Hour)
+	old := r.get(20 * time.Second)
+	r.later(-time.Hour)
+	r.set("exam.txt", "taken back\n")
+	if v := r.get(20 * time.Second); v.ID == old.ID {
+		t.Error("what was seen by a clock an hour ahead is given as new")
+	}
+	if v := r.get(20 * time.Second); v.ID == old.ID {
+		t.Error("and again")
+	}
+	looks, _ := r.counts()
+	r.later(-5 * time.Second)
+	r.get(20 * time.Second)
+	if n, _ := r.counts(); n != looks {
+		t.Errorf("%d looks for a clock that is five seconds ahead", n-looks)
+	}
+}

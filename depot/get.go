@@ -144,8 +144,9 @@ func (d *Depot) fly(ctx context.Context, s *slot, k Key, by Asker, since time.Ti
 	s.mu.Lock()
 	st := s.load()
 	s.mu.Unlock()
-	if v, ok := st.last(); ok && v.Checked.After(since) {
-		return v, nil // another process has looked
+	now := d.c.Now()
+	if v, ok := st.last(); ok && v.Checked.After(since) && v.Checked.Sub(now) < now.Sub(since) {
+		return v, nil // another process has looked, and not by a clock that is far ahead
 	}
 	v, err := d.bring(h.ctx, s, k, by, st, fetch)
 	if err != nil && h.ctx.Err() == nil && d.damaged(h.ctx, s.dir, err) {
