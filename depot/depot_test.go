@@ -641,3 +641,45 @@ func TestClockAhead(t *testing.T) {
 		t.Errorf("%d looks for a clock that is five seconds ahead", n-looks)
 	}
 }
+
+// TestPackings: however many want the difference to whatever they have, a few packs are
+// made at a time, and all get theirs.
+func TestPackings(t *testing.T) {
+	r := newRig(t, Config{})
+	var ids []string
+	for n := range 12 {
+		r.set("x.txt", fmt.Sprint(n))
+		r.later(time.Minute)
+		ids = append(ids, r.get(time.Second).ID)
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	r.d.c.Git.Through = []string{"/bin/sh", "-c", `case " $* " in *" pack-objects "*) echo b >>` + log + `; sleep 0.2; "$0" "$@"; is=$?; echo e >>` + log + `; exit $is;; esac; exec "$0" "$@"`}
+	var all sync.WaitGroup
+	for _, have := range ids[:11] {
+		all.Go(func() {
+			p, err := r.d.Pack(t.Context(), key, ids[11], have)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			p.Close()
+		})
+	}
+	all.Wait()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, most, made := 0, 0, 0
+	for _, line := range strings.Fields(string(text)) {
+		if line == "e" {
+			now--
+			continue
+		}
+		now, made = now+1, made+1
+		most = max(most, now)
+	}
+	if made != 11 || most > 4 {
+		t.Errorf("%d packs were made, %d at once", made, most)
+	}
+}

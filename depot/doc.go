@@ -117,6 +117,7 @@ type Depot struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	fetching chan struct{}
+	packing  chan struct{}
 
 	kept    atomic.Int64 // bytes, as of the last count, with what came since
 	counted atomic.Int64 // when, in nanoseconds of Unix
@@ -142,7 +143,7 @@ func New(c Config) (*Depot, error) {
 	}
 	d := &Depot{c: c, l: c.Limits.filled(), log: c.Log, slots: map[string]*slot{}, queues: map[string]*queue{}, chosen: map[string]string{}, verified: map[seen]string{}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
-	d.fetching = make(chan struct{}, d.l.AtOnce)
+	d.fetching, d.packing = make(chan struct{}, d.l.AtOnce), make(chan struct{}, max(1, d.l.AtOnce/2))
 	return d, nil
 }
 

@@ -152,9 +152,7 @@ func (d *Depot) once(ctx context.Context, s *slot, id, have string) error {
 		d.mu.Unlock()
 		d.work.Go(func() {
 			defer d.leave(s)
-			ctx, cancel := context.WithTimeout(d.ctx, d.l.Fetch)
-			defer cancel()
-			err := d.alone(ctx, s, id, have)
+			err := d.inTurn(s, id, have)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			delete(s.packs, name)
@@ -169,6 +167,20 @@ func (d *Depot) once(ctx context.Context, s *slot, id, have string) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// inTurn makes a pack where few others are being made: each is a process that takes
+// memory and time.
+func (d *Depot) inTurn(s *slot, id, have string) error {
+	select {
+	case d.packing <- struct{}{}:
+		defer func() { <-d.packing }()
+	case <-d.ctx.Done():
+		return context.Cause(d.ctx)
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, d.l.Fetch)
+	defer cancel()
+	return d.alone(ctx, s, id, have)
 }
 
 // alone makes a pack where no other process of this machine makes it.
