@@ -233,9 +233,11 @@ func inTime(ctx context.Context, err error) error {
 }
 
 // browse lists what a reading may read. Of a repository that is what the depot keeps
-// then, so that the link's first pull finds it there.
+// then, so that the link's first pull finds it there; and so of a public record that is
+// there already, or whose list takes long, as that of an archive does that has to come.
 func (r *readers) browse(ctx context.Context, c daypass.Caller, y broker.Reading) (api.SourceFiles, error) {
-	if y.Source.Kind == daypass.KindGit {
+	keeps := y.As == broker.AsPublic && r.depot != nil
+	if y.Source.Kind == daypass.KindGit || keeps && r.depot.Kept(keyOf(y)) {
 		return r.browseKept(ctx, c, y)
 	}
 	from, err := r.contents(ctx, y)
@@ -243,6 +245,9 @@ func (r *readers) browse(ctx context.Context, c daypass.Caller, y broker.Reading
 		return api.SourceFiles{}, err
 	}
 	l, err := from.List(ctx, y.Source)
+	if err != nil && keeps && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return r.browseKept(ctx, c, y) // it is begun, and goes on when nobody waits any more
+	}
 	if err != nil {
 		return api.SourceFiles{}, err
 	}
