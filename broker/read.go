@@ -449,22 +449,25 @@ func (b *Broker) bySource(ctx context.Context, q *wanting) (Reading, error) {
 		return Reading{}, err
 	}
 	if rule := b.ruleFor(q, s); rule != nil {
-		if !slices.Contains(rule.Sources, s) { // a folder below it, of their choice
+		chose := !slices.Contains(rule.Sources, s) // a folder below it
+		if chose {
 			if err := b.pacedLook(q.p); err != nil {
 				return Reading{}, err
 			}
 		}
-		return b.byRule(ctx, q, s, rule)
+		r, err := b.byRule(ctx, q, s, rule)
+		r.Chose = chose
+		return r, err
 	}
 	if b.public(s) {
 		if err := q.passAllows(s, daypass.Repo{}); err != nil {
 			return Reading{}, err
 		}
-		return Reading{Source: s, As: AsPublic, Rule: "public", MaxAge: readAge}, b.pacedLook(q.p)
+		return Reading{Source: s, As: AsPublic, Rule: "public", MaxAge: readAge, Chose: true}, b.pacedLook(q.p)
 	}
 	if s.Kind == daypass.KindCanvas {
 		r, err := b.asOneself(ctx, q, s)
-		r.Rule = "own-connection"
+		r.Rule, r.Chose = "own-connection", true
 		return r, err
 	}
 	return Reading{}, noSuchSource()

@@ -73,6 +73,10 @@ type Reading struct {
 	Event   store.EventID
 	MaxAge  time.Duration // how old a look at the source may be that is given
 
+	// Chose is set where whoever reads named the source, and no link and no rule does, as
+	// it is: of such there may be any number.
+	Chose bool
+
 	// Student is set where only what students are shown is to be listed, as far as that is
 	// known to whoever reads.
 	Student bool

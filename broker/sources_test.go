@@ -810,17 +810,26 @@ func TestManyFolders(t *testing.T) {
 	for n := range 200 {
 		below := drive("ph142Listed")
 		below.Path = fmt.Sprint("week ", n)
-		if _, err := s.read(stu, below); code(err) == "DP-748" {
+		if r, err := s.read(stu, below); code(err) == "DP-748" {
 			refused++
-		} else if err != nil {
-			t.Fatal(err)
+		} else if err != nil || !r.Chose {
+			t.Fatal(r, err)
 		}
 	}
 	if n := s.looks.Load(); n > 60 || refused < 140 {
 		t.Errorf("%d looks for one student in a moment; %d were refused", n, refused)
 	}
 	for range 100 {
-		s.want("what the rule names", second(s.read(stu, drive("ph142Listed"))), "no error")
+		if r, err := s.read(stu, drive("ph142Listed")); err != nil || r.Chose {
+			t.Fatalf("what the rule names: %+v, %v", r, err)
+		}
+	}
+	if r, err := s.read(s.user("guest"), record("zenodo.org", "7")); err != nil || !r.Chose {
+		t.Errorf("what is public: %+v, %v", r, err)
+	}
+	s.link(s.teacher(), "ph142-lab1", drive("ph142Lab1"), "ph142")
+	if r := s.mustOpen(stu, "ph142-lab1"); r.Chose {
+		t.Errorf("what a link names: %+v", r)
 	}
 	s.want("somebody else", second(s.read(s.user("bob", "ph142"), daypass.Source{Kind: "drive", Host: "drive.google.com", ID: "ph142Listed", Path: "week 1"})), "no error")
 }

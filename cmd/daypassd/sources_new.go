@@ -43,9 +43,8 @@ func (r *readers) got(ctx context.Context, c daypass.Caller, y broker.Reading, k
 	return r.depot.GetFor(ctx, askerOf(c, y), k, y.MaxAge, r.fetch(y, include))
 }
 
-// askerOf is who asks. What a link or a rule names somebody else chose, whom the admins let.
 func askerOf(c daypass.Caller, y broker.Reading) depot.Asker {
-	return depot.Asker{Name: c.User.Name, Chose: y.Link == nil && (y.As == broker.AsPublic && y.Rule == "public" || y.Rule == "own-connection")}
+	return depot.Asker{Name: c.User.Name, Chose: y.Chose}
 }
 
 // including is a key with those large files that patterns mean.
