@@ -70,11 +70,14 @@ func (d *Depot) ownRoom(ctx context.Context, s *slot, by Asker) error {
 	}
 	d.chosen[filepath.Base(s.dir)] = by.Name
 	d.mu.Unlock()
+	if delete(mine, filepath.Base(s.dir)); len(mine) == 0 {
+		return nil // to look at all that is kept takes a while
+	}
 	all, _, err := d.list()
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(e entry) bool { return !mine[e.name] || e.name == filepath.Base(s.dir) })
+	all = slices.DeleteFunc(all, func(e entry) bool { return !mine[e.name] })
 	var total int64
 	for _, e := range all {
 		total += e.size
