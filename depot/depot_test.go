@@ -486,6 +486,35 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// TestPersonalEviction: what was read as a person makes room soon after they had it, so
+// that a whole class has theirs one after another; what many read stays for an hour.
+func TestPersonalEviction(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{Size: 1, Age: 24 * time.Hour}})
+	own := key
+	own.As = "person:7@x.1"
+	for _, k := range []Key{key, own} {
+		if _, err := r.d.Get(t.Context(), k, time.Minute, r.fetch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.clock.Store(time.Now().UnixNano()) // files' times are the system's
+	for _, step := range []struct {
+		later time.Duration
+		kept  int
+	}{{2 * time.Minute, 2}, {2 * time.Minute, 1}, {50 * time.Minute, 1}, {10 * time.Minute, 0}} {
+		r.later(step.later)
+		if _, err := r.d.Evict(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, n, err := r.d.Size(); n != step.kept || err != nil {
+			t.Errorf("%v later %d are kept, not %d: %v", step.later, n, step.kept, err)
+		}
+		if step.kept == 1 && !r.d.Kept(key) {
+			t.Error("what many read went first")
+		}
+	}
+}
+
 // What came of a fetch that broke off is there for the next one.
 func TestGoesOn(t *testing.T) {
 	r := newRig(t, Config{})

@@ -16,6 +16,10 @@ import (
 // process may be giving it out.
 const grace = time.Hour
 
+// ownGrace is the same for what was read as a person, which nobody else will ask for: a
+// class that reads a Canvas course has as many snapshots as people.
+const ownGrace = 3 * time.Minute
+
 // Evict takes away what nobody asked for in a long time, and, where all together is
 // larger than it may be, what was asked for longest ago. What is in use stays. Call it
 // now and then.
@@ -27,8 +31,8 @@ func (d *Depot) Evict(ctx context.Context) (freed int64, err error) {
 	now := d.c.Now()
 	for _, e := range all {
 		idle := now.Sub(e.used)
-		old, large := idle > d.l.Age, total > d.l.Size && idle > grace
-		if !old && !large {
+		old, large := idle > d.l.Age, total > d.l.Size && idle > ownGrace
+		if !old && (!large || idle <= grace && !d.personal(e.name)) {
 			continue
 		}
 		if ctx.Err() != nil {
@@ -46,6 +50,13 @@ func (d *Depot) Evict(ctx context.Context) (freed int64, err error) {
 	d.kept.Store(total)
 	d.counted.Store(now.UnixNano())
 	return freed, nil
+}
+
+// personal reports whether a folder was read as a person.
+func (d *Depot) personal(name string) bool {
+	s := slot{dir: filepath.Join(d.c.Dir, name)}
+	st := s.load()
+	return st != nil && strings.HasPrefix(st.As, "person:")
 }
 
 // Forget takes away all that was read as somebody, such as "person:7" who was erased.

@@ -150,14 +150,14 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// touch notes that somebody asked, for eviction: once in ten minutes.
+// touch notes that somebody asked, for eviction: once in a minute.
 func (s *slot) touch(now time.Time) {
 	path := filepath.Join(s.dir, "used")
 	fi, err := os.Stat(path)
 	switch {
 	case err != nil:
 		_ = os.WriteFile(path, nil, 0o600) // it is a hint
-	case now.Sub(fi.ModTime()).Abs() > 10*time.Minute:
+	case now.Sub(fi.ModTime()).Abs() > time.Minute:
 		_ = os.Chtimes(path, now, now)
 	}
 }
