@@ -105,3 +105,52 @@ func octet(s string) bool {
 	}
 	return n < 256
 }
+
+// MaxPage is how long the address of a page may be that one person gives others to
+// open, in bytes.
+const MaxPage = 500
+
+// PageHost is the host of the address of a page that one person gives others to open
+// themselves, such as the invitation to an assignment; false where it could mislead
+// whoever reads it, or be read in two ways. It is https, of a host with a name in small
+// letters, without userinfo, and of the characters of RFC 3986 that a text around it
+// leaves as they are.
+func PageHost(address string) (host string, ok bool) {
+	const scheme = "https://"
+	if len(address) > MaxPage || len(address) < len(scheme) || address[:len(scheme)] != scheme {
+		return "", false
+	}
+	rest := address[len(scheme):]
+	end := 0
+	for end < len(rest) && rest[end] != '/' && rest[end] != '?' && rest[end] != '#' {
+		end++
+	}
+	for i := end; i < len(rest); i++ {
+		if !pageByte(rest[i], i == len(rest)-1) {
+			return "", false
+		}
+	}
+	return rest[:end], CleanHost(rest[:end]) && named(rest[:end])
+}
+
+// pageByte reports whether a byte may stand in such an address; at its end less may,
+// since a sentence goes on there.
+func pageByte(c byte, last bool) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	case c == '/' || c == '-' || c == '_' || c == '~' || c == '=' || c == '&' || c == '#' || c == '%' || c == '+' || c == '@' || c == '$' || c == '*':
+		return true
+	}
+	return !last && (c == '.' || c == ',' || c == ';' || c == ':' || c == '?' || c == '!')
+}
+
+// named reports whether a clean host is a name of several parts, and no address.
+func named(host string) bool {
+	name, _, _ := cutPort(host)
+	dot := len(name) - 1
+	for dot >= 0 && name[dot] != '.' {
+		dot--
+	}
+	return dot > 0 && 'a' <= name[dot+1] && name[dot+1] <= 'z'
+}

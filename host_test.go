@@ -29,3 +29,28 @@ func TestCleanHost(t *testing.T) {
 		}
 	}
 }
+
+func TestPageHost(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://classroom.github.com/a/AbC-1_x":        "classroom.github.com",
+		"https://git.example.edu:8443/join?x=1&y=a.b#c": "git.example.edu:8443",
+		"https://example.edu":                           "example.edu",
+		"https://xn--gthub-cza.com/a/%20@b":             "xn--gthub-cza.com",
+	} {
+		if got, ok := PageHost(address); !ok || got != want {
+			t.Errorf("PageHost(%q) = %q, %v", address, got, ok)
+		}
+	}
+	for _, address := range []string{
+		"", "https://", "https:///a", "http://classroom.github.com/a/x", "HTTPS://classroom.github.com/a/x", "javascript:alert(1)//https://classroom.github.com", "//classroom.github.com/a", "data:text/html,x",
+		"https://classroom.github.com@evil.example/a", "https://u:p@classroom.github.com/a", "https://classroom.github.com\\@evil.example/a", "https://classroom.github.com/a\\b",
+		"https://Classroom.GitHub.com/a", "https://cl\u0430ssroom.github.com/a", "https://classroom.github.com/\u202egpj.exe", "https://classroom.github.com./a", "https://localhost/a", "https://127.0.0.1/a", "https://[::1]/a", "https://2130706433/a",
+		"https://10.0.0.0x1/a b", "https://classroom.github.com/a b", "https://classroom.github.com/a\nb", "https://classroom.github.com/a\x00", "https://classroom.github.com/a\x7f", "https://classroom.github.com/\"onclick=x", "https://classroom.github.com/<b>",
+		"https://classroom.github.com/a.", "https://classroom.github.com/a?", "https://classroom.github.com/(a)", "https://classroom.github.com:0/a", "https://classroom.github.com:99999/a", "https://classroom.github.com%2eevil.example/a",
+		"https://classroom.github.com/" + strings.Repeat("a", MaxPage),
+	} {
+		if host, ok := PageHost(address); ok {
+			t.Errorf("PageHost(%q) = %q", address, host)
+		}
+	}
+}

@@ -57,6 +57,11 @@ var backupTables = []backupTable{
 	{"shares", "id"}, {"content_links", "id"}, {"enrolments", "id"}, {"passes", "id"}, {"pass_uses", "link"}, {"once", "kind, id"}, {"chains", "chain"}, {"links", "chain, g"}, {"events", "chain, n"},
 }
 
+// since says with which migration a column came to a table that was there before. A
+// backup from before has none of it, and its rows get what the migration gave to those
+// that were there.
+var since = map[string]int64{"content_links.accept": 3, "content_links.from_source": 3}
+
 // Export writes a backup that either database can take: JSON lines, ended by a
 // MAC with the primary chain key. Sealed values stay sealed; the keys are not in
 // it. It reads one state of the store, beside the traffic.
@@ -247,7 +252,7 @@ func (im *importer) header() error {
 	if line.Format != backupFormat || line.Schema < 1 || line.Instance == "" || line.Epoch < 1 {
 		return backupProblem("it is not a backup of this format")
 	}
-	if line.Schema > newest { // an older one has fewer tables, and else the same
+	if line.Schema > newest { // an older one has fewer tables and columns
 		return backupProblem(fmt.Sprintf("its tables have version %d, this program knows %d", line.Schema, newest))
 	}
 	key, ok := im.tx.g.db.keys.Load().chainKey(line.Key)
@@ -313,6 +318,7 @@ func (im *importer) known(table string) ([]string, error) {
 	if err := errors.Join(err, rows.Close()); err != nil {
 		return nil, im.tx.note(err)
 	}
+	columns = slices.DeleteFunc(columns, func(c string) bool { return im.head.Schema < since[table+"."+c] })
 	im.columns[table] = columns
 	return columns, nil
 }

@@ -36,10 +36,15 @@ type Link struct {
 	Until    time.Time
 	Paused   bool
 	Template bool
-	Created  time.Time
-	Changed  time.Time
-	Ended    time.Time // zero: not ended by somebody
-	Why      string    // of Ended
+	// Accept is the address of a page where whoever has no copy of a template yet gets
+	// one, such as an assignment's invitation; may be empty.
+	Accept string
+	// SourceTitle says that Title is what the source is called, and not its maker's word.
+	SourceTitle bool
+	Created     time.Time
+	Changed     time.Time
+	Ended       time.Time // zero: not ended by somebody
+	Why         string    // of Ended
 
 	Pulls, Failures int64 // counted by CountPull
 	Pulled, Failed  time.Time
@@ -80,23 +85,28 @@ func (l Link) State(now time.Time) LinkState {
 // store and has no key. What is counted is not in it.
 func (l Link) sum(key []byte) []byte {
 	n := func(n int64) string { return strconv.FormatInt(n, 10) }
+	texts := []string{"daypass content link 1", n(l.ID), l.Hub, l.Name, n(l.Maker), l.Title, l.Source.String(), l.As, n(l.Repo), n(l.Account.ID), l.Account.Login, l.Folder, l.Open, l.App,
+		l.Audience, n(micro(l.From)), n(micro(l.Until)), n(flag(l.Paused)), n(flag(l.Template)), n(micro(l.Created)), n(micro(l.Changed)), n(micro(l.Ended)), l.Why}
+	if l.Accept != "" || l.SourceTitle { // rows of before these were have neither
+		texts[0] = "daypass content link 2"
+		texts = append(texts, l.Accept, n(flag(l.SourceTitle)))
+	}
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte(bound("daypass content link 1", n(l.ID), l.Hub, l.Name, n(l.Maker), l.Title, l.Source.String(), l.As, n(l.Repo), n(l.Account.ID), l.Account.Login, l.Folder, l.Open, l.App,
-		l.Audience, n(micro(l.From)), n(micro(l.Until)), n(flag(l.Paused)), n(flag(l.Template)), n(micro(l.Created)), n(micro(l.Changed)), n(micro(l.Ended)), l.Why)))
+	h.Write([]byte(bound(texts...)))
 	return h.Sum(nil)
 }
 
 const linkColumns = `id, hub, name, maker, title, source, read_as, repo, account, login, folder, open, app, audience, starts, until, paused,
-	template, created, changed, ended, why, key_id, mac, pulls, failures, pulled, failed, failure`
+	template, created, changed, ended, why, key_id, mac, pulls, failures, pulled, failed, failure, accept, from_source`
 
 func scanContentLink(s scanner) (l Link, err error) {
 	var source string
 	var t [7]int64
-	var paused, template int64
+	var paused, template, fromSource int64
 	err = s.Scan(&l.ID, &l.Hub, &l.Name, &l.Maker, &l.Title, &source, &l.As, &l.Repo, &l.Account.ID, &l.Account.Login, &l.Folder, &l.Open, &l.App, &l.Audience, &t[0], &t[1], &paused, &template,
-		&t[2], &t[3], &t[4], &l.Why, &l.keyID, &l.mac, &l.Pulls, &l.Failures, &t[5], &t[6], &l.Failure)
+		&t[2], &t[3], &t[4], &l.Why, &l.keyID, &l.mac, &l.Pulls, &l.Failures, &t[5], &t[6], &l.Failure, &l.Accept, &fromSource)
 	l.Source = spelled(source)
-	l.Paused, l.Template = paused != 0, template != 0
+	l.Paused, l.Template, l.SourceTitle = paused != 0, template != 0, fromSource != 0
 	l.From, l.Until, l.Created, l.Changed, l.Ended = moment(t[0]), moment(t[1]), moment(t[2]), moment(t[3]), moment(t[4])
 	l.Pulled, l.Failed = moment(t[5]), moment(t[6])
 	return l, err
@@ -156,7 +166,7 @@ func (db *DB) trueLink(l Link) bool {
 }
 
 func (l Link) kept() bool {
-	texts := []string{l.Hub, l.Name, l.Title, l.Source.String(), l.As, l.Account.Login, l.Folder, l.Open, l.App, l.Audience, l.Why}
+	texts := []string{l.Hub, l.Name, l.Title, l.Source.String(), l.As, l.Account.Login, l.Folder, l.Open, l.App, l.Audience, l.Why, l.Accept}
 	return l.Hub != "" && l.Name != "" && l.Maker != 0 && !slices.ContainsFunc(texts, func(s string) bool { return !storable(s) || len(s) > 4096 })
 }
 
@@ -230,10 +240,10 @@ func (tx *Tx) writeLink(l Link) (Link, error) {
 	l.keyID, l.mac = key.ID, l.sum(key.Key)
 	_, err := tx.exec(`UPDATE content_links SET maker = $1, title = $2, source = $3, read_as = $4, repo = $5, folder = $6, open = $7, app = $8, audience = $9,
 		starts = $10, until = $11, paused = $12, template = $13, changed = $14, ended = $15, why = $16, key_id = $17, mac = $18,
-		account = $19, login = $20 WHERE id = $21`,
+		account = $19, login = $20, accept = $21, from_source = $22 WHERE id = $23`,
 		l.Maker, l.Title, l.Source.String(), l.As, l.Repo, l.Folder, l.Open, l.App, l.Audience,
 		micro(l.From), micro(l.Until), flag(l.Paused), flag(l.Template), micro(l.Changed), micro(l.Ended), l.Why, l.keyID, l.mac,
-		l.Account.ID, l.Account.Login, l.ID)
+		l.Account.ID, l.Account.Login, l.Accept, flag(l.SourceTitle), l.ID)
 	tx.Change(Change{Kind: "link", Person: l.Maker})
 	return l, err
 }

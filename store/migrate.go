@@ -21,7 +21,7 @@ import (
 var migrations embed.FS
 
 // newest is the number of the newest migration.
-const newest = 2
+const newest = 3
 
 // migrate brings the tables up to date. Where that is done already it costs one
 // query. A store of a newer daypass is refused.

@@ -23,7 +23,7 @@ func (w *world) link(t testing.TB, maker int64, name string) store.Link {
 	var l store.Link
 	w.write(t, func(tx *store.Tx) (err error) {
 		l, err = tx.PutLink(store.Link{Hub: "main", Name: name, Maker: maker, Title: "Lab 1", Source: folder("AbC"), As: "hub:ph142", Repo: 4, Account: daypass.Account{ID: 7, Login: "octo"}, Folder: "lab1",
-			Open: "start here.ipynb", App: "lab", Audience: "ph142", Until: w.now().Add(time.Hour)})
+			Open: "start here.ipynb", App: "lab", Audience: "ph142", Accept: "https://classroom.github.com/a/one", SourceTitle: true, Until: w.now().Add(time.Hour)})
 		return err
 	})
 	return l
@@ -33,7 +33,7 @@ func links(t *testing.T, w *world) {
 	jo, bo := w.person(t, "jo"), w.person(t, "bo")
 	l := w.link(t, jo.ID, "ph142-lab1")
 	got := must(w.db.Links(t.Context(), store.LinkFilter{Hub: "main", Name: "ph142-lab1"}))(t)
-	if len(got) != 1 || got[0].Source != folder("AbC") || got[0].Title != "Lab 1" || got[0].Repo != 4 || got[0].Account.Login != "octo" || got[0].Account.ID != 7 || got[0].Open != "start here.ipynb" || !got[0].Until.Equal(l.Until) || got[0].State(w.now()) != store.LinkLive {
+	if len(got) != 1 || got[0].Source != folder("AbC") || got[0].Title != "Lab 1" || got[0].Repo != 4 || got[0].Account.Login != "octo" || got[0].Account.ID != 7 || got[0].Open != "start here.ipynb" || got[0].Accept != "https://classroom.github.com/a/one" || !got[0].SourceTitle || !got[0].Until.Equal(l.Until) || got[0].State(w.now()) != store.LinkLive {
 		t.Fatalf("%+v", got)
 	}
 	for _, c := range []struct {
@@ -73,11 +73,12 @@ func linkChanges(t *testing.T, w *world, l store.Link, other int64) {
 	}
 	next := l
 	next.Title, next.Paused, next.Name, next.Hub = "Lab 2", true, "another-name", "other"
+	next.Accept, next.SourceTitle = "https://classroom.github.com/a/two", false
 	now, err := change(next, l.Changed)
 	if err != nil || now.Name != l.Name || now.Hub != "main" || !now.Changed.After(l.Changed) {
 		t.Fatalf("%+v, %v", now, err)
 	}
-	if got := must(w.db.Links(t.Context(), store.LinkFilter{ID: l.ID}))(t); len(got) != 1 || got[0].Title != "Lab 2" || got[0].State(w.now()) != store.LinkPaused {
+	if got := must(w.db.Links(t.Context(), store.LinkFilter{ID: l.ID}))(t); len(got) != 1 || got[0].Title != "Lab 2" || got[0].Accept != next.Accept || got[0].SourceTitle || got[0].State(w.now()) != store.LinkPaused {
 		t.Fatalf("%+v", got)
 	}
 	if _, err := change(next, l.Changed); !errors.Is(err, store.ErrNone) {
@@ -127,7 +128,7 @@ func linkEnds(t *testing.T, w *world, l store.Link, put func(int64, string) erro
 	w.write(t, func(tx *store.Tx) error { return tx.ErasePerson(l.Maker) })
 	for _, name := range []string{l.Name, "second"} {
 		got := must(w.db.Links(t.Context(), store.LinkFilter{Name: name}))(t)
-		if len(got) != 1 || got[0].Maker != 0 || got[0].Title != "" || got[0].Source != (daypass.Source{}) || got[0].State(w.now()) != store.LinkGone {
+		if len(got) != 1 || got[0].Maker != 0 || got[0].Title != "" || got[0].Accept != "" || got[0].Source != (daypass.Source{}) || got[0].State(w.now()) != store.LinkGone {
 			t.Errorf("of somebody who was erased is left: %+v", got)
 		}
 		if err := put(other, name); !errors.Is(err, store.ErrTaken) {
@@ -143,6 +144,7 @@ func forgedLinks(t *testing.T, w *world) {
 		{"source", `source = 'drive:drive.google.com/other'`}, {"as", `read_as = 'hub:other'`}, {"audience", `audience = '*'`}, {"until", `until = until + 1`},
 		{"maker", `maker = maker + 1`}, {"paused", `paused = 1`}, {"renamed", `name = 'other-name'`}, {"repo", `repo = 5`}, {"account", `account = 9`}, {"login", `login = 'x'`}, {"unended", `ended = 0`},
 		{"spelled", `source = 'drive:drive.google.com/%41bC'`}, {"folder", `folder = '..'`}, {"template", `template = 1`},
+		{"accept", `accept = 'https://evil.example/a'`}, {"unaccept", `accept = ''`}, {"titled", `from_source = 0`}, {"as-before", `accept = '', from_source = 0`},
 	} {
 		l := w.link(t, jo.ID, "link-"+c.name)
 		if c.name == "unended" {
