@@ -38,9 +38,13 @@ const (
 // A LinkRequest is what a link is to be. What is nil stays as it is where a link is
 // changed or copied.
 type LinkRequest struct {
-	Name     string     `json:"name,omitempty"`   // of a new one: 3 to 64 of a-z, 0-9 and -
-	Source   *string    `json:"source,omitempty"` // as the service writes it; see daypass.Source. Or an address that means one place
-	Title    *string    `json:"title,omitempty"`
+	Name   string  `json:"name,omitempty"`   // of a new one: 3 to 64 of a-z, 0-9 and -
+	Source *string `json:"source,omitempty"` // as the service writes it; see daypass.Source. Or an address that means one place
+	Title  *string `json:"title,omitempty"`
+	// Accept is of a template alone: the address of a page where whoever has no copy yet
+	// gets one, such as an assignment's invitation; see daypass.PageHost. A copy of a link
+	// has none, nor one with another source, but what is said anew.
+	Accept   *string    `json:"accept,omitempty"`
 	Folder   *string    `json:"folder,omitempty"`   // where it goes in a home
 	Open     *string    `json:"open,omitempty"`     // the file to open, with "/"
 	App      *string    `json:"app,omitempty"`      // "lab", "notebook", "rstudio" …
@@ -59,6 +63,11 @@ func (r LinkRequest) Check() string {
 	if r.Source != nil {
 		if _, ok := daypass.ParseSource(*r.Source); !ok && !address(*r.Source) || len(*r.Source) > MaxSource {
 			return "the source is not written as the service writes it, and is no address"
+		}
+	}
+	if r.Accept != nil && *r.Accept != "" {
+		if _, ok := daypass.PageHost(*r.Accept); !ok {
+			return "the invitation is no address of a page that begins with https://, or is longer than 500 characters"
 		}
 	}
 	for _, t := range []struct {
@@ -165,11 +174,14 @@ type Link struct {
 	Template bool       `json:"template,omitempty"`
 	Connect  string     `json:"connect,omitempty"` // a page: the reader has to connect first; absolute
 	Public   bool       `json:"public,omitempty"`  // the source is read without any account
-	Pulls    int64      `json:"pulls,omitempty"`   // its maker's alone, as all below
-	Failures int64      `json:"failures,omitempty"`
-	Pulled   *time.Time `json:"pulled,omitempty"`
-	Failed   *time.Time `json:"failed,omitempty"`
-	Failure  string     `json:"failure,omitempty"` // a code
+	Accept   string     `json:"accept,omitempty"`  // where who has no copy of a template accepts it; its maker's alone, as all below
+	// SourceTitle: the title is the source's own, and goes with it.
+	SourceTitle bool       `json:"source_title,omitempty"`
+	Pulls       int64      `json:"pulls,omitempty"`
+	Failures    int64      `json:"failures,omitempty"`
+	Pulled      *time.Time `json:"pulled,omitempty"`
+	Failed      *time.Time `json:"failed,omitempty"`
+	Failure     string     `json:"failure,omitempty"` // a code
 	// Forms are ways to write the link down elsewhere: "url", "markdown", "lti" (its
 	// launch) and "lti_custom", and of a public repository "nbgitpuller" and "binder".
 	Forms map[string]string `json:"forms,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (b *Broker) linkFor(ctx context.Context, q *wanting) (LinkView, error) {
 		}
 	}
 	v.Pulls, v.Failures, v.Pulled, v.Failed, v.Failure = 0, 0, time.Time{}, time.Time{}, ""
-	v.Account = daypass.Account{}
+	v.Account, v.Accept = daypass.Account{}, ""
 	return v, nil
 }
 
@@ -320,6 +321,7 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 			return l, err
 		}
 	}
+	was := l.Source
 	if err := b.filled(&l, *ask); err != nil {
 		return l, err
 	}
@@ -336,10 +338,23 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 		return l, err
 	}
 	l.Source, l.As, l.Repo, l.Account, l.Template = g.source, g.as, g.repo.ID, g.account, isTemplate(g.source)
-	if l.Title == "" && shown(g.seen.Title) {
-		l.Title = clip(g.seen.Title, 200)
-	}
+	titled(&l, was, g.seen.Title)
 	return l, nil
+}
+
+// titled gives a link the title of the source that was seen for it, unless its maker wrote
+// one. What was called after another source than that is not called so any more.
+func titled(l *store.Link, was daypass.Source, title string) {
+	if l.Title != "" && !l.SourceTitle {
+		return
+	}
+	if !shown(title) {
+		title = ""
+	}
+	if l.Source != was || title != "" {
+		l.Title = clip(title, 200)
+	}
+	l.SourceTitle = l.Title != ""
 }
 
 const (
@@ -378,7 +393,13 @@ func (b *Broker) filled(l *store.Link, ask LinkAsk) error {
 			*to = *from
 		}
 	}
-	take(&l.Title, ask.Title)
+	if ask.Title != nil {
+		l.Title, l.SourceTitle = *ask.Title, false
+	}
+	if ask.Source != nil && *ask.Source != l.Source {
+		l.Accept = "" // it is of another assignment
+	}
+	take(&l.Accept, ask.Accept)
 	take(&l.Folder, ask.Folder)
 	take(&l.Open, ask.Open)
 	take(&l.App, ask.App)
@@ -395,7 +416,33 @@ func (b *Broker) filled(l *store.Link, ask LinkAsk) error {
 	if ask.Paused != nil {
 		l.Paused = *ask.Paused
 	}
+	if err := acceptFault(*l, ask); err != nil {
+		return err
+	}
 	return b.linkFault(*l, ask)
+}
+
+// acceptFault says what is wrong with where a link would have an assignment accepted.
+func acceptFault(l store.Link, ask LinkAsk) error {
+	template := l.Template
+	if ask.Source != nil {
+		template = isTemplate(*ask.Source)
+	}
+	if l.Accept == "" {
+		return nil
+	}
+	if !template {
+		return &daypass.Problem{
+			Code: "DP-739", What: "an invitation is for a link to each student's own copy, and this one reads the same for all", Next: "Leave the invitation out, or write " + login + " in the source for the student's login.", Kind: daypass.ErrUsage,
+		}
+	}
+	if _, ok := daypass.PageHost(l.Accept); !ok {
+		return &daypass.Problem{
+			Code: "DP-739", What: "the invitation is the address of a page, beginning with https:// and a host's name in small letters, of at most " + strconv.Itoa(daypass.MaxPage) + " characters",
+			Next: "Copy it from where you made the assignment, such as https://classroom.github.com/a/XXXX.", Kind: daypass.ErrUsage,
+		}
+	}
+	return nil
 }
 
 // linkFault says what is wrong with a link.

@@ -57,13 +57,16 @@ func (b *Broker) CopyLinks(ctx context.Context, c daypass.Caller, copies []LinkC
 	return out, nil
 }
 
-// like begins a link as another of somebody's is, but for its dates and a pause.
+// like begins a link as another of somebody's is, but for its dates, a pause and the
+// invitation. That of last term leads into last term's class, and nobody would see why a
+// copy that was accepted is not there; without one, who has no copy is told to ask.
 func (b *Broker) like(ctx context.Context, name string, ask *LinkAsk) func(store.Person) (store.Link, error) {
 	return func(p store.Person) (store.Link, error) {
 		l, err := b.own(ctx, p, name)
 		if err == nil && ask.Source == nil {
 			ask.Source = &l.Source // the right to it is looked at anew
 		}
+		l.Accept = ""
 		l.ID, l.Name, l.Paused, l.Ended, l.From, l.Until = 0, ask.Name, false, time.Time{}, time.Time{}, b.Now().Add(b.Sources.Links.Max)
 		return l, err
 	}
@@ -105,6 +108,9 @@ func (b *Broker) linkEvent(q *wanting, l store.Link, kind store.Kind) store.Even
 	e.Why = "link " + l.Name + " for " + audience(l) + ": " + l.Source.String()
 	if l.Paused {
 		e.Why += ", paused"
+	}
+	if l.Accept != "" {
+		e.Why += ", accepted at " + l.Accept
 	}
 	return e
 }

@@ -617,10 +617,7 @@ func (b *Broker) byTemplate(ctx context.Context, q *wanting) (Reading, error) {
 	}
 	right, err := b.right(ctx, g, led, conn, grant, repo)
 	if errors.Is(err, daypass.ErrNoSuchRepo) || err == nil && right.Access < daypass.Read {
-		return Reading{}, &Refusal{Problem: &daypass.Problem{
-			Code: "DP-738", What: repo.String() + " at " + host + " is not there yet, or " + conn.Account.Login + " may not read it",
-			Next: "Accept the assignment, or the invitation, at " + host + " first; then open the link again.", Who: "Whoever teaches the course gave out where.", Kind: daypass.ErrRefused,
-		}}
+		return Reading{}, noCopy(q.link, repo, conn.Account.Login)
 	}
 	if err != nil {
 		return Reading{}, err
@@ -630,6 +627,20 @@ func (b *Broker) byTemplate(ctx context.Context, q *wanting) (Reading, error) {
 	}
 	r := Reading{Source: s, As: b.asPersonOf(q.p), Repo: right.Repo, MaxAge: readAge, person: q.p.ID}
 	return r, q.passAllows(s, right.Repo)
+}
+
+// noCopy says that somebody's copy of a template is not there, and what to accept. The
+// page around a pull knows an address by the word before it.
+func noCopy(l *store.Link, repo daypass.Repo, login string) error {
+	host := l.Source.Host
+	p := &daypass.Problem{
+		Code: "DP-738", What: repo.String() + " at " + host + " is not there yet, or " + login + " may not read it",
+		Next: "Accept the assignment, or the invitation, at " + host + " first; then open the link again.", Who: "Whoever teaches the course gave out where.", Kind: daypass.ErrRefused,
+	}
+	if l.Accept != "" {
+		p.Next, p.Who = "Open "+l.Accept+" and accept the assignment there; then try again.", "It is whoever teaches the course who gave that address."
+	}
+	return &Refusal{Problem: p}
 }
 
 // copyOf is somebody's copy of a template, where rules and their pass let them read it.

@@ -91,6 +91,7 @@ type LinkAsk struct {
 	Name     string          // of a new one
 	Source   *daypass.Source // with {github} in its ID: a template
 	Title    *string
+	Accept   *string // the address of a page where whoever has no copy of a template yet gets one
 	Folder   *string
 	Open     *string
 	App      *string

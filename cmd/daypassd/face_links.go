@@ -65,6 +65,7 @@ func (f *face) linkLine(v broker.LinkView) api.Link {
 		From: given(v.From), Until: v.Until.UTC(), State: string(v.Stands), Maker: v.MakerName, Mine: v.Mine, Template: v.Template, Connect: v.Connect, Public: v.As == broker.AsPublic,
 	}
 	if v.Mine {
+		out.Accept, out.SourceTitle = v.Accept, v.SourceTitle
 		out.EndsSoon, out.Why, out.Pulls, out.Failures, out.Pulled, out.Failed, out.Failure = v.EndsSoon, v.Why, v.Pulls, v.Failures, given(v.Pulled), given(v.Failed), v.Failure
 	}
 	return out
@@ -145,7 +146,7 @@ func askedHost(s *daypass.Source) string {
 
 func linkAsk(a server.LinkAsk) broker.LinkAsk {
 	out := broker.LinkAsk{
-		Name: a.Name, Source: a.Source, Title: a.Title, Folder: a.Folder, Open: a.Open, App: a.App, Audience: a.Audience, From: a.From, Until: a.Until, Paused: a.Paused, Request: a.Request,
+		Name: a.Name, Source: a.Source, Title: a.Title, Accept: a.Accept, Folder: a.Folder, Open: a.Open, App: a.App, Audience: a.Audience, From: a.From, Until: a.Until, Paused: a.Paused, Request: a.Request,
 	}
 	if a.Audience != nil && *a.Audience == api.Everybody {
 		everybody := store.Everybody
