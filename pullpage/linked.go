@@ -5,14 +5,16 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/daypass-dev/daypass"
 )
 
 // A span is a part of a message: a text, or an address to follow.
 type span struct{ Text, Href string }
 
 // linked cuts a message at the addresses where a person connects a host: those of the
-// access service, and the one that DP-851 says to open. No other text becomes a link:
-// parts of messages are a git host's words.
+// access service, and the one that DP-851 says to open, or DP-738 to accept an assignment
+// at. No other text becomes a link: parts of messages are a git host's words.
 func (s *Server) linked(code, text string) []span {
 	var out []span
 	rest := sentence(text)
@@ -25,8 +27,9 @@ func (s *Server) linked(code, text string) []span {
 		end := start + strings.IndexFunc(rest[start:]+" ", func(r rune) bool { return r <= ' ' || r == '"' || r == '<' || r == '>' })
 		address := strings.TrimRight(rest[start:end], ".,;:!?)'")
 		said = rest[:start]
-		opens := code == "DP-851" && strings.HasSuffix(said, "Open ")
-		if !s.follows(address, opens) {
+		asked := strings.HasSuffix(said, "Open ")
+		_, page := daypass.PageHost(address)
+		if !s.follows(address, asked && code == "DP-851") && !(page && asked && code == noCopy) {
 			i = end
 			continue
 		}
@@ -36,6 +39,26 @@ func (s *Server) linked(code, text string) []span {
 		out = append(out, span{Text: address, Href: address})
 		rest, i = rest[start+len(address):], 0
 	}
+}
+
+// noCopy is the code of the access service's for a reader who has no copy of a template.
+const noCopy = "DP-738"
+
+// An invited is where a reader gets their copy, with its host in plain view. They go
+// there by themselves, or not.
+type invited struct{ Href, Host string }
+
+// invitedIn is what a message says to accept; nil where it says nothing.
+func (s *Server) invitedIn(code, text string) *invited {
+	if code != noCopy {
+		return nil
+	}
+	for _, part := range s.linked(code, text) {
+		if host, ok := daypass.PageHost(part.Href); ok {
+			return &invited{part.Href, host}
+		}
+	}
+	return nil
 }
 
 // nearest is where the next address begins; -1 is nowhere.

@@ -336,7 +336,7 @@ func (v *visit) failedPage(j *job) error {
 	p := *problemOf(j.err)
 	p.What, p.Why, p.Next, p.Who = v.s.plain(p.What), v.s.plain(p.Why), v.s.plain(p.Next), v.s.plain(p.Who)
 	view := failed{Problem: &p, Again: "./?" + j.query, Without: v.s.c.Base, Folder: j.link.Folder, Query: j.query, Send: v.s.send(&p, j.link, "")}
-	view.Connect = v.s.connectIn(p.Code, j.link, p.Next)
+	view.Connect, view.Accept = v.s.connectIn(p.Code, j.link, p.Next), v.s.invitedIn(p.Code, p.Next)
 	if v.s.exists(j.link.Folder) {
 		t, ok := v.s.found(j.link)
 		if !ok || t.Runs {

@@ -68,6 +68,7 @@ func (s *Server) funcs() template.FuncMap {
 type failed struct {
 	Problem *daypass.Problem
 	Connect string // a page to visit first, which leads back to the link; "" is none
+	Accept  *invited
 	Again   string // where to try again; "" where there is no pull to repeat
 	Without string // on, without an update
 	Folder  string
@@ -105,7 +106,7 @@ func (v *visit) trouble(err error) {
 func (v *visit) noLink(name string, main *failed) {
 	l := Link{Content: &Content{Link: name}}
 	main.Again, main.Send = "./?"+v.r.URL.RawQuery, v.s.send(main.Problem, l, "")
-	main.Connect = v.s.connectIn(main.Problem.Code, l, main.Problem.Next)
+	main.Connect, main.Accept = v.s.connectIn(main.Problem.Code, l, main.Problem.Next), v.s.invitedIn(main.Problem.Code, main.Problem.Next)
 	list, err := v.s.book.folders()
 	if err != nil {
 		return

@@ -14,21 +14,27 @@ import (
 
 // A linkForm is what somebody filled in, as it was sent.
 type linkForm struct {
-	Paste, Source, Name, Title, Folder, Open, App, Audience, From, Until, Like string
-	Everybody                                                                  bool
+	Paste, Source, Name, Title, Folder, Open, App, Audience, From, Until, Like, Accept string
+	// Named is the title that stands in the form by itself, as the source's own: left as
+	// it is, it goes with the source.
+	Named     string
+	Everybody bool
 }
 
 func linkFormOf(q url.Values) linkForm {
 	get := func(name string) string { return strings.TrimSpace(q.Get(name)) }
 	return linkForm{
 		Paste: get("paste"), Source: get("source"), Name: get("name"), Title: get("title"), Folder: get("folder"), Open: get("open"), App: get("app"), Audience: get("audience"),
-		From: get("from"), Until: get("until"), Like: get("like"), Everybody: get("everybody") == "yes",
+		From: get("from"), Until: get("until"), Like: get("like"), Accept: get("accept"), Named: get("named"), Everybody: get("everybody") == "yes",
 	}
 }
 
 // formOfLink fills a form in for a link as it is.
 func formOfLink(l api.Link) linkForm {
-	f := linkForm{Source: l.Source, Name: l.Name, Title: l.Title, Folder: l.Folder, Open: l.Open, App: l.App, Audience: l.Audience, Until: day(&l.Until), From: day(l.From)}
+	f := linkForm{Source: l.Source, Name: l.Name, Title: l.Title, Folder: l.Folder, Open: l.Open, App: l.App, Audience: l.Audience, Accept: l.Accept, Until: day(&l.Until), From: day(l.From)}
+	if l.SourceTitle {
+		f.Named = l.Title
+	}
 	if l.Audience == api.Everybody {
 		f.Audience, f.Everybody = "", true
 	}
@@ -84,7 +90,7 @@ func (s *Server) newLinkPage(v *visit) error {
 			return err
 		}
 		f = formOfLink(l)
-		f.Like, f.Name, f.From, f.Until = l.Name, "", "", ""
+		f.Like, f.Name, f.From, f.Until, f.Accept = l.Name, "", "", "", "" // an invitation is last term's
 	}
 	m, err := s.linkForm(v, f)
 	if err != nil {
@@ -205,6 +211,9 @@ func (s *Server) formStep(v *visit, l *api.Link, do string) error {
 		return err
 	}
 	m.Edit = l != nil
+	if f.Source != "" && m.Source != f.Source && do != "make" && do != "save" {
+		m.another()
+	}
 	status := http.StatusOK
 	if do == "pick" {
 		if m.Picks, err = s.c.Broker.Pick(v.r.Context(), v.who.Caller); err != nil {
@@ -237,10 +246,24 @@ func (s *Server) formStep(v *visit, l *api.Link, do string) error {
 	return s.formAgain(v, l, status, m)
 }
 
+// another drops what was said of another source than the form's of now.
+func (m *linkFormMain) another() {
+	m.Accept = ""
+	if m.Title == m.Named {
+		m.Title, m.Named = "", ""
+	}
+}
+
+// Template reports whether the source stands for one of each student's own.
+func (m linkFormMain) Template() bool {
+	return m.Chosen != nil && strings.Contains(m.Chosen.Source.ID, api.TemplateX)
+}
+
 // named fills in what a source's own title suggests.
 func (m *linkFormMain) named(title string) {
-	if m.Title == "" {
+	if m.Title == "" || m.Title == m.Named {
 		m.Title = clean(title, api.MaxTitle)
+		m.Named = m.Title
 	}
 	if m.Name == "" {
 		m.Name = suggest(title)
@@ -300,6 +323,17 @@ func (s *Server) readLink(m *linkFormMain) LinkAsk {
 		audience = api.Everybody
 	}
 	q := api.LinkRequest{Source: &m.Source, Title: &m.Title, Folder: &m.Folder, Open: &m.Open, App: &m.App, Audience: &audience}
+	if m.Title != "" && m.Title == m.Named {
+		q.Title = nil
+	}
+	if m.Template() || m.Accept != "" {
+		q.Accept = &m.Accept
+	}
+	if m.Accept != "" {
+		if _, ok := daypass.PageHost(m.Accept); !ok {
+			m.Wrong["accept"] = "That is no address such as https://classroom.github.com/a/XXXX."
+		}
+	}
 	if !m.Edit {
 		if q.Name = m.Name; !api.LinkName(m.Name) {
 			m.Wrong["name"] = "It has 3 to 64 small letters, digits and hyphens."

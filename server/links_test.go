@@ -153,6 +153,106 @@ func TestLinkForm(t *testing.T) {
 	})
 }
 
+// TestInvitationForm: an invitation is asked for where the source stands for one of each
+// student's own, shown as what it is, and said of no other source.
+func TestInvitationForm(t *testing.T) {
+	w := newWorld()
+	s := start(t, w, ownURL, false)
+	b := newBrowser(t, s, ownURL, false)
+	b.signIn("browser-ada", "")
+	const template, other, invitation, field = "git:github.com/tidal-lab/lab3-{github}", "git:github.com/tidal-lab/lab4-{github}", "https://classroom.github.com/a/tides-3", `id="accept" name="accept"`
+	post := func(path string, want int, form url.Values) string {
+		t.Helper()
+		status, body := postLink(t, s, b, path, form)
+		if status != want {
+			t.Errorf("%s %v: %d", path, form, status)
+		}
+		return body
+	}
+	if body := post("newlink", 200, url.Values{"do": {"read"}, "source": {labSource}}); strings.Contains(body, field) {
+		t.Error("it is asked for of a folder of Drive")
+	}
+	if body := post("newlink", 200, url.Values{"do": {"read"}, "source": {template}, "accept": {invitation}}); !strings.Contains(body, field) || !strings.Contains(body, `value="`+invitation+`"`) {
+		t.Error("it is not asked for, or forgotten")
+	}
+	if body := post("newlink", 200, url.Values{"do": {"read"}, "source": {template}, "paste": {other}, "accept": {invitation}}); strings.Contains(body, invitation) {
+		t.Error("it is said of another source")
+	}
+	base := func(more url.Values) url.Values {
+		q := url.Values{"do": {"make"}, "source": {template}, "name": {"ph142-lab9"}, "audience": {"ph142"}}
+		for k, v := range more {
+			q[k] = v
+		}
+		return q
+	}
+	for _, bad := range []string{"javascript:alert(1)", "http://classroom.github.com/a/x", "https://classroom.github.com@evil.example/", "https://u:p@evil.example/", "https://classroom.github.com\\@evil.example"} {
+		if body := post("newlink", 400, base(url.Values{"accept": {bad}})); !strings.Contains(body, "That is no address such as") || strings.Contains(body, "href=\""+bad) {
+			t.Errorf("%q: %s", bad, body)
+		}
+	}
+	last := func() LinkAsk { return w.linkAsks[len(w.linkAsks)-1] }
+	if len(w.linkAsks) != 0 {
+		t.Fatalf("asked: %+v", w.linkAsks)
+	}
+	if post("newlink", 200, base(url.Values{"accept": {invitation}})); *last().Accept != invitation {
+		t.Errorf("made with %+v", last())
+	}
+	if post("links/ph142-lab3", 200, url.Values{"do": {"save"}, "audience": {"ph142"}}); last().Accept == nil || *last().Accept != "" {
+		t.Errorf("taken out: %+v", last())
+	}
+	if post("links/ph142-lab1", 200, url.Values{"do": {"save"}, "audience": {"ph142"}}); last().Accept != nil {
+		t.Errorf("of a folder of Drive: %q", *last().Accept)
+	}
+	if body := text(t, b.get("links/ph142-lab3")); !strings.Contains(body, "<code>"+invitation+"</code>") || !strings.Contains(body, `value="`+invitation+`"`) || strings.Contains(body, `href="`+invitation) {
+		t.Error("its page does not show it as a text")
+	}
+	if body := text(t, b.get("newlink?like=ph142-lab3")); !strings.Contains(body, field) || strings.Contains(body, invitation) {
+		t.Error("a copy keeps it")
+	}
+	if body := post("links/ph142-lab3", 200, url.Values{"do": {"student"}}); !strings.Contains(body, `<a href="`+invitation+`" target="_blank" rel="noopener noreferrer"><span class="name">`+invitation+`</span>`) {
+		t.Errorf("what a student sees: %s", body)
+	}
+}
+
+// TestTitleForm: a title that the form filled in itself is the source's; one that
+// somebody wrote is sent.
+func TestTitleForm(t *testing.T) {
+	w := newWorld()
+	s := start(t, w, ownURL, false)
+	b := newBrowser(t, s, ownURL, false)
+	b.signIn("browser-ada", "")
+	sent := func(path string, form url.Values) *string {
+		t.Helper()
+		form.Set("audience", "ph142")
+		if status, body := postLink(t, s, b, path, form); status != 200 {
+			t.Fatalf("%v: %d %s", form, status, body)
+		}
+		return w.linkAsks[len(w.linkAsks)-1].Title
+	}
+	_, body := postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}, "title": {"of before"}, "named": {"of before"}})
+	if !strings.Contains(body, `type="hidden" name="named" value="Lab 1: tides"`) || !strings.Contains(body, `maxlength="200" value="Lab 1: tides"`) {
+		t.Errorf("another source was tested: %s", body)
+	}
+	if _, body = postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}, "title": {"Mine"}, "named": {"of before"}}); !strings.Contains(body, `maxlength="200" value="Mine"`) {
+		t.Error("what somebody wrote is written over")
+	}
+	if got := sent("newlink", url.Values{"do": {"make"}, "source": {labSource}, "name": {"lab-9"}, "title": {"Lab 1: tides"}, "named": {"Lab 1: tides"}}); got != nil {
+		t.Errorf("as it was filled in: %q", *got)
+	}
+	if got := sent("newlink", url.Values{"do": {"make"}, "source": {labSource}, "name": {"lab-9"}, "title": {"Lab 1: tides"}}); got == nil || *got != "Lab 1: tides" {
+		t.Errorf("as somebody wrote it: %v", got)
+	}
+	if body := text(t, b.get("links/ph142-lab1")); !strings.Contains(body, `name="named" value="Lab 1: tides"`) {
+		t.Error("the page of a link forgets whose title it has")
+	}
+	if got := sent("links/ph142-lab1", url.Values{"do": {"save"}, "title": {"Tides"}, "named": {"Lab 1: tides"}}); got == nil || *got != "Tides" {
+		t.Errorf("changed: %v", got)
+	}
+	if body := text(t, b.get("links/ph142-spring")); strings.Contains(body, `name="named"`) {
+		t.Error("a title that somebody wrote is taken for the source's")
+	}
+}
+
 // TestCopyCourse copies the links of a group in one form: the names and clashes are shown
 // first, and nothing is made where one is not good.
 func TestCopyCourse(t *testing.T) {
@@ -246,7 +346,8 @@ func TestHostileLinkRequests(t *testing.T) {
 	for _, c := range []struct{ method, path, body string }{
 		{"POST", "links", `{"name":"UPPER"}`}, {"POST", "links", `{"name":"a/../b"}`}, {"POST", "links", `{"name":"ab"}`}, {"POST", "links", `{"source":"https://drive.google.com/x"}`},
 		{"POST", "links", `{"name":"abc","source":"drive:drive.google.com/` + long + `"}`}, {"POST", "links", `{"name":"abc","title":"` + long + `"}`}, {"POST", "links", `{"name":"abc","title":"a\u0000b"}`},
-		{"POST", "links", `{"name":"abc","open":"a\nb"}`}, {"POST", "links", `{"name":"abc","maker":"bob"}`}, {"POST", "links", `{"name":["abc"]}`},
+		{"POST", "links", `{"name":"abc","open":"a\nb"}`}, {"POST", "links", `{"name":"abc","maker":"bob"}`}, {"POST", "links", `{"name":["abc"]}`}, {"POST", "links", `{"name":"abc","accept":"http://classroom.github.com/a/x"}`}, {"POST", "links", `{"name":"abc","accept":"https://a.example@evil.example/"}`},
+		{"PATCH", "links/ph142-lab3", `{"accept":"https://a.example/` + long + `"}`},
 		{"POST", "links", `{"name":"abc","until":"tomorrow"}`}, {"POST", "links", `[]`}, {"POST", "links", ``},
 		{"PATCH", "links/ph142-lab1", `{"app":"a\u202eb` + "\x00" + `"}`}, {"POST", "links/ph142-lab1/copy", `{"source":"git:"}`},
 		{"POST", "sources/test", `{"source":"file:///etc/passwd"}`}, {"POST", "sources/test", `{"source":"` + labSource + `","path":"` + long + `"}`}, {"POST", "sources/test", `{}`},

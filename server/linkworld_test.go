@@ -142,10 +142,10 @@ func (w *world) links() []api.Link {
 	return []api.Link{
 		{
 			Name: "ph142-lab1", Title: w.name("Lab 1: tides"), Source: labSource, Words: w.name("Google Drive 1AbCdEfGhIjKl"), Folder: w.name("lab1"), Open: w.name("start here.ipynb"), App: "lab", Audience: w.name("ph142"),
-			Until: *at(90 * days), State: "live", Maker: w.name("ada"), Mine: true, Pulls: 412, Pulled: at(-20 * time.Minute), Failures: 2, Failed: at(-26 * time.Hour), Failure: "DP-727",
+			Until: *at(90 * days), State: "live", Maker: w.name("ada"), Mine: true, SourceTitle: true, Pulls: 412, Pulled: at(-20 * time.Minute), Failures: 2, Failed: at(-26 * time.Hour), Failure: "DP-727",
 		},
 		{Name: "ph142-lab2", Source: "git:github.com/tidal-lab/teaching-2026@main#labs/week2", Words: w.name("the folder labs/week2 of github.com/tidal-lab/teaching-2026, main"), Audience: api.Everybody, Public: true, Until: *at(5 * days), State: "live", EndsSoon: true, Maker: w.name("ada"), Mine: true},
-		{Name: "ph142-lab3", Source: "git:github.com/tidal-lab/lab3-{github}", Words: "github.com/tidal-lab/lab3-{github}", Audience: "ph142", Template: true, Until: *at(90 * days), State: "paused", Maker: "ada", Mine: true},
+		{Name: "ph142-lab3", Source: "git:github.com/tidal-lab/lab3-{github}", Words: "github.com/tidal-lab/lab3-{github}", Audience: "ph142", Template: true, Accept: "https://classroom.github.com/a/tides-3", Until: *at(90 * days), State: "paused", Maker: "ada", Mine: true},
 		{Name: "ph142-exam", Source: labSource, Words: "Google Drive 1AbCdEfGhIjKl", Audience: "ph142", From: at(30 * days), Until: *at(31 * days), State: "early", Maker: "ada", Mine: true},
 		{Name: "ph142-lab4", Source: labSource, Words: "Google Drive 1AbCdEfGhIjKl", Audience: "ph142", Until: *at(90 * days), State: "lost", Why: w.name("what it leads to could not be read on 2026-11-21 09:00 UTC"), Maker: "ada", Mine: true, Failures: 3, Failed: at(-time.Hour), Failure: "DP-727"},
 		{Name: "ph142-spring", Title: w.name("Spring term"), Source: labSource, Words: "Google Drive 1AbCdEfGhIjKl", Audience: "ph142-spring", Until: *at(-100 * days), State: "over", Maker: "ada", Mine: true, Pulls: 3811},

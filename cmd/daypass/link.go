@@ -27,8 +27,8 @@ opens it at their own servers. Its address is only a name and holds no secret.
 
 // linkFlags are what a link is to be.
 type linkFlags struct {
-	source, title, open, folder, app, group, from, until string
-	everybody, pause, resume, json                       bool
+	source, title, accept, open, folder, app, group, from, until string
+	everybody, pause, resume, json                               bool
 }
 
 func (a *app) linkCommand() *cobra.Command {
@@ -44,6 +44,7 @@ func (f *linkFlags) flags(c *cobra.Command) {
 	l := c.Flags()
 	l.StringVar(&f.source, "source", "", "what it reads: the address of a repository, folder or record, or as \"daypass resolve\" writes it")
 	l.StringVar(&f.title, "title", "", "what it is called, for people")
+	l.StringVar(&f.accept, "accept", "", "where a student who has no copy of {github} yet accepts the assignment: https://classroom.github.com/a/XXXX")
 	l.StringVar(&f.open, "open", "", "the file to open, from the source on")
 	l.StringVar(&f.folder, "folder", "", "the folder in a student's home (default: the link's name)")
 	l.StringVar(&f.app, "app", "", "what opens it: lab, notebook, rstudio, …")
@@ -74,7 +75,7 @@ func (f *linkFlags) request(c *cobra.Command, now time.Time) (api.LinkRequest, e
 		flag string
 		from *string
 		to   **string
-	}{{"title", &f.title, &q.Title}, {"open", &f.open, &q.Open}, {"folder", &f.folder, &q.Folder}, {"app", &f.app, &q.App}, {"for", &f.group, &q.Audience}} {
+	}{{"title", &f.title, &q.Title}, {"accept", &f.accept, &q.Accept}, {"open", &f.open, &q.Open}, {"folder", &f.folder, &q.Folder}, {"app", &f.app, &q.App}, {"for", &f.group, &q.Audience}} {
 		if c.Flags().Changed(x.flag) {
 			*x.to = x.from
 		}
@@ -291,6 +292,9 @@ func (s *screen) ownLink(l api.Link, now time.Time) {
 	s.result("  Address: %s", l.URL)
 	s.result("  State:   %s%s", first(state, l.State), with(": ", l.Why))
 	s.result("  Reads:   %s", l.Words)
+	if l.Accept != "" {
+		s.result("  Accept:  %s", l.Accept)
+	}
 	audience := "the group " + l.Audience
 	if l.Audience == api.Everybody {
 		audience = "everybody at this hub"

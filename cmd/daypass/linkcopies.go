@@ -37,7 +37,7 @@ func (m *manyFlags) flags(c *cobra.Command) {
 
 // copyMany copies several links, after their new names were shown.
 func (a *app) copyMany(c *cobra.Command, f *linkFlags, m *manyFlags, args []string) error {
-	for _, flag := range []string{"source", "title", "open", "folder", "app"} {
+	for _, flag := range []string{"source", "title", "accept", "open", "folder", "app"} {
 		if c.Flags().Changed(flag) {
 			return usageProblem(c, "--"+flag+" is for one link: copy that one as NAME NEW-NAME")
 		}
@@ -59,7 +59,7 @@ func (a *app) copyMany(c *cobra.Command, f *linkFlags, m *manyFlags, args []stri
 		return toldPlain(err)
 	}
 	ask := api.LinkCopies{Audience: q.Audience, From: q.From, Until: q.Until}
-	taken, chosen := map[string]bool{}, map[string]bool{}
+	taken, chosen, invites := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, name := range args {
 		if name, err = a.linkNameOf(name); err != nil {
 			return err
@@ -67,7 +67,7 @@ func (a *app) copyMany(c *cobra.Command, f *linkFlags, m *manyFlags, args []stri
 		chosen[name] = true
 	}
 	for _, l := range list.Links {
-		taken[l.Name] = true
+		taken[l.Name], invites[l.Name] = true, l.Accept != ""
 		if chosen[l.Name] || m.group != "" && len(args) == 0 && l.Audience == m.group && l.State != "ended" {
 			ask.Copies = append(ask.Copies, api.LinkCopy{Like: l.Name, Name: api.CopyName(l.Name, begins, by, m.suffix)})
 			delete(chosen, l.Name)
@@ -80,7 +80,7 @@ func (a *app) copyMany(c *cobra.Command, f *linkFlags, m *manyFlags, args []stri
 	if err := a.copiesFit(ask, taken); err != nil {
 		return err
 	}
-	return a.copyNow(c, s, ask, f.json, m.yes)
+	return a.copyNow(c, s, ask, invites, f.json, m.yes)
 }
 
 // copiesFit refuses names that cannot be.
@@ -105,12 +105,17 @@ func (a *app) copiesFit(ask api.LinkCopies, taken map[string]bool) error {
 	return p
 }
 
-// copyNow shows the new names, and copies after a yes.
-func (a *app) copyNow(c *cobra.Command, s *service, ask api.LinkCopies, asJSON, yes bool) error {
+// copyNow shows the new names, and which of them leave an invitation behind, and copies
+// after a yes.
+func (a *app) copyNow(c *cobra.Command, s *service, ask api.LinkCopies, invites map[string]bool, asJSON, yes bool) error {
 	out := a.screen(asJSON)
 	if !asJSON {
 		for _, one := range ask.Copies {
-			out.result("%s  becomes  %s", one.Like, one.Name)
+			without := ""
+			if invites[one.Like] {
+				without = "  (without the invitation: daypass link edit " + one.Name + " --accept URL)"
+			}
+			out.result("%s  becomes  %s%s", one.Like, one.Name, without)
 		}
 	}
 	if !yes && !a.ask("Make %s", plural(len(ask.Copies), "link")) {

@@ -120,6 +120,41 @@ func TestTemplateLink(t *testing.T) {
 	if out, err := stu3("pull", "link:ph142-lab1", "lab1"); err == nil || !strings.Contains(out, "uni-course/lab1-student-three") || !strings.Contains(out, "Accept the assignment") || !strings.Contains(out, "[DP-738]") {
 		t.Errorf("none of theirs: %v\n%s", err, out)
 	}
+	acceptAt(t, tea, stu3)
+}
+
+// acceptAt gives the link the invitation of its assignment, which a student without a
+// copy is then told, and nobody else is.
+func acceptAt(t *testing.T, tea, stu func(args ...string) (string, error)) {
+	t.Helper()
+	const invitation = "https://classroom.github.com/a/AbC-1_x"
+	if out, err := tea("link", "edit", "ph142-lab1", "--accept", invitation); err != nil || !strings.Contains(out, "Accept:  "+invitation) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := stu("pull", "link:ph142-lab1", "lab1"); err == nil || !strings.Contains(out, "Open "+invitation+" and accept the assignment there; then try again.") || !strings.Contains(out, "[DP-738]") {
+		t.Errorf("none of theirs: %v\n%s", err, out)
+	}
+	if out, err := stu("pull", "--json", "link:ph142-lab1", "lab1"); err == nil || !strings.Contains(out, `"next":"Open `+invitation+` and accept`) {
+		t.Errorf("for the page: %v\n%s", err, out)
+	}
+	if out, err := stu("resolve", "--json", "link:ph142-lab1"); err != nil || strings.Contains(out, "classroom") {
+		t.Errorf("before they have tried: %v\n%s", err, out)
+	}
+	if out, err := tea("link", "copy", "ph142-lab1", "ph142-fall"); err != nil || strings.Contains(out, "classroom") {
+		t.Errorf("a copy: %v\n%s", err, out)
+	}
+	if out, err := tea("link", "copy", "ph142-lab1", "ph142-fall2", "--accept", invitation+"2"); err != nil || !strings.Contains(out, invitation+"2") {
+		t.Errorf("a copy that is given one: %v\n%s", err, out)
+	}
+	if out, err := tea("link", "copy", "--group", "ph142", "--for", "ph143", "--suffix", "x", "--yes"); err != nil || !strings.Contains(out, "ph142-lab1  becomes  ph142-lab1-x  (without the invitation: daypass link edit ph142-lab1-x --accept URL)") {
+		t.Errorf("a course: %v\n%s", err, out)
+	}
+	if out, err := tea("link", "edit", "ph142-lab1", "--accept", "http://classroom.github.com/a/x"); err == nil || !strings.Contains(out, "https://") {
+		t.Errorf("without https: %v\n%s", err, out)
+	}
+	if out, err := tea("link", "edit", "ph142-lab1", "--accept="); err != nil || strings.Contains(out, "Accept:") {
+		t.Errorf("taken out: %v\n%s", err, out)
+	}
 }
 
 // TestTemplateLogins: whatever an account is called, it gets the copy of its name of
