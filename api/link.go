@@ -176,12 +176,13 @@ type Link struct {
 	Public   bool       `json:"public,omitempty"`  // the source is read without any account
 	Accept   string     `json:"accept,omitempty"`  // where who has no copy of a template accepts it; its maker's alone, as all below
 	// SourceTitle: the title is the source's own, and goes with it.
-	SourceTitle bool       `json:"source_title,omitempty"`
-	Pulls       int64      `json:"pulls,omitempty"`
-	Failures    int64      `json:"failures,omitempty"`
-	Pulled      *time.Time `json:"pulled,omitempty"`
-	Failed      *time.Time `json:"failed,omitempty"`
-	Failure     string     `json:"failure,omitempty"` // a code
+	SourceTitle bool `json:"source_title,omitempty"`
+	// Each time that it was opened it arrived, as far as is known, or failed.
+	Pulls    int64      `json:"pulls,omitempty"`
+	Failures int64      `json:"failures,omitempty"`
+	Pulled   *time.Time `json:"pulled,omitempty"`
+	Failed   *time.Time `json:"failed,omitempty"`
+	Failure  string     `json:"failure,omitempty"` // a code
 	// Forms are ways to write the link down elsewhere: "url", "markdown", "lti" (its
 	// launch) and "lti_custom", and of a public repository "nbgitpuller" and "binder".
 	Forms map[string]string `json:"forms,omitempty"`

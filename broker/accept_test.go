@@ -3,6 +3,7 @@ package broker_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
@@ -158,4 +159,48 @@ func TestTitles(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, v.Title, err)
 		}
 	}
+}
+
+// TestCounts: each time that a link is opened it arrived or failed, and a pull that
+// failed at its reader's own server is not one that arrived. Nobody can take away what
+// was given to others.
+func TestCounts(t *testing.T) {
+	s := newSourceRig(t)
+	s.link(s.teacher(), "ph142-lab1", drive("ph142Lab1"), "ph142")
+	stu, other := s.student(), s.user("stu2", "ph142")
+	pulls := func(c daypass.Caller) {
+		t.Helper()
+		r := s.mustOpen(c, "ph142-lab1")
+		if err := s.Saw(t.Context(), r, s.now(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails := func(c daypass.Caller) {
+		t.Helper()
+		if err := s.PullFailed(t.Context(), c, "ph142-lab1", "DP-331", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counted := func(what string, arrived, failed int64) {
+		t.Helper()
+		if got := s.stored("ph142-lab1"); got.Pulls != arrived || got.Failures != failed {
+			t.Errorf("%s: %d arrived and %d failed, want %d and %d", what, got.Pulls, got.Failures, arrived, failed)
+		}
+	}
+	fails(stu)
+	counted("who was given nothing", 0, 0)
+	pulls(stu)
+	pulls(other)
+	counted("two", 2, 0)
+	for range 5 {
+		fails(stu)
+	}
+	counted("one that failed, told five times", 1, 1)
+	pulls(stu)
+	counted("once more", 2, 1)
+	s.later(25 * time.Hour)
+	fails(other)
+	counted("told a day later", 2, 1)
+	s.want("a code of another's", s.PullFailed(t.Context(), stu, "ph142-lab1", "DP-727", ""), "DP-739")
+	counted("a code of another's", 2, 1)
 }

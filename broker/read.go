@@ -105,7 +105,7 @@ func (b *Broker) readSource(ctx context.Context, q *wanting, ask SourceAsk) (Rea
 		return Reading{}, err
 	}
 	r, err := b.byLink(ctx, q)
-	r.Link, r.Rule, r.maker = q.link, "link:"+q.link.Name, q.link.Maker
+	r.Link, r.Rule, r.maker, r.reader = q.link, "link:"+q.link.Name, q.link.Maker, q.p.ID
 	return r, err
 }
 
@@ -741,7 +741,7 @@ func (b *Broker) refuseReading(ctx context.Context, q *wanting, err error) error
 		if q.link == nil {
 			return nil
 		}
-		return tx.CountPull(q.link.ID, e.Code)
+		return tx.CountRefusal(q.link.ID, e.Code)
 	})
 	if werr != nil {
 		b.Log.Error("a refusal was not recorded", "code", e.Code, "err", werr)
@@ -767,7 +767,8 @@ func asRefusal(host string, err error) *Refusal {
 var pullCodes = regexp.MustCompile(`^DP-(?:3[0-6]|4[56])[0-9]$`)
 
 // PullFailed counts that what was given by a link did not get into a reader's folder, by
-// the code that their pull ended with. Who may not read by the link counts nothing.
+// the code that their pull ended with: it has not arrived, then. Who may not read by the
+// link counts nothing, nor does whom it gave nothing to lately.
 func (b *Broker) PullFailed(ctx context.Context, c daypass.Caller, name, problem, request string) error {
 	q := &wanting{c: c, request: request, named: name}
 	if byPass(c) {
@@ -787,7 +788,7 @@ func (b *Broker) PullFailed(ctx context.Context, c daypass.Caller, name, problem
 	if err != nil {
 		return b.refuseReading(ctx, q, err)
 	}
-	return storeProblem(b.Store.Write(ctx, func(tx *store.Tx) error { return tx.CountPull(q.link.ID, problem) }))
+	return storeProblem(b.Store.Write(ctx, func(tx *store.Tx) error { _, err := tx.CountBroken(q.link.ID, q.p.ID, problem); return err }))
 }
 
 func (b *Broker) observedRead(kind, as, outcome string) {
@@ -818,11 +819,12 @@ func (b *Broker) Saw(ctx context.Context, r Reading, at time.Time, err error) er
 	if (hub || r.As == AsPublic) && errors.Is(err, daypass.ErrNoSource) && settled(err) {
 		err = lostSource(r.Link)
 	}
-	problem := ""
-	if err != nil {
-		problem = cmp.Or(code(err), "failed")
-	}
-	if werr := b.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.CountPull(r.Link.ID, problem) }); werr != nil {
+	if werr := b.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		if err != nil {
+			return tx.CountRefusal(r.Link.ID, cmp.Or(code(err), "failed"))
+		}
+		return tx.CountPull(r.Link.ID, r.reader)
+	}); werr != nil {
 		b.Log.Error("a pull was not counted", "link", r.Link.Name, "err", werr)
 	}
 	return err

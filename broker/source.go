@@ -83,6 +83,7 @@ type Reading struct {
 
 	person int64 // whose connection reads
 	maker  int64 // of the link
+	reader int64 // who asks
 }
 
 // A LinkAsk is what a link is to be. Where a link is edited or copied, what is nil

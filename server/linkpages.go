@@ -65,6 +65,9 @@ func moment(t *time.Time) time.Time {
 	return *t
 }
 
+// Opened is how often it was opened, whatever came of it.
+func (l linkLine) Opened() int64 { return l.Pulls + l.Failures }
+
 // Begins, LastPull and LastFailure are times; zero where there is none.
 func (l linkLine) Begins() time.Time      { return moment(l.From) }
 func (l linkLine) LastPull() time.Time    { return moment(l.Pulled) }

@@ -47,7 +47,7 @@ type backupBytes struct {
 }
 
 // backupTable is what a backup takes over, in an order in which rows only refer
-// to earlier ones. Sessions, states, devices, leases, changes and trails are not taken: they end
+// to earlier ones. Sessions, states, devices, leases, changes, trails and link_pulls are not taken: they end
 // with the epoch, or are made anew.
 type backupTable struct{ name, order string }
 

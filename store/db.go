@@ -191,6 +191,7 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (Swept, error) {
 			{&out.Passes, `DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE until < $1 OR ended > 0 AND ended < $1 LIMIT 1000)`, ago(passKept)},
 			{&out.Uses, `DELETE FROM pass_uses WHERE link IN (SELECT link FROM pass_uses WHERE until < $1 LIMIT 1000)`, ago(sweepGrace)},
 			{&out.Onces, `DELETE FROM once WHERE until < $1`, ago(sweepGrace)},
+			{new(int64), `DELETE FROM link_pulls WHERE at < $1`, ago(2 * pullKept)},
 			{new(int64), `DELETE FROM leases WHERE until < @clock - $1`, time.Hour.Microseconds()},
 			{&out.Devices, `DELETE FROM devices WHERE until < $1`, at},
 			// By the database's clock: they are other processes', whatever this one's

@@ -46,7 +46,7 @@ type Link struct {
 	Ended       time.Time // zero: not ended by somebody
 	Why         string    // of Ended
 
-	Pulls, Failures int64 // counted by CountPull
+	Pulls, Failures int64 // how often it arrived, as far as is known, and did not
 	Pulled, Failed  time.Time
 	Failure         string // what failed last, a code
 
@@ -298,18 +298,38 @@ func (tx *Tx) eraseLinks(maker int64) error {
 	return nil
 }
 
-// CountPull counts that a link was opened; problem is the code of what failed, or
-// "". It is no Change.
-func (tx *Tx) CountPull(id int64, problem string) error {
-	text := `UPDATE content_links SET pulls = pulls + 1, pulled = $1 WHERE id = $2`
-	args := []any{micro(tx.Now()), id}
-	if problem != "" {
-		text = `UPDATE content_links SET failures = failures + 1, failed = $1, failure = $3 WHERE id = $2`
-		args = append(args, cleanText(problem))
+// CountPull counts that a link's source was given to a person. It is no Change.
+func (tx *Tx) CountPull(id, person int64) error {
+	if _, err := tx.exec(`INSERT INTO link_pulls (link, person, n, at) VALUES ($1, $2, 1, $3)
+		ON CONFLICT (link, person) DO UPDATE SET n = link_pulls.n + 1, at = excluded.at`, id, person, micro(tx.Now())); err != nil {
+		return err
 	}
-	_, err := tx.exec(text, args...)
+	_, err := tx.exec(`UPDATE content_links SET pulls = pulls + 1, pulled = $1 WHERE id = $2`, micro(tx.Now()), id)
 	return err
 }
+
+// CountRefusal counts that a link's source was not given; problem is the code of why. It
+// is no Change.
+func (tx *Tx) CountRefusal(id int64, problem string) error {
+	_, err := tx.exec(`UPDATE content_links SET failures = failures + 1, failed = $1, failure = $3 WHERE id = $2`, micro(tx.Now()), id, cleanText(problem))
+	return err
+}
+
+// CountBroken makes of a pull that was given to a person within a day one that failed;
+// problem is the code of why. False where none was, or each was told of. It is no Change.
+func (tx *Tx) CountBroken(id, person int64, problem string) (bool, error) {
+	n, err := tx.exec(`UPDATE link_pulls SET n = n - 1 WHERE link = $1 AND person = $2 AND n > 0 AND at >= $3`, id, person, micro(tx.Now().Add(-pullKept)))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if _, err := tx.exec(`UPDATE content_links SET pulls = pulls - 1 WHERE id = $1 AND pulls > 0`, id); err != nil {
+		return false, err
+	}
+	return true, tx.CountRefusal(id, problem)
+}
+
+// pullKept is how long a pull may take that is told to have failed.
+const pullKept = 24 * time.Hour
 
 // An Enrolment is an admin's word that an account of the hub may read a source.
 type Enrolment struct {

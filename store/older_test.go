@@ -62,7 +62,7 @@ func TestLinkOfBefore(t *testing.T) {
 	}
 	db := openAt(t, keys)
 	was := oneLink(t, db, "")
-	for _, text := range []string{`ALTER TABLE content_links DROP COLUMN accept`, `ALTER TABLE content_links DROP COLUMN from_source`, `DELETE FROM goose_db_version WHERE version_id = 3`} {
+	for _, text := range []string{`ALTER TABLE content_links DROP COLUMN accept`, `ALTER TABLE content_links DROP COLUMN from_source`, `DROP TABLE link_pulls`, `DELETE FROM goose_db_version WHERE version_id = 3`} {
 		if err := db.Write(t.Context(), func(tx *Tx) error { _, err := tx.exec(text); return err }); err != nil {
 			t.Fatal(err)
 		}

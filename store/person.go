@@ -198,7 +198,7 @@ func (tx *Tx) ErasePerson(id int64) error {
 	if err := tx.eraseLinks(id); err != nil {
 		return err
 	}
-	for _, table := range []string{"connections", "holders", "visits", "approvals", "shares", "sessions", "pins", "passes", "devices"} {
+	for _, table := range []string{"connections", "holders", "visits", "approvals", "shares", "sessions", "pins", "passes", "devices", "link_pulls"} {
 		if _, err := tx.exec(`DELETE FROM `+table+` WHERE person = $1`, id); err != nil {
 			return err
 		}

@@ -311,11 +311,21 @@ func (s *screen) ownLink(l api.Link, now time.Time) {
 	if l.Open != "" {
 		s.result("  Opens:   %s", l.Open)
 	}
-	opened := "never"
-	if l.Pulls > 0 {
-		opened = plural(int(l.Pulls), "time") + ", last at " + clock(timeOf(l.Pulled), now)
+	s.counts(l, now)
+}
+
+// counts says what came of a link: each time that it was opened it arrived or failed.
+func (s *screen) counts(l api.Link, now time.Time) {
+	if l.Pulls+l.Failures == 0 {
+		s.result("  Opened:  never")
+		return
 	}
-	s.result("  Opened:  %s", opened)
+	s.result("  Opened:  %s", plural(int(l.Pulls+l.Failures), "time"))
+	arrived := "never"
+	if l.Pulls > 0 {
+		arrived = plural(int(l.Pulls), "time") + ", last at " + clock(timeOf(l.Pulled), now)
+	}
+	s.result("  Arrived: %s", arrived)
 	if l.Failures > 0 {
 		s.result("  Failed:  %s, last at %s%s", plural(int(l.Failures), "time"), clock(timeOf(l.Failed), now), with(" with ", l.Failure))
 	}

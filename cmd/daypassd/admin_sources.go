@@ -263,7 +263,7 @@ func (s *app) linksList(ctx context.Context, config string, asJSON bool) (err er
 		s.say("No links.")
 		return nil
 	}
-	rows := [][]string{{"LINK", "OF", "FOR", "STATE", "ENDS", "OPENED", "FAILED", "SOURCE"}}
+	rows := [][]string{{"LINK", "OF", "FOR", "STATE", "ENDS", "ARRIVED", "FAILED", "SOURCE"}}
 	for _, v := range out {
 		rows = append(rows, []string{v.Name, v.Maker, v.Audience, v.State, ago(*v.Until, d.now()), strconv.FormatInt(v.Pulls, 10), strconv.FormatInt(v.Failures, 10), sourceNamed(v.Source, v.Title)})
 	}

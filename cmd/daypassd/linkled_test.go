@@ -53,6 +53,7 @@ func TestLinkLedElsewhere(t *testing.T) {
 	has("data.csv", "1,2\n")
 	l.does(stu, "DP-465", "pull", "link:lab-2", "lab-1")
 	l.does(tea, "Failed:  1 time", "link", "list")
+	l.does(tea, "Opened:  1 time\n  Arrived: never\n  Failed:  1 time", "link", "check", "lab-2")
 	l.does(tea, "The last one who opened it could not have it, with DP-465", "link", "check", "lab-2")
 
 }

@@ -39,5 +39,7 @@ func TestLostSource(t *testing.T) {
 	l.does(tea, "State:   open", "link", "check", "lab-1")
 	l.does(tea, "State:   open", "link", "list")
 	l.does(stu, "up to date", "pull", "link:lab-1")
-	l.does(tea, "Opened:  2 times", "link", "check", "lab-1")
+	if out := l.does(tea, "Opened:  3 times\n  Arrived: 2 times", "link", "check", "lab-1"); !strings.Contains(out, "Failed:  1 time") {
+		t.Errorf("counted: %s", out)
+	}
 }

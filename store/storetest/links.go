@@ -90,11 +90,45 @@ func linkChanges(t *testing.T, w *world, l store.Link, other int64) {
 		t.Errorf("somebody else takes it over: %v", err)
 	}
 	w.write(t, func(tx *store.Tx) error {
-		return errors.Join(tx.CountPull(l.ID, ""), tx.CountPull(l.ID, ""), tx.CountPull(l.ID, "DP-815"))
+		return errors.Join(tx.CountPull(l.ID, other), tx.CountPull(l.ID, other), tx.CountRefusal(l.ID, "DP-815"))
 	})
 	if got := must(w.db.Links(t.Context(), store.LinkFilter{ID: l.ID}))(t); len(got) != 1 || got[0].Pulls != 2 || got[0].Failures != 1 || got[0].Failure != "DP-815" || got[0].Pulled.IsZero() || got[0].Failed.IsZero() {
 		t.Errorf("counted: %+v", got)
 	}
+	linkBreaks(t, w, l, other)
+}
+
+// linkBreaks: a pull that did not arrive is no success any more. Nobody takes away more
+// than was given to them, nor what was given long ago.
+func linkBreaks(t *testing.T, w *world, l store.Link, other int64) {
+	t.Helper()
+	broke := func(id, person int64, want bool) {
+		t.Helper()
+		w.write(t, func(tx *store.Tx) error {
+			ok, err := tx.CountBroken(id, person, "DP-331")
+			if ok != want {
+				t.Errorf("counted as broken: %v, want %v", ok, want)
+			}
+			return err
+		})
+	}
+	counted := func(pulls, failures int64) {
+		t.Helper()
+		if got := must(w.db.Links(t.Context(), store.LinkFilter{ID: l.ID}))(t); len(got) != 1 || got[0].Pulls != pulls || got[0].Failures != failures {
+			t.Errorf("counted: %+v, want %d, %d", got, pulls, failures)
+		}
+	}
+	broke(l.ID, l.Maker, false) // it was given to another
+	broke(l.ID+1000, other, false)
+	broke(l.ID, other, true)
+	counted(1, 2)
+	broke(l.ID, other, true)
+	broke(l.ID, other, false)
+	counted(0, 3)
+	w.write(t, func(tx *store.Tx) error { return tx.CountPull(l.ID, other) })
+	w.raw(t, `UPDATE link_pulls SET at = at - 90000000000`) // 25 hours
+	broke(l.ID, other, false)
+	counted(1, 3)
 }
 
 func linkEnds(t *testing.T, w *world, l store.Link, put func(int64, string) error, other int64) {
@@ -271,7 +305,7 @@ func linkBackup(t *testing.T, w *world) {
 	w.write(t, func(tx *store.Tx) error {
 		_, err := tx.EndSourceLink(over.ID, w.now(), "done")
 		_, perr := tx.PutEnrolment(store.Enrolment{Hub: "main", Source: folder("one"), Account: "ph142", By: "root"})
-		return errors.Join(err, perr, tx.CountPull(l.ID, ""))
+		return errors.Join(err, perr, tx.CountPull(l.ID, jo.ID))
 	})
 	if _, err := w.db.TakeLease(t.Context(), "snapshot", "me", time.Hour); err != nil {
 		t.Fatal(err)
