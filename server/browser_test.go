@@ -135,7 +135,7 @@ var linkShots = []shot{
 	{"links", "links", "within a week"}, {"links-new", "newlink", "Address of a repository"}, {"links-wrong", "newlink?paste=nonsense", "no address of content"},
 	{"links-read", linkPaste, "Share the folder in Drive"}, {"links-choice", "newlink?paste=https://github.com/tidal-lab/teaching-2026/tree/main/labs/week1", "It may mean"},
 	{"links-tested", linkPaste + " #test", "It can be read"}, {"links-unshared", "newlink?paste=https://drive.google.com/drive/folders/private #test", "not shared yet"}, {"links-browse", linkPaste + " #browse", "start here.ipynb"},
-	{"links-made", linkPaste + "&name=ph142-lab9&audience=ph142 #make", "The link is made"}, {"link", "links/ph142-lab2", "On Binder"}, {"link-paused", "links/ph142-lab3", "Let it go on"}, {"link-lost", "links/ph142-lab4", "Cannot be opened"}, {"links-student", "links/ph142-lab1 #student", "What is left out"}, {"links-student-lost", "links/ph142-lab4 #student", "They are told"},
+	{"links-made", linkPaste + "&name=ph142-lab9&audience=ph142 #make", "The link is made"}, {"link", "links/ph142-lab2", "On Binder"}, {"link-paused", "links/ph142-lab3", "Let it go on"}, {"links-student-template", "links/ph142-lab3 #student", "Each has files of their own"}, {"links-template", "newlink?source=git:github.com/tidal-lab/lab4-{github}&accept=https://classroom.github.com/a/tides-4", "Invitation to the assignment"}, {"link-lost", "links/ph142-lab4", "Cannot be opened"}, {"links-student", "links/ph142-lab1 #student", "What is left out"}, {"links-student-lost", "links/ph142-lab4 #student", "They are told"},
 	{"links-ended", "links/ph142-lab1 #end", "The link has ended"}, {"links-copy", "newlink?like=ph142-lab1", "Copy a link to a new term"},
 }
 
@@ -157,6 +157,23 @@ func TestEveryLinkPageInABrowser(t *testing.T) { everyPage(t, linkShots) }
 
 // TestEveryCoursePageInABrowser is the same for copies of a course's links.
 func TestEveryCoursePageInABrowser(t *testing.T) { everyPage(t, courseShots) }
+
+// TestBoxesToTick: what can be ticked has a box and no bullet beside it, and shows its
+// tick by more than a colour.
+func TestBoxesToTick(t *testing.T) {
+	ctx := chromium(t)
+	st := openSite(t, false)
+	browsertest.Do(ctx, t, chromedp.Navigate(st.address+"copylinks?group=ph142"))
+	shows(ctx, t, "links to copy")
+	for what, want := range map[string]string{
+		`[...document.querySelectorAll("#names li")].length > 0 && [...document.querySelectorAll("#names li")].every(e => getComputedStyle(e).listStyleType === "none")`:    "a bullet",
+		`[...document.querySelectorAll("#names input")].length > 0 && [...document.querySelectorAll("#names input")].every(e => getComputedStyle(e).appearance === "auto")`: "a box without a tick",
+	} {
+		if !browsertest.Script[bool](ctx, t, what) {
+			t.Errorf("there is %s", want)
+		}
+	}
+}
 
 func everyPage(t *testing.T, shots []shot) {
 	ctx := chromium(t)

@@ -118,7 +118,11 @@ func (w *world) linkTerms(_ context.Context, c daypass.Caller) (api.LinkTerms, e
 
 func (w *world) readPaste(_ context.Context, _ daypass.Caller, text string) ([]Pasted, error) {
 	if s, ok := daypass.ParseSource(text); ok {
-		return []Pasted{{Source: s, Words: w.name("Google Drive " + s.ID), Why: "it is written as the service writes it"}}, nil
+		words := "Google Drive " + s.ID
+		if s.Kind == daypass.KindGit {
+			words = s.Host + "/" + s.ID
+		}
+		return []Pasted{{Source: s, Words: w.name(words), Why: "it is written as the service writes it"}}, nil
 	}
 	drive := func(id string) []Pasted {
 		return []Pasted{{Source: daypass.Source{Kind: "drive", Host: "drive.google.com", ID: id}, Words: w.name("Google Drive " + id), Why: "it is an address of Google Drive"}}
