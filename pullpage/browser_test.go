@@ -237,6 +237,18 @@ func (st *site) unconnected() func() {
 	return nil
 }
 
+// uninvited is a link to each student's own copy, of which this one has none yet.
+func (st *site) uninvited() func() {
+	st.linksTo(func(l *Told) {
+		l.Title, l.Words = "Lab 1: tides", "the repository lab1-{github} of uni-course, at github.com"
+	})
+	st.does(func(context.Context, Request, func(pull.Event)) (pull.Report, error) {
+		return pull.Report{}, &daypass.Problem{Code: "DP-738", What: "uni-course/lab1-student-three at github.com is not there yet, or student-three may not read it",
+			Next: "Open https://classroom.github.com/a/AbC-1_x and accept the assignment there; then try again.", Who: "It is whoever teaches the course who gave that address. Event K3QF-17."}
+	})
+	return nil
+}
+
 // paused is a link that its maker has paused.
 func (st *site) paused() func() {
 	st.noLink = &daypass.Problem{Code: "DP-725", What: "the link ph142-lab1 is paused", Next: "Ask whoever teaches the course.", Who: "Whoever made it can let it go on.", Kind: daypass.ErrRefused}
@@ -259,6 +271,7 @@ var scenes = []aScene{
 	{"pull-link", linkQuery, "12 of 40 files", (*site).comes, nil},
 	{"pull-link-elsewhere", linkQuery, "holds files from somewhere else", (*site).other, nil},
 	{"pull-link-connect", linkQuery, "Connect canvas.example.edu first", (*site).unconnected, nil},
+	{"pull-link-accept", linkQuery, "Accept the assignment at classroom.github.com", (*site).uninvited, nil},
 	{"pull-link-paused", linkQuery, "is paused", (*site).paused, nil},
 	{"pull-large", linkQuery, "Bring it all the same", (*site).large, nil},
 	{"pull-source", "repo=https%3A%2F%2Fdrive.google.com%2Fdrive%2Ffolders%2F1AbCdEfGhIjKlMnOpQrStUvWxYz012345", "Google Drive", nil, nil},
