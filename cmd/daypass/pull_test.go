@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -225,6 +226,54 @@ func TestProgressHint(t *testing.T) {
 	}
 	if !told(drive, 0, "", "") || told(drive, 1, "", "") || told(drive, 0, "1", "") || told(drive, 0, "", "service") || told(record, 0, "", "") {
 		t.Error("the hint is for a Drive of which nobody said how many share it")
+	}
+}
+
+// TestProgressHintLine: the hint says what to write where, and that is good there.
+func TestProgressHintLine(t *testing.T) {
+	s, _ := daypass.ParseSource("drive:drive.google.com/1AbCdEfGhIjKlMnOpQrStUvWx")
+	for was, want := range map[string]string{
+		"":                   ": sources: {drive: {shared_by: 1}}",
+		"host: github.com\n": ": sources: {drive: {shared_by: 1}}",
+		"sources:\n  invenio: [data.example.edu]\n": ": drive: {shared_by: 1}",
+		"sources:\n  drive: {identity: metadata}\n": `add "shared_by: 1" to "drive" below "sources" in `,
+	} {
+		home := t.TempDir()
+		file := filepath.Join(home, ".config", "daypass", "config.yaml")
+		write := func(text string) {
+			t.Helper()
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if was != "" {
+			write(was)
+		}
+		a := &app{uid: os.Getuid(), etcConfig: filepath.Join(home, "none.yaml"), getenv: func(name string) string { return map[string]string{"HOME": home}[name] }}
+		hint := func() string {
+			t.Helper()
+			cfg, err := a.loadConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.driveHint(cfg, pull.Ask{Content: pull.Read(snapshot.Content{}, s)})
+		}
+		got := hint()
+		if !strings.Contains(got, "DAYPASS_DRIVE_SHARED_BY=1 before the command") || !strings.Contains(got, want) || !strings.Contains(got, file) {
+			t.Fatalf("%q: %q", was, got)
+		}
+		_, line, _ := strings.Cut(got, file+": ")
+		switch {
+		case line == "":
+			write(strings.Replace(was, "metadata", "metadata, shared_by: 1", 1))
+		case strings.HasPrefix(was, "sources:"):
+			write(was + "  " + line + "\n")
+		default:
+			write(was + line + "\n")
+		}
+		if got := hint(); got != "" {
+			t.Errorf("with what it said in %q: %q", was, got)
+		}
 	}
 }
 

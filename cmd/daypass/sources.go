@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -148,7 +149,31 @@ func (a *app) driveHint(cfg config, ask pull.Ask) string {
 	if s, ok := daypass.ParseSource(ask.Content.Source()); !ok || s.Kind != daypass.KindDrive {
 		return ""
 	}
-	return "Google gives each account so many files a minute, and daypass takes a fiftieth: others may read with the same key. If it is yours alone, stop here and set DAYPASS_DRIVE_SHARED_BY=1; what has come is not fetched again."
+	return "Google gives each account so many files a minute, and daypass takes a fiftieth: others may read with the same key. If it is yours alone, stop here, and pull with DAYPASS_DRIVE_SHARED_BY=1 before the command; what has come is not fetched again." + a.driveLine()
+}
+
+// driveLine is what to write where, so that every pull reads so.
+func (a *app) driveLine() string {
+	files := a.configFiles()
+	if len(files) == 0 {
+		return ""
+	}
+	own := files[len(files)-1]
+	if own.admin {
+		return ""
+	}
+	fc, err := own.read(a.uid)
+	if err != nil {
+		return ""
+	}
+	path := printable(own.path)
+	switch {
+	case fc.Sources.Drive != (driveConfig{}):
+		return ` For all pulls, add "shared_by: 1" to "drive" below "sources" in ` + path + "."
+	case !reflect.DeepEqual(fc.Sources, sourcesConfig{}):
+		return ` For all pulls, write this line below "sources" in ` + path + ": drive: {shared_by: 1}"
+	}
+	return " For all pulls, write this line into " + path + ": sources: {drive: {shared_by: 1}}"
 }
 
 // driveTime is how long a pull of Drive's may take at most. Where fifty read 1,600 files

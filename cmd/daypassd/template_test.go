@@ -121,6 +121,11 @@ func TestTemplateLink(t *testing.T) {
 		t.Errorf("none of theirs: %v\n%s", err, out)
 	}
 	acceptAt(t, tea, stu3)
+	// Who has accepted need not wait.
+	if err := l.world.Local.Add(fake.Seed{Repos: []fake.Repo{{ID: 5103, Owner: "uni-course", Name: "lab1-student-three", Private: true, Access: teach("student-three"), Files: map[string]string{"answer.txt": "of the third\n"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	l.does(stu3, "lab1 is here: 1 file.", "pull", "link:ph142-lab1", "lab1")
 }
 
 // acceptAt gives the link the invitation of its assignment, which a student without a
