@@ -98,7 +98,12 @@ func (r *run) planBack(ctx context.Context, t *tree, o *plumbing.Objects, m *man
 		if err := pl.make(ctx, nil, false); err != nil {
 			return nil, err
 		}
-		free := slices.DeleteFunc(slices.Clone(moves), func(m relocation) bool { return !pl.frees(m.From) })
+		var free []relocation
+		for i, m := range moves {
+			if pl.frees(m.From, moves[i+1:]) && !pl.wants(m) {
+				free = append(free, m)
+			}
+		}
 		if len(free) < len(moves) {
 			moves = free
 			continue
@@ -120,7 +125,19 @@ func onDisk(m *manifest) map[string]string {
 	return out
 }
 
-// moveBack puts the moves where their places are free and nothing is written yet.
+// wants reports whether something else is to be where a move has led: then what is
+// there does not only go back by its name.
+func (pl *plan) wants(m relocation) bool {
+	for path := range pl.theirs {
+		if m.back().at(path) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// moveBack puts the moves where their places are free and nothing is written yet, the
+// last one first.
 func (pl *plan) moveBack(moves []relocation) {
 	i := slices.IndexFunc(pl.ops, func(o op) bool { return o.Do == opPut || o.Do == opChmod })
 	if i < 0 {
@@ -132,21 +149,23 @@ func (pl *plan) moveBack(moves []relocation) {
 	}
 }
 
-// frees reports whether nothing is at a place when the ops are done.
-func (pl *plan) frees(path string) bool {
+// frees reports whether nothing is at a place when the ops are done and the later moves
+// are taken back.
+func (pl *plan) frees(path string, later []relocation) bool {
 	if slices.ContainsFunc(pl.ops, func(o op) bool {
 		return o.Path == path && o.Do != opDelete || strings.HasPrefix(path, o.Path+"/") && o.Do == opPut
 	}) {
 		return false
 	}
 	leaves := func(name string) bool {
-		return slices.ContainsFunc(pl.ops, func(o op) bool { return o.Do == opDelete && o.Path == name || o.Do == opMove && o.From == name })
+		return slices.ContainsFunc(pl.ops, func(o op) bool { return o.Do == opDelete && o.Path == name || o.Do == opMove && o.From == name }) ||
+			slices.ContainsFunc(later, func(m relocation) bool { return m.back().at(name) != "" })
 	}
 	switch pl.t.kind(path) {
 	case "":
 		return pl.t.obstacle(path) == "" || leaves(pl.t.obstacle(path))
 	case "dir":
-		return !slices.ContainsFunc(pl.t.under(path), func(name string) bool { return !leaves(name) })
+		return leaves(path) || !slices.ContainsFunc(pl.t.under(path), func(name string) bool { return !leaves(name) })
 	}
 	return leaves(path)
 }

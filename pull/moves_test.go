@@ -155,3 +155,28 @@ func TestUndoMovedAndEdited(t *testing.T) {
 	d.want(map[string]string{"a": "a", "new": long("1 mine", "9 mine, later")})
 	d.nothingLost(map[string]string{"new": long("1 mine")})
 }
+
+// TestUndoMovedInARow: the user's file followed upstream's new name, and what the user had
+// there made room first. Both go back, whatever they hold.
+func TestUndoMovedInARow(t *testing.T) {
+	for name, there := range map[string]string{"another": "mine too\n", "the same": long("3 mine")} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.src.Commit("main", "one", gittest.Files{"old": long(), "z": "z"})
+			d.pull()
+			d.write("old", long("3 mine"))
+			d.write("new", there)
+			before := d.files()
+			d.src.Commit("main", "two", gittest.Files{"old": gittest.Deleted, "new": long()})
+			d.pull()
+			if d.files()["new"] != long("3 mine") {
+				t.Fatalf("the file did not follow: %q", d.files())
+			}
+			if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+				t.Fatal(err)
+			}
+			d.want(before)
+			d.noLeftovers()
+		})
+	}
+}
