@@ -171,6 +171,7 @@ func TestStartersBehindLinks(t *testing.T) {
 func TestWhatTargetsRun(t *testing.T) {
 	for address, want := range map[string][2]bool{ // runs, starts a kernel
 		"tree/c/x.html": {true, false}, "nbclassic/tree/c/x.SVG": {true, false}, "retro/tree/c/x.pdf": {true, false}, "tree/c": {}, "tree/c.git": {}, "tree/c/x.md": {},
+		"notebooks/c/x.html": {true, true}, "nbclassic/notebooks/c/x.svg": {true, true}, "nbclassic/edit/c/x.html": {},
 		"lab/tree/c/x.html": {}, "edit/c/x.html": {}, "lab/tree/c/x.md": {}, "lab/tree/c/x.ipynb": {false, true}, "doc/tree/c/x.IPYNB": {false, true},
 		"notebooks/c/x.md": {false, true}, "lab/tree/c/x.md?factory=Notebook": {false, true}, "lab/workspaces/w/tree/c/x.ipynb": {false, true},
 		"lab/tree/RTC:c/x.ipynb": {true, true}, "files/c/x.html": {true, false},

@@ -321,7 +321,8 @@ func (t *Target) describe(p, query string) {
 }
 
 // scripted are the suffixes of what browsers run scripts of. Notebook's "tree" leads to
-// files/ for them (jupyter/notebook, notebook/app.py, TreeHandler), at the hub's address.
+// files/ for them (jupyter/notebook, notebook/app.py, TreeHandler), at the hub's address,
+// and so does "notebooks" before Notebook 7 and in nbclassic (notebook/handlers.py).
 var scripted = []string{".html", ".htm", ".xhtml", ".xht", ".shtml", ".svg", ".svgz", ".xml", ".xsl", ".xslt", ".mht", ".mhtml", ".pdf", ".swf"}
 
 // plainFile reports whether a front end shows the file without running it. A name of a
@@ -330,7 +331,7 @@ func (t *Target) plainFile(prefix string) bool {
 	if first, _, _ := strings.Cut(t.File, "/"); strings.Contains(first, ":") {
 		return false
 	}
-	if prefix != "tree" && !strings.HasSuffix(prefix, "/tree") || strings.HasPrefix(prefix, "lab") || prefix == "doc/tree" {
+	if strings.HasPrefix(prefix, "lab") || prefix == "doc/tree" || path.Base(prefix) == "edit" {
 		return true
 	}
 	return !slices.Contains(scripted, daypass.FoldASCII(path.Ext(t.File)))
