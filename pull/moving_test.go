@@ -100,6 +100,31 @@ func TestOtherBranch(t *testing.T) {
 	})
 }
 
+// TestOtherBranchAtOneCommit: what was asked for last is what the folder follows, though
+// it brought nothing new on that day.
+func TestOtherBranchAtOneCommit(t *testing.T) {
+	everyWay(t, func(d *desk, way string) {
+		d.write("a", long("9 mine"))
+		d.pull()
+		d.src.Git("branch", "b2", "main")
+		d.src.Git("tag", "v1", "main")
+		for ref, head := range map[string]string{"b2": "b2", "v1": "HEAD"} {
+			d.ref = ref
+			d.pull()
+			if st, ok, err := d.p.State(d.folder); err != nil || !ok || st.Ref != ref {
+				d.t.Errorf("it follows %q, not %s (%v)", st.Ref, ref, err)
+			}
+			if got := d.git("rev-parse", "--abbrev-ref", "HEAD"); got != head {
+				d.t.Errorf("on %s, not %s", got, head)
+			}
+			d.want(map[string]string{"a": long("9 mine"), "b": b(way)})
+			if r := d.pull(); !r.Same {
+				d.t.Errorf("a second pull did something: %+v", r)
+			}
+		}
+	})
+}
+
 func TestTagAndCommit(t *testing.T) {
 	everyWay(t, func(d *desk, way string) {
 		v1 := d.src.Commit("main", "two", gittest.Files{"a": long("3 v1")})

@@ -125,6 +125,9 @@ func (r *run) upToDate(ctx context.Context, missing []string) bool {
 		return false
 	}
 	rec := r.st.rec
+	if rec.TipRef != "" && rec.TipRef != r.tip.Ref {
+		return false // from now on it is to follow another branch or tag, which are at one commit today
+	}
 	return rec.Commit != "" && rec.Commit == string(r.tip.Commit) && rec.Path == r.ask.Path && rec.Submodules == r.ask.Submodules &&
 		!rec.Pending && !r.raised() && len(missing) == 0 && r.clone != nil && !r.emptied() && r.stayed(ctx)
 }
