@@ -125,6 +125,33 @@ func TestOtherBranchAtOneCommit(t *testing.T) {
 	})
 }
 
+// TestOtherBranchIsFollowed: the user's own git fetches, pulls and pushes the branch that a
+// pull has changed to.
+func TestOtherBranchIsFollowed(t *testing.T) {
+	everyWay(t, func(d *desk, way string) {
+		d.src.Git("branch", "b2", "main")
+		d.src.Commit("b2", "two", gittest.Files{"c": "c"})
+		d.ref = "b2"
+		d.pull()
+		if got := d.git("rev-parse", "--abbrev-ref", "b2@{upstream}"); got != "origin/b2" {
+			d.t.Errorf("it follows %q", got)
+		}
+		next := d.src.Commit("b2", "three", gittest.Files{"c": "c3"})
+		d.git("pull", "-q", "--no-rebase", "--no-edit")
+		if got := d.git("rev-parse", "origin/b2"); got != next {
+			d.t.Errorf("git pull brought %s, not %s", got, next)
+		}
+		d.want(map[string]string{"a": long(), "b": b(way), "c": "c3"})
+		d.ref = "main"
+		d.pull()
+		d.ref = "b2"
+		d.pull()
+		if got := d.git("config", "--get-all", "branch.b2.merge"); got != "refs/heads/b2" {
+			d.t.Errorf("configured again: %q", got)
+		}
+	})
+}
+
 func TestTagAndCommit(t *testing.T) {
 	everyWay(t, func(d *desk, way string) {
 		v1 := d.src.Commit("main", "two", gittest.Files{"a": long("3 v1")})

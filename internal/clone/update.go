@@ -53,6 +53,9 @@ func (c *Clone) update(u Update) error {
 	if err := c.setOthers(u); err != nil {
 		return err
 	}
+	if err := c.follow(u); err != nil {
+		return err
+	}
 	if err := c.moveHead(u); err != nil {
 		return err
 	}
@@ -420,6 +423,44 @@ func (c *Clone) promise(filter string) error {
 	if v, _ := c.config.get("remote", remote, "promisor"); !ok || strings.EqualFold(v, "true") {
 		return nil
 	}
+	text := "[remote " + quote(remote) + "]\n\tpromisor = true\n"
+	if filter != "" {
+		text += "\tpartialclonefilter = " + quote(filter) + "\n"
+	}
+	return c.addConfig(text)
+}
+
+// follow lets the user's own git pull and push the branch that HEAD is switched to, as it
+// does with one that was cloned. What is configured of it already stays.
+func (c *Clone) follow(u Update) error {
+	name, ok := strings.CutPrefix(u.Branch, "refs/heads/")
+	tracking := "refs/remotes/origin/" + name
+	if _, came := u.Tracking[tracking]; !u.Switch || !ok || !came {
+		return nil
+	}
+	remote, _ := c.remote()
+	if _, has := c.config.get("branch", name, "remote"); has || remote != "origin" {
+		return nil
+	}
+	text := "[branch " + quote(name) + "]\n\tremote = origin\n\tmerge = " + value(u.Branch) + "\n"
+	if !c.config.fetches(u.Branch) {
+		text = "[remote \"origin\"]\n\tfetch = " + value("+"+u.Branch+":"+tracking) + "\n" + text
+	}
+	return c.addConfig(text)
+}
+
+// fetches reports whether git fetch brings a branch of origin's.
+func (s settings) fetches(branch string) bool {
+	return slices.ContainsFunc(s, func(one setting) bool {
+		from, _, _ := strings.Cut(strings.TrimPrefix(one.value, "+"), ":")
+		head, tail, glob := strings.Cut(from, "*")
+		return one.section == "remote" && one.sub == "origin" && one.name == "fetch" &&
+			(from == branch || glob && len(branch) >= len(head)+len(tail) && strings.HasPrefix(branch, head) && strings.HasSuffix(branch, tail))
+	})
+}
+
+// addConfig adds lines to the configuration.
+func (c *Clone) addConfig(text string) error {
 	data, err := c.common.read("config", 4<<20)
 	if err != nil {
 		return err
@@ -427,10 +468,7 @@ func (c *Clone) promise(filter string) error {
 	if len(data) > 0 && data[len(data)-1] != '\n' {
 		data = append(data, '\n')
 	}
-	data = append(data, "[remote "+quote(remote)+"]\n\tpromisor = true\n"...)
-	if filter != "" {
-		data = append(data, "\tpartialclonefilter = "+quote(filter)+"\n"...)
-	}
+	data = append(data, text...)
 	more, err := parseSettings(data)
 	if err != nil {
 		return badConfig(c.dir, err)

@@ -375,3 +375,16 @@ func TestShallow(t *testing.T) {
 		t.Errorf("%s commits after unshallow", n)
 	}
 }
+
+// TestFetches holds what we take for configured to what git fetches.
+func TestFetches(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false, "+refs/heads/*:refs/remotes/origin/*": true, "refs/heads/a/b:refs/remotes/origin/a/b": true, "+refs/heads/a:refs/remotes/origin/a": false,
+		"+refs/heads/a/*:refs/remotes/origin/a/*": true, "+refs/heads/a/b*b:refs/x*": false, "+refs/tags/v1:refs/tags/v1": false,
+	} {
+		s := settings{{section: "remote", hasSub: true, sub: "origin", name: "fetch", value: text}, {section: "remote", hasSub: true, sub: "mine", name: "fetch", value: "+refs/heads/*:refs/mine/*"}}
+		if got := s.fetches("refs/heads/a/b"); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
