@@ -165,6 +165,11 @@ func TestContent(t *testing.T) {
 	if string(r.Data) != mine || !r.Same || r.Kept != 1 {
 		t.Errorf("upstream's is none: %+v", r)
 	}
+	for _, mine := range []string{"", "<<<<<<< HEAD\n" + mine} {
+		if r := Content("lab.ipynb", []byte(base), []byte(mine), []byte(book("a=1", "b=2", "c=new"))); string(r.Data) != mine || !r.Same || r.Kept != 1 {
+			t.Errorf("the user's is none: %+v", r)
+		}
+	}
 	r = Content("lab.ipynb", []byte("{\n\"a\": 1,\n\"b\": 1,\n\"c\": 1\n}\n"), []byte("{\n\"a\": 2,\n\"b\": 1,\n\"c\": 1\n}\n"), []byte("{\n\"a\": 1,\n\"b\": 1,\n\"c\": 2\n}\n"))
 	if r.Kind != "text" || string(r.Data) != "{\n\"a\": 2,\n\"b\": 1,\n\"c\": 2\n}\n" {
 		t.Errorf("JSON of another kind, by lines: %+v %s", r, r.Data)
