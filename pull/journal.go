@@ -122,6 +122,7 @@ func (r *run) recover(ctx context.Context) error {
 		r.last.wait()
 		return r.dropJournal(ctx)
 	}
+	r.finished = err == nil && j.Goal != nil
 	return err
 }
 
@@ -138,7 +139,7 @@ func (r *run) dropAside() error {
 		}
 	}
 	r.st.rec.Building = ""
-	if !r.movedIn() {
+	if r.finished = r.movedIn(); !r.finished {
 		r.st.rec.Commit = ""
 	}
 	return r.st.save()

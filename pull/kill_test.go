@@ -136,7 +136,10 @@ func TestKillEverywhere(t *testing.T) {
 			d.everyStep(t, e, func() error {
 				a := d.ask()
 				a.Backup = e.Backup
-				_, err := d.p.Pull(t.Context(), a)
+				r, err := d.p.Pull(t.Context(), a)
+				if r.Same {
+					t.Errorf("nobody was told what came: %+v", r)
+				}
 				return err
 			}, func() {
 				d.sound()

@@ -61,6 +61,12 @@ func (p *Puller) Pull(ctx context.Context, a Ask) (Report, error) {
 	if err != nil {
 		return r.rep, tell(r.folder, err)
 	}
+	if r.finished && r.rep.Same && !a.DryRun {
+		if last, ok := r.st.last(); ok {
+			last.Took = r.rep.Took
+			r.rep = last
+		}
+	}
 	r.warnOfLogin()
 	r.event(Done, r.rep.Sentence())
 	return r.rep, nil

@@ -49,6 +49,7 @@ type run struct {
 	recalled bool
 	led      bool // the folder's link leads to another source than before
 	told     bool // the report has its notes
+	finished bool // it has finished what another began, which told nobody
 
 	held
 }
