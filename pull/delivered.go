@@ -2,6 +2,7 @@ package pull
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -83,7 +84,9 @@ func objectFiles(repo string) ([]string, error) {
 			continue
 		}
 		files, err := os.ReadDir(filepath.Join(dir, e.Name()))
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the user's git gc has packed what was in it
+		} else if err != nil {
 			return nil, err
 		}
 		for _, f := range files {

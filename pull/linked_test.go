@@ -141,3 +141,18 @@ func TestBackupsStayOurs(t *testing.T) {
 		}
 	}
 }
+
+// TestObjectsGoWhileListed: git gc takes away folders of objects that it has packed, also
+// between our listing them and our reading them. A link to nowhere is such a folder.
+func TestObjectsGoWhileListed(t *testing.T) {
+	d := newDesk(t)
+	d.src.Commit("main", "one", gittest.Files{"a": "a"})
+	d.pull()
+	gone := filepath.Join(d.folder, ".git/objects/zz")
+	if err := os.Symlink(filepath.Join(d.home, "nowhere"), gone); err != nil {
+		t.Fatal(err)
+	}
+	d.src.Commit("main", "two", gittest.Files{"a": "a2"})
+	d.pull()
+	d.want(map[string]string{"a": "a2"})
+}
