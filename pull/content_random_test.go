@@ -2,7 +2,6 @@ package pull
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -121,6 +120,7 @@ func (l *lecture) teach() {
 
 // work is what the student does, without git.
 func (l *lecture) work() {
+	defer l.rest()
 	for range l.IntN(5) {
 		what, path := l.choose()
 		if what != 5 {
@@ -177,7 +177,7 @@ func lectureLife(t *testing.T, seed uint64) { newLecture(t, seed).live(func() {}
 
 func newLecture(t *testing.T, seed uint64) *lecture {
 	d := newShared(t)
-	return &lecture{world: &world{desk: d.desk, Rand: rand.New(rand.NewPCG(seed, 6)), cells: map[string][]string{}}, d: d}
+	return &lecture{world: newWorld(d.desk, seed, 6), d: d}
 }
 
 // live plays it; more happens upstream before each pull, and after it.

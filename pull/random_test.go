@@ -27,6 +27,28 @@ type world struct {
 	hurt      bool                // objects of the user's were damaged
 	cells     map[string][]string // the texts of cells that upstream added since the last pull, by path
 	log       []string
+
+	outside string            // a folder that the student's links lead to
+	beyond  map[string]string // its files, as the student left them
+}
+
+// newWorld makes one of a desk; stream is what kind of life the seed is of.
+func newWorld(d *desk, seed, stream uint64) *world {
+	return &world{desk: d, Rand: rand.New(rand.NewPCG(seed, stream)), up: map[string]string{}, cells: map[string][]string{}, outside: gittest.TempDir(d.t), beyond: map[string]string{}}
+}
+
+// rest is what the student has done; links that lead out were followed by them alone.
+func (w *world) rest() {
+	os.Chmod(w.outside, 0o755)
+	w.beyond = filesIn(w.t, w.outside)
+}
+
+// inside holds that nothing was written, changed or taken where links lead out.
+func (w *world) inside() {
+	w.t.Helper()
+	if now := filesIn(w.t, w.outside); !maps.Equal(now, w.beyond) {
+		w.t.Errorf("outside of the folder is %q, and was %q", now, w.beyond)
+	}
 }
 
 func (w *world) pick(from ...string) string { return from[w.IntN(len(from))] }
@@ -176,6 +198,7 @@ func (w *world) clear(path string) {
 
 // work is what the student does.
 func (w *world) work() {
+	defer w.rest()
 	for range w.IntN(5) {
 		if w.IntN(4) == 0 {
 			w.ownGit()
@@ -217,7 +240,7 @@ func (w *world) edit(what int, path string) {
 	case 2:
 		os.RemoveAll(full)
 		os.MkdirAll(filepath.Dir(full), 0o777)
-		os.Symlink(w.pick("a.txt", "..", "/etc", "nowhere"), full)
+		os.Symlink(w.pick("a.txt", "..", w.outside, "nowhere"), full)
 	case 3:
 		os.RemoveAll(full)
 		os.MkdirAll(full, 0o777)
@@ -270,8 +293,9 @@ func (w *world) held(before map[string]string, base map[string]string) {
 }
 
 // stored holds that each version is on the disk or in our repository, where it
-// does not depend on the folder.
+// does not depend on the folder, and that nothing happened outside of it.
 func (w *world) stored(before map[string]string, have map[string]bool) {
+	w.inside()
 	st, _, err := w.p.peek(w.folder)
 	if err != nil || st == nil {
 		w.t.Fatalf("no state: %v", err)
@@ -308,7 +332,7 @@ func (w *world) stored(before map[string]string, have map[string]bool) {
 
 // life is one random history of some rounds.
 func life(t *testing.T, seed uint64) {
-	w := &world{desk: newDesk(t), Rand: rand.New(rand.NewPCG(seed, 5)), up: map[string]string{}, cells: map[string][]string{}}
+	w := newWorld(newDesk(t), seed, 5)
 	defer func() {
 		if t.Failed() {
 			t.Logf("seed %d\n%s", seed, strings.Join(w.log, "\n"))

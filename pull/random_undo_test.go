@@ -3,7 +3,6 @@ package pull
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -81,7 +80,7 @@ func (w *world) goBack(before map[string]string) {
 
 // lifeBack is a life of somebody who takes much back.
 func lifeBack(t *testing.T, seed uint64) {
-	w := &world{desk: newDesk(t), Rand: rand.New(rand.NewPCG(seed, 7)), up: map[string]string{}, cells: map[string][]string{}}
+	w := newWorld(newDesk(t), seed, 7)
 	defer func() {
 		if t.Failed() {
 			t.Logf("seed %d\n%s", seed, strings.Join(w.log, "\n"))
