@@ -36,9 +36,13 @@ type CanvasUser struct {
 // A CanvasCourse has teachers, who see all of it, and students.
 type CanvasCourse struct {
 	ID                 int64
-	Name, SIS          string
+	Name, Code, SIS    string // no Code: the name
 	Teachers, Students []int64
-	FilesHidden        bool // the tab "Files" is hidden: students cannot list them
+	Others             map[int64]string // who is enrolled in another way: "ta", "designer", "observer"
+	Invited            []int64          // those who have not said yes to their enrolment yet
+	State              string           // "unpublished", "completed", "deleted"; "" is "available"
+	Closed             bool             // nobody is let in, for its dates
+	FilesHidden        bool             // the tab "Files" is hidden: students cannot list them
 	Modules            []CanvasModule
 }
 

@@ -142,13 +142,58 @@ func (c canvasCall) person() {
 }
 
 func (c canvasCall) courseJSON(x *CanvasCourse) map[string]any {
-	return map[string]any{"id": c.id(x.ID), "name": x.Name, "course_code": x.Name, "workflow_state": "available", "root_account_id": c.id(1)}
+	return map[string]any{"id": c.id(x.ID), "name": x.Name, "course_code": orElse(x.Code, x.Name), "workflow_state": orElse(x.State, "available"), "root_account_id": c.id(1), "enrollments": c.enrolments(x)}
 }
 
+// canvasRoles are the types of enrolments, and the base roles that go with them.
+var canvasRoles = map[string]string{"teacher": "TeacherEnrollment", "student": "StudentEnrollment", "ta": "TaEnrollment", "designer": "DesignerEnrollment", "observer": "ObserverEnrollment"}
+
+// enrolments are those of whoever asks: one may teach a course and attend it.
+func (c canvasCall) enrolments(x *CanvasCourse) []map[string]any {
+	me, out := c.token.user, []map[string]any{}
+	add := func(kind string) {
+		state := "active"
+		if slices.Contains(x.Invited, me) {
+			state = "invited"
+		}
+		out = append(out, map[string]any{"type": kind, "role": canvasRoles[kind], "user_id": c.id(me), "enrollment_state": state, "limit_privileges_to_course_section": false})
+	}
+	if slices.Contains(x.Teachers, me) {
+		add("teacher")
+	}
+	if kind := x.Others[me]; kind != "" {
+		add(kind)
+	}
+	if slices.Contains(x.Students, me) {
+		add("student")
+	}
+	return out
+}
+
+// allCourses answers "List your courses": to students and observers those that are
+// available, to others all but deleted ones; enrollment_type and state[] ask for fewer.
 func (c canvasCall) allCourses() {
+	q := c.r.URL.Query()
 	var all []map[string]any
 	for _, id := range slices.Sorted(maps.Keys(c.v.courses)) {
-		if x := c.v.courses[id]; slices.Contains(append(x.Teachers, x.Students...), c.token.user) {
+		x := c.v.courses[id]
+		state, shown := orElse(x.State, "available"), false
+		for _, e := range c.enrolments(x) {
+			kind := e["type"].(string)
+			attends := kind == "student" || kind == "observer"
+			fits := state == "available" || !attends && state != "deleted"
+			if states := q["state[]"]; len(states) > 0 {
+				fits = slices.Contains(states, state)
+			}
+			if want := q.Get("enrollment_type"); fits && (want == "" || want == kind) {
+				shown = true
+			}
+		}
+		switch {
+		case !shown:
+		case x.Closed: // of such a course Canvas names the number alone
+			all = append(all, map[string]any{"id": c.id(x.ID), "access_restricted_by_date": true})
+		default:
 			all = append(all, c.courseJSON(x))
 		}
 	}
@@ -168,7 +213,7 @@ func (c canvasCall) course() {
 }
 
 func (c canvasCall) member(x *CanvasCourse) bool {
-	return slices.Contains(x.Teachers, c.token.user) || slices.Contains(x.Students, c.token.user)
+	return len(c.enrolments(x)) > 0
 }
 
 func (c canvasCall) group() {
@@ -214,9 +259,9 @@ func (c canvasCall) right(context string) canvasRight {
 		switch {
 		case x == nil:
 			return canvasNowhere
-		case slices.Contains(x.Teachers, me):
+		case slices.Contains(x.Teachers, me), slices.Contains([]string{"ta", "designer"}, x.Others[me]):
 			return canvasManages
-		case !slices.Contains(x.Students, me):
+		case !slices.Contains(x.Students, me) && x.Others[me] == "":
 			return canvasOutside
 		case x.FilesHidden:
 			return canvasNoList

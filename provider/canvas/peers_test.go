@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +51,42 @@ func TestCanvasapi(t *testing.T) {
 				t.Errorf("modules: %s", modules)
 			}
 		})
+	}
+}
+
+// TestCanvasapiCourses: that client lists one's courses by the stand-in, and so does ours:
+// of its list those that are taught.
+func TestCanvasapiCourses(t *testing.T) {
+	python := deposittest.Program(t, "DAYPASS_TEST_CANVASAPI")
+	b := newBench(t, coursesSeed(), fake.CanvasSwitches{MaxPage: 4}, teacher, nil)
+	network, err := fake.NewNetwork(t.TempDir(), map[string]http.Handler{host: b.Canvas, store: b.Canvas})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(network.Close)
+	cmd := exec.Command(python, "testdata/courses.py", "https://"+host, b.token)
+	cmd.Env = append(network.Env(), "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var theirs []string
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	for _, line := range lines {
+		f := strings.Split(line, "\t")
+		if len(f) == 4 && (strings.Contains(f[3], "teacher:active") || strings.Contains(f[3], "ta:active") || strings.Contains(f[3], "designer:active")) {
+			theirs = append(theirs, "courses/"+f[0]+" "+f[2])
+		}
+	}
+	var ours []string
+	list, _, err := b.read.Courses(t.Context(), 100)
+	for _, c := range list {
+		ours = append(ours, c.ID+" "+c.Name)
+	}
+	slices.Sort(theirs)
+	slices.Sort(ours)
+	if err != nil || len(lines) != 11 || len(ours) != 7 || !slices.Equal(theirs, ours) {
+		t.Errorf("%v\ncanvasapi lists %d, of which taught %q\nours %q\n%s", err, len(lines), theirs, ours, out)
 	}
 }
 

@@ -32,8 +32,8 @@ type Config struct {
 	Now          func() time.Time  // nil means time.Now
 }
 
-// Scopes are all that a connection asks for: to read files, folders and modules, and
-// whose it is. A key that enforces scopes has to have all of them, and should have no
+// Scopes are all that a connection asks for: to read files, folders and modules, to list
+// one's courses, and whose it is. A key that enforces scopes has to have all of them, and should have no
 // other: then no token of it can write, whoever holds it.
 func Scopes() []string {
 	var out []string
@@ -42,7 +42,7 @@ func Scopes() []string {
 			out = append(out, "url:GET|/api/v1/"+context+"/"+what)
 		}
 	}
-	for _, path := range []string{"files/:id", "folders/:id", "courses/:course_id/modules", "courses/:course_id/modules/:module_id/items", "courses/:id", "groups/:group_id", "users/:id"} {
+	for _, path := range []string{"files/:id", "folders/:id", "courses/:course_id/modules", "courses/:course_id/modules/:module_id/items", "courses", "courses/:id", "groups/:group_id", "users/:id"} {
 		out = append(out, "url:GET|/api/v1/"+path)
 	}
 	return out
