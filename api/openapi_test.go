@@ -35,13 +35,13 @@ func TestOpenAPI(t *testing.T) {
 	for _, path := range []string{
 		api.PathCredential, api.PathRejected, api.PathMe, api.PathConnection + "{host}", api.PathRepos + "{host}", api.PathHookLogin, api.PathHookStop, api.PathOpenAPI,
 		api.PathPasses, api.PathPass + "{id}", api.PathEndPass, api.PathDevice, api.PathDeviceToken, api.PathAudience, api.PathMintToken,
-		api.PathSnapshots, api.PathSnapshot + "{id}", api.PathLinks, api.PathLink + "{name}", api.PathLink + "{name}/copy", api.PathLink + "{name}/student", api.PathLink + "{name}/failed", api.PathCopies, api.PathTest, api.PathBrowse,
+		api.PathSnapshots, api.PathSnapshot + "{id}", api.PathLinks, api.PathLink + "{name}", api.PathLink + "{name}/copy", api.PathLink + "{name}/student", api.PathLink + "{name}/failed", api.PathCopies, api.PathSources, api.PathTest, api.PathBrowse,
 	} {
 		if doc.Paths.Value(path) == nil {
 			t.Errorf("it does not describe %s", path)
 		}
 	}
-	if n := doc.Paths.Len(); n != 25 {
+	if n := doc.Paths.Len(); n != 26 {
 		t.Errorf("it describes %d paths", n)
 	}
 }
@@ -58,7 +58,7 @@ func TestOpenAPITypes(t *testing.T) {
 		"Passes": api.Passes{}, "Pass": api.Pass{}, "PassEnded": api.PassEnded{}, "ShownPass": api.ShownPass{}, "DeviceRequest": api.DeviceRequest{},
 		"DeviceCodes": api.DeviceCodes{}, "DeviceToken": api.DeviceToken{}, "Audience": api.Audience{}, "MintToken": api.MintToken{}, "MintRefused": api.MintRefused{}, "MintError": api.MintError{}, "Snapshot": api.Snapshot{}, "Making": api.Making{},
 		"LinkRequest": api.LinkRequest{}, "Link": api.Link{}, "Links": api.Links{}, "LinkTerms": api.LinkTerms{}, "ShareAddress": api.ShareAddress{}, "SourceQuestion": api.SourceQuestion{},
-		"SourceTest": api.SourceTest{}, "SourceFiles": api.SourceFiles{}, "StudentView": api.StudentView{}, "LinkCopies": api.LinkCopies{}, "LinkCopy": api.LinkCopy{}, "CopiedLinks": api.CopiedLinks{}, "PullFailure": api.PullFailure{}, "SourceFile": api.SourceFile{},
+		"SourceTest": api.SourceTest{}, "SourceFiles": api.SourceFiles{}, "StudentView": api.StudentView{}, "LinkCopies": api.LinkCopies{}, "LinkCopy": api.LinkCopy{}, "CopiedLinks": api.CopiedLinks{}, "PullFailure": api.PullFailure{}, "SourceFile": api.SourceFile{}, "Offers": api.Offers{}, "Offer": api.Offer{}, "OfferedSource": api.OfferedSource{},
 	} {
 		s := schemas[name]
 		if s == nil {
@@ -189,7 +189,7 @@ func TestOpenAPIExamples(t *testing.T) {
 			v := map[string]any{
 				"Me": new(api.Me), "Host": new(api.Host), "Disconnected": new(api.Disconnected), "Repos": new(api.Repos), "HookStopped": new(api.HookStopped),
 				"Passes": new(api.Passes), "PassEnded": new(api.PassEnded), "Audience": new(api.Audience), "MintRefused": new(api.MintRefused), "Snapshot": new(api.Snapshot),
-				"Link": new(api.Link), "Links": new(api.Links), "SourceTest": new(api.SourceTest), "SourceFiles": new(api.SourceFiles), "StudentView": new(api.StudentView), "CopiedLinks": new(api.CopiedLinks),
+				"Link": new(api.Link), "Links": new(api.Links), "SourceTest": new(api.SourceTest), "SourceFiles": new(api.SourceFiles), "StudentView": new(api.StudentView), "CopiedLinks": new(api.CopiedLinks), "Offers": new(api.Offers),
 			}[name]
 			d := json.NewDecoder(bytes.NewReader(b))
 			d.DisallowUnknownFields()

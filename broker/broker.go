@@ -142,6 +142,7 @@ type Broker struct {
 	readers  readerTokens
 	fetched  fetches
 	reached  reaches
+	taught   lately[taughtKey, taughtSeen]
 	flights  flights
 	pace     pace
 	looks    pace

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -144,53 +143,6 @@ func (b *Broker) enrolledBy(ctx context.Context, s daypass.Source, a DriveAccoun
 		return false, storeProblem(err)
 	}
 	return slices.Contains(b.enrolled(s), a.Account), nil
-}
-
-// maxPick bounds what is offered to choose from.
-const maxPick = 200
-
-// Pick lists what was enrolled that the caller may link to, with the account that would
-// read it. It asks nobody: the choice is looked at as what is pasted is.
-func (b *Broker) Pick(ctx context.Context, c daypass.Caller) ([]Reading, error) {
-	if _, err := b.linker(ctx, c); err != nil {
-		return nil, err
-	}
-	b.linked.mu.Lock()
-	err := b.readLinks(ctx)
-	var ids []place
-	for p := range b.linked.admins {
-		ids = append(ids, p)
-	}
-	b.linked.mu.Unlock()
-	if err != nil {
-		return nil, storeProblem(err)
-	}
-	var out []Reading
-	seen := map[place]bool{}
-	for _, a := range b.Sources.Drive {
-		if !overlap(c.Groups, a.Groups) {
-			continue
-		}
-		for _, id := range a.Folders {
-			ids = append(ids, place{daypass.KindDrive, a.host(), id})
-		}
-		for _, p := range ids {
-			s := daypass.Source{Kind: p.kind, Host: p.host, ID: p.id}
-			if seen[p] || p.kind != daypass.KindDrive || len(out) == maxPick {
-				continue
-			}
-			if listed, err := b.enrolledBy(ctx, s, a); err != nil || !listed {
-				continue
-			}
-			if may, err := b.mayUse(ctx, s, a.Account, c.Groups); err != nil || may == nil {
-				continue
-			}
-			seen[p] = true
-			out = append(out, Reading{Source: s, As: asHubPrefix + a.Account, Account: a.Account})
-		}
-	}
-	slices.SortFunc(out, func(x, y Reading) int { return strings.Compare(x.Source.ID, y.Source.ID) })
-	return out, nil
 }
 
 // errGone: whoever made a link is no user of the hub any more, or was cut off.

@@ -470,7 +470,7 @@ func TestPassIsNotEnough(t *testing.T) {
 			return errOf(r.CopyLinks(ctx, c, []broker.LinkCopy{{Like: "a-link", Name: "b-link"}}, broker.LinkAsk{}))
 		},
 		"PullFailed": func(c daypass.Caller) error { return r.PullFailed(ctx, c, "a-link", "DP-331", "") },
-		"Pick":       func(c daypass.Caller) error { return errOf(r.Pick(ctx, c)) },
+		"Pick":       func(c daypass.Caller) error { return errOf(r.Pick(ctx, c, "")) },
 		"MayAsk":     func(c daypass.Caller) error { return r.MayAsk(ctx, c) },
 		"MayLink": func(c daypass.Caller) error {
 			if r.MayLink(c) {

@@ -23,6 +23,10 @@ type Sources struct {
 	// Resolve says what a DOI or handle stands for, asking Hosts alone, for somebody
 	// who may make links. Nil: none is looked up.
 	Resolve func(context.Context, daypass.Source) (daypass.Source, error)
+	// Courses lists courses at a Canvas site that the person teaches whose connection the
+	// reading is by, at most so many; complete is false where there are more. Its errors are
+	// a Contents'. Nil: none are listed.
+	Courses func(ctx context.Context, y Reading, most int) (list []Course, complete bool, err error)
 	// Ended is told when somebody may have been cut off or erased, in whatever process:
 	// what was read as them has to go where [Broker.ReadsFor] says so. It does not block.
 	Ended func()
@@ -124,6 +128,30 @@ type LinkTerms struct {
 	Hosts     []string       // public ones
 	Canvas    []string       // hosts to connect
 	Git       []string       // hosts with a content App
+}
+
+// A Course is one at a Canvas site.
+type Course struct {
+	ID    string // of its source: "courses/42"
+	Title string
+	Note  string // its code, and whether it is open; may be empty
+}
+
+// An Offer is what there is to choose from at one host for a link of somebody's: of Drive
+// what an admin enrolled, elsewhere what their own connection there shows.
+type Offer struct {
+	Kind    string // daypass.KindDrive, KindCanvas or KindGit
+	Host    string
+	Sources []Offered
+	More    bool     // there is more than that, or may be
+	Refusal *Refusal // nothing is listed, and why; nil: that is what there is
+}
+
+// An Offered is a source to choose, as it would be read.
+type Offered struct {
+	Reading
+	Title string // as the host calls it; may be empty
+	Note  string
 }
 
 // A Tested is what a test of a source saw.

@@ -28,6 +28,10 @@ type sourceRig struct {
 	shared map[string]string // folder, and the account that it is shared with
 	broken error
 	gate   chan struct{} // not nil: a look waits for it
+
+	taught map[string][]broker.Course // at the Canvas site, by whose connection asks
+	lost   error                      // the site's answer to who asks for courses
+	lists  atomic.Int64               // of courses that were asked for
 }
 
 func drive(id string) daypass.Source {
@@ -48,7 +52,7 @@ func record(at, id string) daypass.Source {
 
 func newSourceRig(t testing.TB, changes ...change) *sourceRig {
 	t.Helper()
-	s := &sourceRig{canvas: &courses{now: time.Now, alive: map[string]int64{}}, shared: map[string]string{
+	s := &sourceRig{canvas: &courses{now: time.Now, alive: map[string]int64{}, whose: map[string]string{}}, shared: map[string]string{
 		"ph142Lab1": "ph142", "ph142Lab2": "ph142", "ph142Listed": "ph142", "bio101Lab": "bio101", "statsListed": "stats", "statsOther": "stats",
 	}}
 	with := func(r *rig) {
@@ -67,7 +71,7 @@ func newSourceRig(t testing.TB, changes ...change) *sourceRig {
 				{Name: "one", Users: []string{"guest"}, Sources: []daypass.Source{drive("statsListed")}},
 			},
 			Links: broker.LinkRules{Groups: []string{"instructors"}},
-			Look:  s.look,
+			Look:  s.look, Courses: s.courses,
 		}
 	}
 	newRig(t, append([]change{with}, changes...)...)
@@ -95,6 +99,30 @@ func (s *sourceRig) look(ctx context.Context, r broker.Reading) (daypass.Seen, e
 	return daypass.Seen{Source: r.Source, Title: "Title of " + r.Source.ID, Mark: "1"}, nil
 }
 
+// courses lists what the person teaches whose token the broker gives out for a reading.
+func (s *sourceRig) courses(ctx context.Context, y broker.Reading, most int) ([]broker.Course, bool, error) {
+	token, _, err := s.ContentToken(ctx, y)
+	if err != nil {
+		return nil, false, err
+	}
+	s.lists.Add(1)
+	who := s.canvas.owner(token)
+	s.mu.Lock()
+	gate, lost, list := s.gate, s.lost, s.taught[who]
+	s.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
+	}
+	if lost != nil {
+		return nil, false, lost
+	}
+	return list[:min(len(list), most)], len(list) <= most, nil
+}
+
 func (s *sourceRig) share(folder, account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +136,9 @@ func (s *sourceRig) fail(err error) {
 }
 
 // upstream counts all requests to anybody outside.
-func (s *sourceRig) upstream() int64 { return s.looks.Load() + s.asked.Load() + s.canvas.asked.Load() }
+func (s *sourceRig) upstream() int64 {
+	return s.looks.Load() + s.asked.Load() + s.canvas.asked.Load() + s.lists.Load()
+}
 
 // quietly fails where something asks an upstream.
 func (s *sourceRig) quietly(what string, f func()) {
@@ -168,7 +198,14 @@ type courses struct {
 	asked atomic.Int64
 	mu    sync.Mutex
 	n     int
-	alive map[string]int64 // token, and whose
+	alive map[string]int64  // token, and whose
+	whose map[string]string // by name
+}
+
+func (c *courses) owner(token daypass.Secret) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.whose[token.Reveal()]
 }
 
 func (c *courses) Host() string           { return canvasHost }
@@ -179,24 +216,24 @@ func (c *courses) ConsentURL(q daypass.Consent) string {
 	return "https://" + canvasHost + "/login/oauth2/auth?state=" + q.State
 }
 
-func (c *courses) make(who int64, refresh daypass.Secret) daypass.Grant {
+func (c *courses) make(name string, refresh daypass.Secret) daypass.Grant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n++
 	token := "canvas-access-" + strings.Repeat("x", 20) + string(rune('a'+c.n))
-	c.alive[token] = who
+	c.alive[token], c.whose[token] = int64(len(name)), name
 	return daypass.Grant{Access: daypass.NewSecret(token), Until: c.now().Add(time.Hour), Refresh: refresh, Renew: daypass.Forever}
 }
 
 func (c *courses) Exchange(_ context.Context, who, _, _ string) (daypass.Grant, error) {
 	c.asked.Add(1)
-	return c.make(int64(len(who)), daypass.NewSecret("canvas-refresh-"+who)), nil
+	return c.make(who, daypass.NewSecret("canvas-refresh-"+who)), nil
 }
 
 func (c *courses) Refresh(_ context.Context, refresh daypass.Secret) (daypass.Grant, error) {
 	c.asked.Add(1)
 	who := strings.TrimPrefix(refresh.Reveal(), "canvas-refresh-")
-	return c.make(int64(len(who)), refresh), nil
+	return c.make(who, refresh), nil
 }
 
 func (c *courses) Whose(_ context.Context, access daypass.Secret) (daypass.Account, error) {

@@ -689,7 +689,7 @@ func TestCanvas(t *testing.T) {
 func TestCanvasLogin(t *testing.T) {
 	s := newSourceRig(t)
 	stu := s.student()
-	g := s.canvas.make(3, daypass.NewSecret("canvas-refresh-stu"))
+	g := s.canvas.make("stu", daypass.NewSecret("canvas-refresh-stu"))
 	in := broker.HandIn{User: "stu", Host: canvasHost, App: s.canvas.App(), Account: daypass.Account{ID: 3, Login: "stu"}, Grant: g}
 	if err := s.HandIn(t.Context(), in); err != nil {
 		t.Fatal(err)

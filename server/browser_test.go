@@ -141,7 +141,7 @@ var linkShots = []shot{
 
 // courseShots are those of what one form does to a course.
 var courseShots = []shot{
-	{"links-pick", "newlink #pick", "Enrolled for a group of yours"}, {"links-course", "copylinks?group=ph142", "links to copy"}, {"links-course-names", "copylinks?group=ph142&audience=ph143&until=2027-03-31", "Copy 4 links"},
+	{"links-pick", "newlink #pick", "enrolled for a group of yours"}, {"links-course", "copylinks?group=ph142", "links to copy"}, {"links-course-names", "copylinks?group=ph142&audience=ph143&until=2027-03-31", "Copy 4 links"},
 	{"links-course-clash", "copylinks?group=ph142&audience=ph143&begins=ph142-lab1&by=ph142-lab4", "a link of that name"}, {"links-course-copied", "copylinks?group=ph142&audience=ph143 #make", "The links are copied"},
 }
 
@@ -324,6 +324,39 @@ func TestKeyboardAlone(t *testing.T) {
 	}
 	if got := st.deeds(); !slices.Equal(got, want) {
 		t.Errorf("done %q, want %q", got, want)
+	}
+}
+
+// TestPickByKeyboard chooses what a link reads without a mouse, and connects a host on the
+// way: then the form is there again, with what there is to choose from.
+func TestPickByKeyboard(t *testing.T) {
+	ctx := chromium(t)
+	st := openSite(t, false)
+	browsertest.Do(ctx, t, browsertest.Look(360, false), chromedp.Navigate(st.address+"newlink"))
+	press := func(text string, keys ...string) {
+		t.Helper()
+		reach(ctx, t, text)
+		for _, k := range keys {
+			browsertest.Do(ctx, t, chromedp.KeyEvent(k))
+		}
+	}
+	press("Choose from what you have", kb.Enter)
+	shows(ctx, t, "Courses that you teach at canvas.example.edu")
+	press("Connect Campus GitHub", kb.Enter)
+	shows(ctx, t, "Go to Campus GitHub")
+	if body := browsertest.Get(ctx, t, chromedp.Text(chromedp.CSS("main"))); !strings.Contains(body, "Afterwards you choose what your link reads") {
+		t.Errorf("the page does not say what comes afterwards:\n%s", body)
+	}
+	press("Go to Campus GitHub", kb.Enter)
+	shows(ctx, t, "Courses that you teach at canvas.example.edu")
+	if at := browsertest.Script[string](ctx, t, `location.pathname + location.search`); !strings.HasSuffix(at, "/newlink?pick=yes") {
+		t.Errorf("it came back to %s", at)
+	}
+	press("source", kb.ArrowDown) // from the folder to the first course
+	press("Take what I chose", kb.Enter)
+	shows(ctx, t, "Canvas courses/71")
+	if got := st.deeds(); !slices.Equal(got, []string{"pick ada", "start ada github.example.edu:8443", "finish ada github.example.edu:8443", "pick ada"}) {
+		t.Errorf("done %q", got)
 	}
 }
 

@@ -54,9 +54,9 @@ type linkFormMain struct {
 	Path        string // where it is sent
 	Edit        bool
 	Terms       api.LinkTerms
-	Readings    []Pasted // of the paste, where there are several
-	Picks       []Pasted // to choose from
-	Picked      bool     // they were asked for
+	Readings    []Pasted    // of the paste, where there are several
+	Picks       []api.Offer // to choose from
+	Picked      bool        // they were asked for
 	Chosen      *Pasted
 	Test        *tried
 	Browse      *browsed
@@ -93,10 +93,53 @@ func (s *Server) newLinkPage(v *visit) error {
 		f.Like, f.Name, f.From, f.Until, f.Accept = l.Name, "", "", "", "" // an invitation is last term's
 	}
 	m, err := s.linkForm(v, f)
+	if err == nil && m.Terms.May && v.r.URL.Query().Get(keyPick) == pickYes {
+		err = s.pick(v, &m)
+	}
 	if err != nil {
 		return err
 	}
 	return s.showForm(v, http.StatusOK, m)
+}
+
+// keyPick is the field by which the address of a form says that it shows what there is to
+// choose from: whoever connected a host on the way comes back so.
+const keyPick, pickYes = "pick", "yes"
+
+// pick asks what there is to choose from, for somebody whom the hub knows now.
+func (s *Server) pick(v *visit, m *linkFormMain) error {
+	ctx, cancel := context.WithTimeout(v.r.Context(), linkTime)
+	defer cancel()
+	var list []api.Offer
+	err := needsHub()
+	if !v.who.Stale {
+		list, err = s.c.Broker.Pick(ctx, v.who.Caller, s.requestOf(v))
+	}
+	if err != nil {
+		m.Trouble, _, err = s.sayable(err)
+		return err
+	}
+	m.Picks, m.Picked = list, true
+	return nil
+}
+
+// Back is where somebody goes on who connects a host first.
+func (m linkFormMain) Back() string {
+	switch {
+	case m.Edit:
+		return "links/" + m.Name
+	case m.Like != "":
+		return "newlink?like=" + m.Like
+	}
+	return "newlink"
+}
+
+// Choices is how many there are to choose from.
+func (m linkFormMain) Choices() (n int) {
+	for _, o := range m.Picks {
+		n += len(o.Sources)
+	}
+	return n
 }
 
 func (s *Server) showForm(v *visit, status int, m linkFormMain) error {
@@ -206,20 +249,22 @@ func (s *Server) formStep(v *visit, l *api.Link, do string) error {
 			f.Open = rest
 		}
 	}
+	if do == "pick" {
+		f.Paste = "" // what is chosen then counts
+	}
 	m, err := s.linkForm(v, f)
 	if err != nil {
 		return err
 	}
 	m.Edit = l != nil
-	if f.Source != "" && m.Source != f.Source && do != "make" && do != "save" {
+	if was := sourceBefore(v.form, f.Source); was != "" && m.Source != was && do != "make" && do != "save" {
 		m.another()
 	}
 	status := http.StatusOK
 	if do == "pick" {
-		if m.Picks, err = s.c.Broker.Pick(v.r.Context(), v.who.Caller); err != nil {
+		if err := s.pick(v, &m); err != nil {
 			return err
 		}
-		m.Picked = true
 		return s.formAgain(v, l, status, m)
 	}
 	if m.Chosen != nil {
@@ -244,6 +289,15 @@ func (s *Server) formStep(v *visit, l *api.Link, do string) error {
 		status = http.StatusBadRequest
 	}
 	return s.formAgain(v, l, status, m)
+}
+
+// sourceBefore is the source that the form was about. Where one was chosen from a list,
+// that comes first, and the form's own last.
+func sourceBefore(form url.Values, source string) string {
+	if all := form["source"]; len(all) > 1 {
+		return all[len(all)-1]
+	}
+	return source
 }
 
 // another drops what was said of another source than the form's of now.

@@ -149,7 +149,17 @@ func (s *Server) linkPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.showLink(v, http.StatusOK, l, linkMain{})
+	var m linkMain
+	if v.r.URL.Query().Get(keyPick) == pickYes {
+		if m.Form, err = s.linkForm(v, formOfLink(l)); err == nil && m.Form.Terms.May {
+			err = s.pick(v, &m.Form)
+		}
+		if err != nil {
+			return err
+		}
+		m.Form.Path = "links/" + l.Name
+	}
+	return s.showLink(v, http.StatusOK, l, m)
 }
 
 func (s *Server) showLink(v *visit, status int, l api.Link, m linkMain) error {

@@ -33,8 +33,9 @@ type LinkParts struct {
 	BrowseSource func(ctx context.Context, caller daypass.Caller, s daypass.Source, request string) (api.SourceFiles, error)
 	// AsStudent lists what somebody of the audience of a link of the caller's gets.
 	AsStudent func(ctx context.Context, caller daypass.Caller, name, request string) (api.StudentView, error)
-	// Pick lists what the caller may link to that an admin enrolled. It asks nobody.
-	Pick func(ctx context.Context, caller daypass.Caller) ([]Pasted, error)
+	// Pick lists what the caller may make a link to: what is enrolled for them, and what their
+	// own connections show. An offer's Connect is its host.
+	Pick func(ctx context.Context, caller daypass.Caller, request string) ([]api.Offer, error)
 	// ReadPaste says what was pasted may mean, the most likely first. It asks nobody but
 	// hosts that the admin lists, and those for who may make links only.
 	ReadPaste func(ctx context.Context, caller daypass.Caller, text string) ([]Pasted, error)
@@ -292,6 +293,23 @@ func aboutSource[T any](s *Server, c *call, find func(context.Context, daypass.C
 			source.Path = q.Path
 		}
 		return find(ctx, c.who.Caller, source, c.request)
+	})
+}
+
+func (s *Server) listSources(c *call) error {
+	return linkAnswer(s, c, func(ctx context.Context) (api.Offers, error) {
+		list, err := s.c.Broker.Pick(ctx, c.who.Caller, c.request)
+		out := api.Offers{Offers: []api.Offer{}}
+		for _, o := range list {
+			if o.Connect != "" {
+				o.Connect = s.Link("connect/" + o.Connect)
+			}
+			if o.Sources == nil {
+				o.Sources = []api.OfferedSource{}
+			}
+			out.Offers = append(out.Offers, o)
+		}
+		return out, err
 	})
 }
 

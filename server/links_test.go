@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -101,7 +102,18 @@ func TestLinkForm(t *testing.T) {
 		status, body := postLink(t, s, b, "newlink", url.Values{"do": {"read"}, "paste": {paste}})
 		has("read", status, 200, body, "Share the folder in Drive", "ph142@course.iam.gserviceaccount.com", `name="source" value="`+labSource+`"`)
 		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"pick"}})
-		has("pick", status, 200, body, "Enrolled for a group of yours", `type="radio" name="source" value="`+labSource+`"`)
+		has("pick", status, 200, body, "enrolled for a group of yours", `type="radio" name="source" value="`+labSource+`"`, "Courses that you teach at canvas.example.edu", `value="canvas:canvas.example.edu/courses/71"`, "PH142-F26",
+			"Repositories that you administer at GitHub", `value="git:github.com/tidal-lab/ocean-models"`, "There may be more", `connect/github.example.edu:8443?next=newlink"`, "canvas.elsewhere.example gives no access at the moment", "DP-815")
+		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"pick"}, "paste": {"nonsense"}, "like": {"ph142-lab1"}})
+		has("pick for a copy", status, 200, body, `connect/github.example.edu:8443?next=newlink%3flike%3dph142-lab1"`)
+		if strings.Contains(body, "nonsense") || strings.Contains(body, "no address of content") {
+			t.Error("what was pasted stands against what is chosen")
+		}
+		chosen := "canvas:canvas.example.edu/courses/71" // and after it the form's own
+		status, body = postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {"read"}, "source": {chosen, labSource}, "title": {"Lab 1: tides"}, "named": {"Lab 1: tides"}, "audience": {"ph142"}})
+		has("chosen for a link", status, 200, body, "It reads", "Canvas courses/71", `name="source" value="`+chosen+`"`, `id="title" name="title" type="text" maxlength="200" value=""`)
+		status, body = postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {"pick"}})
+		has("pick for a link", status, 200, body, `value="`+labSource+`" checked`, `connect/github.example.edu:8443?next=links%2fph142-lab1"`)
 		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"read"}, "source": {labSource}})
 		has("picked", status, 200, body, "It reads", `name="source" value="`+labSource+`"`)
 		status, body = postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}})
@@ -374,7 +386,8 @@ func TestHostileTitles(t *testing.T) {
 		_, test := postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}})
 		_, browse := postLink(t, s, b, "newlink", url.Values{"do": {"browse"}, "source": {labSource}})
 		_, student := postLink(t, s, b, "links/ph142-lab1", url.Values{"do": {"student"}})
-		for i, body := range []string{text(t, b.get("links")), text(t, b.get("links/ph142-lab1")), text(t, b.get("newlink?like=ph142-lab1")), test, browse, student} {
+		_, pick := postLink(t, s, b, "newlink", url.Values{"do": {"pick"}})
+		for i, body := range []string{pick, text(t, b.get("links")), text(t, b.get("links/ph142-lab1")), text(t, b.get("newlink?like=ph142-lab1")), test, browse, student} {
 			if strings.Contains(body, "<script>alert") || strings.Contains(body, "<img") || strings.Contains(body, "\u202e") || strings.Contains(body, "\x1b") || strings.Contains(body, "ZgotmplZ") {
 				t.Errorf("page %d is not safe from %q", i, evil)
 			}
@@ -445,7 +458,21 @@ func TestConnectGoesOn(t *testing.T) {
 		if to := finish(); to != "" {
 			t.Errorf("a connection without a link leads to %q", to)
 		}
-		for _, evil := range []string{"//evil.example", "l/../signin", "l//evil.example", "l/ab", "https://evil.example/l/abc", "l/abc?x", "l/abc\r\nX: y", "links/abc", "\\l/abc"} {
+		for next, want := range map[string]string{"newlink": "newlink?pick=yes#picks", "/newlink": "newlink?pick=yes#picks", "newlink?like=ph142-lab1": "newlink?like=ph142-lab1&pick=yes#picks", "links/ph142-lab1": "links/ph142-lab1?pick=yes#picks"} {
+			if body := text(t, b.get("connect/github.com?next="+url.QueryEscape(next))); !strings.Contains(body, `name="next" value="`+strings.TrimPrefix(next, "/")+`"`) || !strings.Contains(body, "Afterwards you choose what your link reads") {
+				t.Errorf("%s: the page does not keep the form", next)
+			}
+			postLink(t, s, b, "connect/github.com", url.Values{"next": {next}})
+			to := finish()
+			if to != s.path(want) {
+				t.Errorf("%s leads to %q", next, to)
+			}
+			at, _, _ := strings.Cut(strings.TrimPrefix(to, s.base), "#")
+			if res := b.get(at); res.StatusCode != 200 || !strings.Contains(text(t, res), "Courses that you teach at") {
+				t.Errorf("%s: %d, or it shows nothing to choose from", to, res.StatusCode)
+			}
+		}
+		for _, evil := range []string{"//evil.example", "l/../signin", "l//evil.example", "l/ab", "https://evil.example/l/abc", "l/abc?x", "l/abc\r\nX: y", "links/ab", "links/../signin", "newlink?like=x", "newlink?like=abc&do=make", "newlink?paste=x", "newlink/", "passes/new", "\\l/abc"} {
 			postLink(t, s, b, "connect/github.com", url.Values{"next": {evil}})
 			if to := finish(); to != "" {
 				t.Errorf("%q leads to %q", evil, to)
@@ -477,6 +504,17 @@ func TestLinksFail(t *testing.T) {
 	if status, body := postLink(t, s, b, "newlink", url.Values{"do": {"test"}, "source": {labSource}}); status != 200 || !strings.Contains(body, `href="/connect/canvas.example.edu"`) {
 		t.Errorf("what has to be connected: %d\n%s", status, body)
 	}
+	if status, body := postLink(t, s, b, "newlink", url.Values{"do": {"pick"}}); status != 500 || strings.Contains(body, "disk") {
+		t.Errorf("picking: %d", status)
+	}
+	s.c.Broker.Pick = func(context.Context, daypass.Caller, string) ([]api.Offer, error) {
+		return nil, &Refusal{Problem: &daypass.Problem{Code: "DP-748", What: "many sources were looked at in your name", Next: "Try again in a few seconds.", Kind: daypass.ErrUnreachable}}
+	}
+	for what, body := range map[string]string{"the button": text(t, b.do("POST", b.base+"newlink", url.Values{"form": {codeFor(t, s, b, "newlink")}, "do": {"pick"}, "source": {labSource}}, b.own())), "the address": text(t, b.get("newlink?pick=yes&source="+url.QueryEscape(labSource))), "a link's page": text(t, b.get("links/ph142-lab1?pick=yes"))} {
+		if !strings.Contains(body, "DP-748") || !strings.Contains(body, labSource) || strings.Contains(body, `id="picks"`) {
+			t.Errorf("picking too often, by %s: %s", what, body)
+		}
+	}
 	s.c.Broker.Links = func(context.Context, daypass.Caller) ([]api.Link, error) { return nil, errDisk }
 	if res := b.get("links"); res.StatusCode != 500 {
 		t.Errorf("%d", res.StatusCode)
@@ -484,4 +522,40 @@ func TestLinksFail(t *testing.T) {
 	if !errors.Is(noSuchLink(), daypass.ErrRefused) {
 		t.Error("another's link is no refusal")
 	}
+}
+
+// TestListSources: programs get what the page shows, and pages to connect with their whole
+// address; a page shows nothing to choose from to who may make no links.
+func TestListSources(t *testing.T) {
+	modes(t, func(t *testing.T, address string, shared bool) {
+		w := newWorld()
+		s := start(t, w, address, shared)
+		res := apiDo(s, "GET", address+"api/v1/sources", "server-ada", "")
+		var got api.Offers
+		if err := json.Unmarshal([]byte(text(t, res)), &got); err != nil || res.StatusCode != 200 || len(got.Offers) != 5 {
+			t.Fatalf("%d, %v, %+v", res.StatusCode, err, got)
+		}
+		if o := got.Offers[3]; o.Connect != address+"connect/github.example.edu:8443" || o.Sources == nil || o.Code != "DP-816" {
+			t.Errorf("%+v", o)
+		}
+		if o := got.Offers[1]; o.Sources[0].Source != "canvas:canvas.example.edu/courses/71" || o.More {
+			t.Errorf("%+v", o)
+		}
+		if res := apiDo(s, "GET", address+"api/v1/sources", "server-bob", ""); res.StatusCode != 403 {
+			t.Errorf("who may make none: %d", res.StatusCode)
+		}
+		ada := newBrowser(t, s, address, shared)
+		ada.signIn("browser-ada", "")
+		before := len(w.deeds())
+		w.stale = true
+		if body := text(t, ada.get("newlink?pick=yes")); !strings.Contains(body, "DP-888") || strings.Contains(body, "tidal-lab") || len(w.deeds()) != before {
+			t.Errorf("while the hub is away: %s", body)
+		}
+		w.stale = false
+		bob := newBrowser(t, s, address, shared)
+		bob.signIn("browser-bob", "")
+		if body := text(t, bob.get("newlink?pick=yes")); strings.Contains(body, "tidal-lab") || len(w.deeds()) != before {
+			t.Errorf("who may make none is shown %s", body)
+		}
+	})
 }

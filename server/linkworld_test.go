@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -87,9 +88,7 @@ func (w *world) linkParts() LinkParts {
 				{Path: w.name("start here.ipynb"), Size: 812}, {Path: "data/tides.csv", Size: 90_000}, {Path: "data/" + w.name("buoys") + "/b1.csv", Size: 1}, {Path: "form", Size: -1, Skip: w.name("a form cannot be exported")},
 			}, Complete: true}, nil
 		},
-		AsStudent: w.asStudent, Pick: func(context.Context, daypass.Caller) ([]Pasted, error) {
-			return []Pasted{{Source: daypass.Source{Kind: "drive", Host: "drive.google.com", ID: "1AbCdEfGhIjKl"}, Words: w.name("“Lab 1: tides” in Google Drive"), Why: w.name("read as ph142@course.iam.gserviceaccount.com")}}, nil
-		}, ReadPaste: w.readPaste,
+		AsStudent: w.asStudent, Pick: w.pick, ReadPaste: w.readPaste,
 	}
 }
 
@@ -104,6 +103,29 @@ func (w *world) asStudent(_ context.Context, c daypass.Caller, name, _ string) (
 	return api.StudentView{Files: []api.SourceFile{
 		{Path: w.name("start here.ipynb"), Size: 812}, {Path: "data/tides.csv", Size: 90_000}, {Path: "data/" + w.name("video.mp4"), Size: 3 << 30, Skip: w.name("it is larger than 100 MB")}, {Path: "form", Size: -1, Skip: w.name("a form cannot be exported")},
 	}, Complete: true}, nil
+}
+
+// pick offers a folder, courses and repositories; at one host nothing, since it is not
+// connected, and at one since it does not answer.
+func (w *world) pick(_ context.Context, c daypass.Caller, _ string) ([]api.Offer, error) {
+	w.note("pick %s", c.User.Name)
+	if c.User.Name == "bob" {
+		return nil, &Refusal{Problem: &daypass.Problem{Code: "DP-729", What: "you may not make links here", Next: "Ask the hub's admins.", Kind: daypass.ErrRefused}}
+	}
+	repos := []api.OfferedSource{{Source: "git:github.com/tidal-lab/ocean-models", Words: "tidal-lab/ocean-models", Note: "public"}}
+	for n := range 24 {
+		name := fmt.Sprintf("tidal-lab/teaching-%d", 2003+n)
+		repos = append(repos, api.OfferedSource{Source: "git:github.com/" + name, Words: w.name(name)})
+	}
+	return []api.Offer{
+		{Kind: "drive", Host: "drive.google.com", Sources: []api.OfferedSource{{Source: labSource, Words: w.name("“Lab 1: tides” in Google Drive"), Note: w.name("read as ph142@course.iam.gserviceaccount.com")}}},
+		{Kind: "canvas", Host: "canvas.example.edu", Sources: []api.OfferedSource{
+			{Source: "canvas:canvas.example.edu/courses/71", Words: w.name("“Physics 142: Oceans and tides”"), Note: w.name("PH142-F26")}, {Source: "canvas:canvas.example.edu/courses/88", Words: "“Physics 143”", Note: "PH143-S27, not published yet"},
+		}},
+		{Kind: "git", Host: "github.com", Sources: repos, More: true},
+		{Kind: "git", Host: "github.example.edu:8443", Connect: "github.example.edu:8443", Code: "DP-816", Why: "github.example.edu:8443 is not connected yet", Next: "Connect it to choose from what you have there, or paste an address."},
+		{Kind: "canvas", Host: "canvas.elsewhere.example", Code: "DP-815", Why: w.name("canvas.elsewhere.example gives no access at the moment: it does not answer, or answers with errors"), Next: "Try again in a minute, or paste an address."},
+	}, nil
 }
 
 func (w *world) linkTerms(_ context.Context, c daypass.Caller) (api.LinkTerms, error) {
@@ -121,6 +143,8 @@ func (w *world) readPaste(_ context.Context, _ daypass.Caller, text string) ([]P
 		words := "Google Drive " + s.ID
 		if s.Kind == daypass.KindGit {
 			words = s.Host + "/" + s.ID
+		} else if s.Kind == daypass.KindCanvas {
+			words = "Canvas " + s.ID
 		}
 		return []Pasted{{Source: s, Words: w.name(words), Why: "it is written as the service writes it"}}, nil
 	}

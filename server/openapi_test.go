@@ -132,6 +132,7 @@ var operations = []struct{ name, method, path, token, body string }{
 	{"pullFailed", "POST", "links/ph142-lab1/failed", "server-ada", `{"code":"DP-331"}`},
 	{"linkStudent", "GET", "links/ph142-lab1/student", "server-ada", ""},
 	{"copyLink", "POST", "links/ph142-lab1/copy", "server-ada", `{"name":"ph142-spring-lab1"}`},
+	{"sources", "GET", "sources", "server-ada", ""},
 	{"testSource", "POST", "sources/test", "server-ada", wantSource},
 	{"browseSource", "POST", "sources/browse", "server-ada", wantSource},
 	{"mintPass", "POST", "passes", "server-ada", wantPass},
@@ -189,6 +190,7 @@ func brokenLinks(b *Broker, err error) {
 	b.AsStudent = func(context.Context, daypass.Caller, string, string) (api.StudentView, error) {
 		return api.StudentView{}, err
 	}
+	b.Pick = func(context.Context, daypass.Caller, string) ([]api.Offer, error) { return nil, err }
 	b.TestSource = func(context.Context, daypass.Caller, daypass.Source, string) (api.SourceTest, error) {
 		return api.SourceTest{}, err
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/daypass-dev/daypass"
@@ -163,8 +162,8 @@ func (s *Server) connectPage(v *visit) error {
 	return s.show(v, "connect", "Connect "+s.named(h.Host), struct {
 		card
 		App  App
-		Next string // the name of the link that is gone on with afterwards
-	}{card{Connection: now, Info: h}, app, nextLink(v.r.URL.Query().Get("next"))})
+		Next goOn
+	}{card{Connection: now, Info: h}, app, readGoOn(v.r.URL.Query().Get("next"))})
 }
 
 func (s *Server) app(host string, content bool) (App, bool) {
@@ -197,7 +196,7 @@ func (s *Server) start(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := v.noteNext(h.Host, nextLink(v.form.Get("next"))); err != nil {
+	if err := v.noteNext(h.Host, readGoOn(v.form.Get("next"))); err != nil {
 		return err
 	}
 	http.Redirect(v.w, v.r, address, http.StatusSeeOther)
@@ -219,10 +218,10 @@ func (s *Server) finish(v *visit) error {
 		return err
 	}
 	s.log.Info("connected", "user", userName(v.who.Caller.User), "host", h.Host, "account", account.ID, "request", s.requestOf(v))
-	if name, err := v.takeNext(h.Host); err != nil {
+	if next, err := v.takeNext(h.Host); err != nil {
 		return err
-	} else if name != "" {
-		http.Redirect(v.w, v.r, s.path(strings.TrimPrefix(api.PathGo, "/")+name), http.StatusSeeOther)
+	} else if next != "" {
+		http.Redirect(v.w, v.r, s.path(next.page()), http.StatusSeeOther)
 		return nil
 	}
 	heading := "Connected. Push again."

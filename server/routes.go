@@ -61,6 +61,7 @@ func forPrograms() []route {
 		{name: "pull-failed", method: "POST", path: trim(api.PathLink) + "{name}/failed", kind: bearer, fresh: true, call: (*Server).pullFailed},
 		{name: "link-student", method: "GET", path: trim(api.PathLink) + "{name}/student", kind: bearer, fresh: true, call: (*Server).asStudent},
 		{name: "copy-link", method: "POST", path: trim(api.PathLink) + "{name}/copy", kind: bearer, fresh: true, call: (*Server).copyLink},
+		{name: "list-sources", method: "GET", path: trim(api.PathSources), kind: bearer, fresh: true, call: (*Server).listSources},
 		{name: "test-source", method: "POST", path: trim(api.PathTest), kind: bearer, fresh: true, call: (*Server).testSource},
 		{name: "browse-source", method: "POST", path: trim(api.PathBrowse), kind: bearer, fresh: true, call: (*Server).browseSource},
 		{name: "mint-pass", method: "POST", path: trim(api.PathPasses), kind: bearer, fresh: true, call: (*Server).mintPass},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -111,20 +112,49 @@ func (f *face) pullFailed(ctx context.Context, c daypass.Caller, name, code, req
 	return told("", f.b.PullFailed(ctx, c, name, code, request))
 }
 
-func (f *face) pick(ctx context.Context, c daypass.Caller) ([]server.Pasted, error) {
-	list, err := f.b.Pick(ctx, c)
+func (f *face) pick(ctx context.Context, c daypass.Caller, request string) ([]api.Offer, error) {
+	list, err := f.b.Pick(ctx, c, request)
 	if err != nil {
 		return nil, told("", err)
 	}
-	var out []server.Pasted
-	for _, y := range list {
-		title := ""
-		if f.readers != nil && f.readers.depot != nil {
-			title = f.readers.depot.Title(keyOf(y))
+	var out []api.Offer
+	for _, o := range list {
+		one := api.Offer{Kind: o.Kind, Host: o.Host, More: o.More}
+		if r := o.Refusal; r != nil {
+			one.Why, one.Next, one.Code = r.Problem.What, r.Problem.Next, r.Problem.Code
+			if r.Problem.Why != "" && !r.Connect {
+				one.Why += ": " + r.Problem.Why
+			}
+			if r.Connect {
+				one.Connect = o.Host
+			}
 		}
-		out = append(out, server.Pasted{Source: y.Source, Words: sourceWords(y.Source, title), Why: f.readsAs(y)})
+		for _, y := range o.Sources {
+			one.Sources = append(one.Sources, f.offered(y))
+		}
+		out = append(out, one)
 	}
 	return out, nil
+}
+
+// offered names a source where its host is named already.
+func (f *face) offered(y broker.Offered) api.OfferedSource {
+	out := api.OfferedSource{Source: y.Source.String(), Words: y.Source.ID, Note: shown(y.Note)}
+	switch y.Source.Kind {
+	case daypass.KindDrive:
+		title := ""
+		if f.readers != nil && f.readers.depot != nil {
+			title = f.readers.depot.Title(keyOf(y.Reading))
+		}
+		out.Words, out.Note = sourceWords(y.Source, title), f.readsAs(y.Reading)
+	case daypass.KindGit:
+		if y.As == broker.AsPublic {
+			out.Note = "public"
+		}
+	default:
+		out.Words = cmp.Or(quoted(y.Title), y.Source.ID)
+	}
+	return out
 }
 
 func (f *face) wrote(c daypass.Caller, ask server.LinkAsk) func(broker.LinkView, error) (api.Link, error) {

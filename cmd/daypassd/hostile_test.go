@@ -38,7 +38,7 @@ func doors(t testing.TB) []door {
 		"PathRepos": api.PathRepos, "PathHookLogin": api.PathHookLogin, "PathHookStop": api.PathHookStop, "PathOpenAPI": api.PathOpenAPI,
 		"PathPasses": api.PathPasses, "PathPass": api.PathPass, "PathEndPass": api.PathEndPass, "PathDevice": api.PathDevice, "PathDeviceToken": api.PathDeviceToken,
 		"PathAudience": api.PathAudience, "PathMintToken": api.PathMintToken,
-		"PathLinks": api.PathLinks, "PathLink": api.PathLink, "PathCopies": api.PathCopies, "PathTest": api.PathTest, "PathBrowse": api.PathBrowse, "PathSnapshots": api.PathSnapshots, "PathSnapshot": api.PathSnapshot,
+		"PathLinks": api.PathLinks, "PathLink": api.PathLink, "PathCopies": api.PathCopies, "PathSources": api.PathSources, "PathTest": api.PathTest, "PathBrowse": api.PathBrowse, "PathSnapshots": api.PathSnapshots, "PathSnapshot": api.PathSnapshot,
 	}
 	var out []door
 	for _, m := range routeLine.FindAllStringSubmatch(string(text), -1) {

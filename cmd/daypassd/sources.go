@@ -99,6 +99,9 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 		r.canvases[site.Host] = site
 	}
 	sources.Look = r.look
+	if len(c.Sources.Canvas) > 0 {
+		sources.Courses = r.courses
+	}
 	r.ended = make(chan struct{}, 1)
 	sources.Ended = func() {
 		select {
@@ -185,6 +188,44 @@ const maxPaces = 10_000
 
 // canvasOf reads a course by the connection of whoever asks.
 func (r *readers) canvasOf(_ context.Context, y broker.Reading) (daypass.Contents, error) {
+	c, err := r.canvasAs(y)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// courses lists the courses that a person teaches, by their own connection and at the pace
+// that all that is read with it shares.
+func (r *readers) courses(ctx context.Context, y broker.Reading, most int) ([]broker.Course, bool, error) {
+	c, err := r.canvasAs(y)
+	if err != nil {
+		return nil, false, err
+	}
+	list, whole, err := c.Courses(ctx, most)
+	var out []broker.Course
+	for _, one := range list {
+		out = append(out, broker.Course{ID: one.ID, Title: one.Name, Note: noteOf(one)})
+	}
+	return out, whole, err
+}
+
+// noteOf tells courses of one name apart.
+func noteOf(c canvas.Course) string {
+	var out []string
+	if c.Code != "" && c.Code != c.Name {
+		out = append(out, c.Code)
+	}
+	switch c.State {
+	case "unpublished":
+		out = append(out, "not published yet")
+	case "completed":
+		out = append(out, "over")
+	}
+	return strings.Join(out, ", ")
+}
+
+func (r *readers) canvasAs(y broker.Reading) (*canvas.Canvas, error) {
 	site, ok := r.canvases[y.Source.Host]
 	if !ok {
 		return nil, noReader(y)
