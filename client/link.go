@@ -118,6 +118,20 @@ func (c *Client) PullFailed(ctx context.Context, name, code string) error {
 	return err
 }
 
+// Sources lists what the caller may choose from for a link of theirs.
+func (c *Client) Sources(ctx context.Context) (api.Offers, error) {
+	var out api.Offers
+	if err := c.get(ctx, api.PathSources, linkTime, &out); err != nil {
+		return api.Offers{}, err
+	}
+	for _, o := range out.Offers {
+		if o.Connect != "" && !c.pageOfService(o.Connect) {
+			return api.Offers{}, c.strange("a page that it sends to is none of the service's")
+		}
+	}
+	return out, nil
+}
+
 // TestSource asks whether a link of the caller's could read a source.
 func (c *Client) TestSource(ctx context.Context, q api.SourceQuestion) (api.SourceTest, error) {
 	var t api.SourceTest

@@ -19,6 +19,7 @@ import (
 const linkHelp = `A link gives the people of one group of the hub read of a folder or a repository, and
 opens it at their own servers. Its address is only a name and holds no secret.
 
+  daypass link sources
   daypass link make ph142-lab1 --source URL --for ph142 --open start.ipynb
   daypass link check ph142-lab1
   daypass link url ph142-lab1 --as markdown
@@ -34,9 +35,9 @@ type linkFlags struct {
 func (a *app) linkCommand() *cobra.Command {
 	c := &cobra.Command{Use: "link", Short: "Make a link to course content, change it, end it", Long: linkHelp, Args: atMost(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return usageProblem(c, "say make, list, check, url, edit, copy or end")
+			return usageProblem(c, "say make, sources, list, check, url, edit, copy or end")
 		}}
-	c.AddCommand(a.linkMakeCommand(), a.linkListCommand(), a.linkCheckCommand(), a.linkURLCommand(), a.linkEditCommand(), a.linkCopyCommand(), a.linkEndCommand())
+	c.AddCommand(a.linkMakeCommand(), a.linkSourcesCommand(), a.linkListCommand(), a.linkCheckCommand(), a.linkURLCommand(), a.linkEditCommand(), a.linkCopyCommand(), a.linkEndCommand())
 	return c
 }
 
