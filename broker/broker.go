@@ -209,9 +209,20 @@ func (b *Broker) Hosts() []string {
 // old, and compares people with the hub's list.
 func (b *Broker) Run(ctx context.Context) error {
 	b.changes = follower{db: b.Store, log: b.Log, now: b.Now, forget: b.forget, follow: b.follow}
-	if err := b.changes.start(ctx); err != nil {
-		return err
+	err := b.changes.start(ctx)
+	switch {
+	case err == nil:
+		b.loops(ctx)
+	case ctx.Err() != nil: // stopped before it had begun
+		err = nil
 	}
+	b.endMemory()
+	b.endReaders()
+	return err
+}
+
+// loops does what is done now and then, until ctx ends.
+func (b *Broker) loops(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := b.book.Run(ctx); err != nil {
@@ -222,9 +233,6 @@ func (b *Broker) Run(ctx context.Context) error {
 		wg.Go(func() { loop(ctx) })
 	}
 	wg.Wait()
-	b.endMemory()
-	b.endReaders()
-	return nil
 }
 
 // endMemory ends, at a stop, what was promised to be in memory only: nobody could

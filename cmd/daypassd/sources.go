@@ -345,28 +345,40 @@ func (r *readers) tend(ctx context.Context, m *server.Metrics) {
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
 	for {
-		r.forget(ctx)
 		_, _ = r.depot.Evict(ctx) // the depot's log says what was in the way
 		if bytes, n, err := r.depot.Size(); err == nil {
 			m.Snapshots(bytes, n)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-r.ended:
+		for again := true; again; {
+			var soon <-chan time.Time
+			if !r.forget(ctx) {
+				soon = time.After(inUse)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.ended:
+			case <-soon:
+			case <-tick.C:
+				again = false
+			}
 		}
 	}
 }
 
+// inUse is when what was in use is looked at again.
+const inUse = 5 * time.Second
+
 // forget takes away what was read as people who are gone. What is in use goes at a
-// later time, and so does what the store cannot be asked about.
-func (r *readers) forget(ctx context.Context) {
+// later time: false. So does what the store cannot be asked about.
+func (r *readers) forget(ctx context.Context) (done bool) {
 	all, err := r.depot.Readers()
+	done = true
 	for _, as := range all {
-		var keep bool
+		var keep, gone bool
 		if keep, err = r.broker.ReadsFor(ctx, as); err == nil && !keep {
-			_, err = r.depot.Forget(ctx, as)
+			gone, err = r.depot.Forget(ctx, as)
+			done = done && gone
 		}
 		if err != nil {
 			break
@@ -375,6 +387,7 @@ func (r *readers) forget(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		r.log.Warn("what was read as people who are gone could not be taken away; it is tried again", "error", err)
 	}
+	return done || err != nil
 }
 
 func (r *readers) close() {

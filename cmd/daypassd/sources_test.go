@@ -22,6 +22,7 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/broker"
+	"github.com/daypass-dev/daypass/depot"
 	"github.com/daypass-dev/daypass/fake"
 )
 
@@ -557,7 +558,25 @@ func TestCanvasLink(t *testing.T) {
 			t.Errorf("%.12s… is in what is kept", secret)
 		}
 	}
+	_, got := l.snapshot(stu, service, url.Values{"link": {"ph142-files"}})
+	l.held(svc.readers.depot, src, got.ID, 2*time.Second)
 	l.forgotten(svc, "stu", 2)
+}
+
+// held has a snapshot in use for a while, as a slow download has it.
+func (l *library) held(d *depot.Depot, src daypass.Source, id string, long time.Duration) {
+	l.t.Helper()
+	all, err := d.Readers()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, as := range all {
+		if p, err := d.Pack(l.t.Context(), depot.Key{Source: src, As: as}, id, ""); err == nil {
+			time.AfterFunc(long, func() { p.Close() })
+			return
+		}
+	}
+	l.t.Fatalf("nobody of %q has %s", all, id)
 }
 
 // keptObjects is all that snapshots.dir has: each file, and each object of git.
