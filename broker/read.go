@@ -638,7 +638,7 @@ func noCopy(l *store.Link, repo daypass.Repo, login string) error {
 		Next: "Accept the assignment, or the invitation, at " + host + " first; then open the link again.", Who: "Whoever teaches the course gave out where.", Kind: daypass.ErrRefused,
 	}
 	if l.Accept != "" {
-		p.Next, p.Who = "Open "+l.Accept+" and accept the assignment there; then try again.", "It is whoever teaches the course who gave that address."
+		p.Next, p.Who = "Open "+l.Accept+" and accept the assignment there; then try again.", "Whoever teaches the course gave that address."
 	}
 	return &Refusal{Problem: p}
 }

@@ -37,6 +37,21 @@ func newWorld(d *desk, seed, stream uint64) *world {
 	return &world{desk: d, Rand: rand.New(rand.NewPCG(seed, stream)), up: map[string]string{}, cells: map[string][]string{}, outside: gittest.TempDir(d.t), beyond: map[string]string{}}
 }
 
+// begun is the beginning of a life: a course that the student does not have yet. What
+// happened is told where the test fails.
+func begun(t *testing.T, seed, stream uint64) *world {
+	w := newWorld(newDesk(t), seed, stream)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d\n%s", seed, strings.Join(w.log, "\n"))
+		}
+	})
+	w.p.Limits.File = limit
+	w.teach()
+	w.teach()
+	return w
+}
+
 // rest is what the student has done; links that lead out were followed by them alone.
 func (w *world) rest() {
 	os.Chmod(w.outside, 0o755)
@@ -332,15 +347,7 @@ func (w *world) stored(before map[string]string, have map[string]bool) {
 
 // life is one random history of some rounds.
 func life(t *testing.T, seed uint64) {
-	w := newWorld(newDesk(t), seed, 5)
-	defer func() {
-		if t.Failed() {
-			t.Logf("seed %d\n%s", seed, strings.Join(w.log, "\n"))
-		}
-	}()
-	w.p.Limits.File = limit
-	w.teach()
-	w.teach()
+	w := begun(t, seed, 5)
 	switch w.IntN(4) {
 	case 0:
 		w.clone("--depth", "1")

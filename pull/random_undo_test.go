@@ -80,15 +80,7 @@ func (w *world) goBack(before map[string]string) {
 
 // lifeBack is a life of somebody who takes much back.
 func lifeBack(t *testing.T, seed uint64) {
-	w := newWorld(newDesk(t), seed, 7)
-	defer func() {
-		if t.Failed() {
-			t.Logf("seed %d\n%s", seed, strings.Join(w.log, "\n"))
-		}
-	}()
-	w.p.Limits.File = limit
-	w.teach()
-	w.teach()
+	w := begun(t, seed, 7)
 	if w.IntN(2) == 0 {
 		w.clone("--depth", "1")
 	} else {

@@ -244,7 +244,7 @@ func (st *site) uninvited() func() {
 	})
 	st.does(func(context.Context, Request, func(pull.Event)) (pull.Report, error) {
 		return pull.Report{}, &daypass.Problem{Code: "DP-738", What: "uni-course/lab1-student-three at github.com is not there yet, or student-three may not read it",
-			Next: "Open https://classroom.github.com/a/AbC-1_x and accept the assignment there; then try again.", Who: "It is whoever teaches the course who gave that address. Event K3QF-17."}
+			Next: "Open https://classroom.github.com/a/AbC-1_x and accept the assignment there; then try again.", Who: "Whoever teaches the course gave that address. Event K3QF-17."}
 	})
 	return nil
 }

@@ -53,6 +53,23 @@ func plant(t *testing.T, bare, text string) {
 	}
 }
 
+// A prompt runs the program as somebody, in a home of theirs.
+type prompt func(args ...string) (string, error)
+
+// classOf is a course whose content lies at a host that the admin lists: an instructor,
+// and a student of the group ph142 with their home.
+func classOf(t *testing.T, host string) (tea, stu prompt, home string) {
+	t.Helper()
+	l := newLibrary(t, "")
+	l.edit("hosts: []", "hosts: [\""+host+"\"]")
+	_, service := l.serving()
+	l.hub.SetGroups("tea", "instructors")
+	l.hub.SetGroups("stu", "ph142")
+	_, tea = l.prompt("tea", service)
+	home, stu = l.prompt("stu", service)
+	return tea, stu, home
+}
+
 // TestGitHosts: a link reads a repository by any path at a host of git that the admin
 // lists, whether the host calls it with ".git" or not.
 func TestGitHosts(t *testing.T) {
@@ -60,13 +77,7 @@ func TestGitHosts(t *testing.T) {
 	host, dir, asked := gitHost(t)
 	plant(t, filepath.Join(dir, "group", "sub", "repo.git"), "of the group\n")
 	plant(t, filepath.Join(dir, "~ada", "lab"), "of ada\n")
-	l := newLibrary(t, "")
-	l.edit("hosts: []", "hosts: [\""+host+"\"]")
-	_, service := l.serving()
-	l.hub.SetGroups("tea", "instructors")
-	l.hub.SetGroups("stu", "ph142")
-	_, tea := l.prompt("tea", service)
-	home, stu := l.prompt("stu", service)
+	tea, stu, home := classOf(t, host)
 	for name, of := range map[string]struct{ address, source, text string }{
 		"deep":    {"http://" + host + "/group/sub/repo", "git:" + host + "/group/sub/repo", "of the group\n"},
 		"deep-2":  {"http://" + host + "/group/sub/repo.git", "git:" + host + "/group/sub/repo", "of the group\n"},

@@ -35,13 +35,7 @@ func TestSubfolder(t *testing.T) {
 			t.Fatalf("%q: %v\n%s", args, err, out)
 		}
 	}
-	l := newLibrary(t, "")
-	l.edit("hosts: []", "hosts: [\""+host+"\"]")
-	_, service := l.serving()
-	l.hub.SetGroups("tea", "instructors")
-	l.hub.SetGroups("stu", "ph142")
-	_, tea := l.prompt("tea", service)
-	home, stu := l.prompt("stu", service)
+	tea, stu, home := classOf(t, host)
 	for name, source := range map[string]string{"whole": "git:" + host + "/course", "wrong": "git:" + host + "/course#lab2", "part": "git:" + host + "/course#lab1"} {
 		if out, err := tea("link", "make", name, "--source", source, "--for", "ph142"); err != nil {
 			t.Fatalf("%v\n%s", err, out)
