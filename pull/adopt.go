@@ -306,7 +306,7 @@ func (r *run) endUnfinished(ctx context.Context, o *plumbing.Objects) error {
 	if err != nil {
 		return err
 	}
-	note := fmt.Sprintf("A %s that was not finished has been ended; what it had changed is in the backup.", kind)
+	note := fmt.Sprintf("An unfinished %s has been ended; what it had changed is in the backup.", kind)
 	if put {
 		note += " What git had put away before it began is in git's stash: git stash pop"
 	}

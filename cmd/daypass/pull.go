@@ -99,9 +99,14 @@ func pullArgs(o *pullOptions) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		var asked []string
 		for _, name := range []string{"undo", "backups", "recover", "show-backup", "reset", "show-upstream", "backup"} {
-			if c.Flags().Changed(name) {
-				asked = append(asked, "--"+name)
+			flag := c.Flags().Lookup(name)
+			if !flag.Changed {
+				continue
 			}
+			if flag.Value.String() == "" {
+				return usageProblem(c, "--"+name+" is followed by what it is about, and that is empty here")
+			}
+			asked = append(asked, "--"+name)
 		}
 		switch {
 		case len(asked) > 1:
