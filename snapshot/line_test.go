@@ -117,3 +117,33 @@ func TestLineBreaks(t *testing.T) {
 		})
 	}
 }
+
+// TestLeftByTheKilled: what a git leaves that is killed in the middle of a fetch or a
+// repack stops no fetch, and goes with the next one.
+func TestLeftByTheKilled(t *testing.T) {
+	t.Parallel()
+	course := gittest.New(t)
+	course.Commit("main", "one", gittest.Files{"a": "a"})
+	g := source(t)
+	repo := ours(t, g, "sha1")
+	url := "file://" + course.Dir
+	left := []string{"objects/pack/tmp_pack_abc123", "objects/pack/.tmp-4711-pack-0123.pack", "objects/aa/tmp_obj_x", "shallow.lock", "config.lock", "packed-refs.lock", "refs/daypass/tip"}
+	for _, name := range left {
+		path := filepath.Join(repo.Dir(), name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tip, line := call(t, g, url, "main")
+	if s := fetch(t, g, repo, snapshot.Ask{URL: url, Tip: tip, Depth: 1, Line: line}); paths(s.Files) != "a" {
+		t.Errorf("%+v", s)
+	}
+	for _, name := range left {
+		if _, err := os.Lstat(filepath.Join(repo.Dir(), name)); err == nil {
+			t.Errorf("%s is left", name)
+		}
+	}
+}

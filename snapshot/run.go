@@ -233,7 +233,7 @@ func packs(repo *plumbing.Repo) map[string]int64 {
 // sweep takes away what a git left that was killed. Nobody else may be at work in the
 // repository.
 func sweep(repo *plumbing.Repo) {
-	for _, pattern := range []string{"objects/pack/tmp_*", "objects/pack/*.temp", "objects/??/*.temp", "objects/??/tmp_obj_*", "shallow.lock", "config.lock", "packed-refs.lock", "refs/daypass/*.lock", "refs/daypass/*/*.lock"} {
+	for _, pattern := range []string{"objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/pack/*.temp", "objects/??/*.temp", "objects/??/tmp_obj_*", "shallow.lock", "config.lock", "packed-refs.lock", "refs/daypass/*.lock", "refs/daypass/*/*.lock"} {
 		found, _ := filepath.Glob(filepath.Join(repo.Dir(), pattern))
 		for _, path := range found {
 			os.Remove(path)
