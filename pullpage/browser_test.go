@@ -315,7 +315,7 @@ func goTo(ctx context.Context, t *testing.T, st *site, s aScene) (end func()) {
 		}
 		address = st.base + s.query
 	}
-	browsertest.Do(ctx, t, chromedp.Navigate(address))
+	browsertest.Do(ctx, t, browsertest.Follow(address))
 	for _, p := range s.press {
 		browsertest.Do(ctx, t, chromedp.Click(chromedp.CSS(p)))
 	}
