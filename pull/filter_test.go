@@ -42,14 +42,14 @@ func TestFilters(t *testing.T) {
 			t.Run(name+" "+how, func(t *testing.T) {
 				t.Parallel()
 				d := newDesk(t)
-				base, mine := long(), c.mine
+				base, mine, clean := long(), c.mine, c.clean
 				if mine == "" {
 					base, mine = strings.Replace(long(), "8\n", "12345678\n", 1), strings.Replace(long(), "8\n", "PRECIOUS\n", 1)
-					c.clean = "sed s/PRECIOUS/12345678/"
+					clean = "sed s/PRECIOUS/12345678/"
 				}
 				d.src.Commit("main", "one", gittest.Files{"a.txt": base, "gone.txt": base, "b": "b"})
 				begin(d)
-				d.filtered(c.clean, "*.txt filter=strip")
+				d.filtered(clean, "*.txt filter=strip")
 				d.write("a.txt", mine)
 				d.write("gone.txt", mine)
 				d.settled()
