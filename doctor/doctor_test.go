@@ -188,9 +188,9 @@ func TestChecks(t *testing.T) {
 			os.Chmod(filepath.Dir(m.Helper), 0o777)
 		}, []string{"bad:mode-wide", "bad:mode-wide", "bad:program-writable", "bad:program-writable"}, nil, "Whoever changes it gets the tokens"},
 		{"proxies", func(m *machine) {
-			m.env["HTTPS_PROXY"], m.env["http_proxy"] = "http://mona:"+pw+"@proxy.example:3128", "plain.example:80"
+			m.env["HTTPS_PROXY"], m.env["http_proxy"] = "http://mona:"+pw+"@outbound.example:3128", "plain.example:80"
 			m.git(m.home, "config", "--global", "http.proxy", "http://u:"+pw+"@gitproxy.example")
-		}, []string{"warn:proxy-password", "warn:proxy-password", "note:proxy"}, []string{"warn:proxy-password", "warn:proxy-password", "note:proxy"}, "proxy.example:3128"},
+		}, []string{"warn:proxy-password", "warn:proxy-password", "note:proxy"}, []string{"warn:proxy-password", "warn:proxy-password", "note:proxy"}, "outbound.example:3128"},
 		{"environment", func(m *machine) { m.env["GITHUB_TOKEN"] = ghu }, []string{"warn:env-token"}, []string{"warn:env-token"}, "GITHUB_TOKEN holds ghu_…CANC"},
 		{"broken configuration", func(m *machine) { m.write(".gitconfig", "[user\n", 0o644) },
 			[]string{"bad:git-config-unreadable"}, []string{"bad:git-config-unreadable"}, "line 1 in file ~/.gitconfig"},

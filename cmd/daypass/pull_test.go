@@ -430,14 +430,14 @@ func TestSystemLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(git.Config)
-	write(t, file, "[credential]\n\thelper = site\n[credential \"https://Git.example\"]\n\tusername = x\n[http]\n\tproxy = http://proxy.example\n"+
+	write(t, file, "[credential]\n\thelper = site\n[credential \"https://Git.example\"]\n\tusername = x\n[http]\n\tproxy = http://outbound.example\n"+
 		"[safe]\n\tdirectory = *\n[core]\n\tfsmonitor = evil\n\tsshCommand = evil\n[url \"https://evil.example/\"]\n\tinsteadOf = https://github.com/\n[alias]\n\tx = y\n", 0o644)
 	git, err = b.pullGit(context.Background(), config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := fmt.Sprint(git.Config[before:])
-	want := "[[credential.helper site] [credential.https://Git.example.username x] [http.proxy http://proxy.example] [safe.directory *]]"
+	want := "[[credential.helper site] [credential.https://Git.example.username x] [http.proxy http://outbound.example] [safe.directory *]]"
 	if !ownedByRoot(file) {
 		want = "[]" // the test is not run by root, so the file is no admin's
 	}

@@ -162,7 +162,7 @@ func TestGuardedDial(t *testing.T) {
 			t.Errorf("%s was connected to", host)
 		}
 	}
-	proxied := func(*http.Request) (*url.URL, error) { return url.Parse("http://proxy.example") }
+	proxied := func(*http.Request) (*url.URL, error) { return url.Parse("http://outbound.example") }
 	if (outward{guarded: true, via: proxied}).dial("zenodo.org") != nil {
 		t.Error("what a proxy dials is judged here")
 	}
