@@ -26,6 +26,7 @@ var layers = map[string][]string{
 	"internal/sha256":             {},
 	"internal/pause":              {},
 	"internal/process":            {},
+	"internal/soak":               {},
 	"internal/requestid":          {},
 	"internal/hubtest":            {"", "hub", "internal/process"},
 	"store":                       {""},

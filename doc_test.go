@@ -152,14 +152,15 @@ func TestConfigurationKeys(t *testing.T) {
 }
 
 // TestVariables: each environment variable of ours that the code reads is in
-// the manual; those that lead tests to their peers are the Makefile's.
+// the manual, or steers tests and is in CONTRIBUTING.md; those that lead tests to
+// their peers are the Makefile's.
 func TestVariables(t *testing.T) {
-	manual := readText(t, "doc/manual.md")
+	manual := readText(t, "doc/manual.md") + readText(t, "CONTRIBUTING.md")
 	name := regexp.MustCompile(`"((?:DAYPASS|GH_SCOPED_CREDS|GITHUB_APP)_[A-Z_]+[A-Z])"`)
 	for path, text := range sources(t) {
 		for _, m := range name.FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(manual, "`"+m[1]+"`") && !strings.HasPrefix(m[1], "DAYPASS_TEST_") {
-				t.Errorf("%s reads %s, which doc/manual.md does not name", path, m[1])
+				t.Errorf("%s reads %s, which neither doc/manual.md nor CONTRIBUTING.md names", path, m[1])
 			}
 		}
 	}

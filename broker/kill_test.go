@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/internal/soak"
 	"github.com/daypass-dev/daypass/store"
 )
 
@@ -69,10 +69,7 @@ func blows() []blow {
 // GitHub's at most; and in the end everything can be revoked.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	rounds, steps := 20, blows()
-	if os.Getenv("DAYPASS_SOAK") != "" {
-		rounds = 200
-	}
+	rounds, steps := soak.Rounds(t, 20, 200), blows()
 	var pairs, children atomic.Int64
 	gate := make(chan struct{}, 5)
 	t.Run("rounds", func(t *testing.T) {

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/daypass-dev/daypass/internal/soak"
 )
 
 // pieces are what a side had to say: its lines, by how many of each there are more
@@ -194,7 +195,7 @@ func TestHiddenPlaces(t *testing.T) {
 func TestHostileTextsEnd(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	size := 1 << 19
-	if os.Getenv("DAYPASS_SOAK") != "" {
+	if soak.Asked(t) {
 		size = 2 << 20 // as many lines as are merged at all
 	}
 	random := func(alphabet int) []byte {

@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/daypass-dev/daypass/internal/soak"
 )
 
 // A writer makes random texts and random edits of them.
@@ -117,22 +118,13 @@ func (w *writer) three() (base, ours, theirs []byte) {
 	return w.bytes(b), w.bytes(w.edit(shared)), w.bytes(w.edit(shared))
 }
 
-func seeds(t *testing.T, quick, soak int) (first uint64, n int) {
+// seeds are fewer in short tests.
+func seeds(t *testing.T, daily, long int) (first uint64, n int) {
 	t.Helper()
-	n = quick
 	if testing.Short() {
-		n = quick / 10
+		daily /= 10
 	}
-	if os.Getenv("DAYPASS_SOAK") != "" {
-		n = soak
-	}
-	first = uint64(time.Now().UnixNano()) / 1000
-	if s := os.Getenv("DAYPASS_SEED"); s != "" {
-		fmt.Sscan(s, &first)
-		n = 1
-	}
-	t.Logf("seeds %d to %d", first, first+uint64(n)-1)
-	return first, n
+	return soak.Seeds(t, daily, long)
 }
 
 // large is beyond what git searches exactly: many edits far apart, of lines that the
@@ -171,13 +163,13 @@ func TestLargeTextIsWhatGitMakes(t *testing.T) {
 	sameAsGit(t, 15, 1500, func(seed uint64) (base, ours, theirs []byte) { return newWriter(seed).large() })
 }
 
-func sameAsGit(t *testing.T, quick, soak int, three func(seed uint64) (base, ours, theirs []byte)) {
+func sameAsGit(t *testing.T, daily, long int, three func(seed uint64) (base, ours, theirs []byte)) {
 	git, err := exec.LookPath("git")
 	if err != nil {
 		t.Skip("no git")
 	}
 	dir := t.TempDir()
-	first, n := seeds(t, quick, soak)
+	first, n := seeds(t, daily, long)
 	for seed := first; seed < first+uint64(n); seed++ {
 		base, ours, theirs := three(seed)
 		want := mergeFile(t, git, dir, base, ours, theirs)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/daypass-dev/daypass/internal/gittest"
 	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/internal/soak"
 	"github.com/daypass-dev/daypass/merge/notebook"
 )
 
@@ -397,20 +398,15 @@ func TestRandomHistories(t *testing.T) {
 }
 
 // histories plays lives, the same every day and those named, or so many new ones, or one.
-func histories(t *testing.T, lives, soak int, life func(*testing.T, uint64), named ...uint64) {
-	first := uint64(1)
-	if os.Getenv("DAYPASS_SOAK") != "" {
-		lives, first = soak, rand.Uint64N(1<<32)
+func histories(t *testing.T, lives, long int, life func(*testing.T, uint64), named ...uint64) {
+	first, n := soak.Seeds(t, lives, long)
+	if soak.One(t) {
+		named = nil
 	}
-	if text := os.Getenv("DAYPASS_SEED"); text != "" {
-		fmt.Sscan(text, &first)
-		lives, named = 1, nil
-	}
-	t.Logf("seeds from %d", first)
 	for _, seed := range named {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { life(t, seed) })
 	}
-	for i := range uint64(lives) {
+	for i := range uint64(n) {
 		t.Run(fmt.Sprint(first+i), func(t *testing.T) {
 			t.Parallel()
 			life(t, first+i)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass"
+	"github.com/daypass-dev/daypass/internal/soak"
 	"github.com/daypass-dev/daypass/store"
 	"github.com/daypass-dev/daypass/store/storetest"
 )
@@ -46,10 +47,7 @@ func TestKilled(t *testing.T) {
 }
 
 func killed(t *testing.T, url string) {
-	rounds := 8
-	if os.Getenv("DAYPASS_SOAK") != "" {
-		rounds = 200
-	}
+	rounds := soak.Rounds(t, 8, 200)
 	keys := newKeys(t)
 	text, err := keys.Marshal()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass/fake"
+	"github.com/daypass-dev/daypass/internal/soak"
 )
 
 // A node is a machine with the real programs, one person and a world.
@@ -78,11 +79,7 @@ func TestLoginKilled(t *testing.T) {
 	clean := newNode(t, bin)
 	clean.must("daypass", "login")
 	steps := len(clean.world.Local.Requests())
-	rounds := 1
-	if os.Getenv("DAYPASS_SOAK") != "" {
-		rounds = 20
-	}
-	for round := range rounds {
+	for round := range soak.Rounds(t, 1, 20) {
 		for step := 1; step <= steps; step++ {
 			t.Run(fmt.Sprintf("%d/%d", round, step), func(t *testing.T) {
 				t.Parallel()

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/daypass-dev/daypass/internal/soak"
 )
 
 // listed is what git says of a file; ok is whether it takes it.
@@ -77,15 +79,10 @@ func TestSettings(t *testing.T) {
 
 // TestSettingsRandom writes files of pieces that mean something to the reader.
 func TestSettingsRandom(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed, _ := soak.Seeds(t, 1, 1)
 	r := rand.New(rand.NewPCG(seed, 0))
 	pieces := []string{"[", "]", "\"", "\\", "\n", "\n", "\r\n", "\r", " ", "\t", "#", ";", "=", "a", "Core", "x-1", ".", "é", "\\n", "\\\"", "\\\n", "[a]\n", "[a \"B\"]\n", "key = value\n", "\tk=v", "true", "1", "\xef\xbb\xbf", "\"q s\"", "_"}
-	n := 300
-	if testing.Short() {
-		n = 30
-	}
-	for range n {
+	for range soak.Rounds(t, 300, 30_000) {
 		var b strings.Builder
 		if r.IntN(3) > 0 {
 			b.WriteString("[sec \"Sub\"]\n")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/daypass-dev/daypass/internal/plumbing"
+	"github.com/daypass-dev/daypass/internal/soak"
 )
 
 // indexAsGit compares what Index reads with what git lists.
@@ -97,8 +98,7 @@ func TestIndexOfMerge(t *testing.T) {
 // TestIndexSplit changes a split index at random, and compares after each change.
 func TestIndexSplit(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed, _ := soak.Seeds(t, 1, 1)
 	r := rand.New(rand.NewPCG(seed, 0))
 	dir := plain(t)
 	for i := range 300 {
@@ -108,7 +108,7 @@ func TestIndexSplit(t *testing.T) {
 	git(t, dir, "config", "splitIndex.maxPercentChange", "100")
 	git(t, dir, "update-index", "--split-index")
 	split := 0
-	for range 25 {
+	for range soak.Rounds(t, 25, 500) {
 		switch r.IntN(4) {
 		case 0:
 			write(t, fmt.Sprintf("%s/n%d", dir, r.IntN(20)), "new")

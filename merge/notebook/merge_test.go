@@ -3,26 +3,17 @@ package notebook_test
 import (
 	"bytes"
 	"math/rand/v2"
-	"os"
 	"testing"
 
+	"github.com/daypass-dev/daypass/internal/soak"
 	"github.com/daypass-dev/daypass/merge/notebook"
 	"github.com/daypass-dev/daypass/merge/notebook/notebooktest"
 )
 
-// rounds is how many random cases there are, every day and with DAYPASS_SOAK. The 2,000
-// pairs that nothing may be lost of are counted by bench/pull.
-func rounds(daily, soak uint64) uint64 {
-	if os.Getenv("DAYPASS_SOAK") != "" {
-		return soak
-	}
-	return daily
-}
-
 // TestPairs merges pairs that drifted apart: nothing of either side is lost, the
 // result is valid, and a second merge changes nothing.
 func TestPairs(t *testing.T) {
-	for seed := range rounds(600, 20_000) {
+	for seed := range uint64(soak.Rounds(t, 600, 20_000)) {
 		p := pair(seed)
 		got, err := notebook.Merge(p.Base, p.Ours, p.Theirs)
 		if err != nil {
@@ -49,7 +40,7 @@ func TestPairs(t *testing.T) {
 
 // TestTerm pulls six times in a row, each from what the merge before left.
 func TestTerm(t *testing.T) {
-	for seed := range rounds(50, 1000) {
+	for seed := range uint64(soak.Rounds(t, 50, 1000)) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		p := notebooktest.Make(r, 4+int(seed%2))
 		for week := range 6 {

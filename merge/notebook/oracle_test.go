@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/daypass-dev/daypass/internal/process"
+	"github.com/daypass-dev/daypass/internal/soak"
 	"github.com/daypass-dev/daypass/merge/notebook"
 	"github.com/daypass-dev/daypass/merge/notebook/notebooktest"
 )
@@ -71,7 +72,7 @@ func TestNbformat(t *testing.T) {
 		}
 		judge(c.name, r.Data)
 	}
-	for seed := range rounds(500, 5000) {
+	for seed := range uint64(soak.Rounds(t, 500, 5000)) {
 		p := pair(seed)
 		r, err := notebook.Merge(p.Base, p.Ours, p.Theirs)
 		if err != nil {
