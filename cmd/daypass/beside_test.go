@@ -204,9 +204,7 @@ func tree(t *testing.T, dir string) leaves {
 // differ says where two trees differ, "" for nowhere.
 func differ(theirs, ours leaves) string {
 	var b strings.Builder
-	all := maps.Clone(theirs)
-	maps.Copy(all, ours)
-	for _, path := range slices.Sorted(maps.Keys(all)) {
+	for _, path := range slices.Sorted(maps.Keys(union(theirs, ours))) {
 		x, inTheirs := theirs[path]
 		y, inOurs := ours[path]
 		if x == y && inTheirs == inOurs {
@@ -217,6 +215,13 @@ func differ(theirs, ours leaves) string {
 	return b.String()
 }
 
+// union has the files of both.
+func union(theirs, ours leaves) leaves {
+	all := maps.Clone(theirs)
+	maps.Copy(all, ours)
+	return all
+}
+
 func seen(text string, there bool) string {
 	if !there {
 		return "(not there)"
@@ -225,9 +230,18 @@ func seen(text string, there bool) string {
 }
 
 // deliberate takes out of both trees what doc/pull.md lists as done otherwise on
-// purpose, and returns what it took out. before is what the student had, and
-// upstream what the instructor has.
-func deliberate(theirs, ours, before leaves, upstream map[string]string) (taken []string) {
+// purpose, and returns what it took out.
+func deliberate(r round, theirs, ours leaves) (taken []string) {
+	before, upstream := r.before, r.upstream
+	for path, text := range theirs {
+		for was, mine := range before {
+			if ours[path] == "" && theirs[was] == "" && ours[was] == mine && text == mine {
+				delete(theirs, path)
+				delete(ours, was)
+				taken = append(taken, "a file of the student's stays in a folder that the instructor renamed: "+was)
+			}
+		}
+	}
 	for path := range theirs {
 		if upstream[path] == "" && before[path] == "" && ours[path] == "" && !strings.Contains(path, "__TIME") {
 			delete(theirs, path)
@@ -256,9 +270,17 @@ func deliberate(theirs, ours, before leaves, upstream map[string]string) (taken 
 		}
 	}
 	for path, text := range theirs {
-		if i := strings.Index(path, "__TIME"); i >= 0 && ours[path] == "" && theirs[path[:i]+path[i+len("__TIME"):]] == text {
+		name := strings.Replace(path, "__TIME", "", 1)
+		if name == path || ours[path] != "" {
+			continue
+		}
+		switch {
+		case theirs[name] == text:
 			delete(theirs, path)
 			taken = append(taken, "a file of the student's that is the same as the instructor's is adopted, with no copy: "+path)
+		case content(text) == r.delivered[name] && before[name] == text:
+			delete(theirs, path)
+			taken = append(taken, "a file of the student's that is what was delivered is brought up to date, with no copy: "+path)
 		}
 	}
 	for path := range theirs {
