@@ -219,3 +219,32 @@ func loosen(t *testing.T, repo string) {
 		}
 	}
 }
+
+// TestUndoDamagedHead: HEAD leads to a commit of the user's that a power cut has emptied,
+// or to one whose files cannot be told any more. The files go back, and the next pull
+// heals the rest.
+func TestUndoDamagedHead(t *testing.T) {
+	for _, what := range []string{"HEAD", "HEAD^{tree}"} {
+		t.Run(what, func(t *testing.T) {
+			d := newDesk(t)
+			d.src.Commit("main", "one", gittest.Files{"a": long(), "b": "b"})
+			d.pull()
+			d.src.Commit("main", "two", gittest.Files{"a": long("1 two"), "b": "two"})
+			d.pull()
+			d.write("mine", "mine")
+			d.git("add", "mine")
+			d.git("commit", "-qm", "mine")
+			file := d.object(what)
+			os.Chmod(file, 0o600)
+			os.Truncate(file, 0)
+			if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+				t.Fatal(err)
+			}
+			d.want(map[string]string{"a": long(), "b": "b", "mine": "mine"})
+			d.noLeftovers()
+			d.pull()
+			d.want(map[string]string{"a": long("1 two"), "b": "two", "mine": "mine"})
+			d.git("status")
+		})
+	}
+}

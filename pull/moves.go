@@ -171,7 +171,8 @@ func (pl *plan) frees(path string, later []relocation) bool {
 }
 
 // gone takes what is nowhere any more out of a plan: it was only moved, and the user
-// has removed or changed it since.
+// has removed or changed it since. Where something else is to be at its new place, what
+// the user made of it goes back in its stead.
 func (r *run) gone(pl *plan, m *manifest, moves []relocation) (notes []string, err error) {
 	all := byPath(m.Touches)
 	for _, c := range m.Touches {
@@ -180,11 +181,16 @@ func (r *run) gone(pl *plan, m *manifest, moves []relocation) (notes []string, e
 			continue
 		}
 		_, err := pl.o.Size(plumbing.OID(c.Before.OID))
-		if errors.Is(err, plumbing.ErrMissing) {
+		mine := pl.ours(at)
+		switch _, wanted := pl.theirs[at]; {
+		case err == nil:
+		case !errors.Is(err, plumbing.ErrMissing):
+			return nil, err
+		case wanted && mine != (merge.Entry{}):
+			pl.theirs[c.Path], pl.base[at], pl.where[mine.OID] = mine, fact{Entry: mine}, at
+		default:
 			delete(pl.theirs, c.Path)
 			notes = append(notes, c.Path+" was only renamed, to "+at+", and was changed or removed there since. It stays so.")
-		} else if err != nil {
-			return nil, err
 		}
 	}
 	return notes, pl.err
@@ -204,10 +210,11 @@ func (r *run) storeMoved(ctx context.Context, pl *plan, m *manifest) error {
 	all := byPath(m.Touches)
 	for _, c := range m.Touches {
 		at := stays(m.Moves, all, c.Path)
-		if at == "" || !need[c.Before.OID] || pl.ours(at) != c.Before {
+		is := pl.theirs[c.Path]
+		if at == "" || !need[is.OID] || pl.ours(at) != is {
 			continue
 		}
-		if err := k.file(pl.t, touch{Path: at, Before: c.Before}); err != nil {
+		if err := k.file(pl.t, touch{Path: at, Before: is}); err != nil {
 			return err
 		}
 	}

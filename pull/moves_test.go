@@ -180,3 +180,22 @@ func TestUndoMovedInARow(t *testing.T) {
 		})
 	}
 }
+
+// TestUndoSwappedAndEdited: two files changed places in Drive, which their bytes followed
+// without a copy, and the user goes on in one. It goes back as it is now.
+func TestUndoSwappedAndEdited(t *testing.T) {
+	d := newShared(t)
+	a, b := d.up.Add("a.txt", "a\n"), d.up.Add("b.txt", "b\n")
+	d.pull()
+	d.write("a.txt", "a\nmine\n")
+	d.up.Move(a, "b.txt")
+	d.up.Move(b, "a.txt")
+	d.pull()
+	d.want(map[string]string{"a.txt": "b\n", "b.txt": "a\nmine\n"})
+	d.write("b.txt", "a\nmine\nlater\n")
+	if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+		t.Fatal(err)
+	}
+	d.want(map[string]string{"a.txt": "a\nmine\nlater\n", "b.txt": "b\n"})
+	d.noLeftovers()
+}

@@ -122,7 +122,9 @@ func permsOf(touches []touch) map[string]uint32 {
 	return out
 }
 
-// headBack moves HEAD to where it was, if it is still where the pull put it.
+// headBack moves HEAD to where it was, if it is still where the pull put it. In a
+// repository in which HEAD leads to nothing that can be read only the files go back: the
+// next pull heals it.
 func (r *run) headBack(ctx context.Context, o *plumbing.Objects, m *manifest) (move, error) {
 	if r.clone == nil {
 		return move{None: true}, nil
@@ -143,6 +145,8 @@ func (r *run) headBack(ctx context.Context, o *plumbing.Objects, m *manifest) (m
 				}
 			}
 		}
+	} else if !r.stillHas(ctx, head.Commit) {
+		return move{None: true}, nil
 	}
 	if out.Packs, err = r.lacking(); err != nil {
 		return move{}, err
