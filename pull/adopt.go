@@ -161,28 +161,58 @@ func (r *run) lastDelivered(ctx context.Context) (plumbing.OID, error) {
 	if err != nil || head.Commit == "" {
 		return "", err
 	}
-	oid, err := r.sourceIn(ctx, head.Commit, head.Branch)
+	heads, err := r.amended(ctx, head.Commit)
+	if err != nil {
+		return "", err
+	}
+	oid, err := r.sourceIn(ctx, heads, head.Branch)
 	if err != nil || oid != "" {
 		return oid, err
 	}
 	// Upstream's history was written anew before anything else was fetched: what was
 	// cloned is the oldest that HEAD ever was.
 	seen, err := r.clone.Log("HEAD")
-	if err != nil || len(seen) == 0 {
+	if err != nil {
 		return "", err
 	}
-	first := seen[len(seen)-1]
-	if now, ok, _ := r.clone.Ref("refs/remotes/origin/" + strings.TrimPrefix(r.tip.Ref, "refs/heads/")); ok && now == first {
-		return first, nil // the user amended the only commit that a shallow clone has
+	if len(seen) == 0 {
+		// An amended commit of a shallow clone, and git forgets its log after 30 days.
+		oid, _, err := r.clone.Ref("refs/remotes/origin/" + strings.TrimPrefix(r.tip.Ref, "refs/heads/"))
+		return oid, err
 	}
+	first := seen[len(seen)-1]
 	if !r.contains(ctx, head.Commit, first) {
 		return "", nil
 	}
 	return first, nil
 }
 
-// sourceIn is the newest commit of the source that HEAD contains.
-func (r *run) sourceIn(ctx context.Context, head plumbing.OID, branch string) (plumbing.OID, error) {
+// amends is how many of them are looked at.
+const amends = 20
+
+// amended are the user's commit and those that it, or one below it, was before the user
+// amended it: what they have was made of those too. A commit that they went back from is
+// none of them.
+func (r *run) amended(ctx context.Context, head plumbing.OID) ([]plumbing.OID, error) {
+	changes, err := r.clone.Changes("HEAD")
+	out := []plumbing.OID{head}
+	for _, c := range changes {
+		if strings.HasPrefix(c.Message, "commit (amend)") && len(out) <= amends && r.contain(ctx, out, c.New) {
+			out = append(out, c.Old)
+		}
+	}
+	return out, err
+}
+
+// contain reports whether one of some commits has another among its ancestors.
+func (r *run) contain(ctx context.Context, commits []plumbing.OID, old plumbing.OID) bool {
+	return slices.ContainsFunc(commits, func(c plumbing.OID) bool { return r.contains(ctx, c, old) })
+}
+
+// sourceIn is the newest commit of the source that the user's, the first of heads, or what
+// it was before, contains.
+func (r *run) sourceIn(ctx context.Context, heads []plumbing.OID, branch string) (plumbing.OID, error) {
+	head := heads[0]
 	base := r.mergeBase(ctx, head, r.snap.Commit)
 	if base == head {
 		return base, nil
@@ -205,7 +235,7 @@ func (r *run) sourceIn(ctx context.Context, head plumbing.OID, branch string) (p
 			seen = append([]plumbing.OID{now}, seen...)
 		}
 		for _, oid := range slices.Compact(seen)[:min(len(slices.Compact(seen)), 50)] {
-			if !r.contains(ctx, head, oid) {
+			if !r.contain(ctx, heads, oid) {
 				continue
 			}
 			if base != "" && base != oid && r.contains(ctx, base, oid) {

@@ -43,7 +43,11 @@ func (r *run) since(ctx context.Context, o *plumbing.Objects, base delivered) (d
 	if err != nil || head.Commit == "" || head.Commit == last || head.Commit == r.st.rec.Head {
 		return base, err
 	}
-	source, err := r.sourceIn(ctx, head.Commit, head.Branch)
+	heads, err := r.amended(ctx, head.Commit)
+	if err != nil {
+		return nil, err
+	}
+	source, err := r.sourceIn(ctx, heads, head.Branch)
 	if err != nil || source == "" || source == last {
 		return base, err
 	}

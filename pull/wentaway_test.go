@@ -80,14 +80,9 @@ func waysAway() map[string]wayAway {
 			},
 			force: true, want: and(map[string]string{"c": long("3 three", "9 mine")}), own: true,
 		},
-		"stash": {do: func(d *desk) { d.write("c", long("9 mine")); d.git("stash", "-q") }, want: three},
-		"amend": {
-			do: func(d *desk) {
-				d.write("c", long("3 two", "9 mine"))
-				d.git("commit", "-q", "--amend", "-am", "mine")
-			},
-			want: and(map[string]string{"c": long("3 three", "9 mine")}), own: true,
-		},
+		"stash":                {do: func(d *desk) { d.write("c", long("9 mine")); d.git("stash", "-q") }, want: three},
+		"amend":                {do: amend, want: and(map[string]string{"c": long("3 three", "9 mine")}), own: true},
+		"amend, a forced push": {do: amend, force: true, want: and(map[string]string{"c": long("3 three", "9 mine")}), own: true},
 		"revert": {
 			do:   func(d *desk) { d.git("revert", "--no-edit", "HEAD") },
 			want: and(map[string]string{"a": long(), "c": long(), "n2": ""}), own: true,
@@ -96,6 +91,40 @@ func waysAway() map[string]wayAway {
 		"a commit, a forced push": {do: commit, force: true, want: and(map[string]string{"mine": "m"}), own: true},
 		"rm, committed":           {do: func(d *desk) { d.git("rm", "-q", "b", "c"); d.git("commit", "-qm", "mine") }, want: and(map[string]string{"b": ""}), own: true},
 		"rm, not committed":       {do: func(d *desk) { d.git("rm", "-q", "b", "c") }, want: three},
+	}
+}
+
+// amend makes what came last a commit of the user's.
+func amend(d *desk) {
+	d.write("c", long("3 two", "9 mine"))
+	d.git("commit", "-q", "--amend", "-am", "mine")
+}
+
+// TestAmendedBefore: the user amended the source's last commit before our first pull, and
+// the source amends it, too. It is what both began with, whether git knows when that was
+// or has forgotten.
+func TestAmendedBefore(t *testing.T) {
+	for _, depth := range []string{"1", "9"} {
+		for _, log := range []string{"kept", "gone"} {
+			if depth == "9" && log == "gone" {
+				continue // nothing tells the commit before it from what was delivered
+			}
+			t.Run("depth "+depth+", the log is "+log, func(t *testing.T) {
+				t.Parallel()
+				d := newDesk(t)
+				d.src.Commit("main", "one", gittest.Files{"a": "a"})
+				d.src.Commit("main", "two", gittest.Files{"c": long("3 two"), "n2": "n"})
+				d.clone("--depth", depth)
+				amend(d)
+				if log == "gone" {
+					d.git("reflog", "expire", "--expire=all", "--all")
+				}
+				d.src.Amend("main", "two", gittest.Files{"c": long("3 three"), "n2": gittest.Deleted, "n3": "n"})
+				d.pull()
+				d.want(map[string]string{"a": "a", "c": long("3 three", "9 mine"), "n3": "n"})
+				d.sound()
+			})
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/daypass-dev/daypass/internal/plumbing"
@@ -169,6 +170,26 @@ func (c *Clone) Head() (Head, error) {
 // Log returns the values that a ref had by its reflog, the newest first, without
 // zeros; none where no log is kept.
 func (c *Clone) Log(ref string) ([]plumbing.OID, error) {
+	changes, err := c.Changes(ref)
+	var out []plumbing.OID
+	for _, change := range changes {
+		if !zero(change.New) {
+			out = append(out, change.New)
+		}
+	}
+	return out, err
+}
+
+// A Change is a line of a reflog (gitglossary(7)); zeros stand for a ref that was not
+// there, or is not any more.
+type Change struct {
+	Old, New plumbing.OID
+	Message  string // as git wrote it: "commit (amend): week 2"
+}
+
+// Changes returns what happened to a ref by its reflog, the newest first; none where no
+// log is kept.
+func (c *Clone) Changes(ref string) ([]Change, error) {
 	if !plumbing.RefName(ref) && !pseudo(ref) {
 		return nil, fmt.Errorf("%w: %q is no ref's name", errRef, ref)
 	}
@@ -179,16 +200,15 @@ func (c *Clone) Log(ref string) ([]plumbing.OID, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []plumbing.OID
-	lines := bytes.Split(data, []byte("\n"))
-	for i := len(lines) - 1; i >= 0; i-- {
-		line := lines[i]
+	var out []Change
+	for _, line := range slices.Backward(bytes.Split(data, []byte("\n"))) {
 		if len(line) < 2*c.size+2 || line[c.size] != ' ' || line[2*c.size+1] != ' ' {
 			continue
 		}
-		oid := plumbing.OID(line[c.size+1 : 2*c.size+1])
-		if oid.Valid() && !zero(oid) {
-			out = append(out, oid)
+		_, message, _ := bytes.Cut(line, []byte("\t"))
+		change := Change{Old: plumbing.OID(line[:c.size]), New: plumbing.OID(line[c.size+1 : 2*c.size+1]), Message: string(message)}
+		if change.Old.Valid() && change.New.Valid() {
+			out = append(out, change)
 		}
 	}
 	return out, nil
