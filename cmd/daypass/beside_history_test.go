@@ -22,14 +22,15 @@ import (
 // succeeds and loses nothing, daypass leaves the same files; elsewhere it goes on,
 // with nothing of anybody's lost. The same 40 are played every day, with those that
 // once failed: the instructor renamed a file where a force-push took back a deletion;
-// the student renamed a file, committed that, and renamed it back; and kept a file in a
-// folder that the instructor renamed. DAYPASS_SOAK plays 1,000 new ones.
+// the student renamed a file, committed that, and renamed it back; kept a file in a
+// folder that the instructor renamed; put another file, and a folder, where they had
+// deleted one. DAYPASS_SOAK plays 1,000 new ones.
 func TestBesideNbgitpullerAtRandom(t *testing.T) {
 	if testing.Short() {
 		t.Skip("real pulls")
 	}
 	first, n := soak.Seeds(t, 40, 1000)
-	named := []uint64{1068314299, 2805762921, 2805762494}
+	named := []uint64{1068314299, 2805762921, 2805762494, 3001445796, 3001443376}
 	if soak.One(t) {
 		named = nil
 	}
@@ -223,7 +224,7 @@ func (h *history) compare(r round, failed string) {
 	case h.rewritten && r.late(h.t) != "":
 		h.counts.add("histories that nbgitpuller mixed")
 	default:
-		taken := deliberate(r, theirs, ours)
+		taken := deliberate(r, theirs, ours, sync.OnceValue(func() leaves { return h.mergedByGit(r) }))
 		if h.rewritten {
 			taken = append(taken, h.remerged(r, theirs, ours)...)
 		}

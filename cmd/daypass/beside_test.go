@@ -230,60 +230,28 @@ func seen(text string, there bool) string {
 }
 
 // deliberate takes out of both trees what doc/pull.md lists as done otherwise on
-// purpose, and returns what it took out.
-func deliberate(r round, theirs, ours leaves) (taken []string) {
-	before, upstream := r.before, r.upstream
-	for path, text := range theirs {
-		for was, mine := range before {
-			if ours[path] == "" && theirs[was] == "" && ours[was] == mine && text == mine {
-				delete(theirs, path)
-				delete(ours, was)
-				taken = append(taken, "a file of the student's stays in a folder that the instructor renamed: "+was)
-			}
+// purpose, and returns what it took out. git is what git makes of what was delivered and
+// both sides' changes.
+func deliberate(r round, theirs, ours leaves, git func() leaves) (taken []string) {
+	for _, path := range slices.Sorted(maps.Keys(theirs)) {
+		if why := r.elsewhere(path, theirs, ours); why != "" {
+			taken = append(taken, why+": "+path)
 		}
 	}
-	for path := range theirs {
-		if upstream[path] == "" && before[path] == "" && ours[path] == "" && !strings.Contains(path, "__TIME") {
-			delete(theirs, path)
-			taken = append(taken, "a file that both deleted stays away, though the student had changed it once: "+path)
-		}
-	}
-	for path, text := range upstream {
+	for _, path := range slices.Sorted(maps.Keys(r.upstream)) {
 		if theirs[path] == ours[path] {
 			continue
 		}
-		ext := filepath.Ext(path)
-		mine := strings.TrimSuffix(path, ext) + "__TIME" + ext
-		switch {
-		case before[path] == "" && theirs[path] == "" && ours[path] == "100644 "+text:
-			delete(ours, path)
-			taken = append(taken, "a deleted file comes back, though the deletion was staged: "+path)
-		case theirs[path] == "" && ours[path] == before[path] && theirs[mine] == before[path]:
-			delete(theirs, mine)
-			delete(ours, path)
-			taken = append(taken, "a new file of the student's stays, where a committed deletion left room for it: "+path)
-		case before[path] != "" && theirs[path] != "" && ours[mine] == theirs[path]:
-			delete(theirs, path)
-			delete(ours, path)
-			delete(ours, mine)
-			taken = append(taken, "a new file of the instructor's arrives, though the student has one of that name that git knows: "+path)
+		if why := r.otherwise(path, theirs, ours, git); why != "" {
+			taken = append(taken, why+": "+path)
 		}
 	}
-	for path, text := range theirs {
-		name := strings.Replace(path, "__TIME", "", 1)
-		if name == path || ours[path] != "" {
-			continue
-		}
-		switch {
-		case theirs[name] == text:
-			delete(theirs, path)
-			taken = append(taken, "a file of the student's that is the same as the instructor's is adopted, with no copy: "+path)
-		case content(text) == r.delivered[name] && before[name] == text:
-			delete(theirs, path)
-			taken = append(taken, "a file of the student's that is what was delivered is brought up to date, with no copy: "+path)
+	for _, path := range slices.Sorted(maps.Keys(theirs)) {
+		if why := r.uncopied(path, theirs, ours); why != "" {
+			taken = append(taken, why+": "+path)
 		}
 	}
-	for path := range theirs {
+	for _, path := range slices.Sorted(maps.Keys(theirs)) {
 		if strings.HasSuffix(path, ".ipynb") && ours[path] != "" && ours[path] != theirs[path] {
 			taken = append(taken, "notebooks are merged by cells: "+path)
 			delete(theirs, path)
@@ -291,6 +259,73 @@ func deliberate(r round, theirs, ours leaves) (taken []string) {
 		}
 	}
 	return taken
+}
+
+// elsewhere is of a file that nbgitpuller leaves where nobody has it.
+func (r round) elsewhere(path string, theirs, ours leaves) string {
+	if ours[path] != "" {
+		return ""
+	}
+	for was, mine := range r.before {
+		if theirs[was] == "" && ours[was] == mine && theirs[path] == mine {
+			delete(theirs, path)
+			delete(ours, was)
+			return "a file of the student's stays in a folder that the instructor renamed"
+		}
+	}
+	if r.upstream[path] == "" && r.before[path] == "" && !strings.Contains(path, "__TIME") {
+		delete(theirs, path)
+		return "a file that both deleted stays away, though the student had changed it once"
+	}
+	return ""
+}
+
+// otherwise is of a file of the instructor's, of which the two differ.
+func (r round) otherwise(path string, theirs, ours leaves, git func() leaves) string {
+	before, ext := r.before, filepath.Ext(path)
+	mine := strings.TrimSuffix(path, ext) + "__TIME" + ext
+	switch {
+	case before[path] == "" && theirs[path] == "" && ours[path] == "100644 "+r.upstream[path]:
+		delete(ours, path)
+		for name, text := range theirs { // a folder of the student's makes room
+			if rest, under := strings.CutPrefix(name, path+"/"); under && before[name] == text && ours[mine+"/"+rest] == text {
+				delete(theirs, name)
+				delete(ours, mine+"/"+rest)
+			}
+		}
+		return "a deleted file comes back, though the deletion was staged"
+	case theirs[path] == "" && ours[path] == before[path] && theirs[mine] == before[path]:
+		delete(theirs, mine)
+		delete(ours, path)
+		return "a new file of the student's stays, where a committed deletion left room for it"
+	case before[path] != "" && theirs[path] != "" && ours[mine] == theirs[path]:
+		delete(theirs, path)
+		delete(ours, path)
+		delete(ours, mine)
+		return "a new file of the instructor's arrives, though the student has one of that name that git knows"
+	case r.removed[path] && before[path] != "" && theirs[mine] == before[path] && (kind(path) == notebookKind || ours[path] == git()[path]):
+		delete(theirs, path)
+		delete(theirs, mine)
+		delete(ours, path)
+		return "what the student has where a committed deletion left room is their version of the instructor's file"
+	}
+	return ""
+}
+
+// uncopied is of a copy of the student's file that daypass does not make.
+func (r round) uncopied(path string, theirs, ours leaves) string {
+	name, text := strings.Replace(path, "__TIME", "", 1), theirs[path]
+	switch {
+	case name == path || ours[path] != "":
+		return ""
+	case theirs[name] == text:
+		delete(theirs, path)
+		return "a file of the student's that is the same as the instructor's is adopted, with no copy"
+	case content(text) == r.delivered[name] && r.before[name] == text:
+		delete(theirs, path)
+		return "a file of the student's that is what was delivered is brought up to date, with no copy"
+	}
+	return ""
 }
 
 func put(dir, name, text string) error {
