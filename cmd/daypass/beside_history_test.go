@@ -24,13 +24,13 @@ import (
 // once failed: the instructor renamed a file where a force-push took back a deletion;
 // the student renamed a file, committed that, and renamed it back; kept a file in a
 // folder that the instructor renamed; put another file, and a folder, where they had
-// deleted one. DAYPASS_SOAK plays 1,000 new ones.
+// deleted one; renamed a file to where they had. DAYPASS_SOAK plays 1,000 new ones.
 func TestBesideNbgitpullerAtRandom(t *testing.T) {
 	if testing.Short() {
 		t.Skip("real pulls")
 	}
 	first, n := soak.Seeds(t, 40, 1000)
-	named := []uint64{1068314299, 2805762921, 2805762494, 3001445796, 3001443376}
+	named := []uint64{1068314299, 2805762921, 2805762494, 3001445796, 3001443376, 1404644134}
 	if soak.One(t) {
 		named = nil
 	}

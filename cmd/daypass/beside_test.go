@@ -261,13 +261,19 @@ func deliberate(r round, theirs, ours leaves, git func() leaves) (taken []string
 	return taken
 }
 
+// aside is the name of a file of the student's that made room.
+func aside(path string) string {
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ext) + "__TIME" + ext
+}
+
 // elsewhere is of a file that nbgitpuller leaves where nobody has it.
 func (r round) elsewhere(path string, theirs, ours leaves) string {
 	if ours[path] != "" {
 		return ""
 	}
 	for was, mine := range r.before {
-		if theirs[was] == "" && ours[was] == mine && theirs[path] == mine {
+		if theirs[was] == "" && theirs[aside(was)] == "" && ours[was] == mine && theirs[path] == mine {
 			delete(theirs, path)
 			delete(ours, was)
 			return "a file of the student's stays in a folder that the instructor renamed"
@@ -282,8 +288,7 @@ func (r round) elsewhere(path string, theirs, ours leaves) string {
 
 // otherwise is of a file of the instructor's, of which the two differ.
 func (r round) otherwise(path string, theirs, ours leaves, git func() leaves) string {
-	before, ext := r.before, filepath.Ext(path)
-	mine := strings.TrimSuffix(path, ext) + "__TIME" + ext
+	before, mine := r.before, aside(path)
 	switch {
 	case before[path] == "" && theirs[path] == "" && ours[path] == "100644 "+r.upstream[path]:
 		delete(ours, path)
