@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -186,4 +189,48 @@ type Pace interface {
 	Wait(ctx context.Context, units int) error
 	// Slow says that the upstream asked to slow down, for so long.
 	Slow(d time.Duration)
+}
+
+// A NoFolder is wrapped by an error beside [ErrNoSource] where the source was read, and
+// has no such folder. What there is instead is for whoever may read all of the source:
+// others may be let into a folder of it alone, so it is no part of the text.
+type NoFolder struct {
+	In    string   // the part of the path that is there, with "/"; "": the top
+	Name  string   // what is not there
+	There []string // the names of folders that are, sorted; at most [MaxThere]
+}
+
+// MaxThere bounds [NoFolder.There].
+const MaxThere = 1000
+
+func (*NoFolder) Error() string { return "there is no such folder" }
+
+// MissingFolder says how far a path leads among the files of a source, each given by the
+// names from its root down. Nothing lies below the path.
+func MissingFolder(path string, files iter.Seq[[]string]) *NoFolder {
+	want := strings.Split(path, "/")
+	deep, there := 0, map[string]bool{}
+	for parts := range files {
+		n := 0
+		for n < len(want)-1 && n < len(parts)-1 && parts[n] == want[n] {
+			n++
+		}
+		if n < deep {
+			continue
+		}
+		if n > deep {
+			deep, there = n, map[string]bool{}
+		}
+		if n < len(parts)-1 {
+			there[parts[n]] = true
+		}
+	}
+	return NoFolderOf(want, deep, slices.Collect(maps.Keys(there)))
+}
+
+// NoFolderOf is for the path of whose names the first deep ones are there, and then these.
+func NoFolderOf(path []string, deep int, there []string) *NoFolder {
+	slices.Sort(there)
+	there = slices.Compact(there)
+	return &NoFolder{In: strings.Join(path[:deep], "/"), Name: path[deep], There: there[:min(len(there), MaxThere)]}
 }

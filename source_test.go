@@ -1,6 +1,9 @@
 package daypass_test
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/daypass-dev/daypass"
@@ -29,6 +32,31 @@ func TestSourceText(t *testing.T) {
 		if ok && got.String() != text {
 			t.Errorf("%q is written as %q", text, got.String())
 		}
+	}
+}
+
+// TestMissingFolder: how far a path leads, and which folders are there where it ends.
+func TestMissingFolder(t *testing.T) {
+	files := [][]string{{"readme"}, {"labs", "1", "a"}, {"labs", "1", "b"}, {"labs", "2", "a"}, {"labs", "note"}, {"data", "x"}, {"lab", "y"}, {"a/b", "z"}}
+	for path, want := range map[string]daypass.NoFolder{
+		"lab1":     {Name: "lab1", There: []string{"a/b", "data", "lab", "labs"}},
+		"labs/3":   {In: "labs", Name: "3", There: []string{"1", "2"}},
+		"labs/1/c": {In: "labs/1", Name: "c"},
+		"a/b":      {Name: "a", There: []string{"a/b", "data", "lab", "labs"}},
+		"readme/x": {Name: "readme", There: []string{"a/b", "data", "lab", "labs"}},
+		"lab/y/z":  {In: "lab", Name: "y"},
+	} {
+		got := daypass.MissingFolder(path, slices.Values(files))
+		if got.In != want.In || got.Name != want.Name || !slices.Equal(got.There, want.There) || strings.Contains(got.Error(), "lab") {
+			t.Errorf("%s: %+v", path, *got)
+		}
+	}
+	var many [][]string
+	for n := range 2 * daypass.MaxThere {
+		many = append(many, []string{strconv.Itoa(n), "x"})
+	}
+	if n := len(daypass.MissingFolder("x", slices.Values(many)).There); n != daypass.MaxThere {
+		t.Errorf("%d names", n)
 	}
 }
 

@@ -122,7 +122,14 @@ func (c *content) choose(files []plumbing.File, folder string) error {
 		}
 	}
 	if folder != "" && !found {
-		return &daypass.Problem{Code: "DP-324", What: fmt.Sprintf("There is no %q in %s", shown(folder), shown(Redact(c.at.url))), Next: "Check the folder's name.", Who: "Whoever gave you the address can say where the content went."}
+		return &daypass.Problem{Code: "DP-324", What: fmt.Sprintf("There is no %q in %s", shown(folder), shown(Redact(c.at.url))), Next: "Check the folder's name.", Who: "Whoever gave you the address can say where the content went.",
+			Err: daypass.MissingFolder(folder, func(yield func([]string) bool) {
+				for _, f := range files {
+					if !yield(strings.Split(f.Path, "/")) {
+						return
+					}
+				}
+			})}
 	}
 	slices.SortFunc(c.s.Files, func(a, b plumbing.File) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(c.s.Rest, func(a, b plumbing.File) int { return strings.Compare(a.Path, b.Path) })

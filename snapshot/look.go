@@ -61,7 +61,7 @@ func (g Git) without(ctx context.Context, a address, ref string) error {
 		return &daypass.Problem{Code: "DP-326", What: shown(Redact(a.url)) + " is empty: nothing was ever pushed to it",
 			Next: "Try again when there is something in it.", Who: "Whoever gave you the address can say when, or push to it."}
 	}
-	return noRef(a, ref, near(ref, refs.names()))
+	return noRef(a, ref, Near(ref, refs.names()))
 }
 
 // lookFor returns git's arguments and the refs to take, the first that there is. The
@@ -297,8 +297,9 @@ func roots(dir string) bool {
 	return true
 }
 
-// near returns the names most like one, at most five.
-func near(want string, names []string) []string {
+// Near returns the names most like one, the nearest first, at most five: for people, with
+// what cannot be shown taken out.
+func Near(want string, names []string) []string {
 	type scored struct {
 		name string
 		d    int

@@ -239,15 +239,20 @@ func (w *walk) grow(all []folder) error {
 			return w.v.none()
 		}
 	}
-	for _, name := range w.place.path {
-		below := number("")
+	for deep, name := range w.place.path {
+		below, there := number(""), []string(nil)
 		for id, f := range w.folders {
+			if f.Parent == w.top && !f.Handed {
+				there = append(there, f.Name)
+			}
 			if f.Parent == w.top && f.Name == name && !f.Handed && (below == "" || older(id, below)) {
 				below = id
 			}
 		}
 		if w.top = below; below == "" {
-			return w.v.none()
+			p := w.v.none()
+			p.Err = errors.Join(p.Err, daypass.NoFolderOf(w.place.path, deep, there))
+			return p
 		}
 	}
 	if w.top == "" && (w.place.kind != "" || len(all) > 0) {

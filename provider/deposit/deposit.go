@@ -147,6 +147,13 @@ func (s *Site) Absent() error {
 	return &p
 }
 
+// Without is [Site.Absent] for a folder of a place that is there.
+func (s *Site) Without(no *daypass.NoFolder) error {
+	p := s.None()
+	p.Kind, p.Err = daypass.ErrRefused, errors.Join(daypass.ErrNoSource, no)
+	return &p
+}
+
 // Odd is the error of a source that names nothing here: before any request.
 func (s *Site) Odd() error {
 	return &daypass.Problem{

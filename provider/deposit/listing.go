@@ -66,7 +66,7 @@ func (s *Site) Unzipped(ctx context.Context, l daypass.Listing, zip daypass.Item
 }
 
 // Ordered puts a listing in order, and leaves of it what lies below a path. A path
-// that nothing lies below is [daypass.ErrNoSource].
+// that nothing lies below is [daypass.ErrNoSource], with a [daypass.NoFolder].
 func (s *Site) Ordered(l daypass.Listing, path string) (daypass.Listing, error) {
 	if len(l.Items) > s.MaxItems {
 		return daypass.Listing{}, s.Partial()
@@ -84,9 +84,16 @@ func (s *Site) Ordered(l daypass.Listing, path string) (daypass.Listing, error) 
 				kept = append(kept, it)
 			}
 		}
-		if l.Items = kept; len(kept) == 0 {
-			return daypass.Listing{}, s.Absent()
+		if len(kept) == 0 {
+			return daypass.Listing{}, s.Without(daypass.MissingFolder(path, func(yield func([]string) bool) {
+				for _, it := range l.Items {
+					if !yield(it.Parts) {
+						return
+					}
+				}
+			}))
 		}
+		l.Items = kept
 	}
 	slices.SortStableFunc(l.Items, func(a, b daypass.Item) int {
 		if c := slices.Compare(a.Parts, b.Parts); c != 0 {

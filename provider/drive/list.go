@@ -81,8 +81,10 @@ func (w *walk) descend(root file, path string) ([]file, error) {
 	if path == "" {
 		return tops, nil
 	}
-	for _, name := range strings.Split(path, "/") {
+	names := strings.Split(path, "/")
+	for deep, name := range names {
 		var folders, others []file
+		var there []string
 		for _, top := range tops {
 			if top.Type != folderType {
 				continue
@@ -91,6 +93,9 @@ func (w *walk) descend(root file, path string) ([]file, error) {
 				return nil, err
 			}
 			for _, f := range w.children[top.ID] {
+				if f.Type == folderType {
+					there = append(there, inPath(f.Name))
+				}
 				switch {
 				case inPath(f.Name) != name:
 				case f.Type == folderType:
@@ -103,9 +108,11 @@ func (w *walk) descend(root file, path string) ([]file, error) {
 		if tops = folders; len(tops) == 0 {
 			tops = others
 		}
-	}
-	if len(tops) == 0 {
-		return nil, w.d.none(w.ctx)
+		if len(tops) == 0 {
+			p := w.d.none(w.ctx)
+			p.Err = errors.Join(p.Err, daypass.NoFolderOf(names, deep, there))
+			return nil, p
+		}
 	}
 	return tops, nil
 }

@@ -92,7 +92,7 @@ func (d *Drive) refusal(ctx context.Context, res *http.Response) error {
 
 // none: there is no such file, or the account may not see it, which Drive answers in
 // one way.
-func (d *Drive) none(ctx context.Context) error {
+func (d *Drive) none(ctx context.Context) *daypass.Problem {
 	p := &daypass.Problem{
 		Code: "DP-417", What: "Google Drive shows no such folder or file", Why: "it does not exist, or is not shared with the service account",
 		Next: "Share it with the service account, as a viewer.", Kind: daypass.ErrRefused, Err: daypass.ErrNoSource,

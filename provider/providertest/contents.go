@@ -85,6 +85,8 @@ type ContentsFixture struct {
 	NoIDs bool
 	// Replaces: a file that is given other bytes is another file to the host.
 	Replaces bool
+	// Blind: the host does not say what is there in place of a folder that is not.
+	Blind bool
 	// Held: what was listed is here already, so that no weather reaches Open.
 	Held bool
 }
@@ -97,7 +99,7 @@ func RunContents(t *testing.T, within func(*testing.T, func(*testing.T)), fresh 
 		within = func(t *testing.T, f func(*testing.T)) { f(t) }
 	}
 	for name, test := range map[string]func(*testing.T, *shelf){
-		"list": listsAll, "look": looks, "open": opens, "none": none, "odd sources": oddSources, "changed": changed, "storm": storm,
+		"list": listsAll, "look": looks, "open": opens, "none": none, "no folder": noFolder, "odd sources": oddSources, "changed": changed, "storm": storm,
 		"cancelled": cancelled, "at once": readAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -338,6 +340,43 @@ func none(t *testing.T, s *shelf) {
 	}
 	if len(slices.Compact(codes)) > 1 {
 		t.Errorf("hidden and missing are told apart: %q", codes)
+	}
+}
+
+// noFolder: a folder that the source does not have is the same error, with how far its path
+// leads and the names that are there; the words of the error tell none of them.
+func noFolder(t *testing.T, s *shelf) {
+	deepest := slices.MaxFunc(s.Files, func(a, b File) int { return len(a.Parts) - len(b.Parts) }).Parts
+	for deep := range deepest {
+		in := strings.Join(append(strings.Split(s.Source.Path, "/"), deepest[:deep]...), "/")
+		in = strings.Trim(in, "/")
+		source := s.Source
+		source.Path = strings.TrimPrefix(in+"/no such folder/below", "/")
+		var there []string
+		for _, f := range s.Files {
+			if len(f.Parts) > deep+1 && slices.Equal(f.Parts[:deep], deepest[:deep]) {
+				there = append(there, f.Parts[deep])
+			}
+		}
+		slices.Sort(there)
+		there = slices.Compact(there)
+		_, err := s.Contents.List(t.Context(), source)
+		var no *daypass.NoFolder
+		switch {
+		case !errors.Is(err, daypass.ErrNoSource) || !errors.Is(err, daypass.ErrRefused):
+			t.Errorf("%q: %v", source.Path, err)
+			continue
+		case errors.As(err, &no) == s.Blind:
+			t.Errorf("%q: that it is the folder that is not there is not told: %v", source.Path, err)
+		case !s.Blind && (no.In != in || no.Name != "no such folder" || !slices.Equal(no.There, there)):
+			t.Errorf("%q: %+v, and there are %q", source.Path, *no, there)
+		}
+		s.say(err.Error())
+		for _, name := range there {
+			if len(name) > 3 && strings.Contains(err.Error(), name) && !strings.Contains(s.Source.String(), name) {
+				t.Errorf("%q: the error says that there is %q: %v", source.Path, name, err)
+			}
+		}
 	}
 }
 

@@ -309,6 +309,9 @@ func (h *SWH) walk(ctx context.Context, root object, path string) ([]daypass.Ite
 		if err != nil {
 			return nil, err
 		}
+		if d := len(f.parts); d < len(top) && !slices.ContainsFunc(entries, func(e entry) bool { return e.Name == top[d] }) {
+			return nil, h.site.Without(daypass.NoFolderOf(top, d, folderNames(entries)))
+		}
 		for _, e := range entries {
 			parts := append(slices.Clone(f.parts), e.Name)
 			n := min(len(parts), len(top))
@@ -323,6 +326,15 @@ func (h *SWH) walk(ctx context.Context, root object, path string) ([]daypass.Ite
 		}
 	}
 	return items, nil
+}
+
+func folderNames(entries []entry) (names []string) {
+	for _, e := range entries {
+		if e.Type == "dir" && e.Name != "" {
+			names = append(names, e.Name)
+		}
+	}
+	return names
 }
 
 // A target is the hash of a content.

@@ -58,7 +58,7 @@ func fixture(fc fake.WebDAVConfig, c Config) func(*testing.T) providertest.Conte
 		d := serve(fc)
 		c.Host, c.Base = host, fake.Transport(d)
 		return providertest.ContentsFixture{
-			Contents: New(c), Source: source("ph142/Fall 2026"), Files: files(), Missing: source("nothing"), Hidden: source("closed"), NoIDs: true, Safe: []string{"PROPFIND"},
+			Contents: New(c), Source: source("ph142/Fall 2026"), Files: files(), Missing: source("nothing"), Hidden: source("closed"), NoIDs: true, Blind: true, Safe: []string{"PROPFIND"},
 			Odd:     []daypass.Source{source(""), source("/ph142"), source("ph142/../closed"), source("ph142//x"), source("."), source("a\nb"), source("ph142/"), {Kind: daypass.KindWebDAV, Host: "evil.example", ID: "ph142"}},
 			Hosts:   []string{host},
 			Secrets: func() []daypass.Secret { return []daypass.Secret{daypass.NewSecret("the password of ada")} },
