@@ -23,17 +23,17 @@ type ground struct {
 }
 
 // TestSource looks at a source as a link of the caller's would read it, and says what
-// is missing. Whoever may make no links, and what is another's, costs no request to
-// an upstream.
+// is missing: the folder too, where it names one. Whoever may make no links, and what is
+// another's, costs no request to an upstream.
 func (b *Broker) TestSource(ctx context.Context, c daypass.Caller, s daypass.Source, request string) (Tested, error) {
-	g, err := b.tried(ctx, c, s, request, "test", func() error { return nil })
+	g, err := b.tried(ctx, c, s, request, "test", b.onFolder)
 	return Tested{g.reading, g.seen}, err
 }
 
 // BrowseSource lets whoever makes links list a source of theirs. The reading is
 // recorded as any other.
 func (b *Broker) BrowseSource(ctx context.Context, c daypass.Caller, s daypass.Source, request string) (Reading, error) {
-	g, err := b.tried(ctx, c, s, request, "browse", func() error {
+	g, err := b.tried(ctx, c, s, request, "browse", func(context.Context, *wanting, ground) error {
 		if !isTemplate(s) {
 			return nil
 		}
@@ -87,7 +87,7 @@ func (b *Broker) asAudience(ctx context.Context, q wanting, l store.Link) (Readi
 
 // tried looks at a source for whoever makes links, and records the answer before they
 // are told what was seen.
-func (b *Broker) tried(ctx context.Context, c daypass.Caller, s daypass.Source, request, what string, fits func() error) (ground, error) {
+func (b *Broker) tried(ctx context.Context, c daypass.Caller, s daypass.Source, request, what string, fits func(context.Context, *wanting, ground) error) (ground, error) {
 	q := &wanting{c: c, request: request, kind: policy.Own, source: s}
 	var g ground
 	var err error
@@ -95,7 +95,7 @@ func (b *Broker) tried(ctx context.Context, c daypass.Caller, s daypass.Source, 
 		g, err = b.groundFor(ctx, q, s)
 	}
 	if err == nil {
-		err = fits()
+		err = fits(ctx, q, g)
 	}
 	if err != nil {
 		return ground{}, b.refuseReading(ctx, q, err)
@@ -131,10 +131,50 @@ func (b *Broker) groundFor(ctx context.Context, q *wanting, s daypass.Source) (g
 		}
 	}
 	g, err := b.groundOf(ctx, q, s)
-	if g.source = s; err == nil {
+	if g.source = s; err == nil && s.Path == "" { // else it depends on the folder
 		b.wasTested(standKey{s, g.as, q.p.ID})
 	}
 	return g, err
+}
+
+// onFolder looks whether the folder of a source is there that can be read.
+func (b *Broker) onFolder(ctx context.Context, q *wanting, g ground) error {
+	if g.source.Path == "" || isTemplate(g.source) {
+		return nil
+	}
+	if b.Sources.Folder != nil {
+		if err := b.Sources.Folder(ctx, q.c, g.reading); err != nil {
+			return err
+		}
+	}
+	b.wasTested(standKey{g.source, g.as, q.p.ID})
+	return nil
+}
+
+// onFolderSoon is onFolder for what does not wait for a slow source: only a folder that
+// is known not to be there is in the way.
+func (b *Broker) onFolderSoon(ctx context.Context, q *wanting, g ground) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*b.Limits.ProviderTime)
+	defer cancel()
+	if err := b.onFolder(ctx, q, g); err != nil && settled(err) && errors.Is(err, daypass.ErrNoSource) {
+		return err
+	}
+	return nil
+}
+
+// withoutFolder is what is wrong with a reading of which all is there but its folder; nil
+// where that is not known. Canvas is asked for both at once.
+func (b *Broker) withoutFolder(ctx context.Context, q *wanting, r Reading) error {
+	if r.Source.Path == "" || b.Sources.Folder == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*b.Limits.ProviderTime)
+	defer cancel()
+	err := b.Sources.Folder(ctx, q.c, r)
+	if no := (*daypass.NoFolder)(nil); errors.As(err, &no) {
+		return err
+	}
+	return nil
 }
 
 // resolved looks a DOI up.
@@ -317,6 +357,9 @@ func (b *Broker) canvasGround(ctx context.Context, q *wanting, s daypass.Source)
 	}
 	seen, err := b.looked(ctx, r)
 	if err != nil && settled(err) {
+		if no := b.withoutFolder(ctx, q, r); no != nil {
+			return ground{}, no
+		}
 		err = &daypass.Problem{
 			Code: "DP-734", What: "your account at " + s.Host + " does not see that", Why: plainWhy(err), Next: "Look at the address again, or connect with another account.", Kind: daypass.ErrRefused, Err: err,
 		}

@@ -267,7 +267,8 @@ func notYours() error {
 	return &daypass.Problem{Code: "DP-733", What: "you have no link of that name", Next: `"daypass link list" shows yours.`, Kind: daypass.ErrRefused}
 }
 
-// MakeLink makes a link. Its maker's own right to the source is looked at first.
+// MakeLink makes a link. Its maker's own right to the source is looked at first, and
+// whether its folder is there, unless that takes long.
 func (b *Broker) MakeLink(ctx context.Context, c daypass.Caller, ask LinkAsk) (LinkView, error) {
 	l := store.Link{Hub: b.Hub.ID, Name: ask.Name, Until: b.Now().Add(b.Sources.Links.Max)}
 	return b.writeLink(ctx, c, &ask, store.Linked, func(store.Person) (store.Link, error) { return l, nil })
@@ -334,6 +335,9 @@ func (b *Broker) asked(ctx context.Context, q *wanting, ask *LinkAsk, begin func
 	}
 	q.source = *source
 	g, err := b.groundFor(ctx, q, *source)
+	if err == nil && g.source != was {
+		err = b.onFolderSoon(ctx, q, g)
+	}
 	if err != nil {
 		return l, err
 	}

@@ -20,6 +20,11 @@ type Sources struct {
 	// seen to be readable lately. Its errors are a Contents'. Nil: nothing of Drive
 	// is read.
 	Look func(context.Context, Reading) (daypass.Seen, error)
+	// Folder finds out, for somebody who may make links and read all of a source, whether
+	// the folder is there that a reading names: as that is listed and pulled, at their pace.
+	// An error that is daypass.ErrNoSource says that it is not, and what is there instead.
+	// Nil: nobody looks.
+	Folder func(ctx context.Context, c daypass.Caller, y Reading) error
 	// Resolve says what a DOI or handle stands for, asking Hosts alone, for somebody
 	// who may make links. Nil: none is looked up.
 	Resolve func(context.Context, daypass.Source) (daypass.Source, error)

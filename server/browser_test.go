@@ -134,7 +134,7 @@ const passLook = "passes/new?look=yes&label=night+job&repos=tidal-lab/ocean-mode
 var linkShots = []shot{
 	{"links", "links", "within a week"}, {"links-new", "newlink", "Address of a repository"}, {"links-wrong", "newlink?paste=nonsense", "no address of content"},
 	{"links-read", linkPaste, "Share the folder in Drive"}, {"links-choice", "newlink?paste=https://github.com/tidal-lab/teaching-2026/tree/main/labs/week1", "It may mean"},
-	{"links-tested", linkPaste + " #test", "It can be read"}, {"links-unshared", "newlink?paste=https://drive.google.com/drive/folders/private #test", "not shared yet"}, {"links-browse", linkPaste + " #browse", "start here.ipynb"},
+	{"links-tested", linkPaste + " #test", "It can be read"}, {"links-unshared", "newlink?paste=https://drive.google.com/drive/folders/private #test", "not shared yet"}, {"links-nofolder", "newlink?source=git:github.com/tidal-lab/teaching-2026%23nowhere #test", "has no folder"}, {"links-browse", linkPaste + " #browse", "start here.ipynb"},
 	{"links-made", linkPaste + "&name=ph142-lab9&audience=ph142 #make", "The link is made"}, {"link", "links/ph142-lab2", "On Binder"}, {"link-paused", "links/ph142-lab3", "Let it go on"}, {"links-student-template", "links/ph142-lab3 #student", "Each has files of their own"}, {"links-template", "newlink?source=git:github.com/tidal-lab/lab4-{github}&accept=https://classroom.github.com/a/tides-4", "Invitation to the assignment"}, {"link-lost", "links/ph142-lab4", "Cannot be opened"}, {"links-student", "links/ph142-lab1 #student", "What is left out"}, {"links-student-lost", "links/ph142-lab4 #student", "They are told"},
 	{"links-ended", "links/ph142-lab1 #end", "The link has ended"}, {"links-copy", "newlink?like=ph142-lab1", "Copy a link to a new term"},
 }

@@ -80,6 +80,10 @@ func (w *world) linkParts() LinkParts {
 					Code: "DP-734", What: w.name("this folder is not shared yet with the account that reads for you"), Next: w.name("In Drive, share it with ph142@course.iam.gserviceaccount.com as a viewer, and test again."), Kind: daypass.ErrRefused,
 				}}
 			}
+			if s.Path == "nowhere" {
+				return api.SourceTest{}, &Refusal{Problem: &daypass.Problem{Code: "DP-752", What: "the source can be read, but has no folder " + w.name("“nowhere”"), Kind: daypass.ErrRefused,
+					Next: "There is “" + w.name("week1") + "”, “Vorlesungsmitschriften und Begleitmaterialien” and 3 more: give git:github.com/tidal-lab/teaching-materials-of-the-course-2026@main#labs/Vorlesungsmitschriften%20und%20Begleitmaterialien as the source for the first of these, or git:github.com/tidal-lab/teaching-2026 for all of it."}}
+			}
 			return api.SourceTest{OK: true, Source: s.String(), Title: w.name("Lab 1: tides"), Reads: w.name("read as ph142@course.iam.gserviceaccount.com")}, nil
 		},
 		BrowseSource: func(_ context.Context, c daypass.Caller, s daypass.Source, _ string) (api.SourceFiles, error) {

@@ -62,7 +62,7 @@ type visitor struct {
 }
 
 // visitor opens one, for whom the service's address leads to where it really is.
-func (c *campus) visitor(at string) *visitor {
+func (c *office) visitor(at string) *visitor {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		c.t.Fatal(err)

@@ -225,7 +225,7 @@ func (f *face) browseSource(ctx context.Context, c daypass.Caller, s daypass.Sou
 		return api.SourceFiles{}, told(s.Host, inTime(ctx, err))
 	}
 	out, err := f.readers.browse(ctx, c, y)
-	return out, told(s.Host, inTime(ctx, err))
+	return out, told(s.Host, inTime(ctx, noFolder(y.Source, err)))
 }
 
 func (f *face) asStudent(ctx context.Context, c daypass.Caller, name, request string) (api.StudentView, error) {
@@ -240,7 +240,7 @@ func (f *face) asStudent(ctx context.Context, c daypass.Caller, name, request st
 	default:
 		list, err = f.readers.browseKept(ctx, c, y)
 	}
-	return api.StudentView{Files: list.Files, Complete: list.Complete, Notes: list.Notes, Own: own}, told(y.Source.Host, inTime(ctx, err))
+	return api.StudentView{Files: list.Files, Complete: list.Complete, Notes: list.Notes, Own: own}, told(y.Source.Host, inTime(ctx, noFolder(y.Source, err)))
 }
 
 // toldOfLink is told, where what has to be connected is for a link: it goes on with it.

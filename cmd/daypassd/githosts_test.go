@@ -57,11 +57,12 @@ func plant(t *testing.T, bare, text string) {
 type prompt func(args ...string) (string, error)
 
 // classOf is a course whose content lies at a host that the admin lists: an instructor,
-// and a student of the group ph142 with their home.
-func classOf(t *testing.T, host string) (tea, stu prompt, home string) {
+// and a student of the group ph142 with their home. more is of snapshots.
+func classOf(t *testing.T, host string, more ...string) (tea, stu prompt, home string) {
 	t.Helper()
 	l := newLibrary(t, "")
 	l.edit("hosts: []", "hosts: [\""+host+"\"]")
+	l.edit("snapshots: {", "snapshots: {"+strings.Join(append(more, ""), ", "))
 	_, service := l.serving()
 	l.hub.SetGroups("tea", "instructors")
 	l.hub.SetGroups("stu", "ph142")

@@ -17,7 +17,8 @@ import (
 
 // TestPickJourney: an instructor who pastes nothing. On the form of a new link they ask
 // what there is to choose from, connect Canvas and GitHub from there, come back to the
-// form each time, take what is listed, and make links of it; then the same at a prompt.
+// form each time, take what is listed, test it, a folder of it too that is not there, and
+// make links of it; then the same at a prompt.
 // Another instructor sees nothing of it.
 func TestPickJourney(t *testing.T) {
 	t.Parallel()
@@ -56,12 +57,16 @@ func TestPickJourney(t *testing.T) {
 	}
 	shows(true, folder.String(), `value="`+course+`"`, "“Physics 142”", `value="`+repo+`"`, "uni-course/homework")
 	shows(false, "It is not connected", "could not be asked", "river-lab/data")
+	instead := map[string]string{course: "“lab 1” and “staffroom”: give " + course + "#lab%201 as the source", repo: "give " + repo + " as the source", folder.String(): "give " + folder.String() + " as the source"}
 	for source, name := range map[string]string{course: "picked-course", repo: "picked-repo", folder.String(): "picked-folder"} {
 		u, page = v.open(c.url + "newlink?pick=yes")
 		u, page = v.send(u, page, "newlink", url.Values{"do": {"read"}, "source": {source}})
 		shows(true, "It reads", `name="source" value="`+source+`"`)
 		u, page = v.send(u, page, "newlink", url.Values{"do": {"test"}, "source": {source}})
 		shows(true, "It can be read")
+		u, page = v.send(u, page, "newlink", url.Values{"do": {"test"}, "source": {source + "#lab%202"}})
+		shows(true, "has no folder “lab 2”", instead[source])
+		shows(false, "It can be read")
 		_, made := v.send(u, page, "newlink", url.Values{"do": {"make"}, "source": {source}, "name": {name}, "audience": {"ph142"}})
 		if !strings.Contains(made, "The link is made") {
 			t.Errorf("%s: %s", source, made)

@@ -109,6 +109,7 @@ func (svc *service) newReaders(s *app, sources *broker.Sources) (*readers, error
 		default: // it is known already
 		}
 	}
+	sources.Folder = r.folder
 	if !svc.serving { // a command keeps nothing, and may be another user's
 		return r, nil
 	}
