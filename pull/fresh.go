@@ -22,8 +22,8 @@ import (
 // asidePrefix begins the names of folders in which fresh pulls are put together.
 const asidePrefix = ".daypass-"
 
-// fresh pulls into a folder that is not there, or empty: everything is put
-// together beside it and renamed in.
+// fresh pulls into a folder that is not there: everything is put together beside its
+// place and renamed in.
 func (r *run) fresh(ctx context.Context) error {
 	if r.ask.Content != nil {
 		return r.freshContent(ctx)

@@ -104,6 +104,7 @@ func kills() map[string]struct {
 	}
 	return map[string]row{
 		"fresh":      {func(d *desk) { first(d) }, errand{}},
+		"fill":       {func(d *desk) { first(d); os.Mkdir(d.folder, 0o700) }, errand{}},
 		"update":     {func(d *desk) { first(d); d.pull(); edit(d) }, errand{}},
 		"taken over": {func(d *desk) { first(d); d.clone("--depth", "1"); edit(d) }, errand{}},
 		"committed":  {func(d *desk) { first(d); d.pull(); d.write("b", "mine"); d.git("commit", "-qam", "mine"); edit(d) }, errand{}},

@@ -114,7 +114,10 @@ func (r *run) justDone() (Report, bool) {
 
 // pull does what the folder asks for.
 func (r *run) pull(ctx context.Context) error {
-	there := exists(r.folder) && !empty(r.folder)
+	there := exists(r.folder)
+	if there && empty(r.folder) {
+		return r.fill(ctx)
+	}
 	if there && r.ask.Backup {
 		return r.freshInstead(ctx)
 	}
@@ -131,6 +134,17 @@ func (r *run) pull(ctx context.Context) error {
 		return err
 	}
 	return r.update(ctx)
+}
+
+// fill pulls into an empty folder where it stands: it may be a mount, somebody may be in
+// it, and its rights are its owner's.
+func (r *run) fill(ctx context.Context) error {
+	if r.st != nil && r.st.rec.Commit != "" {
+		r.st = nil // what was in it before
+	}
+	err := r.update(ctx)
+	r.rep.Fresh = err == nil
+	return err
 }
 
 func (p *Puller) patience() time.Duration {

@@ -51,7 +51,7 @@ type Report struct {
 	Branch  string        `json:"branch,omitempty"` // what that is called at the source: "main"; "" for a commit
 	Old     string        `json:"old,omitempty"`    // commit delivered before
 	New     string        `json:"new,omitempty"`    // commit delivered now
-	Fresh   bool          `json:"fresh,omitempty"`  // the folder was made by this pull
+	Fresh   bool          `json:"fresh,omitempty"`  // the folder was made by this pull, or was empty
 	Same    bool          `json:"same,omitempty"`   // nothing had to change
 	DryRun  bool          `json:"dry_run,omitempty"`
 	Undone  bool          `json:"undone,omitempty"` // the report of an undo
