@@ -23,9 +23,15 @@ func (p *Puller) place(folder, root string) (string, error) {
 			return "", err
 		}
 	}
+	if file := fileOn(folder); file != "" {
+		return "", problemFolder(folder, file+" is a file")
+	}
 	real, err := resolve(folder)
-	if err != nil {
+	if errors.Is(err, fs.ErrPermission) {
 		return "", tell(folder, err)
+	}
+	if err != nil {
+		return "", problemFolder(folder, reason(err))
 	}
 	home, err := resolve(p.UserHome)
 	if err != nil {
@@ -36,12 +42,14 @@ func (p *Puller) place(folder, root string) (string, error) {
 		own = p.Home
 	}
 	switch {
-	case home != "" && within(home, real):
-		return "", problemFolder(folder, "that is your home")
-	case within(real, own) || within(own, real):
-		return "", problemFolder(folder, "that is where daypass keeps its own files")
 	case real == string(filepath.Separator):
 		return "", problemFolder(folder, "that is the whole disk")
+	case home != "" && home == real:
+		return "", problemFolder(folder, "that is your home")
+	case home != "" && within(home, real):
+		return "", problemFolder(folder, "your home is in it")
+	case within(real, own) || within(own, real):
+		return "", problemFolder(folder, "that is where daypass keeps its own files")
 	}
 	for _, part := range strings.Split(real, string(filepath.Separator)) {
 		if strings.EqualFold(part, ".git") {
@@ -52,6 +60,19 @@ func (p *Puller) place(folder, root string) (string, error) {
 		return "", problemFolder(folder, "there is a file of that name")
 	}
 	return real, nil
+}
+
+// fileOn is the file that stands where a folder on the way to path would have to be; "":
+// there is none.
+func fileOn(path string) string {
+	for at := filepath.Dir(path); at != filepath.Dir(at); at = filepath.Dir(at) {
+		if fi, err := os.Stat(at); err == nil && fi.IsDir() {
+			return ""
+		} else if err == nil {
+			return at
+		}
+	}
+	return ""
 }
 
 // below holds a folder that a link named: strictly below the root, nothing hidden,

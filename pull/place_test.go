@@ -1,11 +1,13 @@
 package pull
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/internal/gittest"
 )
 
@@ -109,5 +111,31 @@ func TestCopies(t *testing.T) {
 			}
 			d.want(map[string]string{"a": long("9 mine"), "b": "b"})
 		})
+	}
+}
+
+// TestNoPlace: what cannot be a folder is said to be none, and why; setting aside what is
+// there would not help.
+func TestNoPlace(t *testing.T) {
+	d := newDesk(t)
+	d.src.Commit("main", "one", gittest.Files{"a": "1"})
+	d.write("file", "mine")
+	if err := os.Symlink("loop", filepath.Join(d.home, "loop")); err != nil {
+		t.Fatal(err)
+	}
+	for folder, why := range map[string]string{
+		filepath.Join(d.folder, "file"):                 "there is a file of that name",
+		filepath.Join(d.folder, "file/in/it"):           filepath.Join(d.folder, "file") + " is a file",
+		filepath.Join(d.home, strings.Repeat("x", 300)): "file name too long",
+		filepath.Join(d.home, "loop"):                   "too many links",
+		d.home:                                          "that is your home",
+		filepath.Dir(d.home):                            "your home is in it",
+		"/":                                             "that is the whole disk",
+	} {
+		_, err := d.p.Pull(t.Context(), Ask{URL: "file://" + d.src.Dir, Folder: folder, Depth: 1})
+		var p *daypass.Problem
+		if !errors.As(err, &p) || p.Code != "DP-330" || !strings.Contains(p.Why, why) {
+			t.Errorf("%s: %v, want %q", folder, err, why)
+		}
 	}
 }
