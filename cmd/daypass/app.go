@@ -62,7 +62,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		what, _, _ := strings.Cut(err.Error(), "\n") // suggestions follow, on lines of their own
 		err = usageProblem(ran, what)                // cobra has no kind for it
 	}
-	err = a.interrupted(ctx, err)
+	err = standsNowhere(a.interrupted(ctx, err))
 	asJSON, _ := ran.Flags().GetBool("json") // false where the command has no such flag
 	if asJSON && ran.Annotations[problemLines] != "" {
 		a.problemLine(err)
@@ -87,6 +87,19 @@ func (a *app) interrupted(ctx context.Context, err error) error {
 		return err
 	}
 	return &daypass.Problem{Code: "DP-214", What: "stopped", Next: "Nothing was left behind.", Err: err}
+}
+
+// standsNowhere says of a command that cannot know where it stands what to do.
+func standsNowhere(err error) error {
+	var system *os.SyscallError
+	var p *daypass.Problem
+	if !errors.As(err, &system) || system.Syscall != "getwd" || errors.As(err, &p) {
+		return err
+	}
+	return &daypass.Problem{
+		Code: "DP-374", What: "the folder that you stand in is gone", Why: "it was removed, or another one is in its place by now",
+		Next: `Go there again (cd "$PWD"), or to another folder, and try again.`, Err: err,
+	}
 }
 
 const rootHelp = `daypass gives you access to private repositories from a computer that others

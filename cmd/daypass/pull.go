@@ -97,6 +97,9 @@ func (a *app) pullCommand() *cobra.Command {
 // pullArgs: SOURCE and DIR; FILE … after a backup's id. One thing at a time.
 func pullArgs(o *pullOptions) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
+		if c.Flags().Changed("depth") && o.depth < 0 {
+			return usageProblem(c, "--depth is followed by a number of commits, or by 0 for all of them")
+		}
 		var asked []string
 		for _, name := range []string{"undo", "backups", "recover", "show-backup", "reset", "show-upstream", "backup"} {
 			flag := c.Flags().Lookup(name)

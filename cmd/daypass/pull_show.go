@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -148,6 +149,10 @@ func (a *app) pulled(ctx context.Context, p *pull.Puller, args []string, o pullO
 	rest, st, ok, err := pulledAbove(p, dir)
 	if err != nil {
 		return err
+	}
+	if ok && dir != "." && rest != "." { // a slip in a name is not to take back what is around it
+		_, err := os.Lstat(dir)
+		ok = err == nil
 	}
 	if !ok {
 		return notPulled()
