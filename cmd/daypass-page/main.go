@@ -28,10 +28,18 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
-	if err != nil {
+	if code := status(err); code != 0 {
 		fmt.Fprintln(os.Stderr, "daypass page:", err)
-		os.Exit(daypass.ExitCode(err))
+		os.Exit(code)
 	}
+}
+
+// status is what the program ends with: who asked for its help has got it.
+func status(err error) int {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	return daypass.ExitCode(err)
 }
 
 // flags are the command line.
@@ -48,8 +56,12 @@ func read(args []string) (flags, error) {
 	set.StringVar(&f.name, "name", pullpage.NameDaypass, "the name below the base under which the proxy serves the page")
 	set.StringVar(&f.base, "base-url", "/", "the Jupyter server's base")
 	set.StringVar(&f.root, "root", "", "the folder that the Jupyter server shows")
+	set.Usage = func() {
+		fmt.Fprintln(set.Output(), "daypass page serves the page on which a link's content arrives. Jupyter Server's proxy starts it.")
+		set.PrintDefaults()
+	}
 	if err := set.Parse(args); err != nil {
-		return f, errors.Join(daypass.ErrUsage, err)
+		return f, fmt.Errorf("%w: %w", daypass.ErrUsage, err)
 	}
 	if set.NArg() > 0 || (f.socket == "") == (f.port == 0) {
 		return f, fmt.Errorf("give --socket or --port, and nothing else: %w", daypass.ErrUsage)

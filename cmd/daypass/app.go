@@ -211,6 +211,9 @@ func usageProblem(c *cobra.Command, why string) error {
 // atMost refuses surplus arguments as a usage error.
 func atMost(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
+		if len(args) > n && c.HasSubCommands() { // not shown: it may be a pass that was pasted
+			return usageProblem(c, "there is no such command")
+		}
 		if len(args) > n {
 			return usageProblem(c, "too many arguments")
 		}

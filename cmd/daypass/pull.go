@@ -18,17 +18,19 @@ import (
 	"github.com/daypass-dev/daypass/resolve"
 )
 
-const pullHelp = `Bring the content of a git repository into a folder, or bring a folder up to date. Your
-own work stays: where both you and the source changed the same place, yours wins, and
+const pullHelp = `Bring course content into a folder, from a git repository, a link of your hub, a folder of
+Google Drive, a course in Canvas or an archive, or bring a folder up to date. Your own
+work stays: where both you and the source changed the same place, yours wins, and
 the source's version is kept at hand. Whatever a pull changes or takes away on disk can
 be brought back.
 
   daypass pull https://github.com/ORG/course           into ./course
   daypass pull https://github.com/ORG/course labs      into ./labs
+  daypass pull link:ph142-lab1                         what a link of your hub brings
   daypass pull                                         in such a folder, or any clone: bring it up to date
 
 SOURCE is what "git clone" takes, or the address of a page: a branch, a folder, a file,
-a pull request, a gist. "daypass resolve SOURCE" says what it means.
+a pull request, a gist, a record; or a DOI. "daypass resolve SOURCE" says what it means.
 
   daypass pull --dry-run --diff                        what would change
   daypass pull --include data.csv                      a file that was left out for its size
