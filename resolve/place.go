@@ -59,6 +59,11 @@ func Places(text string, sites Sites) ([]Place, error) {
 	if p, ok, err := identifier(text); ok || err != nil {
 		return p, err
 	}
+	if kind, rest, _ := strings.Cut(text, ":"); kinds[kind] != "" && !strings.HasPrefix(rest, "//") {
+		if host, _, ok := strings.Cut(rest, "/"); ok && strings.Contains(host, ".") { // else it may be a host's name for ssh
+			return nil, unknown("this is no source that daypass knows", "after "+kind+": come a host, a slash and an id")
+		}
+	}
 	if scheme, rest, ok := strings.Cut(text, "://"); ok && len(text) <= maxAddress && oddCharacter(text) == "" {
 		if low := daypass.FoldASCII(scheme); low == "https" || low == "http" {
 			if p, ok, err := page(low, rest, sites); ok || err != nil {
@@ -82,6 +87,11 @@ func canonical(s daypass.Source) ([]Place, error) {
 	words := kinds[s.Kind]
 	if !daypass.CleanHost(s.Host) || s.Host != daypass.FoldASCII(s.Host) {
 		return nil, unknown("this is no source that daypass knows", "its kind or its host cannot be one")
+	}
+	for _, part := range strings.Split(s.ID+"/"+s.Path, "/") {
+		if part == "." || part == ".." {
+			return nil, unknown("this is no source that daypass knows", "its path goes up or nowhere")
+		}
 	}
 	p := Place{Source: s, Words: words + " at " + s.Host, Certain: true, Why: "it is written as daypass writes sources"}
 	switch s.Kind {

@@ -128,6 +128,7 @@ func TestNoPlaces(t *testing.T) {
 		"https://zenodo.org/communities", "https://zenodo.org/settings", "https://figshare.com/browse", "https://hydroshare.org/search/", "https://dataverse.harvard.edu/dataset.xhtml?persistentId=../../x",
 		"https://canvas.example.edu/courses/42/quizzes", "https://canvas.example.edu/login", "https://canvas.example.edu/files/x", "https://canvas.example.edu/folders/x", "https://canvas.example.edu/files?preview=x", "https://canvas.example.edu/courses/42/file_contents/course%20files", "https://canvas.example.edu/courses/42/files/folder/%2e%2e/x", "doi:11.1/x", "10.1234", "11529/10016", "swh:1:dir:xyz", "swh:1:ori:94a9ed024d3859793618152ea559a168bbcbb5e2",
 		"https://archive.softwareheritage.org/browse/", "https://u:hunter2@drive.google.com/drive/folders/aaaaaaaaaaaaaaa", "drive:EVIL.example/x\u202ey", "git:UPPER/x/y", "",
+		"git:github.com/../x", "git:github.com/a/./b", "git:github.com/a/b#../x", "invenio:zenodo.org/../x", "drive:drive.google.com/", "drive:drive.google.com/..%2F..", "canvas:canvas.example.edu/",
 	} {
 		list, err := Places(text, sites)
 		var p *daypass.Problem
