@@ -220,8 +220,11 @@ func (l *Link) into(parent, target string) error {
 		return badFolder(target, "it is outside of your files")
 	}
 	for part := range strings.SplitSeq(clean, "/") {
-		if strings.HasPrefix(part, ".") || len(part) > 255 {
+		if strings.HasPrefix(part, ".") {
 			return badFolder(target, "hidden folders are not for content")
+		}
+		if len(part) > 255 {
+			return badFolder(target, "a name in it is too long")
 		}
 	}
 	for part := range strings.SplitSeq(target, "/") {

@@ -101,12 +101,13 @@ func TestPublishedLinks(t *testing.T) {
 func TestHostileLinks(t *testing.T) {
 	const ok = "repo=https://h/o/b"
 	for query, code := range map[string]string{
-		"":                                                  "DP-375",
-		"repo=":                                             "DP-375",
-		"repo=--upload-pack=x":                              "DP-375",
-		"repo=ext::sh -c touch":                             "DP-375",
-		"repo=%FF%FE":                                       "DP-375",
-		ok + "&branch=--x":                                  "DP-375",
+		"":                      "DP-375",
+		"repo=":                 "DP-375",
+		"repo=--upload-pack=x":  "DP-375",
+		"repo=ext::sh -c touch": "DP-375",
+		"repo=%FF%FE":           "DP-375",
+		ok + "&branch=--x":      "DP-375",
+		ok + "&targetpath=" + strings.Repeat("x", 256): "DP-376",
 		ok + "&depth=-1":                                    "DP-375",
 		ok + "&depth=all":                                   "DP-375",
 		"repo=https://u:p@h/o/b":                            "DP-378",

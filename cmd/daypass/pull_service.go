@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -109,8 +110,8 @@ func knownAt(p *pull.Puller, folder string) (pull.State, bool, error) {
 
 // linkService is the access service, for a link of that name.
 func (a *app) linkService(cfg config, name string) (*service, error) {
-	if why := (api.SnapshotQuery{Link: name}).Check(); why != "" {
-		return nil, &daypass.Problem{Code: "DP-482", What: "this is no link of the access service: " + printable(name), Why: why, Next: "Check it: link:NAME, as whoever made it gave it to you.", Kind: daypass.ErrUsage}
+	if (api.SnapshotQuery{Link: name}).Check() != "" {
+		return nil, &daypass.Problem{Code: "DP-482", What: fmt.Sprintf("%q is no name of a link", printable(name)), Why: "it has 3 to 64 small letters, digits and hyphens", Next: "Check it: link:NAME, as whoever made it gave it to you.", Kind: daypass.ErrUsage}
 	}
 	s, err := a.service(cfg)
 	if err == nil && s == nil {
