@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/daypass-dev/daypass/internal/shipping"
 )
 
 func readText(t *testing.T, path string) string {
@@ -38,8 +40,8 @@ func TestManual(t *testing.T) {
 		t.Skip("builds the programs")
 	}
 	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin+"/", "./cmd/...").CombinedOutput(); err != nil {
-		t.Fatalf("build the programs: %v\n%s", err, out)
+	if err := shipping.Build(bin, "", "daypass", "daypassd", "daypass-page", "git-credential-daypass"); err != nil {
+		t.Fatal(err)
 	}
 	manual := sections(readText(t, "doc/manual.md"), "###")
 	var walk func(words ...string)

@@ -12,8 +12,14 @@ import (
 
 	"github.com/daypass-dev/daypass"
 	"github.com/daypass-dev/daypass/gitcred"
+	"github.com/daypass-dev/daypass/internal/shipping"
 	"github.com/daypass-dev/daypass/wallet"
 )
+
+// shipment is built once for all tests of a run.
+var shipment = shipping.New("git-credential-daypass")
+
+func TestMain(m *testing.M) { os.Exit(shipment.Run(m)) }
 
 // A stage is a directory with the real helper in it, a daypass beside it that
 // is a shell script, and a wallet.
@@ -26,15 +32,11 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	dir := t.TempDir()
+	dir := shipment.Own(t)
 	for _, d := range []string{dir, filepath.Dir(dir)} { // whatever the umask
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
-	}
-	build := exec.Command("go", "build", "-o", dir+"/git-credential-daypass", ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
 	}
 	s := &stage{t: t, dir: dir, walletDir: t.TempDir() + "/wallet"}
 	s.env = []string{"DAYPASS_RUNTIME_DIR=" + s.walletDir, "PATH=" + os.Getenv("PATH"), "HOME=" + dir}
