@@ -62,19 +62,34 @@ func (r *rig) RoundTrip(req *http.Request) (*http.Response, error) {
 	return fake.Transport(r.gh).RoundTrip(req)
 }
 
+type keyPair struct {
+	private, public string
+	err             error
+}
+
+// contentKey is made once for all rigs: a key of RSA takes longer than most tests.
+var contentKey = sync.OnceValue(func() (k keyPair) {
+	k.private, k.public, k.err = fake.NewAppKey(rand.Reader)
+	return k
+})
+
 type change func(*rig)
 
 func newRig(t testing.TB, changes ...change) *rig {
 	t.Helper()
 	r := &rig{t: t, hub: map[string]broker.HubUser{}, url: "sqlite:" + filepath.Join(t.TempDir(), "daypass.db")}
-	r.gh = fake.NewGitHub(fake.GitHubConfig{Kind: fake.GitHubCom, Seed: fake.Campus(), Now: r.now})
+	key := contentKey()
+	if key.err != nil {
+		t.Fatal(key.err)
+	}
+	seed := fake.Campus()
+	content := slices.IndexFunc(seed.Apps, func(a fake.App) bool { return a.ClientID == fake.CampusContentApp })
+	seed.Apps[content].Keys = []string{key.public}
+	r.gh = fake.NewGitHub(fake.GitHubConfig{Kind: fake.GitHubCom, Seed: seed, Now: r.now})
 	if err := r.gh.SetCallbacks(fake.CampusPushApp, callback); err != nil {
 		t.Fatal(err)
 	}
-	key, err := r.gh.GenerateKey(fake.CampusContentApp)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var err error
 	if r.keys, err = store.NewKeys(rand.Reader); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +100,7 @@ func newRig(t testing.TB, changes ...change) *rig {
 	is, err := github.NewIssuer(github.IssuerConfig{
 		Host: h, Transport: r, Now: r.now,
 		Push:    github.PushApp{ClientID: fake.CampusPushApp, ClientSecrets: []daypass.Secret{daypass.NewSecret(fake.CampusPushSecret)}, AppURL: "https://github.com/apps/campus-push"},
-		Content: &github.ContentApp{ClientID: fake.CampusContentApp, Key: daypass.NewSecret(key)},
+		Content: &github.ContentApp{ClientID: fake.CampusContentApp, Key: daypass.NewSecret(key.private)},
 	})
 	if err != nil {
 		t.Fatal(err)
