@@ -19,6 +19,9 @@ func Plan(in Input) ([]Step, error) {
 		return nil, errors.New("merge: a plan needs to know what is on the disk")
 	}
 	p := &planner{Input: in, disk: map[string]Entry{}, vacated: map[string]bool{}, claimed: map[string]bool{}}
+	for _, path := range in.Leaves {
+		p.vacated[p.key(path)] = true
+	}
 	p.Adopt = in.Adopt && len(in.Base) == 0
 	var left, before []Step
 	p.base, before = in.tree(in.Base)

@@ -33,6 +33,9 @@ type Input struct {
 	// Under lists what stands on the disk beneath a folder: files, links, others, and
 	// folders that are empty. Asked only for a folder where a file is to be.
 	Under func(dir string) []string
+	// Leaves are paths of the disk that the caller moves away before anything is written:
+	// they are in nobody's way.
+	Leaves []string
 	// Renames are those that the source knows: Base's path to Theirs'.
 	Renames map[string]string
 	// Similar says whether the content of a file of Theirs came from that of one of

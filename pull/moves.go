@@ -91,6 +91,12 @@ func (r *run) planBack(ctx context.Context, t *tree, o *plumbing.Objects, m *man
 		base, theirs := sidesOf(m, moves)
 		pl := r.newPlan(t, o, base, theirs)
 		pl.perms, pl.dirs, pl.where = permsOf(m.Touches), m.Dirs, onDisk(m)
+		for _, m := range moves {
+			pl.leaves = append(pl.leaves, m.To)
+			if m.Dir {
+				pl.leaves = append(pl.leaves, t.under(m.To)...)
+			}
+		}
 		gone, err := r.gone(pl, m, moves)
 		if err != nil {
 			return nil, err

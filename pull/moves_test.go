@@ -199,3 +199,21 @@ func TestUndoSwappedAndEdited(t *testing.T) {
 	d.want(map[string]string{"a.txt": "a\nmine\nlater\n", "b.txt": "b\n"})
 	d.noLeftovers()
 }
+
+// TestUndoFolderOfMoved: the source made a file a folder, and the user's own followed a
+// new name into it. It goes back first, and leaves room for the file.
+func TestUndoFolderOfMoved(t *testing.T) {
+	d := newDesk(t)
+	d.src.Commit("main", "one", gittest.Files{"a": long(), "week": "a file\n"})
+	d.pull()
+	d.write("a", long("3 mine"))
+	before := d.files()
+	d.src.Commit("main", "two", gittest.Files{"a": gittest.Deleted, "week": gittest.Deleted, "week/a": long()})
+	d.pull()
+	d.want(map[string]string{"week/a": long("3 mine")})
+	if _, err := d.p.Undo(t.Context(), d.folder); err != nil {
+		t.Fatal(err)
+	}
+	d.want(before)
+	d.noLeftovers()
+}

@@ -34,6 +34,7 @@ type plan struct {
 	perms  map[string]uint32      // what was there before had, where it comes back
 	dirs   dirs                   // the same of folders
 	where  map[string]string      // contents that are nowhere but on the disk, and their paths
+	leaves []string               // what goes back by its name before anything is written
 	err    error                  // of looking at the disk
 }
 
@@ -52,7 +53,7 @@ func (pl *plan) make(ctx context.Context, missing []string, adopt bool) error {
 	}
 	steps, err := merge.Plan(merge.Input{
 		Base: pl.base.entries(), Theirs: pl.theirs, Ours: pl.ours, Changed: pl.changed(missing),
-		Prefix: pl.t.kind, Under: pl.t.under, Renames: pl.r.snap.Renames, Similar: pl.likeness(), Adopt: adopt,
+		Prefix: pl.t.kind, Under: pl.t.under, Leaves: pl.leaves, Renames: pl.r.snap.Renames, Similar: pl.likeness(), Adopt: adopt,
 		Fold: pl.r.st.rec.Disk.Fold, Stamp: pl.r.p.Now().Format("20060102150405"),
 	})
 	if err = errors.Join(err, pl.err); err != nil {

@@ -109,7 +109,7 @@ func lifeBack(t *testing.T, seed uint64) {
 
 // TestRandomUndos plays lives in which pulls are undone, files reset and backups brought
 // back. DAYPASS_SOAK and DAYPASS_SEED are as in TestRandomHistories. In those named, HEAD
-// led to a damaged commit.
+// led to a damaged commit, and a file that had become a folder was in the way of itself.
 func TestRandomUndos(t *testing.T) {
-	histories(t, 40, 2000, lifeBack, 2880279822, 2880279656)
+	histories(t, 40, 2000, lifeBack, 2880279822, 2880279656, 4284810542, 4284810695)
 }
