@@ -217,6 +217,9 @@ func (l *lecture) live(before, after func()) {
 		r := d.pull()
 		l.log = append(l.log, fmt.Sprintf("pull %+v", r))
 		l.kept(had, was)
+		if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "More than half") }) {
+			l.left(had, was)
+		}
 		l.followed(plainNames(had), was, r)
 		d.settled()
 		after()
@@ -258,7 +261,14 @@ func (l *lecture) kept(before, was map[string]string) {
 			l.t.Errorf("%s was not touched, and is %q, not upstream's %q", path, here[path], data)
 		}
 	}
-	for path, old := range was { // what upstream removed or moved, and nobody touched, is gone
+}
+
+// left holds that what upstream removed or moved, and nobody touched, is gone, as it is
+// unless more than half went at once.
+func (l *lecture) left(before, was map[string]string) {
+	now := l.files()
+	here, stood := plainNames(now), plainNames(before)
+	for path, old := range was {
 		_, runs := now[path+"*"] // that is the user's change
 		if _, still := l.upstream()[path]; !still && !runs && has(here, path) && stood[path] == old && here[path] == old && !l.tooLarge(path) {
 			l.t.Errorf("%s is not upstream's any more, and is here: %q", path, old)
