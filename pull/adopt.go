@@ -177,8 +177,7 @@ func (r *run) lastDelivered(ctx context.Context) (plumbing.OID, error) {
 	}
 	if len(seen) == 0 {
 		// An amended commit of a shallow clone, and git forgets its log after 30 days.
-		oid, _, err := r.clone.Ref("refs/remotes/origin/" + strings.TrimPrefix(r.tip.Ref, "refs/heads/"))
-		return oid, err
+		return r.lastSeen(), nil
 	}
 	first := seen[len(seen)-1]
 	if !r.contains(ctx, head.Commit, first) {
@@ -187,7 +186,7 @@ func (r *run) lastDelivered(ctx context.Context) (plumbing.OID, error) {
 	return first, nil
 }
 
-// amends is how many of them are looked at.
+// amends is how many amended commits are looked at.
 const amends = 20
 
 // amended are the user's commit and those that it, or one below it, was before the user
@@ -197,15 +196,15 @@ func (r *run) amended(ctx context.Context, head plumbing.OID) ([]plumbing.OID, e
 	changes, err := r.clone.Changes("HEAD")
 	out := []plumbing.OID{head}
 	for _, c := range changes {
-		if strings.HasPrefix(c.Message, "commit (amend)") && len(out) <= amends && r.contain(ctx, out, c.New) {
+		if strings.HasPrefix(c.Message, "commit (amend)") && len(out) <= amends && r.anyContains(ctx, out, c.New) {
 			out = append(out, c.Old)
 		}
 	}
 	return out, err
 }
 
-// contain reports whether one of some commits has another among its ancestors.
-func (r *run) contain(ctx context.Context, commits []plumbing.OID, old plumbing.OID) bool {
+// anyContains reports whether one of some commits has another among its ancestors.
+func (r *run) anyContains(ctx context.Context, commits []plumbing.OID, old plumbing.OID) bool {
 	return slices.ContainsFunc(commits, func(c plumbing.OID) bool { return r.contains(ctx, c, old) })
 }
 
@@ -235,7 +234,7 @@ func (r *run) sourceIn(ctx context.Context, heads []plumbing.OID, branch string)
 			seen = append([]plumbing.OID{now}, seen...)
 		}
 		for _, oid := range slices.Compact(seen)[:min(len(slices.Compact(seen)), 50)] {
-			if !r.contain(ctx, heads, oid) {
+			if !r.anyContains(ctx, heads, oid) {
 				continue
 			}
 			if base != "" && base != oid && r.contains(ctx, base, oid) {
@@ -257,12 +256,11 @@ func (r *run) sourceIn(ctx context.Context, heads []plumbing.OID, branch string)
 // tracked is the tree of what the user's git says the source's branch was last; "" where
 // it does not, or where that is not there.
 func (r *run) tracked(o *plumbing.Objects) plumbing.OID {
-	b, ok := strings.CutPrefix(r.tip.Ref, "refs/heads/")
-	if !ok || r.clone == nil {
+	if r.clone == nil {
 		return ""
 	}
-	now, ok, err := r.clone.Ref("refs/remotes/origin/" + b)
-	if err != nil || !ok {
+	now := r.lastSeen()
+	if now == "" {
 		return ""
 	}
 	c, err := o.Commit(now)

@@ -392,8 +392,8 @@ func life(t *testing.T, seed uint64) {
 // change is judged by what it changed; DAYPASS_SOAK plays 10,000 new ones. DAYPASS_SEED
 // plays one. Those named below once failed: the user amended the only commit of a shallow
 // clone before our first pull; renamed the folder, pulled nothing new, and removed .git;
-// made a folder where a sparse checkout leaves a file out; amended the
-// only commit long ago, so that git had forgotten it.
+// made a folder where a sparse checkout leaves a file out; amended the only commit long
+// ago, so that git had forgotten it.
 func TestRandomHistories(t *testing.T) {
 	histories(t, 300, 10_000, life, 1601920312, 2250458590, 2250457546, 2250454903, 2250454596, 3054250451, 3054246900, 3054245156, 3054243321, 284508005, 2250453886, 2250456319, 2250455702, 2250455285, 3278161922)
 }
